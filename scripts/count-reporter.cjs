@@ -1,0 +1,18 @@
+/** mocha's usual output, and the run's counts as JSON in the file that PEKKA_TEST_COUNTS names. */
+const { writeFileSync } = require('node:fs')
+const { Spec } = require('mocha').reporters
+
+module.exports = class CountReporter extends Spec {
+  constructor(runner, options) {
+    super(runner, options)
+    const skipped = []
+    runner.on('pending', test => skipped.push(test.fullTitle()))
+    runner.once('end', () => {
+      const { passes, failures, pending } = runner.stats
+      writeFileSync(
+        process.env.PEKKA_TEST_COUNTS,
+        JSON.stringify({ passed: passes, failed: failures, pending, skipped })
+      )
+    })
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * `npm test`: format, lint, types and every test but the long ones, on a machine that may be fresh. It sets up what it needs
+ * through the same code as `npm start`, gives each suite a time limit, counts for itself and ends with `N passed, N failed`.
+ *
+ *   node scripts/test.mjs [--full] [--only NAME[,NAME…]]      NAME: format lint types unit integration e2e system long
+ *
+ * Plain JavaScript for Node 18: it is what installs the Node that the tests run on.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { findNode, installModules, withModules } from '../node/bin/setup/modules.mjs'
+import { ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
+import { StepError, Steps, seconds } from '../node/bin/setup/steps.mjs'
+
+const MINUTE = 60_000
+/** Whether what is missing fails the tests (CI) or is listed as left out (a person's machine). */
+const CI = Boolean(process.env.CI) && process.env.CI !== 'false'
+
+/**
+ * @typedef {object} Suite
+ * @property {string} name
+ * @property {string[]} [command] a check: passes with exit code 0 and counts as one
+ * @property {string} [tests] the ending of a mocha suite's files; each test counts
+ * @property {boolean} [coverage]
+ * @property {number} limit ms, after which it is killed and counts as failed
+ * @property {boolean} [long] only with --full
+ */
+
+/** Suites in lanes: what stands in one lane runs in order, the lanes beside each other. Two lanes for two cores. @type {Suite[][][]} */
+const STAGES = [
+  [
+    [
+      { name: 'format', command: ['prettier', '--check', '.'], limit: 3 * MINUTE },
+      { name: 'lint', command: ['npm', 'run', '--silent', 'lint'], limit: 5 * MINUTE },
+      { name: 'types', command: ['npm', 'run', '--silent', 'types'], limit: 5 * MINUTE }
+    ],
+    [{ name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE }]
+  ],
+  [[{ name: 'integration', tests: 'integration.ts', limit: 10 * MINUTE }]],
+  [[{ name: 'e2e', tests: 'e2e.ts', limit: 10 * MINUTE }]],
+  [[{ name: 'system', tests: 'system.ts', limit: 10 * MINUTE }]],
+  [[{ name: 'long', tests: 'long.ts', limit: 120 * MINUTE, long: true }]]
+]
+
+/** Folders that hold tests. */
+const TEST_ROOTS = ['node/test', 'server/test', 'extension/test']
+
+/** @param {string} folder @param {string} ending @returns {Promise<string[]>} */
+async function filesIn(folder, ending) {
+  const entries = await readdir(join(ROOT, folder), { withFileTypes: true }).catch(() => [])
+  const found = await Promise.all(
+    entries.map(entry => {
+      const path = `${folder}/${entry.name}`
+      return entry.isDirectory() ? filesIn(path, ending) : entry.name.endsWith(`.${ending}`) ? [path] : []
+    })
+  )
+  return found.flat().sort()
+}
+
+/** @param {import('node:child_process').ChildProcess} child @param {NodeJS.Signals} signal */
+function killGroup(child, signal) {
+  try {
+    if (child.pid) process.kill(-child.pid, signal)
+  } catch {
+    // the group has ended
+  }
+}
+
+/** Suites under way, so that an interrupted run leaves none behind. @type {Set<import('node:child_process').ChildProcess>} */
+const running = new Set()
+
+/**
+ * Runs a command in a process group of its own until it ends or its limit does; then nothing of the group is left.
+ * @param {string[]} command @param {NodeJS.ProcessEnv} env @param {number} limit
+ */
+async function runGroup([program = '', ...args], env, limit) {
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  running.add(child)
+  /** @type {Buffer[]} */
+  const output = []
+  child.stdout.on('data', chunk => output.push(chunk))
+  child.stderr.on('data', chunk => output.push(chunk))
+  let overtime = false
+  const timer = setTimeout(() => {
+    overtime = true
+    killGroup(child, 'SIGTERM')
+    setTimeout(() => killGroup(child, 'SIGKILL'), 5000).unref()
+  }, limit)
+  // 'exit' and not 'close': something left behind may hold the pipes open for ever
+  const code = await new Promise(resolve => {
+    child.on('error', error => (output.push(Buffer.from(`${error.message}\n`)), resolve(127)))
+    child.on('exit', (exitCode, signal) => resolve(exitCode ?? signal))
+  })
+  clearTimeout(timer)
+  await new Promise(resolve => setTimeout(resolve, 100))
+  killGroup(child, 'SIGKILL')
+  running.delete(child)
+  return { code, overtime, output: Buffer.concat(output).toString() }
+}
+
+/**
+ * @typedef {{ name: string, passed: number, failed: number, skipped: string[], took: number }} Result
+ * @param {Suite} suite @param {NodeJS.ProcessEnv} env @param {string} scratch
+ * @returns {Promise<Result | undefined>}
+ */
+async function runSuite(suite, env, scratch) {
+  const counts = join(scratch, `${suite.name}.json`)
+  let command = suite.command
+  if (suite.tests) {
+    const files = (await Promise.all(TEST_ROOTS.map(root => filesIn(root, suite.tests ?? '')))).flat()
+    if (files.length === 0) return undefined
+    const coverage = suite.coverage
+      ? ['c8', '--reporter=text-summary', '--reporter=lcovonly', '--src=node/src', '--src=server/src']
+      : []
+    command = [...coverage, 'mocha', '--reporter', 'scripts/count-reporter.cjs', ...files]
+  }
+  if (!command) throw new Error(`${suite.name} has nothing to run`)
+  const began = Date.now()
+  const { code, overtime, output } = await runGroup(command, { ...env, PEKKA_TEST_COUNTS: counts }, suite.limit)
+  const took = Date.now() - began
+  const counted = suite.tests ? JSON.parse(await readFile(counts, 'utf8').catch(() => 'null')) : undefined
+  const broke = code !== 0 && !(counted && counted.failed > 0)
+  const result = {
+    name: suite.name,
+    passed: counted ? counted.passed : broke ? 0 : 1,
+    failed: (counted ? counted.failed : 0) + (broke ? 1 : 0),
+    skipped: counted ? counted.skipped : [],
+    took
+  }
+  const end = overtime ? `stopped at its limit of ${seconds(suite.limit)}` : broke ? `ended with ${code}` : ''
+  const head = `${suite.name}: ${result.passed} passed, ${result.failed} failed, ${seconds(took)}`
+  process.stdout.write(`\n── ${head}${end ? ` · ${end}` : ''}\n`)
+  if (suite.tests || broke) process.stdout.write(output.trimEnd() + '\n')
+  return result
+}
+
+async function setUp() {
+  const places = placesIn(homeFrom(process.env))
+  const steps = new Steps({ logs: places.setupLogs, out: process.stdout })
+  await steps.step('Packages', installModules)
+  if (!findNode()) throw new StepError({ step: 'Node', reason: 'no Node of 22.12 or newer is here' })
+  return withModules({ ...process.env, NODE_ENV: 'test', FORCE_COLOR: '0' })
+}
+
+async function main() {
+  const args = process.argv.slice(2)
+  const full = args.includes('--full')
+  const only = args.includes('--only') ? args[args.indexOf('--only') + 1]?.split(',') : undefined
+  const began = Date.now()
+  const env = await setUp()
+  const scratch = await mkdtemp(join(tmpdir(), 'pekka-test-'))
+  /** @type {Result[]} */
+  const results = []
+  try {
+    for (const stage of STAGES) {
+      await Promise.all(
+        stage.map(async lane => {
+          for (const suite of lane) {
+            if (only ? !only.includes(suite.name) : suite.long && !full) continue
+            const result = await runSuite(suite, env, scratch)
+            if (result) results.push(result)
+          }
+        })
+      )
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
+  return report(results, Date.now() - began)
+}
+
+/** @param {Result[]} results @param {number} took */
+function report(results, took) {
+  const skipped = results.flatMap(result => result.skipped.map(title => `${result.name}: ${title}`))
+  if (skipped.length > 0) console.log(`\nLeft out:\n${skipped.map(title => `  ${title}`).join('\n')}`)
+  const passed = results.reduce((sum, result) => sum + result.passed, 0)
+  // under CI everything can be installed, so a test that skipped itself has failed
+  const failed = results.reduce((sum, result) => sum + result.failed, 0) + (CI ? skipped.length : 0)
+  console.log(
+    `\n${results.map(result => `${result.name} ${seconds(result.took)}`).join(' · ')} · in all ${seconds(took)}`
+  )
+  console.log(`\n${passed} passed, ${failed} failed`)
+  return failed === 0 && passed > 0 ? 0 : 1
+}
+
+for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  process.on(signal, () => {
+    for (const child of running) killGroup(child, 'SIGKILL')
+    console.log('\n0 passed, 1 failed')
+    process.exit(130)
+  })
+}
+
+main().then(
+  code => process.exit(code),
+  error => {
+    console.error(error instanceof StepError ? error.message : error)
+    console.log('\n0 passed, 1 failed')
+    process.exit(1)
+  }
+)
