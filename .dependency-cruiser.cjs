@@ -1,10 +1,25 @@
 /** The arrows of the house (docs/architecture.md): imports point one way only. */
-const forbid = (name, from, to, comment) => ({ name, severity: 'error', comment, from: { path: from }, to: { path: to } })
+const forbid = (name, from, to, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from },
+  to: { path: to }
+})
 
 module.exports = {
   forbidden: [
-    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
-    forbid('protocol-imports-nothing-of-ours', '^node/src/core/protocol', '^(node/src/(?!core/protocol)|server|extension)'),
+    {
+      name: 'no-circles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } }
+    },
+    forbid(
+      'protocol-imports-nothing-of-ours',
+      '^node/src/core/protocol',
+      '^(node/src/(?!core/protocol)|server|extension)'
+    ),
     forbid('core-client', '^node/src/core/client', '^(node/src/(?!core/(client|protocol))|server|extension)'),
     forbid('core-ledger', '^node/src/core/ledger', '^(node/src/(?!core/(ledger|protocol))|server|extension)'),
     forbid('core-is-pure', '^node/src/core', '^(node:|node/src/(host|agents|cli))'),
@@ -13,7 +28,11 @@ module.exports = {
     forbid('node-knows-no-server', '^node/src', '^(server|extension)/'),
     forbid('server-knows-no-extension', '^server/src', '^extension/'),
     forbid('server-starts-no-cli', '^server/src', '^node/src/cli'),
-    forbid('extension-sees-core-only', '^extension/src', '^(server|node/src/(host|agents|cli|core/(ledger|consensus)))'),
+    forbid(
+      'extension-sees-core-only',
+      '^extension/src',
+      '^(server|node/src/(host|agents|cli|core/(ledger|consensus)))'
+    ),
     {
       name: 'one-provider-cannot-import-another-agent',
       severity: 'error',

@@ -19,7 +19,10 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/no-non-null-assertion': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' }],
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' }
+      ],
       'no-restricted-properties': [
         'error',
         { object: 'io', property: 'emit', message: 'Emit to a room whose owner was checked, never to everyone (I1).' }
@@ -45,7 +48,10 @@ export default tseslint.config(
       'no-restricted-syntax': [
         'error',
         { selector: "NewExpression[callee.name='Date']", message: 'The ledger knows contract time only (R12).' },
-        { selector: "MemberExpression[property.name='localeCompare']", message: 'Locale order differs between machines.' }
+        {
+          selector: "MemberExpression[property.name='localeCompare']",
+          message: 'Locale order differs between machines.'
+        }
       ]
     }
   },

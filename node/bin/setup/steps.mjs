@@ -37,7 +37,7 @@ export class StepError extends Error {
 
 export class Steps {
   /**
-   * @param {{ logs: string, quiet?: boolean, out?: NodeJS.WriteStream, signal?: AbortSignal }} init
+   * @param {{ logs: string, quiet?: boolean, out?: { write(text: string): unknown, isTTY?: boolean, columns?: number }, signal?: AbortSignal }} init
    */
   constructor({ logs, quiet = false, out = process.stderr, signal }) {
     this.logs = logs

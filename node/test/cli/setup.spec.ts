@@ -54,7 +54,8 @@ describe('set-up steps', () => {
       throw new Error('no luck')
     })
     const ends = await Promise.allSettled([slow, broken])
-    for (const end of ends) assert.match(String(end.status === 'rejected' && end.reason.message), /^Broken failed: no luck/)
+    for (const end of ends)
+      assert.match(String(end.status === 'rejected' && end.reason.message), /^Broken failed: no luck/)
   })
 })
 
