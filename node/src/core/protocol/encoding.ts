@@ -1,0 +1,51 @@
+import * as dagCbor from '@ipld/dag-cbor'
+import { equalBytes } from './bytes.js'
+import { PekkaError } from './errors.js'
+
+/**
+ * The one encoding of everything that is signed or hashed: strict dag-cbor (definite lengths, shortest integers,
+ * length-first sorted keys) without floats. Only bytes that encode back to themselves are accepted, so that one meaning
+ * has one form (L5 of the threat model).
+ */
+export function encodeCanonical(value: unknown): Uint8Array {
+  refuseFloats(value)
+  return dagCbor.encode(value)
+}
+
+/** @throws PekkaError ENCODING_NOT_CANONICAL when `bytes` is not the canonical form of a value. */
+export function decodeCanonical(bytes: Uint8Array): unknown {
+  let value: unknown
+  try {
+    value = dagCbor.decode(bytes)
+    refuseFloats(value)
+    if (equalBytes(dagCbor.encode(value), bytes)) return value
+  } catch (cause) {
+    throw new PekkaError('ENCODING_NOT_CANONICAL', {}, { cause })
+  }
+  throw new PekkaError('ENCODING_NOT_CANONICAL', {})
+}
+
+/**
+ * CBOR for what is neither signed nor hashed by its meaning (link messages, batches of events): the same format, floats
+ * allowed, no re-encoding check.
+ */
+export const encodeCbor = (value: unknown): Uint8Array => dagCbor.encode(value)
+
+/** @throws PekkaError ENCODING_MALFORMED */
+export function decodeCbor(bytes: Uint8Array): unknown {
+  try {
+    return dagCbor.decode(bytes)
+  } catch (cause) {
+    throw new PekkaError('ENCODING_MALFORMED', {}, { cause })
+  }
+}
+
+/** Deepest nesting that is read; deeper input is an attack on the stack. */
+const MAX_DEPTH = 64
+
+function refuseFloats(value: unknown, depth = 0): void {
+  if (depth > MAX_DEPTH) throw new TypeError('nested too deeply')
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new TypeError('floats are not canonical')
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return
+  for (const item of Array.isArray(value) ? value : Object.values(value)) refuseFloats(item, depth + 1)
+}

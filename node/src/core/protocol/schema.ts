@@ -1,0 +1,71 @@
+import { z } from 'zod'
+import { fromBase64, fromHex, toBase64, toHex } from './bytes.js'
+
+/** Building blocks of the schemas: at every border bytes become one of these once, and are trusted inside. */
+
+/** Credits are counted in whole micro-credits: 1 credit = 1,000,000. */
+export type Credits = bigint
+/** Milliseconds since 1970, or a duration in ms where the name says so. */
+export type Millis = number
+/** 32 bytes of SHA-256. */
+export type Digest = Uint8Array
+
+export const CREDIT = 1_000_000n
+/** Largest amount a field may hold; sums of 2^20 of them still fit 64 bits. */
+export const MAX_CREDITS = 1n << 43n
+
+const bytesOf = (length: number) =>
+  z.custom<Uint8Array>(value => value instanceof Uint8Array && value.length === length, `expected ${length} bytes`)
+
+export const bytes16 = bytesOf(16)
+export const bytes32 = bytesOf(32)
+export const bytes64 = bytesOf(64)
+/** Any byte string up to `max` bytes. */
+export const bytesUpTo = (max: number) =>
+  z.custom<Uint8Array>(value => value instanceof Uint8Array && value.length <= max, `expected at most ${max} bytes`)
+
+/** A whole number that fits a double exactly. */
+export const whole = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
+export const millis = whole
+/** dag-cbor gives small integers as `number`, large ones as `bigint`; inside, money is always bigint. */
+export const credits = z
+  .union([whole, z.bigint()])
+  .transform(value => BigInt(value))
+  .refine(value => value >= 0n && value <= MAX_CREDITS, 'amount out of range')
+
+/** Lower-case names: images, providers. */
+export const slug = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/)
+
+// ---- the same things in JSON (HTTP, CLI --json): ids as hex, bytes as base64, credits as decimal text
+
+export const hex32 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .transform(text => fromHex(text))
+export const base64 = (maxBytes: number) =>
+  z
+    .string()
+    .max(Math.ceil(maxBytes / 3) * 4)
+    .transform((text, context) => {
+      try {
+        return fromBase64(text)
+      } catch {
+        context.addIssue({ code: 'custom', message: 'not base64' })
+        return z.NEVER
+      }
+    })
+export const decimalCredits = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,15})$/)
+  .transform(text => BigInt(text))
+
+/** A value of ours as plain JSON: bytes as hex (32) or base64, bigint as decimal text. */
+export function toJson(value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (value instanceof Uint8Array) return value.length === 32 ? toHex(value) : toBase64(value)
+  if (Array.isArray(value)) return value.map(toJson)
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)]))
+  }
+  return value
+}

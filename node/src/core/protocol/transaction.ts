@@ -1,0 +1,135 @@
+import { z } from 'zod'
+import { delegateSchema, policySchema } from './account.js'
+import { askSchema } from './ask.js'
+import { RESERVED_BODIES } from './bodies.js'
+import { decodeCanonical, encodeCanonical } from './encoding.js'
+import { PekkaError } from './errors.js'
+import { sha256, taggedHash } from './hash.js'
+import { MAX_TRANSACTION_BYTES } from './limits.js'
+import type { Signer, Verifier } from './primitives.js'
+import { bytes32, bytes64, credits, millis, slug, whole } from './schema.js'
+import { commitClaimSchema, FAIL_REASONS, offerTaskSchema } from './task.js'
+
+const attempt = whole.min(1).max(255)
+
+/** Bodies of transactions. What each does and requires: docs/ledger.md, PROTOCOL §9. */
+export const bodySchema = z.discriminatedUnion('kind', [
+  /** Brings an account into being. `deposit` waits for bandwidth credit (R30) and is 0 until then. */
+  z.strictObject({ kind: z.literal('open-account'), policy: policySchema, deposit: credits }),
+  z.strictObject({ kind: z.literal('transfer'), to: bytes32, amount: credits }),
+  z.strictObject({ kind: z.literal('set-policy'), policy: policySchema }),
+  z.strictObject({ kind: z.literal('grant'), delegate: delegateSchema }),
+  z.strictObject({ kind: z.literal('revoke'), key: bytes32 }),
+  /** Devnets only: credits from the genesis faucet to the sender, bounded per account. */
+  z.strictObject({ kind: z.literal('faucet'), amount: credits }),
+  /**
+   * Peer id and account vouch for each other: the account signs this transaction, the peer's Ed25519 key signs
+   * peerVouchMessage(network, account).
+   */
+  z.strictObject({
+    kind: z.literal('register-provider'),
+    name: slug,
+    operator: bytes32.nullable(),
+    peerKey: bytes32,
+    peerSignature: bytes64
+  }),
+  z.strictObject({ kind: z.literal('bond'), amount: credits }),
+  z.strictObject({ kind: z.literal('unbond'), amount: credits }),
+  z.strictObject({ kind: z.literal('ask'), ask: askSchema }),
+  z.strictObject({ kind: z.literal('withdraw-ask'), ask: bytes32 }),
+  z.strictObject({ kind: z.literal('offer'), tasks: z.array(offerTaskSchema).min(1).max(64) }),
+  z.strictObject({ kind: z.literal('accept'), task: bytes32 }),
+  z.strictObject({ kind: z.literal('decline'), task: bytes32 }),
+  z.strictObject({ kind: z.literal('cancel'), task: bytes32 }),
+  z.strictObject({ kind: z.literal('alive'), task: bytes32, attempt, count: whole, head: bytes32 }),
+  z.strictObject({ kind: z.literal('fail'), task: bytes32, attempt, reason: z.enum(FAIL_REASONS) }),
+  z.strictObject({ kind: z.literal('commit'), task: bytes32, attempt, claim: commitClaimSchema })
+])
+export type Body = z.infer<typeof bodySchema>
+export type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>
+
+/** One vertex of the DAG (DESIGN §5). Its id is the SHA-256 of its canonical bytes, without signatures. */
+export const transactionSchema = z.strictObject({
+  v: z.literal(1),
+  network: bytes32,
+  account: bytes32,
+  /** The delegate whose lane this is, or null for lane 0: the account's own policy signs (R27). */
+  key: bytes32.nullable(),
+  /** From 0, per lane, without gaps. */
+  sequence: whole,
+  /** Id of the lane's transaction before, null for the first. */
+  previous: bytes32.nullable(),
+  /** 1 to 8 final vertices (or the lane's previous), ascending and distinct (R29). */
+  parents: z.array(bytes32).min(1).max(8),
+  /** Void in commits with a later timestamp. */
+  expiry: millis,
+  body: bodySchema
+})
+export type Transaction = z.infer<typeof transactionSchema>
+
+export const signatureSchema = z.strictObject({ key: bytes32, signature: bytes64 })
+export const signedTransactionSchema = z.strictObject({
+  transaction: transactionSchema,
+  signatures: z.array(signatureSchema).min(1).max(16)
+})
+export type SignedTransaction = z.infer<typeof signedTransactionSchema>
+
+export const encodeSigned = (signed: SignedTransaction): Uint8Array => encodeCanonical(signed)
+
+/**
+ * Reads canonical bytes. Signatures are not verified here.
+ * @throws PekkaError ENCODING_NOT_CANONICAL, BODY_NOT_YET (a reserved body), TRANSACTION_INVALID
+ */
+export function decodeSigned(bytes: Uint8Array): SignedTransaction {
+  if (bytes.length > MAX_TRANSACTION_BYTES) throw new PekkaError('TRANSACTION_INVALID', { issue: 'too large' })
+  const value = decodeCanonical(bytes)
+  const parsed = signedTransactionSchema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const kind = bodyKind(value)
+  if (typeof kind === 'string' && (RESERVED_BODIES as readonly string[]).includes(kind)) {
+    throw new PekkaError('BODY_NOT_YET', { body: kind })
+  }
+  const issue = parsed.error.issues[0]
+  throw new PekkaError('TRANSACTION_INVALID', { issue: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}` })
+}
+
+const bodyKind = (value: unknown): unknown => {
+  const shape = z.object({ transaction: z.object({ body: z.object({ kind: z.string() }) }) }).safeParse(value)
+  return shape.success ? shape.data.transaction.body.kind : undefined
+}
+
+export const transactionId = (transaction: Transaction): Uint8Array => sha256(encodeCanonical(transaction))
+
+/** What is signed: a domain tag, the network and the id of the canonical bytes. */
+export const signingMessage = (transaction: Transaction): Uint8Array =>
+  taggedHash('pekka/tx/v1', transaction.network, transactionId(transaction))
+
+/** Signs with every signer; for lane 0 they are keys of the policy, else the delegate alone. */
+export async function signTransaction(transaction: Transaction, signers: Signer[]): Promise<SignedTransaction> {
+  const message = signingMessage(transaction)
+  const signatures = await Promise.all(
+    signers.map(async signer => ({ key: signer.publicKey, signature: await signer.sign(message) }))
+  )
+  return { transaction, signatures }
+}
+
+/** Whether every signature on it holds and no key signed twice. Whether the keys suffice is the ledger's matter. */
+export async function verifySignatures(signed: SignedTransaction, verifier: Verifier): Promise<boolean> {
+  const message = signingMessage(signed.transaction)
+  const keys = new Set(signed.signatures.map(({ key }) => key.join()))
+  if (keys.size !== signed.signatures.length) return false
+  const results = await Promise.all(signed.signatures.map(s => verifier.verify(s.key, message, s.signature)))
+  return results.every(Boolean)
+}
+
+/** Decodes and verifies in one go, for whoever receives a transaction from outside. */
+export async function openSigned(bytes: Uint8Array, verifier: Verifier): Promise<SignedTransaction & { id: Uint8Array }> {
+  const signed = decodeSigned(bytes)
+  if (!(await verifySignatures(signed, verifier))) throw new PekkaError('SIGNATURE_INVALID')
+  return { ...signed, id: transactionId(signed.transaction) }
+}
+
+/** The peer's half of the mutual vouching: its Ed25519 peer key signs this. */
+export const peerVouchMessage = (network: Uint8Array, account: Uint8Array): Uint8Array =>
+  taggedHash('pekka/peer/v1', network, account)
+
