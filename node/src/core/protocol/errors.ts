@@ -11,89 +11,265 @@ export interface ErrorEntry {
 /** All errors of PEKKA by code. docs/errors.md is generated from this table. Codes are for ever; texts may improve. */
 export const ERRORS = {
   // encoding, signatures, sealing
-  ENCODING_MALFORMED: { status: 400, title: 'The message could not be read.', advice: 'Update PEKKA on both sides; if it stays, report it.' },
-  ENCODING_NOT_CANONICAL: { status: 400, title: 'The bytes are not in canonical form.', advice: 'Update the program that made them.' },
+  ENCODING_MALFORMED: {
+    status: 400,
+    title: 'The message could not be read.',
+    advice: 'Update PEKKA on both sides; if it stays, report it.'
+  },
+  ENCODING_NOT_CANONICAL: {
+    status: 400,
+    title: 'The bytes are not in canonical form.',
+    advice: 'Update the program that made them.'
+  },
   KEY_REFUSED: { status: 400, title: 'A key was refused because it is weak or malformed.', advice: 'Make a new key.' },
-  SCHEMA_MISMATCH: { status: 400, title: 'The request has a wrong shape: {issue}', advice: 'See the API description at /openapi.json.' },
-  SEAL_BROKEN: { status: 400, title: 'Sealed data could not be opened: it was changed, or the key is another one.', advice: 'Nothing was accepted. Run again; if it stays, choose another machine.' },
+  SCHEMA_MISMATCH: {
+    status: 400,
+    title: 'The request has a wrong shape: {issue}',
+    advice: 'See the API description at /openapi.json.'
+  },
+  SEAL_BROKEN: {
+    status: 400,
+    title: 'Sealed data could not be opened: it was changed, or the key is another one.',
+    advice: 'Nothing was accepted. Run again; if it stays, choose another machine.'
+  },
   SIGNATURE_INVALID: { status: 400, title: 'A signature does not hold.', advice: 'Sign again with the right key.' },
 
   // ledger
-  ACCOUNT_UNKNOWN: { status: 404, title: 'The account {account} is not on this network.', advice: 'Check the network, or open the account first.' },
-  ASK_MISMATCH: { status: 409, title: 'The price or the machine of the offer is no longer published.', advice: 'Fetch the prices again and send a new offer.' },
-  BODY_NOT_ALLOWED: { status: 403, title: 'This key may not do that ({body}).', advice: 'Use the account key, or grant the key more.' },
-  BODY_NOT_YET: { status: 501, title: 'This network does not know "{body}" yet.', advice: 'It comes with a later version.' },
-  CANDIDATE_NOT_NAMED: { status: 409, title: 'This provider may not take the task now.', advice: 'Nothing to do: another machine runs it.' },
-  DELEGATE_CAP: { status: 402, title: 'This key may spend {cap}, and {used} are used or on hold.', advice: 'Renew the key in the wallet, or lower the cap.' },
+  ACCOUNT_UNKNOWN: {
+    status: 404,
+    title: 'The account {account} is not on this network.',
+    advice: 'Check the network, or open the account first.'
+  },
+  ASK_MISMATCH: {
+    status: 409,
+    title: 'The price or the machine of the offer is no longer published.',
+    advice: 'Fetch the prices again and send a new offer.'
+  },
+  BODY_NOT_ALLOWED: {
+    status: 403,
+    title: 'This key may not do that ({body}).',
+    advice: 'Use the account key, or grant the key more.'
+  },
+  BODY_NOT_YET: {
+    status: 501,
+    title: 'This network does not know "{body}" yet.',
+    advice: 'It comes with a later version.'
+  },
+  CANDIDATE_NOT_NAMED: {
+    status: 409,
+    title: 'This provider may not take the task now.',
+    advice: 'Nothing to do: another machine runs it.'
+  },
+  DELEGATE_CAP: {
+    status: 402,
+    title: 'This key may spend {cap}, and {used} are used or on hold.',
+    advice: 'Renew the key in the wallet, or lower the cap.'
+  },
   DELEGATE_EXPIRED: { status: 403, title: 'This key has expired.', advice: 'Pair again: "pekka pair".' },
   DELEGATE_UNKNOWN: { status: 403, title: 'The account knows no such key.', advice: 'Pair again: "pekka pair".' },
-  FUNDS_MISSING: { status: 402, title: 'You have {have}, this needs {need}.', advice: 'Lower the cap, or add credits.' },
-  LANE_SEQUENCE: { status: 409, title: 'Another transaction of this key came first (expected {expected}).', advice: 'Read the lane and sign again.' },
-  LIMIT_EXCEEDED: { status: 409, title: 'The claimed usage is more than the contract allows.', advice: 'Claim what the rules allow.' },
-  NETWORK_MISMATCH: { status: 400, title: 'The transaction is for another network.', advice: 'Connect to the right bridge.' },
+  FUNDS_MISSING: {
+    status: 402,
+    title: 'You have {have}, this needs {need}.',
+    advice: 'Lower the cap, or add credits.'
+  },
+  LANE_SEQUENCE: {
+    status: 409,
+    title: 'Another transaction of this key came first (expected {expected}).',
+    advice: 'Read the lane and sign again.'
+  },
+  LIMIT_EXCEEDED: {
+    status: 409,
+    title: 'The claimed usage is more than the contract allows.',
+    advice: 'Claim what the rules allow.'
+  },
+  NETWORK_MISMATCH: {
+    status: 400,
+    title: 'The transaction is for another network.',
+    advice: 'Connect to the right bridge.'
+  },
   OBJECT_EXISTS: { status: 409, title: 'This id is taken.', advice: 'Nothing to do if you sent it before.' },
-  PARENT_UNKNOWN: { status: 409, title: 'A parent of the transaction is not known.', advice: 'Sign again with parents the ledger names.' },
-  TASK_STATE: { status: 409, title: 'The task is {state}; "{body}" is not possible now.', advice: 'Nothing to do: look at the task.' },
+  PARENT_UNKNOWN: {
+    status: 409,
+    title: 'A parent of the transaction is not known.',
+    advice: 'Sign again with parents the ledger names.'
+  },
+  TASK_STATE: {
+    status: 409,
+    title: 'The task is {state}; "{body}" is not possible now.',
+    advice: 'Nothing to do: look at the task.'
+  },
   TASK_UNKNOWN: { status: 404, title: 'There is no such task.', advice: 'Check the id: "pekka tasks".' },
   TRANSACTION_EXPIRED: { status: 409, title: 'The transaction came too late.', advice: 'Sign and send it again.' },
-  TRANSACTION_INVALID: { status: 400, title: 'The transaction is not valid: {issue}', advice: 'Correct it and sign again.' },
+  TRANSACTION_INVALID: {
+    status: 400,
+    title: 'The transaction is not valid: {issue}',
+    advice: 'Correct it and sign again.'
+  },
 
   // bridge
   BLOB_MISMATCH: { status: 400, title: 'The data does not have the hash it was sent under.', advice: 'Send it again.' },
-  BLOB_TOO_LARGE: { status: 413, title: 'The data is larger than this bridge takes ({max} bytes).', advice: 'Send less, or ask the operator of the bridge.' },
-  BLOB_UNKNOWN: { status: 404, title: 'There is no such data here.', advice: 'It may be gone after the task was closed.' },
+  BLOB_TOO_LARGE: {
+    status: 413,
+    title: 'The data is larger than this bridge takes ({max} bytes).',
+    advice: 'Send less, or ask the operator of the bridge.'
+  },
+  BLOB_UNKNOWN: {
+    status: 404,
+    title: 'There is no such data here.',
+    advice: 'It may be gone after the task was closed.'
+  },
   BRIDGE_BUSY: { status: 503, title: 'The bridge has too much to do.', advice: 'It will be tried again in a moment.' },
-  BRIDGE_UNREACHABLE: { status: 503, title: 'The bridge at {address} does not answer.', advice: 'Is it running? "pekka doctor" shows. Tasks that run go on.' },
-  HOST_REFUSED: { status: 421, title: 'This name is not served here.', advice: 'Use the address that "pekka up" prints.' },
-  LEDGER_UNREACHABLE: { status: 503, title: 'The ledger does not answer.', advice: 'It is tried again; nothing is lost.' },
-  ORIGIN_REFUSED: { status: 403, title: 'Pages from {origin} may not use this bridge.', advice: 'Add the origin to the settings of the bridge.' },
-  QUEUE_UNREACHABLE: { status: 503, title: 'The queue (Redis) does not answer.', advice: 'It is tried again; nothing is lost.' },
+  BRIDGE_UNREACHABLE: {
+    status: 503,
+    title: 'The bridge at {address} does not answer.',
+    advice: 'Is it running? "pekka doctor" shows. Tasks that run go on.'
+  },
+  HOST_REFUSED: {
+    status: 421,
+    title: 'This name is not served here.',
+    advice: 'Use the address that "pekka up" prints.'
+  },
+  LEDGER_UNREACHABLE: {
+    status: 503,
+    title: 'The ledger does not answer.',
+    advice: 'It is tried again; nothing is lost.'
+  },
+  ORIGIN_REFUSED: {
+    status: 403,
+    title: 'Pages from {origin} may not use this bridge.',
+    advice: 'Add the origin to the settings of the bridge.'
+  },
+  QUEUE_UNREACHABLE: {
+    status: 503,
+    title: 'The queue (Redis) does not answer.',
+    advice: 'It is tried again; nothing is lost.'
+  },
   RATE_LIMITED: { status: 429, title: 'Too many requests.', advice: 'Wait a moment.' },
   ROUTE_UNKNOWN: { status: 404, title: 'There is nothing here.', advice: 'See /openapi.json.' },
-  TOKEN_INVALID: { status: 401, title: 'You are not signed in, or no longer.', advice: 'It is renewed by itself; else pair again.' },
+  TOKEN_INVALID: {
+    status: 401,
+    title: 'You are not signed in, or no longer.',
+    advice: 'It is renewed by itself; else pair again.'
+  },
 
   // network and streams
   LINK_CLOSED: { status: 503, title: 'The connection was closed.', advice: 'It is opened again by itself.' },
-  LINK_MESSAGE_TOO_LARGE: { status: 400, title: 'A message of {size} bytes is larger than allowed.', advice: 'Update PEKKA on both sides.' },
-  LINK_LOST: { status: 503, title: 'The connection was lost: {reason}', advice: 'It is opened again by itself.' },
-  LINK_PROTOCOL: { status: 400, title: 'The other side broke the protocol: {issue}', advice: 'Update PEKKA on both sides.' },
-  LINK_RESET: { status: 503, title: 'The other side reset the connection: {reason}', advice: 'It is opened again by itself.' },
-  LINK_TIMEOUT: { status: 504, title: 'The other side did not answer within {seconds} s.', advice: 'It is tried again.' },
-  PEER_NOT_VOUCHED: { status: 403, title: 'The peer does not prove that it belongs to its account.', advice: 'Start the provider with its own key file.' },
-  PEER_UNREACHABLE: { status: 503, title: 'Nothing answers at {address}.', advice: 'Is it running, and is the address right?' },
+  LINK_MESSAGE_TOO_LARGE: {
+    status: 400,
+    title: 'A message of {size} bytes is larger than allowed.',
+    advice: 'Update PEKKA on both sides.'
+  },
+  LINK_LOST: { status: 503, title: 'The connection was lost ({reason}).', advice: 'It is opened again by itself.' },
+  LINK_PROTOCOL: {
+    status: 400,
+    title: 'The other side broke the protocol: {issue}',
+    advice: 'Update PEKKA on both sides.'
+  },
+  LINK_RESET: { status: 503, title: 'The other side reset the connection.', advice: 'It is opened again by itself.' },
+  LINK_TIMEOUT: {
+    status: 504,
+    title: 'The other side did not answer within {seconds} s.',
+    advice: 'It is tried again.'
+  },
+  PEER_NOT_VOUCHED: {
+    status: 403,
+    title: 'The peer does not prove that it belongs to its account.',
+    advice: 'Start the provider with its own key file.'
+  },
+  PEER_UNREACHABLE: {
+    status: 503,
+    title: 'Nothing answers at {address}.',
+    advice: 'Is it running, and is the address right?'
+  },
 
   // client
   CAP_TOO_LOW: { status: 400, title: 'A cap of {cap} is less than one second costs.', advice: 'Raise the cap.' },
   FRAME_GAP: { status: 502, title: 'Output arrived with a gap or out of order.', advice: 'It is fetched again.' },
-  HEAD_MISMATCH: { status: 502, title: 'The output is not what the machine signed or fixed on the ledger.', advice: 'Do not use this result. Run again on another machine.' },
-  IMAGE_UNKNOWN: { status: 404, title: 'No machine offers the environment "{image}".', advice: 'Choose one of: {known}.' },
+  HEAD_MISMATCH: {
+    status: 502,
+    title: 'The output is not what the machine signed or fixed on the ledger.',
+    advice: 'Do not use this result. Run again on another machine.'
+  },
+  IMAGE_UNKNOWN: {
+    status: 404,
+    title: 'No machine offers the environment "{image}".',
+    advice: 'Choose one of: {known}.'
+  },
   INPUT_EMPTY: { status: 400, title: 'Nothing to run: there is no code.', advice: 'Write some code first.' },
-  INPUT_NOT_PYTHON: { status: 400, title: 'Only Python runs remotely; this is {language}.', advice: 'Choose a Python notebook.' },
+  INPUT_NOT_PYTHON: {
+    status: 400,
+    title: 'Only Python runs remotely; this is {language}.',
+    advice: 'Choose a Python notebook.'
+  },
   INPUT_NOTEBOOK: { status: 400, title: 'The notebook cannot be read: {issue}', advice: '{remedy}' },
-  INPUT_TOO_LARGE: { status: 413, title: 'The code is too large ({size} bytes; at most {max}).', advice: 'Put data into files.' },
-  NO_MATCH: { status: 409, title: 'No machine matches. Nothing was charged.', advice: 'Loosen a limit, or wait for a machine.' },
-  NOT_CONNECTED: { status: 503, title: 'Not connected to the bridge.', advice: 'Tasks that run go on; it is tried again.' },
-  PAIRING_FAILED: { status: 403, title: 'The pairing code is wrong, used or too old.', advice: 'Get a new one with "pekka pair".' },
-  RECEIPT_INVALID: { status: 400, title: '{part} fails: {issue}', advice: 'Changed after signing, or from another task.' },
+  INPUT_TOO_LARGE: {
+    status: 413,
+    title: 'The code is too large ({size} bytes; at most {max}).',
+    advice: 'Put data into files.'
+  },
+  NO_MATCH: {
+    status: 409,
+    title: 'No machine matches. Nothing was charged.',
+    advice: 'Loosen a limit, or wait for a machine.'
+  },
+  NOT_CONNECTED: {
+    status: 503,
+    title: 'Not connected to the bridge.',
+    advice: 'Tasks that run go on; it is tried again.'
+  },
+  PAIRING_FAILED: {
+    status: 403,
+    title: 'The pairing code is wrong, used or too old.',
+    advice: 'Get a new one with "pekka pair".'
+  },
+  RECEIPT_INVALID: {
+    status: 400,
+    title: '{part} fails: {issue}',
+    advice: 'Changed after signing, or from another task.'
+  },
   WALLET_UNREACHABLE: { status: 503, title: 'The wallet does not answer.', advice: 'Start it with "pekka up".' },
 
   // images, sandbox, provider
   BUNDLE_REFUSED: { status: 400, title: 'The task could not be opened: {issue}', advice: 'Send it again.' },
-  DISK_FULL: { status: 507, title: 'The disk is full: {need} bytes are needed at {path}, {have} are free.', advice: 'Free some space.' },
-  IMAGE_BUILD_FAILED: { status: 500, title: 'The environment "{image}" could not be built: {issue}', advice: 'See {log}, then try again: "pekka image build {image}".' },
-  IMAGE_NOT_BUILT: { status: 404, title: 'The environment "{image}" is not on this machine.', advice: 'Build it: "pekka image build {image}".' },
+  DISK_FULL: {
+    status: 507,
+    title: 'The disk is full: {need} bytes are needed at {path}, {have} are free.',
+    advice: 'Free some space.'
+  },
+  IMAGE_BUILD_FAILED: {
+    status: 500,
+    title: 'The environment "{image}" could not be built: {issue}',
+    advice: 'See {log}, then try again: "pekka image build {image}".'
+  },
+  IMAGE_NOT_BUILT: {
+    status: 404,
+    title: 'The environment "{image}" is not on this machine.',
+    advice: 'Build it: "pekka image build {image}".'
+  },
   RUNNER_LOST: { status: 500, title: 'The sandbox ended by itself.', advice: 'The task is tried elsewhere.' },
-  SANDBOX_FAILED: { status: 500, title: 'A sandbox could not be started: {issue}', advice: '"pekka doctor" shows why.' },
+  SANDBOX_FAILED: {
+    status: 500,
+    title: 'A sandbox could not be started: {issue}',
+    advice: '"pekka doctor" shows why.'
+  },
   SANDBOX_UNUSABLE: { status: 500, title: 'No sandbox works here: {issue}', advice: '{remedy}' },
 
   // command line, set-up
-  ALREADY_RUNNING: { status: 409, title: 'PEKKA runs already (process {pid}) at {address}.', advice: 'Use that one, or stop it: "pekka down".' },
+  ALREADY_RUNNING: {
+    status: 409,
+    title: 'PEKKA runs already (process {pid}) at {address}.',
+    advice: 'Use that one, or stop it: "pekka down".'
+  },
   PORT_TAKEN: { status: 409, title: 'Port {port} is taken.', advice: 'Choose another with --port.' },
   SETUP_FAILED: { status: 500, title: '{step} failed.', advice: 'Log: {log}' },
   SETUP_RIGHTS: { status: 403, title: 'Some system packages are missing: {packages}', advice: 'Run: {command}' },
   USAGE: { status: 400, title: '{issue}', advice: 'See "pekka --help".' },
 
-  INTERNAL: { status: 500, title: 'PEKKA failed ({id}).', advice: 'This is our fault. Please report it with this number.' }
+  INTERNAL: {
+    status: 500,
+    title: 'PEKKA failed ({id}).',
+    advice: 'This is our fault. Please report it with this number.'
+  }
 } as const satisfies Record<string, ErrorEntry>
 
 export type ErrorCode = keyof typeof ERRORS
@@ -127,7 +303,14 @@ export class PekkaError extends Error {
     const data = Object.fromEntries(
       Object.entries(this.data).map(([key, value]) => [key, typeof value === 'bigint' ? value.toString() : value])
     )
-    return { type: `urn:pekka:error:${this.code}`, title: this.message, status: this.status, code: this.code, detail: this.advice, data }
+    return {
+      type: `urn:pekka:error:${this.code}`,
+      title: this.message,
+      status: this.status,
+      code: this.code,
+      detail: this.advice,
+      data
+    }
   }
 }
 
@@ -155,7 +338,8 @@ export function fromProblem(problem: { code?: unknown; data?: unknown }): PekkaE
   const data: ErrorData = {}
   if (problem.data !== null && typeof problem.data === 'object') {
     for (const [key, value] of Object.entries(problem.data)) {
-      if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || value === null) data[key] = value
+      if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || value === null)
+        data[key] = value
     }
   }
   return new PekkaError(code, data)
