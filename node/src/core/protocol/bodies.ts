@@ -50,7 +50,15 @@ export type ReservedBody = (typeof RESERVED_BODIES)[number]
 
 /** What a delegate of a client and of a provider's agent may be granted at most (R28). */
 export const CLIENT_BODIES = ['offer', 'cancel'] as const satisfies readonly OpenBody[]
-export const AGENT_BODIES = ['ask', 'withdraw-ask', 'accept', 'decline', 'alive', 'fail', 'commit'] as const satisfies readonly OpenBody[]
+export const AGENT_BODIES = [
+  'ask',
+  'withdraw-ask',
+  'accept',
+  'decline',
+  'alive',
+  'fail',
+  'commit'
+] as const satisfies readonly OpenBody[]
 /** Never granted: they need the account's own keys, lane 0. */
 export const OWNER_BODIES = [
   'open-account',

@@ -62,7 +62,8 @@ export const createBundle = (program: Program, seed: number | null): Bundle => (
 /** Canonical bytes with their length in front, padded by {@link padme}. */
 export function encodeBundle(bundle: Bundle): Uint8Array {
   const bytes = encodeCanonical(bundle)
-  if (bytes.length > MAX_BUNDLE_BYTES) throw new PekkaError('INPUT_TOO_LARGE', { size: bytes.length, max: MAX_BUNDLE_BYTES })
+  if (bytes.length > MAX_BUNDLE_BYTES)
+    throw new PekkaError('INPUT_TOO_LARGE', { size: bytes.length, max: MAX_BUNDLE_BYTES })
   const out = new Uint8Array(padme(bytes.length + 4))
   new DataView(out.buffer).setUint32(0, bytes.length)
   out.set(bytes, 4)
@@ -75,7 +76,8 @@ export function decodeBundle(padded: Uint8Array): Bundle {
   if (length < 0 || length > padded.length - 4 || padded.length !== padme(length + 4)) {
     throw new PekkaError('BUNDLE_REFUSED', { issue: 'its length is wrong' })
   }
-  if (padded.subarray(4 + length).some(byte => byte !== 0)) throw new PekkaError('BUNDLE_REFUSED', { issue: 'its padding is not zero' })
+  if (padded.subarray(4 + length).some(byte => byte !== 0))
+    throw new PekkaError('BUNDLE_REFUSED', { issue: 'its padding is not zero' })
   try {
     return bundleSchema.parse(decodeCanonical(padded.subarray(4, 4 + length)))
   } catch (cause) {

@@ -78,7 +78,8 @@ export function fromBase64(text: string): Uint8Array {
     for (let k = 0; k < 4; k++) word = (word << 6) | (VALUES.get(text[i + k] ?? 'A') ?? 0)
     for (const byte of [word >> 16, (word >> 8) & 255, word & 255]) if (at < out.length) out[at++] = byte
   }
-  if (toBase64(out.subarray(out.length - (out.length % 3 || 3))) !== text.slice(-4)) throw new TypeError('not canonical base64')
+  if (toBase64(out.subarray(out.length - (out.length % 3 || 3))) !== text.slice(-4))
+    throw new TypeError('not canonical base64')
   return out
 }
 

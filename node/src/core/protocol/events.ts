@@ -99,7 +99,12 @@ export const taskEventSchema = z.discriminatedUnion('type', [
     t
   }),
   z.object({ type: z.literal('status'), state: z.string().max(64), t }),
-  z.object({ type: z.literal('progress'), fraction: z.number().min(0).max(1).nullable(), text: z.string().max(256), t }),
+  z.object({
+    type: z.literal('progress'),
+    fraction: z.number().min(0).max(1).nullable(),
+    text: z.string().max(256),
+    t
+  }),
   z.object({
     type: z.literal('truncated'),
     cell: cellId.nullable(),

@@ -79,8 +79,10 @@ export const verifyHead = (network: Uint8Array, head: SignedHead, verifier: Veri
   verifier.verify(head.key, headMessage(network, head), head.signature)
 
 /** What the bridge signs when a run's first `count` frames are on its disk (R8). */
-export const storedMessage = (network: Uint8Array, h: { task: Uint8Array; attempt: number; run: number; count: number; head: Uint8Array }): Uint8Array =>
-  taggedHash('pekka/stored/v1', network, h.task, u32(h.attempt), u32(h.run), u64(h.count), h.head)
+export const storedMessage = (
+  network: Uint8Array,
+  h: { task: Uint8Array; attempt: number; run: number; count: number; head: Uint8Array }
+): Uint8Array => taggedHash('pekka/stored/v1', network, h.task, u32(h.attempt), u32(h.run), u64(h.count), h.head)
 
 // ---- content
 
@@ -124,7 +126,8 @@ export class FrameReader {
 
   /** @returns the batch that `plaintext` completes, or null. @throws PekkaError ENCODING_MALFORMED */
   read(plaintext: Uint8Array): FrameContent | null {
-    const length = plaintext.length < FRAME_OVERHEAD ? -1 : new DataView(plaintext.buffer, plaintext.byteOffset).getUint32(1)
+    const length =
+      plaintext.length < FRAME_OVERHEAD ? -1 : new DataView(plaintext.buffer, plaintext.byteOffset).getUint32(1)
     if (length < 0 || length > plaintext.length - FRAME_OVERHEAD) throw new PekkaError('ENCODING_MALFORMED')
     this.#size += length
     if (this.#size > MAX_JOINED) throw new PekkaError('ENCODING_MALFORMED')
@@ -149,21 +152,41 @@ const frameContentSchema = z.object({
 const frameAssociated = (binding: RunBinding, index: number): Uint8Array =>
   taggedHash('pekka/frame-aad/v1', ...runBytes(binding), u64(index))
 
-export const sealFrame = (aead: Aead, key: Uint8Array, binding: RunBinding, index: number, plaintext: Uint8Array): Promise<Uint8Array> =>
-  aead.seal(key, counterNonce(index), plaintext, frameAssociated(binding, index))
+export const sealFrame = (
+  aead: Aead,
+  key: Uint8Array,
+  binding: RunBinding,
+  index: number,
+  plaintext: Uint8Array
+): Promise<Uint8Array> => aead.seal(key, counterNonce(index), plaintext, frameAssociated(binding, index))
 
-export const openFrame = (aead: Aead, key: Uint8Array, binding: RunBinding, index: number, sealed: Uint8Array): Promise<Uint8Array> =>
-  aead.open(key, counterNonce(index), sealed, frameAssociated(binding, index))
+export const openFrame = (
+  aead: Aead,
+  key: Uint8Array,
+  binding: RunBinding,
+  index: number,
+  sealed: Uint8Array
+): Promise<Uint8Array> => aead.open(key, counterNonce(index), sealed, frameAssociated(binding, index))
 
 const blobAssociated = (binding: RunBinding, n: number): Uint8Array =>
   taggedHash('pekka/blob-aad/v1', ...runBytes(binding), u32(n))
 
 /** Seals the n-th blob of a run; its key (runKeys().blob(n)) serves this one sealing. */
-export const sealBlob = (aead: Aead, key: Uint8Array, binding: RunBinding, n: number, plaintext: Uint8Array): Promise<Uint8Array> =>
-  aead.seal(key, counterNonce(0), plaintext, blobAssociated(binding, n))
+export const sealBlob = (
+  aead: Aead,
+  key: Uint8Array,
+  binding: RunBinding,
+  n: number,
+  plaintext: Uint8Array
+): Promise<Uint8Array> => aead.seal(key, counterNonce(0), plaintext, blobAssociated(binding, n))
 
-export const openBlob = (aead: Aead, key: Uint8Array, binding: RunBinding, n: number, sealed: Uint8Array): Promise<Uint8Array> =>
-  aead.open(key, counterNonce(0), sealed, blobAssociated(binding, n))
+export const openBlob = (
+  aead: Aead,
+  key: Uint8Array,
+  binding: RunBinding,
+  n: number,
+  sealed: Uint8Array
+): Promise<Uint8Array> => aead.open(key, counterNonce(0), sealed, blobAssociated(binding, n))
 
 /** Largest sealed frame. */
 export const MAX_SEALED_FRAME = LARGEST + TAG_BYTES

@@ -11,7 +11,8 @@ const RAW = 0x55
 const SHA2_256 = 0x12
 
 /** An id that its creator chose: H(account ‖ 16 random bytes), known before anything is sealed (R13). */
-export const objectId = (account: Uint8Array, nonce: Uint8Array): Uint8Array => taggedHash('pekka/object/v1', account, nonce)
+export const objectId = (account: Uint8Array, nonce: Uint8Array): Uint8Array =>
+  taggedHash('pekka/object/v1', account, nonce)
 
 /** Hash of content: SHA-256, so that it is the multihash of a CID. */
 export const contentHash = (bytes: Uint8Array): Uint8Array => sha256(bytes)

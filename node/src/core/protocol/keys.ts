@@ -32,11 +32,19 @@ const bundleKey = (key: Uint8Array): Uint8Array => deriveKey(key, keyInfo('pekka
 const bundleAssociated = ({ network, task }: TaskBinding): Uint8Array => taggedHash('pekka/bundle/v1', network, task)
 
 /** Seals the encoded bundle. The key serves this one sealing: a resend sends the same bytes (R5). */
-export const sealBundle = (aead: Aead, key: Uint8Array, binding: TaskBinding, encoded: Uint8Array): Promise<Uint8Array> =>
-  aead.seal(bundleKey(key), ZERO_NONCE, encoded, bundleAssociated(binding))
+export const sealBundle = (
+  aead: Aead,
+  key: Uint8Array,
+  binding: TaskBinding,
+  encoded: Uint8Array
+): Promise<Uint8Array> => aead.seal(bundleKey(key), ZERO_NONCE, encoded, bundleAssociated(binding))
 
-export const openBundle = (aead: Aead, key: Uint8Array, binding: TaskBinding, sealed: Uint8Array): Promise<Uint8Array> =>
-  aead.open(bundleKey(key), ZERO_NONCE, sealed, bundleAssociated(binding))
+export const openBundle = (
+  aead: Aead,
+  key: Uint8Array,
+  binding: TaskBinding,
+  sealed: Uint8Array
+): Promise<Uint8Array> => aead.open(bundleKey(key), ZERO_NONCE, sealed, bundleAssociated(binding))
 
 // ---- boxes: the task key for one candidate
 
@@ -116,4 +124,3 @@ export async function runKeys(
 
 /** 12-byte nonce of a counter that is never stored or resumed: a restart is a new run with a new key (R5). */
 export const counterNonce = (index: number): Uint8Array => concat(new Uint8Array(4), u64(index))
-

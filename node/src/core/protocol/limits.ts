@@ -19,7 +19,9 @@ export const TEXT_KEPT_HEAD = 8 * MIB
 export const TEXT_KEPT_TAIL = MIB
 
 /** Limits are chosen from these steps, so that they tell little about the program (R37). */
-export const WALL_STEPS_MS = [60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000]
+export const WALL_STEPS_MS = [
+  60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000
+]
 export const MEMORY_STEPS_BYTES = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536].map(mib => mib * MIB)
 
 /** A payload above this travels as a sealed blob by hash, not inside a frame. */

@@ -75,7 +75,10 @@ export const commitment = (i: CommitmentInput): Uint8Array =>
  * digests.
  */
 export class ResultDigester {
-  readonly #cells = new Map<string, { hasher: Hasher; stream: { name: string; size: number } | null; status: Result['cells'][number]['status'] }>()
+  readonly #cells = new Map<
+    string,
+    { hasher: Hasher; stream: { name: string; size: number } | null; status: Result['cells'][number]['status'] }
+  >()
 
   add(event: TaskEvent): void {
     switch (event.type) {
@@ -89,15 +92,27 @@ export class ResultDigester {
         return
       case 'display_data':
       case 'update_display_data':
-        return this.#record(event.cell, event.type, { data: event.data, metadata: event.metadata, display: displayId(event) })
+        return this.#record(event.cell, event.type, {
+          data: event.data,
+          metadata: event.metadata,
+          display: displayId(event)
+        })
       case 'execute_result':
         return this.#record(event.cell, event.type, { data: event.data, metadata: event.metadata })
       case 'clear_output':
         return this.#record(event.cell, event.type, { wait: event.wait })
       case 'error':
-        return this.#record(event.cell, event.type, { ename: event.ename, evalue: event.evalue, traceback: event.traceback })
+        return this.#record(event.cell, event.type, {
+          ename: event.ename,
+          evalue: event.evalue,
+          traceback: event.traceback
+        })
       case 'truncated':
-        return this.#record(event.cell ?? SCRIPT_CELL, event.type, { what: event.what, kept: event.keptBytes, cut: event.cutBytes })
+        return this.#record(event.cell ?? SCRIPT_CELL, event.type, {
+          what: event.what,
+          kept: event.keptBytes,
+          cut: event.cutBytes
+        })
       case 'done':
         if (this.#cells.has(SCRIPT_CELL)) this.#cell(SCRIPT_CELL).status = event.outcome === 'ok' ? 'ok' : 'error'
         return
@@ -125,7 +140,8 @@ export class ResultDigester {
 
   #stream(event: EventOf<'stream'>): void {
     const state = this.#cell(event.cell ?? SCRIPT_CELL)
-    if (typeof event.text === 'object' && 'blob' in event.text) throw new TypeError('a blob must be resolved before it is digested')
+    if (typeof event.text === 'object' && 'blob' in event.text)
+      throw new TypeError('a blob must be resolved before it is digested')
     const bytes = typeof event.text === 'string' ? utf8(event.text) : event.text
     if (state.stream?.name !== event.name) {
       this.#close(state)
@@ -153,7 +169,8 @@ export class ResultDigester {
 /** Cell id that stands for a script's output in a result. */
 export const SCRIPT_CELL = 'script'
 
-const displayId = (event: EventOf<'display_data' | 'update_display_data'>): unknown => event.transient?.['display_id'] ?? null
+const displayId = (event: EventOf<'display_data' | 'update_display_data'>): unknown =>
+  event.transient?.['display_id'] ?? null
 
 /** JSON with sorted keys: the same value has the same text on every machine. */
 export function sortedJson(value: unknown): string {

@@ -45,13 +45,7 @@ export type OfferTask = z.infer<typeof offerTaskSchema>
 export const storedSchema = z.strictObject({ key: bytes32, count: whole, head: bytes32, signature: bytes64 })
 export type Stored = z.infer<typeof storedSchema>
 
-export const REASONS = [
-  'no-provider',
-  'provider-lost',
-  'cancelled',
-  'stopped',
-  'not-rerun'
-] as const
+export const REASONS = ['no-provider', 'provider-lost', 'cancelled', 'stopped', 'not-rerun'] as const
 /** Why a task ended as it did. */
 export type EndReason = (typeof REASONS)[number]
 

@@ -123,7 +123,10 @@ export async function verifySignatures(signed: SignedTransaction, verifier: Veri
 }
 
 /** Decodes and verifies in one go, for whoever receives a transaction from outside. */
-export async function openSigned(bytes: Uint8Array, verifier: Verifier): Promise<SignedTransaction & { id: Uint8Array }> {
+export async function openSigned(
+  bytes: Uint8Array,
+  verifier: Verifier
+): Promise<SignedTransaction & { id: Uint8Array }> {
   const signed = decodeSigned(bytes)
   if (!(await verifySignatures(signed, verifier))) throw new PekkaError('SIGNATURE_INVALID')
   return { ...signed, id: transactionId(signed.transaction) }
@@ -132,4 +135,3 @@ export async function openSigned(bytes: Uint8Array, verifier: Verifier): Promise
 /** The peer's half of the mutual vouching: its Ed25519 peer key signs this. */
 export const peerVouchMessage = (network: Uint8Array, account: Uint8Array): Uint8Array =>
   taggedHash('pekka/peer/v1', network, account)
-

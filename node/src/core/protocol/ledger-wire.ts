@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import { askSchema } from './ask.js'
+import { delegateSchema, policySchema } from './account.js'
+import { commitHeaderSchema, parametersSchema } from './parameters.js'
+import { bytes32, bytesUpTo, credits, millis, whole } from './schema.js'
+import { taskViewSchema } from './task.js'
+import { MAX_TRANSACTION_BYTES } from './limits.js'
+
+/**
+ * `/pekka/ledger/1`: how bridges, providers and wallets speak to a witness (or to a bridge that relays). Requests and
+ * answers are CBOR messages on one libp2p stream; `follow` turns answers into a stream of commits.
+ */
+export const LEDGER_PROTOCOL = '/pekka/ledger/1'
+
+/** What became of a transaction. A failed one used its sequence all the same (R27); a refused one never entered. */
+export const outcomeSchema = z.discriminatedUnion('status', [
+  z.strictObject({ status: z.literal('applied'), id: bytes32, index: whole, timestamp: millis }),
+  z.strictObject({
+    status: z.literal('failed'),
+    id: bytes32,
+    index: whole,
+    timestamp: millis,
+    code: z.string(),
+    data: z.record(z.string(), z.string())
+  }),
+  /** Not ordered: unknown parent, wrong network, bad signature, expired… */
+  z.strictObject({
+    status: z.literal('refused'),
+    id: bytes32,
+    code: z.string(),
+    data: z.record(z.string(), z.string())
+  })
+])
+export type TransactionOutcome = z.infer<typeof outcomeSchema>
+
+export const laneViewSchema = z.strictObject({
+  /** null: lane 0. */
+  key: bytes32.nullable(),
+  /** The next sequence number and the lane's last transaction. */
+  sequence: whole,
+  previous: bytes32.nullable(),
+  delegate: delegateSchema.nullable(),
+  /** Spent and locked of the delegate's cap. */
+  used: credits
+})
+export type LaneView = z.infer<typeof laneViewSchema>
+
+export const accountViewSchema = z.strictObject({
+  account: bytes32,
+  policy: policySchema,
+  /** Free credits, credits in escrows, and the bond with what tasks have reserved of it. */
+  balance: credits,
+  locked: credits,
+  bond: credits,
+  bondReserved: credits,
+  unbonding: z.array(z.strictObject({ amount: credits, at: millis })),
+  faucetDrawn: credits,
+  lanes: z.array(laneViewSchema)
+})
+export type AccountView = z.infer<typeof accountViewSchema>
+
+export const providerViewSchema = z.strictObject({
+  provider: bytes32,
+  name: z.string(),
+  operator: bytes32.nullable(),
+  peerKey: bytes32,
+  bond: credits,
+  /** Tasks run to the end, and failed or lapsed attempts. */
+  completed: whole,
+  failed: whole
+})
+export type ProviderView = z.infer<typeof providerViewSchema>
+
+/** A live ask and the signed transaction that published it, so that a wallet can check it itself (R3). */
+export const askViewSchema = z.strictObject({
+  ask: askSchema,
+  provider: providerViewSchema,
+  transaction: bytesUpTo(MAX_TRANSACTION_BYTES),
+  /** Delegates of the provider's account that may publish asks. */
+  running: whole
+})
+export type AskView = z.infer<typeof askViewSchema>
+
+export const ledgerTimeSchema = z.strictObject({
+  network: bytes32,
+  index: whole,
+  timestamp: millis,
+  contractTime: millis,
+  /** Final vertices that a new transaction may name as parents (R29). */
+  parents: z.array(bytes32).min(1).max(8),
+  parameters: parametersSchema
+})
+export type LedgerTime = z.infer<typeof ledgerTimeSchema>
+
+/** One commit as followers get it: what was ordered, what became of it, and every task that changed. */
+export const commitViewSchema = z.strictObject({
+  header: commitHeaderSchema,
+  transactions: z.array(z.strictObject({ bytes: bytesUpTo(MAX_TRANSACTION_BYTES), outcome: outcomeSchema })),
+  tasks: z.array(taskViewSchema),
+  /** Asks that were published or ended. */
+  asks: z.array(bytes32),
+  /** Accounts whose money or lanes changed. */
+  accounts: z.array(bytes32)
+})
+export type CommitView = z.infer<typeof commitViewSchema>
+
+const id = whole
+export const ledgerRequestSchema = z.discriminatedUnion('method', [
+  /** Answered once the transaction is final, or refused. */
+  z.strictObject({ id, method: z.literal('submit'), transaction: bytesUpTo(MAX_TRANSACTION_BYTES) }),
+  z.strictObject({ id, method: z.literal('time') }),
+  z.strictObject({ id, method: z.literal('genesis') }),
+  z.strictObject({ id, method: z.literal('account'), account: bytes32 }),
+  z.strictObject({ id, method: z.literal('provider'), provider: bytes32 }),
+  z.strictObject({ id, method: z.literal('task'), task: bytes32 }),
+  z.strictObject({ id, method: z.literal('asks'), image: z.string().nullable() }),
+  z.strictObject({ id, method: z.literal('transaction'), transaction: bytes32 }),
+  /** All commits after `after` (−1: from the first), then live ones, one answer each, until `unfollow`. */
+  z.strictObject({ id, method: z.literal('follow'), after: z.number().int().min(-1) }),
+  z.strictObject({ id, method: z.literal('unfollow') })
+])
+export type LedgerRequest = z.infer<typeof ledgerRequestSchema>
+
+/** Answers carry the request's id. `value` is the method's view (null: not found), checked by the caller's schema. */
+export const ledgerAnswerSchema = z.discriminatedUnion('ok', [
+  z.strictObject({ id, ok: z.literal(true), value: z.unknown() }),
+  z.strictObject({ id, ok: z.literal(false), code: z.string(), data: z.record(z.string(), z.unknown()) })
+])
+export type LedgerAnswer = z.infer<typeof ledgerAnswerSchema>
+
+/** The ledger as everything above consensus sees it; nothing here says how many witnesses there are. */
+export interface LedgerAccess {
+  /** Resolves once the transaction is final (applied or failed) or refused. Rejects with LEDGER_UNREACHABLE. */
+  submit(transaction: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome>
+  time(signal?: AbortSignal): Promise<LedgerTime>
+  genesis(signal?: AbortSignal): Promise<Uint8Array>
+  account(account: Uint8Array, signal?: AbortSignal): Promise<AccountView | null>
+  provider(provider: Uint8Array, signal?: AbortSignal): Promise<ProviderView | null>
+  /** Also tasks that are closed, from history, while it is kept. */
+  task(task: Uint8Array, signal?: AbortSignal): Promise<TaskView | null>
+  asks(image: string | null, signal?: AbortSignal): Promise<AskView[]>
+  /** Signed bytes and outcome of a final transaction. */
+  transaction(id: Uint8Array, signal?: AbortSignal): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null>
+  /** Commits after `after`, in order, without gaps; ends when the signal aborts, throws LEDGER_UNREACHABLE. */
+  follow(after: number, signal: AbortSignal): AsyncIterable<CommitView>
+}
+type TaskView = z.infer<typeof taskViewSchema>

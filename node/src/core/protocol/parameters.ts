@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import { policySchema } from './account.js'
+import { encodeCanonical } from './encoding.js'
+import { sha256 } from './hash.js'
+import { bytes32, bytes64, credits, millis, whole } from './schema.js'
+
+/** Parameters of the contracts. Those in force at the offer hold for that task (PROTOCOL §8.8). Times in ms of T. */
+export const parametersSchema = z.strictObject({
+  id: whole,
+  /** Window of one candidate, w. */
+  windowMs: whole,
+  /** A running attempt without `alive` for this long has lapsed. */
+  leaseMs: whole,
+  startWithinMs: whole,
+  graceMs: whole,
+  /** W: how long a settled task can be contested. */
+  contestWindowMs: whole,
+  /** Contest window + longest audit + appeal (R22). */
+  unbondMs: whole,
+  /** Largest step of contract time a commit may take (R12). */
+  maxStepMs: whole,
+  /** Offers expire within this (R13). */
+  maxOfferLifeMs: whole,
+  /** Slice of the bond a task reserves = cap · factor / 1000 (R22). */
+  sliceFactorMilli: whole,
+  /** Held back from pay until CLOSED, in thousandths. */
+  holdBackMilli: whole,
+  /** Audit rate and levy, in millionths. */
+  auditRatePpm: whole,
+  levyPpm: whole,
+  /** Locked per task, returned at CLOSED. */
+  storageDeposit: credits,
+  openDeposit: credits,
+  /** What one account may draw from a devnet's faucet in all; 0: no faucet. */
+  faucetLimit: credits
+})
+export type Parameters = z.infer<typeof parametersSchema>
+
+/** The numbers of PROTOCOL §9 with the checking part switched off (audit rate, levy, slice, hold-back and deposits 0). */
+export const SPINE_PARAMETERS: Parameters = {
+  id: 1,
+  windowMs: 3_000,
+  leaseMs: 30_000,
+  startWithinMs: 60_000,
+  graceMs: 30_000,
+  contestWindowMs: 86_400_000,
+  unbondMs: 7 * 86_400_000,
+  maxStepMs: 2_000,
+  maxOfferLifeMs: 120_000,
+  sliceFactorMilli: 0,
+  holdBackMilli: 0,
+  auditRatePpm: 0,
+  levyPpm: 0,
+  storageDeposit: 0n,
+  openDeposit: 0n,
+  faucetLimit: 0n
+}
+
+/** A devnet's: W is 10 min while nothing can be contested, unbonding an hour, and there is a faucet. */
+export const DEVNET_PARAMETERS: Parameters = {
+  ...SPINE_PARAMETERS,
+  contestWindowMs: 600_000,
+  unbondMs: 3_600_000,
+  faucetLimit: 1_000_000_000n
+}
+
+/** The first state of a network. Its hash is the network's id and the first vertex of the DAG. */
+export const genesisSchema = z.strictObject({
+  v: z.literal(1),
+  name: z.string().max(64),
+  createdAt: millis,
+  /** 16 random bytes, so that two networks never share an id. */
+  nonce: z.custom<Uint8Array>(value => value instanceof Uint8Array && value.length === 16),
+  parameters: parametersSchema,
+  /** Ed25519 keys of the witnesses' blocks, with their stake. */
+  witnesses: z
+    .array(z.strictObject({ key: bytes32, stake: credits }))
+    .min(1)
+    .max(100),
+  accounts: z.array(z.strictObject({ policy: policySchema, balance: credits })).max(10_000),
+  /** What the faucet holds. Supply = balances + faucet, for ever. */
+  faucet: credits
+})
+export type Genesis = z.infer<typeof genesisSchema>
+
+export const networkId = (genesis: Genesis): Uint8Array => sha256(encodeCanonical(genesis))
+
+/** A witness's block header as followers see it: one commit of the ledger. `signature` is over blockMessage. */
+export const commitHeaderSchema = z.strictObject({
+  index: whole,
+  timestamp: millis,
+  contractTime: millis,
+  previous: bytes32,
+  /** Hash over the ordered transaction ids and outcomes. */
+  transactionsHash: bytes32,
+  witness: bytes32,
+  signature: bytes64
+})
+export type CommitHeader = z.infer<typeof commitHeaderSchema>

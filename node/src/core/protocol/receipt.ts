@@ -1,0 +1,40 @@
+import { z } from 'zod'
+import { signedHeadSchema, runHeaderSchema } from './frames.js'
+import { manifestEnvelopeSchema } from './manifest.js'
+import { MAX_TRANSACTION_BYTES } from './limits.js'
+import { bytes32, bytes64, bytesUpTo, millis } from './schema.js'
+import { storedSchema, taskViewSchema } from './task.js'
+
+/**
+ * Receipt v1: proof of how a task was run and paid. It holds the evidence itself, so `pekka verify FILE` checks every
+ * signature and hash from it alone; whatever is said twice must agree, so one changed byte anywhere is found. Stored as
+ * canonical dag-cbor, shown as JSON. Unknown fields are refused; v2 adds the ledger's proof.
+ */
+export const receiptSchema = z.strictObject({
+  v: z.literal(1),
+  network: bytes32,
+  /** The ledger's state of the task, as the bridge says (R14c), with its signature over settlementMessage. */
+  view: taskViewSchema,
+  bridge: z.strictObject({ key: bytes32, signature: bytes64 }),
+  /** Signed transactions that moved the task, oldest first: offer, accept, …, commit. */
+  transactions: z.array(bytesUpTo(MAX_TRANSACTION_BYTES)).min(1).max(1024),
+  /** Run header, last signed head, manifest and blind of the committed run; null where nothing was committed. */
+  run: z
+    .strictObject({
+      header: runHeaderSchema,
+      head: signedHeadSchema,
+      manifest: manifestEnvelopeSchema,
+      /** H(HKDF(task key,'digest') ‖ root): the opening's D, so that no task key stands in a receipt. */
+      digest: bytes32
+    })
+    .nullable(),
+  stored: storedSchema.nullable(),
+  /** Who may re-run it and how it was checked: not re-run in this version. */
+  checked: z.literal('not-rerun'),
+  /** How audits would be drawn: `single witness` until there are more. */
+  draw: z.literal('single witness'),
+  madeAt: millis,
+  /** SHA-256 of the canonical bytes of all fields above. */
+  digest: bytes32
+})
+export type Receipt = z.infer<typeof receiptSchema>
