@@ -1,0 +1,33 @@
+/**
+ * Node's implementation of the primitives of `core/protocol`: AES-256-GCM and X25519 by node:crypto, Ed25519 signing by
+ * node:crypto, verification by sodium-native (the only verifier of consensus, DESIGN §5).
+ *
+ * ```ts
+ * const primitives = createPrimitives()
+ * const signer = createSigner(primitives.random.bytes(32))
+ * await primitives.verifier.verify(signer.publicKey, message, await signer.sign(message)) // true
+ * ```
+ *
+ * @packageDocumentation
+ */
+import { randomBytes } from 'node:crypto'
+import type { Clock, Primitives, Random } from '../../core/protocol/index.js'
+import { createAead } from './aead.js'
+import { createAgreement } from './agreement.js'
+import { createVerifier } from './signing.js'
+
+export { createAead } from './aead.js'
+export { createAgreement } from './agreement.js'
+export { readSigner, writeSigner } from './key-file.js'
+export { createSigner, createVerifier, verifyNow } from './signing.js'
+
+export const random: Random = { bytes: length => new Uint8Array(randomBytes(length)) }
+
+export const systemClock: Clock = { now: () => Date.now() }
+
+export const createPrimitives = (): Primitives => ({
+  aead: createAead(),
+  agreement: createAgreement(),
+  verifier: createVerifier(),
+  random
+})
