@@ -1,0 +1,163 @@
+import type { SyntaxNode } from '@lezer/common'
+import { PATH_KEYWORDS, PATH_READ_METHODS, READERS } from './constants.js'
+import { childrenOf } from './walker.js'
+
+export interface CellFacts {
+  /** Literal local files that the cell reads: they stand on the user's computer and don't travel yet. */
+  paths: { path: string; line: number }[]
+  /** Environment variables that the cell reads and hasn't set by then. */
+  environment: { name: string; line: number }[]
+  /** Literal local files that the cell writes, so that reading them later isn't a lack. */
+  writes: string[]
+  /** Lines with `input(`: nobody can type there. */
+  input: number[]
+}
+
+/** Places of the machine itself, which every machine has of its own. */
+const MACHINE_PATHS = /^\/(proc|sys|dev|etc|usr|bin|lib|opt)(\/|$)/
+
+/** Finds literal file names, environment variables and `input()` in calls. */
+export class FactFinder {
+  private readonly paths = new Map<string, number>()
+  private readonly environment = new Map<string, number>()
+  private readonly set = new Set<string>()
+  private readonly written = new Set<string>()
+  private readonly input: number[] = []
+
+  constructor(
+    private readonly text: string,
+    private readonly lineOf: (offset: number) => number
+  ) {}
+
+  private textOf(node: SyntaxNode | null | undefined): string {
+    return node === null || node === undefined ? '' : this.text.slice(node.from, node.to)
+  }
+
+  call(node: SyntaxNode): void {
+    const callee = node.firstChild
+    const list = node.getChild('ArgList')
+    if (callee === null || list === null) return
+    const name = this.textOf(callee.name === 'MemberExpression' ? callee.lastChild : callee)
+    const owner = callee.name === 'MemberExpression' ? callee.firstChild : null
+    const { positional, keywords } = this.argumentsOf(list)
+    if (name === 'input' && owner === null) this.input.push(this.lineOf(node.from))
+    if (name === 'getenv' || (/(^|\.)environ$/.test(this.textOf(owner)) && (name === 'get' || name === 'pop'))) {
+      this.readVariable(this.literal(positional[0]), node)
+    }
+    if (/(^|\.)environ$/.test(this.textOf(owner)) && name === 'setdefault')
+      this.setVariable(this.literal(positional[0]))
+    if (name === 'write_text' || name === 'write_bytes' || name === 'touch') this.write(this.pathOf(owner))
+    if (owner !== null && PATH_READ_METHODS.has(name)) this.access(this.pathOf(owner), positional[0], keywords, node)
+    if (!READERS.has(name)) return
+    const keyword = [...keywords].find(([key]) => PATH_KEYWORDS.has(key))
+    this.access(this.pathOf(positional[0] ?? keyword?.[1]), positional[1], keywords, node)
+  }
+
+  member(node: SyntaxNode): void {
+    const variable = this.environVariable(node)
+    if (variable !== undefined) this.readVariable(variable, node)
+  }
+
+  /** `os.environ['X'] = …`: the walker reports the read of its parts first, so that read is taken back. */
+  assigned(node: SyntaxNode): void {
+    const variable = this.environVariable(node)
+    if (variable === undefined) return
+    if (this.environment.get(variable) === this.lineOf(node.from)) this.environment.delete(variable)
+    this.setVariable(variable)
+  }
+
+  finish(writes: string[]): CellFacts {
+    for (const path of writes) this.write(path)
+    return {
+      paths: [...this.paths].map(([path, line]) => ({ path, line })),
+      environment: [...this.environment].map(([name, line]) => ({ name, line })),
+      writes: [...this.written],
+      input: this.input
+    }
+  }
+
+  private environVariable(node: SyntaxNode): string | undefined {
+    const children = childrenOf(node)
+    if (children[1]?.name !== '[' || !/(^|\.)environ$/.test(this.textOf(children[0]))) return undefined
+    return this.literal(children[2])
+  }
+
+  private readVariable(name: string | undefined, node: SyntaxNode): void {
+    if (name === undefined || name === '' || this.set.has(name) || this.environment.has(name)) return
+    this.environment.set(name, this.lineOf(node.from))
+  }
+
+  private setVariable(name: string | undefined): void {
+    if (name !== undefined) this.set.add(name)
+  }
+
+  private access(
+    path: string | undefined,
+    mode: SyntaxNode | undefined,
+    keywords: Map<string, SyntaxNode>,
+    node: SyntaxNode
+  ): void {
+    const how = this.literal(keywords.get('mode') ?? mode) ?? 'r'
+    if (/^[rwxabt+]{1,4}$/.test(how) && /[wxa]/.test(how)) this.write(path)
+    else if (path !== undefined && !this.written.has(path) && !this.paths.has(path)) {
+      this.paths.set(path, this.lineOf(node.from))
+    }
+  }
+
+  private write(path: string | undefined): void {
+    if (path !== undefined) this.written.add(path)
+  }
+
+  private argumentsOf(list: SyntaxNode): { positional: SyntaxNode[]; keywords: Map<string, SyntaxNode> } {
+    const positional: SyntaxNode[] = []
+    const keywords = new Map<string, SyntaxNode>()
+    let part: SyntaxNode[] = []
+    const finish = (): void => {
+      const [first, operator, value] = part
+      if (first !== undefined && operator?.name === 'AssignOp' && value !== undefined) {
+        keywords.set(this.textOf(first), value)
+      } else if (first !== undefined) positional.push(first)
+      part = []
+    }
+    for (const child of childrenOf(list).slice(1)) {
+      if (child.name === ',' || child.name === ')') finish()
+      else part.push(child)
+    }
+    finish()
+    return { positional, keywords }
+  }
+
+  /** The file that an expression names: `'a.csv'`, `Path('data') / 'a.csv'`; undefined for anything computed or remote. */
+  private pathOf(node: SyntaxNode | null | undefined, depth = 0): string | undefined {
+    if (node === null || node === undefined || depth > 8) return undefined
+    const path = this.rawPath(node, depth)
+    if (path === undefined || path === '' || /^\w+:\/\//.test(path) || MACHINE_PATHS.test(path)) return undefined
+    // A text with line ends or markup is data given in place of a file, as `read_html('<table>…')`.
+    return /[\n\r<>{}]/.test(path) || path.length > 1024 ? undefined : path
+  }
+
+  private rawPath(node: SyntaxNode, depth: number): string | undefined {
+    if (node.name === 'String') return this.literal(node)
+    if (node.name === 'ParenthesizedExpression') return this.pathOf(childrenOf(node)[1], depth + 1)
+    if (node.name === 'BinaryExpression' && this.textOf(childrenOf(node)[1]) === '/') {
+      const left = this.pathOf(node.firstChild, depth + 1)
+      const right = this.pathOf(node.lastChild, depth + 1)
+      return left === undefined || right === undefined ? undefined : `${left.replace(/\/+$/, '')}/${right}`
+    }
+    if (node.name === 'CallExpression' && /(^|\.)(Pure)?(Posix|Windows)?Path$/.test(this.textOf(node.firstChild))) {
+      const list = node.getChild('ArgList')
+      const parts = list === null ? [] : this.argumentsOf(list).positional.map(part => this.pathOf(part, depth + 1))
+      return parts.length === 0 || parts.includes(undefined) ? undefined : parts.join('/')
+    }
+    return undefined
+  }
+
+  /** The value of a plain string literal (no f-string, no bytes). */
+  private literal(node: SyntaxNode | undefined): string | undefined {
+    if (node === undefined || node.name !== 'String') return undefined
+    const match = /^([rRuU]?)("""|'''|"|')([\s\S]*)\2$/.exec(this.textOf(node))
+    if (match === null) return undefined
+    const [, prefix = '', , value = ''] = match
+    return /r/i.test(prefix) ? value : value.replace(/\\(['"\\])/g, '$1')
+  }
+}

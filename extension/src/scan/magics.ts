@@ -1,0 +1,139 @@
+import { PYTHON_CELL_MAGICS, PYTHON_LINE_MAGICS } from './constants.js'
+
+/** A cell without its IPython syntax. `code` has exactly as many lines as the source, so line numbers stay right. */
+export interface PlainPython {
+  code: string
+  /** The cell magic's name, where the first line is one. */
+  cellMagic?: string
+  /** Names that magics bind: `%%capture out`, `%store -r x`. */
+  defines: { name: string; line: number }[]
+  /** Names that `!cmd {name}` and `%magic {name}` put into a command line. */
+  reads: { name: string; line: number }[]
+  /** True where `%pylab` puts numpy and matplotlib into the namespace. */
+  star: boolean
+  /** Files that the cell itself makes (`%%writefile x.py`). */
+  writes: string[]
+}
+
+interface LineState {
+  /** The quote that a string left open, or ''. */
+  quote: string
+  depth: number
+}
+
+/** Follows strings and brackets over one line, so that a `%` in the middle of an expression isn't taken for a magic. */
+function follow(line: string, state: LineState): { state: LineState; continued: boolean } {
+  let { quote, depth } = state
+  let i = 0
+  while (i < line.length) {
+    const c = line[i] ?? ''
+    if (quote !== '') {
+      if (c === '\\') i += 1
+      else if (line.startsWith(quote, i)) {
+        i += quote.length - 1
+        quote = ''
+      }
+    } else if (c === '#') break
+    else if (c === '"' || c === "'") {
+      quote = line.startsWith(c.repeat(3), i) ? c.repeat(3) : c
+      i += quote.length - 1
+    } else if ('([{'.includes(c)) depth += 1
+    else if (')]}'.includes(c)) depth = Math.max(0, depth - 1)
+    i += 1
+  }
+  const continued = /\\\s*$/.test(line)
+  // A plain quote can't span lines unless the line is continued: what is open here is a slip that Python itself reports.
+  if (quote.length === 1 && !continued) quote = ''
+  return { state: { quote, depth }, continued }
+}
+
+const blank = (text: string): string => text.replace(/[^\s]/g, ' ')
+
+function expansions(text: string, line: number): { name: string; line: number }[] {
+  return [...text.matchAll(/\{\s*([A-Za-z_]\w*)/g)].map(match => ({ name: match[1] ?? '', line }))
+}
+
+/**
+ * Takes `%magic`, `!cmd`, `%%cell`, `obj?` and `x = !cmd` out of a cell, as IPython's input transformer would, and says what
+ * they bind and read. Never throws.
+ */
+export function plainPython(source: string): PlainPython {
+  const lines = source.split(/\r\n|\r|\n/)
+  const result: PlainPython = { code: '', defines: [], reads: [], star: false, writes: [] }
+  let start = 0
+  while (start < lines.length && (lines[start] ?? '').trim() === '') start += 1
+  const head = /^%%([\w!.-]+)[ \t]*(.*)$/.exec(lines[start] ?? '')
+  if (head !== null) {
+    const [, magic = '', rest = ''] = head
+    result.cellMagic = magic
+    if (magic === 'capture') {
+      const name = /^(?:-\S+\s+)*([A-Za-z_]\w*)/.exec(rest)?.[1]
+      if (name !== undefined) result.defines.push({ name, line: start + 1 })
+    }
+    if (magic === 'writefile' || magic === 'file') {
+      const file = /(?:^|\s)(?!-)(\S+)\s*$/.exec(rest)?.[1]
+      if (file !== undefined) result.writes.push(file)
+    }
+    if (!PYTHON_CELL_MAGICS.has(magic)) return { ...result, code: lines.map(() => '').join('\n') }
+    const inline = /^timeit$|^time$|^prun$/.test(magic) ? rest.replace(/(?:^|\s)-[a-zA-Z]\s*\S*/g, '') : ''
+    lines[start] = inline.trim()
+  }
+  let state: LineState = { quote: '', depth: 0 }
+  let continued = false
+  let inMagic = false
+  lines.forEach((line, index) => {
+    if (inMagic) {
+      inMagic = /\\\s*$/.test(line)
+      result.reads.push(...expansions(line, index + 1))
+      lines[index] = ''
+      return
+    }
+    const fresh = state.quote === '' && state.depth === 0 && !continued
+    if (fresh) {
+      const kept = withoutMagic(line, index + 1, result)
+      if (kept !== line) {
+        inMagic = /\\\s*$/.test(line) && !/[^\s]/.test(kept.replace(/^\s*pass\s*$/, ''))
+        line = kept
+        lines[index] = kept
+      }
+    }
+    ;({ state, continued } = follow(line, state))
+  })
+  return { ...result, code: lines.join('\n') }
+}
+
+/** One line at a statement's start, without its magic. */
+function withoutMagic(line: string, number: number, result: PlainPython): string {
+  const magic = /^(\s*)%{1,2}([A-Za-z_][\w.]*)[ \t]*(.*)$/.exec(line)
+  if (magic !== null) {
+    const [, indent = '', name = '', rest = ''] = magic
+    if (name === 'pylab') result.star = true
+    if (name === 'store' && /^-r\b/.test(rest)) {
+      for (const stored of rest.slice(2).trim().split(/\s+/)) {
+        if (/^[A-Za-z_]\w*$/.test(stored)) result.defines.push({ name: stored, line: number })
+      }
+    }
+    if (PYTHON_LINE_MAGICS.has(name)) {
+      const code = rest.replace(/^(?:-[a-zA-Z]\s*\d*\s+)+/, '')
+      return indent + blank(line.slice(indent.length, line.length - code.length)).replace(/ +$/, '') + code
+    }
+    result.reads.push(...expansions(rest, number))
+    return `${indent}pass`
+  }
+  const shell = /^(\s*)(!|\?)/.exec(line)
+  if (shell !== null) {
+    result.reads.push(...expansions(line, number))
+    return `${shell[1] ?? ''}pass`
+  }
+  const assigned = /^(\s*[A-Za-z_][\w., ]*=\s*)(!|%)(?=\S)(.*)$/.exec(line)
+  if (assigned !== null) {
+    const [, target = '', , rest = ''] = assigned
+    const time = /^(time|timeit)\s+(.*)$/.exec(rest)
+    if (time !== null && assigned[2] === '%') return target + (time[2] ?? '')
+    result.reads.push(...expansions(rest, number))
+    return `${target}None`
+  }
+  const help = /^(\s*)[%\w.*[\]'"]+\?{1,2}\s*$/.exec(line)
+  if (help !== null) return `${help[1] ?? ''}pass`
+  return line
+}
