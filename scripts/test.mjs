@@ -10,7 +10,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { findNode, installModules, withModules } from '../node/bin/setup/modules.mjs'
+import { findNode, installModules, modulesAreCurrent, withModules } from '../node/bin/setup/modules.mjs'
 import { ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
 import { StepError, Steps, seconds } from '../node/bin/setup/steps.mjs'
 
@@ -139,7 +139,7 @@ async function runSuite(suite, env, scratch) {
 async function setUp() {
   const places = placesIn(homeFrom(process.env))
   const steps = new Steps({ logs: places.setupLogs, out: process.stdout })
-  await steps.step('Packages', installModules)
+  if (!(await modulesAreCurrent())) await steps.step('Packages', installModules)
   if (!findNode()) throw new StepError({ step: 'Node', reason: 'no Node of 22.12 or newer is here' })
   return withModules({ ...process.env, NODE_ENV: 'test', FORCE_COLOR: '0' })
 }

@@ -38,11 +38,10 @@ export function systemPath() {
 }
 
 /**
- * `npm ci`, when the lock isn't the installed one.
+ * `npm ci`.
  * @param {import('./steps.mjs').Step} step
  */
 export async function installModules(step) {
-  if (await modulesAreCurrent()) return undefined
   const env = { ...process.env, PATH: systemPath() }
   await step.run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=warn'], { cwd: ROOT, env })
   return `Node ${pinnedNodeVersion() ?? process.versions.node}`
