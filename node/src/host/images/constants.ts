@@ -1,0 +1,29 @@
+/** Version of image.json, of a definition and of what is written beside a built tree. A tree of another format is built again. */
+export const IMAGE_FORMAT = 1
+
+/** Hex digits of the digest in folder names and tags: 48 bits, ample to tell the builds of one name apart. */
+export const DIGEST_DIGITS = 12
+
+/** The user of every sandbox, in the tree's passwd and in the image of the engine (DESIGN §7). */
+export const SANDBOX_USER = { name: 'pekka', uid: 10001, gid: 10001, home: '/home/pekka', work: '/home/pekka/work' }
+
+/** Where the Python environment stands in the tree. */
+export const ENVIRONMENT_PATH = 'opt/pekka/env'
+
+/** Where the runner stands in the tree. */
+export const RUNNER_PATH = 'opt/pekka/runner'
+
+/** Seconds uv waits for an answer of an index, where the user has set nothing: its own 30 s are short for slow lines. */
+export const INDEX_TIMEOUT_SECONDS = 120
+
+/** Files hashed at a time. Reading overlaps with hashing; more only holds more memory (the largest file is about 100 MB). */
+export const HASH_CONCURRENCY = 6
+
+/** Lines of a failed command that an error shows; the log has all of them. */
+export const SHOWN_LINES = 12
+
+/** Modules are imported by this many processes during `verify`; each holds up to some 800 MB after its share of base. */
+export const VERIFY_PROCESSES = 2
+
+/** One import that takes longer than this counts as failed, ms. The slowest seen took 11 s on a busy machine. */
+export const VERIFY_IMPORT_TIMEOUT = 120_000

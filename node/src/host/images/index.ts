@@ -1,0 +1,105 @@
+/**
+ * Sandbox images: definitions with full locks (`sandbox-images/`), built into root trees that bubblewrap binds read-only and that
+ * Docker Engine imports (DESIGN §7).
+ *
+ * @example
+ * const images = createImageStore({ uv: async () => '/usr/bin/uv', log }, { home, definitions, runner })
+ * const tree = await images.build('base-small', { onProgress: (progress) => console.error(progress.text) })
+ * // bwrap --ro-bind ${tree.root} / … /opt/pekka/env/bin/python
+ */
+import type Docker from 'dockerode'
+import { FileImageStore } from './store.js'
+import type { PackageCheck } from './verify.js'
+
+export { engineTag } from './engine.js'
+export { uvEnvironment, pipConfigs } from './python-index.js'
+export type { PackageCheck } from './verify.js'
+
+/** A built image. All of it is recorded in image.json beside the tree. */
+export interface ImageTree {
+  name: string
+  /** sha-256 in hex over definition, Python lock, Debian lock and runner: the name on the market, known before the build. */
+  digest: string
+  /** sha-256 in hex over what the tree holds, without byte code. Two machines with equal ones hold the same files. */
+  contentDigest: string
+  /** The root folder. Bind it read-only; nothing may write into it. */
+  root: string
+  /** Modules a warm sandbox imports beforehand, in this order. */
+  preload: string[]
+  /** Numeric pins the interpreter must be started with (research: reproducibility §1.1). */
+  environment: Record<string, string>
+  /** All Python packages. */
+  packages: { name: string; version: string }[]
+  /** E.g. `3.11.2`. */
+  pythonVersion: string
+  /** Where the mirrors no longer had a locked Debian version. Not empty: the content digest differs from that of other machines. */
+  debianChanges: { name: string; locked: string | null; taken: string | null }[]
+  /** Files in the tree and their bytes, without byte code. */
+  files: number
+  bytes: number
+  /** ISO 8601. */
+  builtAt: string
+}
+
+export interface BuildProgress {
+  step: 'wait' | 'debian' | 'unpack' | 'python' | 'compile' | 'done'
+  /** For people, one line. */
+  text: string
+  /** 0 to 1, or null where nobody knows. */
+  fraction: number | null
+}
+
+export interface ImageOptions {
+  signal?: AbortSignal
+}
+
+export interface BuildOptions extends ImageOptions {
+  onProgress?: (progress: BuildProgress) => void
+}
+
+export interface ImageStore {
+  /** Names of all definitions. */
+  names(): Promise<string[]>
+  /** Digest in hex that a build of the definition has now. Throws IMAGE_UNKNOWN, IMAGE_DEFINITION_INVALID. */
+  digest(name: string): Promise<string>
+  /** All built trees, also of older definitions: by name, the newest first. */
+  list(): Promise<ImageTree[]>
+  /** The tree of the definition as it is now, undefined where it isn't built. Throws as `digest`. */
+  get(name: string): Promise<ImageTree | undefined>
+  /**
+   * Builds the tree unless it is there.
+   *
+   * Throws IMAGE_UNKNOWN, IMAGE_DEFINITION_INVALID, DISK_FULL, IMAGE_DOWNLOAD_FAILED (a mirror or index failed: `base-small` may still
+   * succeed), IMAGE_BUILD_FAILED, and the signal's reason.
+   */
+  build(name: string, options?: BuildOptions): Promise<ImageTree>
+  /** Imports every package inside a sandbox of the tree. Throws IMAGE_NOT_BUILT, SANDBOX_FAILED. */
+  verify(name: string, options?: ImageOptions): Promise<PackageCheck[]>
+  /** Brings the tree into Docker Engine unless it is there; returns the engine's image id. Throws IMAGE_NOT_BUILT, IMAGE_IMPORT_FAILED. */
+  importInto(docker: Docker, name: string, options?: ImageOptions): Promise<string>
+  /** Makes the locks of a definition again from its inputs; writes into the definition's folder. Throws IMAGE_DOWNLOAD_FAILED. */
+  lock(name: string, options?: BuildOptions): Promise<void>
+}
+
+export interface ImageStoreComponents {
+  /** Path of uv; asked for when it is needed. */
+  uv: () => Promise<string>
+  /** Told what is unusual: Debian versions that changed, leftovers. */
+  log: { info(data: object, text: string): void; warn(data: object, text: string): void }
+}
+
+export interface ImageStoreInit {
+  /** PEKKA_HOME. Trees stand in `<home>/images`. */
+  home: string
+  /** The folder `sandbox-images`. */
+  definitions: string
+  /** The folder of the runner; by default `runner` in `definitions`. */
+  runner?: string
+  /** Compilers at a time; by default one per core. */
+  jobs?: number
+  /** Address of a Debian archive, instead of the host's sources; by default PEKKA_DEBIAN_MIRROR. */
+  debianMirror?: string
+}
+
+export const createImageStore = (components: ImageStoreComponents, init: ImageStoreInit): ImageStore =>
+  new FileImageStore(components, init)

@@ -1,0 +1,113 @@
+import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ENVIRONMENT_PATH } from './constants.js'
+import type { ImageDefinition } from './definition.js'
+import { runCommand, type CommandOptions } from './process.js'
+import { pipConfigs, uvEnvironment } from './python-index.js'
+
+export interface PythonOptions extends CommandOptions {
+  /** Path of uv. */
+  uv: string
+  /** uv's cache. On the tree's file system, so that files are shared by hard links. */
+  cache: string
+}
+
+/**
+ * Installs the locked packages as an environment for the interpreter of the tree, without that interpreter: the host's Python of any
+ * version only serves uv to lay out a virtual environment; wheels are chosen for the definition's version and platform. So the packages
+ * are fetched while the Debian part is still on its way. What the host's Python or uv leave of themselves is replaced, so that the
+ * result is the same everywhere.
+ *
+ * Throws `CommandError`.
+ *
+ * @param environment the folder to make; its final place in the tree is `/opt/pekka/env`
+ */
+export async function installPython(
+  definition: ImageDefinition,
+  environment: string,
+  options: PythonOptions
+): Promise<void> {
+  const { uv, cache, signal, onLine } = options
+  const env = { ...uvEnvironment(process.env, await pipConfigs(process.env)), UV_CACHE_DIR: cache, UV_NO_PROGRESS: '1' }
+  // An active environment of the user's must not be taken for the target.
+  const command: CommandOptions = {
+    signal,
+    onLine,
+    cwd: join(environment, '..'),
+    env: { ...env, VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined }
+  }
+  await runCommand(uv, ['venv', '--quiet', '--no-project', '--python', '>=3.10', '--relocatable', environment], command)
+  await runCommand(
+    uv,
+    [
+      ...['pip', 'install', '--python', join(environment, 'bin/python')],
+      ...['--python-version', definition.python, '--python-platform', definition.platform],
+      ...['--require-hashes', '--no-deps', '--only-binary', ':all:', '--link-mode', 'hardlink'],
+      ...['--requirements', definition.lockFile]
+    ],
+    command
+  )
+  await normaliseEnvironment(environment, definition.python)
+}
+
+async function normaliseEnvironment(environment: string, python: string): Promise<void> {
+  const lib = join(environment, 'lib')
+  const [made] = await readdir(lib)
+  if (made !== undefined && made !== `python${python}`) await rename(join(lib, made), join(lib, `python${python}`))
+  const site = join(lib, `python${python}/site-packages`)
+  await Promise.all(
+    ['CACHEDIR.TAG', '.lock', '.gitignore', 'lib64'].map(name =>
+      rm(join(environment, name), { recursive: true, force: true })
+    )
+  )
+  await Promise.all(
+    ['_virtualenv.py', '_virtualenv.pth', '__pycache__'].map(name =>
+      rm(join(site, name), { recursive: true, force: true })
+    )
+  )
+  await writeFile(
+    join(environment, 'pyvenv.cfg'),
+    `home = /usr/bin\ninclude-system-site-packages = false\nversion = ${python}\nexecutable = /usr/bin/python${python}\n`
+  )
+  await writeScripts(join(environment, 'bin'), site)
+  await rm(join(environment, 'bin/python'), { force: true })
+  await symlink(`/usr/bin/python${python}`, join(environment, 'bin/python'))
+  await symlink('python', join(environment, 'bin/python3'))
+  await symlink('python', join(environment, `bin/python${python}`))
+}
+
+const SHEBANG = `#!/${ENVIRONMENT_PATH}/bin/python\n`
+
+/** Writes the commands of all packages anew; uv's own wording differs between its versions. Scripts a package brings keep their text. */
+async function writeScripts(bin: string, site: string): Promise<void> {
+  const commands = new Map<string, string>()
+  for (const info of (await readdir(site)).filter(name => name.endsWith('.dist-info')).sort()) {
+    const text = await readFile(join(site, info, 'entry_points.txt'), 'utf8').catch(() => '')
+    for (const [name, script] of consoleScripts(text)) commands.set(name, script)
+  }
+  for (const entry of await readdir(bin, { withFileTypes: true })) {
+    const path = join(bin, entry.name)
+    if (commands.has(entry.name)) continue
+    const text = entry.isFile() ? await readFile(path, 'latin1') : ''
+    const body = /^#!\/bin\/sh\n'''exec' .*\n' '''\n([^]*)$/.exec(text)?.[1]
+    const isActivation = /^(de)?activate|^pydoc\.bat$/.test(entry.name)
+    if (!entry.isFile() || isActivation) await rm(path)
+    else if (body !== undefined) await writeFile(path, SHEBANG + body, 'latin1')
+  }
+  for (const [name, script] of commands) {
+    // Removed first: the file may share its bytes with uv's cache.
+    await rm(join(bin, name), { force: true })
+    await writeFile(join(bin, name), script, { mode: 0o755 })
+  }
+}
+
+/** Commands of the section `[console_scripts]` of an entry_points.txt, with the text of their script. */
+export function consoleScripts(text: string): [name: string, script: string][] {
+  const section = /^\[console_scripts\]\s*\n([^[]*)/m.exec(text)?.[1] ?? ''
+  return section.split('\n').flatMap((line): [string, string][] => {
+    const [, name, module, attribute] = /^\s*([\w.-]+)\s*=\s*([\w.]+)\s*:\s*([\w.]+)/.exec(line) ?? []
+    if (name === undefined || module === undefined || attribute === undefined) return []
+    const [first = attribute] = attribute.split('.')
+    return [[name, `${SHEBANG}import sys\nfrom ${module} import ${first}\nsys.exit(${attribute}())\n`]]
+  })
+}
