@@ -1,0 +1,111 @@
+import {
+  PekkaError,
+  accountViewSchema,
+  compareBytes,
+  equalBytes,
+  ledgerTimeSchema,
+  signTransaction,
+  toHex,
+  transactionId,
+  type Body,
+  type Clock,
+  type SignedTransaction
+} from '../protocol/index.js'
+import type { Identity, TokenSource } from './credentials.js'
+import type { Http } from './transport.js'
+
+/** Runs callers one after another: a mutex inside a process, a Web Lock between the tabs of a profile (R27). */
+export type Exclusive = <T>(work: () => Promise<T>) => Promise<T>
+
+/** A mutex for one process. */
+export function createExclusive(): Exclusive {
+  let tail: Promise<unknown> = Promise.resolve()
+  return work => {
+    const result = tail.then(work)
+    tail = result.catch(() => undefined)
+    return result
+  }
+}
+
+/** Interactive offers are void after this, ms (R13 allows two minutes). */
+const OFFER_LIFE_MS = 60_000
+
+/**
+ * The chain of transactions of one delegate. Numbers come from memory after the first read, so signing costs no round
+ * trip; when another signer of the same lane was faster, the lane is read again and the same body is signed anew (R27).
+ */
+export class Lane {
+  #head: { sequence: number; previous: Uint8Array | null } | null = null
+  #parents: Uint8Array[] = []
+
+  constructor(
+    private readonly components: {
+      http: Http
+      tokens: TokenSource
+      clock: Clock
+      identity: Identity
+      exclusive: Exclusive
+    }
+  ) {}
+
+  /**
+   * Signs `body` as the lane's next transaction and hands it to `send`, which must resolve only when it was taken.
+   * Retries once with a fresh head when the lane had moved.
+   */
+  async send<T>(body: Body, send: (signed: SignedTransaction) => Promise<T>): Promise<T> {
+    return await this.components.exclusive(async () => {
+      for (let round = 0; ; round++) {
+        const signed = await this.#sign(body)
+        try {
+          const result = await send(signed)
+          this.#head = { sequence: signed.transaction.sequence + 1, previous: transactionId(signed.transaction) }
+          return result
+        } catch (error) {
+          this.#head = null
+          const moved =
+            error instanceof PekkaError && (error.code === 'LANE_SEQUENCE' || error.code === 'PARENT_UNKNOWN')
+          if (!moved || round > 0) throw error
+        }
+      }
+    })
+  }
+
+  /** Forget what is known, e.g. after the bridge reported that a transaction was refused. */
+  forget(): void {
+    this.#head = null
+  }
+
+  async #sign(body: Body): Promise<SignedTransaction> {
+    const { identity, clock } = this.components
+    this.#head ??= await this.#read()
+    const { sequence, previous } = this.#head
+    // The lane's own previous is a valid parent (R29) and spares asking for others.
+    const parents = previous ? [previous] : [...this.#parents].sort(compareBytes)
+    return await signTransaction(
+      {
+        v: 1,
+        network: identity.network,
+        account: identity.account,
+        key: identity.signer.publicKey,
+        sequence,
+        previous,
+        parents,
+        expiry: clock.now() + OFFER_LIFE_MS,
+        body
+      },
+      [identity.signer]
+    )
+  }
+
+  async #read(): Promise<{ sequence: number; previous: Uint8Array | null }> {
+    const { http, tokens, identity } = this.components
+    const [time, account] = await Promise.all([
+      http.request('GET', '/v1/ledger/time', ledgerTimeSchema),
+      http.request('GET', `/v1/accounts/${toHex(identity.account)}`, accountViewSchema, { token: await tokens.get() })
+    ])
+    this.#parents = time.parents
+    const own = account.lanes.find(lane => lane.key !== null && equalBytes(lane.key, identity.signer.publicKey))
+    if (!own) throw new PekkaError('DELEGATE_UNKNOWN')
+    return { sequence: own.sequence, previous: own.previous }
+  }
+}

@@ -1,0 +1,166 @@
+import { z } from 'zod'
+import {
+  PekkaError,
+  accountViewSchema,
+  decodeCbor,
+  encodeCbor,
+  fromProblem,
+  logEntrySchema,
+  subscribedSchema,
+  taskItemSchema,
+  toHex,
+  type AccountView,
+  type LogEntry,
+  type TaskItem
+} from '../protocol/index.js'
+import type { TokenSource } from './credentials.js'
+import type { LiveFactory, LiveSocket } from './transport.js'
+
+const entriesSchema = z.object({
+  task: z.custom<Uint8Array>(v => v instanceof Uint8Array),
+  entries: z.array(logEntrySchema)
+})
+
+/** Who listens to one task. Called in order; the next batch waits until the promise settles. */
+export interface TaskListener {
+  /** Number of the last entry taken; a reconnection resumes behind it. */
+  after(): number
+  entries(entries: LogEntry[]): Promise<void>
+  item(item: TaskItem): void
+  failed(error: PekkaError): void
+}
+
+/** `since`: when it began, by the component's clock. */
+export type ConnectionState = { status: 'connected' } | { status: 'connecting' } | { status: 'off'; reason: string }
+
+/**
+ * One socket to the bridge: subscriptions, resumed by number after every reconnection, acknowledgements after entries
+ * were taken, and updates of tasks and account.
+ */
+export class Live {
+  readonly #listeners = new Map<string, { listener: TaskListener; task: Uint8Array; queue: Promise<void> }>()
+  readonly #watchers = new Set<LiveWatcher>()
+  #socket: LiveSocket | null = null
+  #state: ConnectionState = { status: 'connecting' }
+
+  constructor(private readonly components: { live: LiveFactory; tokens: TokenSource }) {}
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** Opens the socket, once; it stays open and reconnects by itself until {@link close}. */
+  open(): void {
+    if (this.#socket) return
+    const { live, tokens } = this.components
+    const socket = live(() => tokens.get())
+    this.#socket = socket
+    socket.on('connect', () => {
+      this.#set({ status: 'connected' })
+      for (const key of this.#listeners.keys()) this.#subscribe(key)
+    })
+    socket.on('disconnect', (reason: string) => this.#set({ status: 'off', reason }))
+    socket.on('connect_error', (error: Error) => {
+      // A token that the bridge no longer knows (it was restarted, or time went by) is renewed at the next try.
+      tokens.drop()
+      this.#set({ status: 'off', reason: error.message })
+    })
+    socket.on('entries', (packed: unknown) => this.#entries(packed))
+    socket.on('task', (packed: unknown) => {
+      const item = read(taskItemSchema, packed)
+      if (!item) return
+      this.#listeners.get(toHex(item.task))?.listener.item(item)
+      for (const watcher of this.#watchers) watcher.task?.(item)
+    })
+    socket.on('account', (packed: unknown) => {
+      const account = read(accountViewSchema, packed)
+      if (account) for (const watcher of this.#watchers) watcher.account?.(account)
+    })
+    socket.connect()
+  }
+
+  close(): void {
+    this.#socket?.disconnect()
+    this.#socket = null
+    this.#listeners.clear()
+  }
+
+  /** Watches every task and the account of this lane. @returns a function that ends it. */
+  watch(watcher: LiveWatcher): () => void {
+    this.#watchers.add(watcher)
+    watcher.connection?.(this.#state)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  /** Follows one task. @returns a function that ends it. */
+  follow(task: Uint8Array, listener: TaskListener): () => void {
+    const key = toHex(task)
+    this.#listeners.set(key, { listener, task, queue: Promise.resolve() })
+    this.open()
+    if (this.#socket?.connected) this.#subscribe(key)
+    return () => {
+      if (this.#listeners.get(key)?.listener !== listener) return
+      this.#listeners.delete(key)
+      if (this.#socket?.connected) this.#socket.emit('unsubscribe', encodeCbor({ task }))
+    }
+  }
+
+  #subscribe(key: string): void {
+    const entry = this.#listeners.get(key)
+    if (!entry) return
+    // After what is still being worked on, so that `after` is true.
+    entry.queue = entry.queue.then(() => {
+      const request = encodeCbor({ task: entry.task, after: entry.listener.after() })
+      this.#socket?.emit('subscribe', request, (packed: unknown) => {
+        const answer = read(subscribedSchema, packed)
+        if (!answer) entry.listener.failed(new PekkaError('ENCODING_MALFORMED'))
+        else if (answer.ok) entry.listener.item(answer.item)
+        else entry.listener.failed(fromProblem(answer))
+      })
+    })
+  }
+
+  #entries(packed: unknown): void {
+    const batch = read(entriesSchema, packed)
+    const last = batch?.entries.at(-1)
+    if (!batch || !last) return
+    const entry = this.#listeners.get(toHex(batch.task))
+    if (!entry) return
+    entry.queue = entry.queue
+      .then(async () => {
+        await entry.listener.entries(batch.entries)
+        this.#socket?.emit('ack', encodeCbor({ task: batch.task, n: last.n }))
+      })
+      .catch((error: unknown) => {
+        entry.listener.failed(
+          error instanceof PekkaError ? error : new PekkaError('INTERNAL', { id: 'reader' }, { cause: error })
+        )
+      })
+  }
+
+  #set(state: ConnectionState): void {
+    this.#state = state
+    for (const watcher of this.#watchers) watcher.connection?.(state)
+  }
+}
+
+export interface LiveWatcher {
+  connection?(state: ConnectionState): void
+  task?(item: TaskItem): void
+  account?(account: AccountView): void
+}
+
+/** Null for anything malformed: a bridge can't hurt a client with rubbish. */
+function read<T>(
+  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false } },
+  packed: unknown
+): T | null {
+  const bytes = packed instanceof Uint8Array ? packed : packed instanceof ArrayBuffer ? new Uint8Array(packed) : null
+  if (!bytes) return null
+  try {
+    const parsed = schema.safeParse(decodeCbor(bytes))
+    return parsed.success ? parsed.data : null
+  } catch {
+    return null
+  }
+}

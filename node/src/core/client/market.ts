@@ -1,0 +1,153 @@
+import {
+  PekkaError,
+  asksSchema,
+  equalBytes,
+  openSigned,
+  sortedJson,
+  toJson,
+  type Ask,
+  type AskView,
+  type Clock,
+  type Primitives,
+  type Resources
+} from '../protocol/index.js'
+import type { Http } from './transport.js'
+
+/** An ask whose signature this client checked itself (R3). */
+export interface VerifiedAsk {
+  ask: Ask
+  provider: AskView['provider']
+  /** The agent's key: it signed the ask and must sign the run's header. */
+  agentKey: Uint8Array
+  running: number
+}
+
+export interface Requirements {
+  image: string
+  resources: Resources
+  /** Micro-credits a second at most; null: any price. */
+  maxPrice: bigint | null
+  /** Providers to use exclusively; null: all. */
+  only: Uint8Array[] | null
+  avoid: Uint8Array[]
+}
+
+/** Why an ask does not serve, as UX §4 lists it. */
+export type Mismatch = 'image' | 'memory' | 'cpus' | 'disk' | 'price' | 'list' | 'busy'
+
+/** Published prices, verified; kept for a few seconds so that a click need not wait for them. */
+export class Market {
+  #cache: { at: number; asks: VerifiedAsk[] } | null = null
+  #pending: Promise<VerifiedAsk[]> | null = null
+
+  constructor(
+    private readonly components: { http: Http; primitives: Primitives; clock: Clock },
+    private readonly network: Uint8Array
+  ) {}
+
+  /** All live asks. `maxAge` in ms: 0 asks the bridge now. */
+  async asks(maxAge = MAX_AGE_MS): Promise<VerifiedAsk[]> {
+    if (this.#cache && this.components.clock.now() - this.#cache.at <= maxAge) return this.#cache.asks
+    this.#pending ??= this.#fetch().finally(() => {
+      this.#pending = null
+    })
+    return await this.#pending
+  }
+
+  async #fetch(): Promise<VerifiedAsk[]> {
+    const { http, clock } = this.components
+    const { asks } = await http.request('GET', '/v1/asks', asksSchema)
+    const verified = await Promise.all(asks.map(view => this.#verify(view)))
+    const good = verified.filter(ask => ask !== null)
+    this.#cache = { at: clock.now(), asks: good }
+    return good
+  }
+
+  /** R3: signature by the provider account's agent, account id, expiry, KEM key inside the ask. Null: not to be used. */
+  async #verify(view: AskView): Promise<VerifiedAsk | null> {
+    const { primitives, clock } = this.components
+    try {
+      const { transaction } = await openSigned(view.transaction, primitives.verifier)
+      const { body, key } = transaction
+      const now = clock.now()
+      const holds =
+        body.kind === 'ask' &&
+        key !== null &&
+        equalBytes(transaction.network, this.network) &&
+        equalBytes(transaction.account, view.provider.provider) &&
+        sortedJson(toJson(body.ask)) === sortedJson(toJson(view.ask)) &&
+        body.ask.expiry > now &&
+        body.ask.kemExpiry > now
+      return holds ? { ask: body.ask, provider: view.provider, agentKey: key, running: view.running } : null
+    } catch {
+      return null
+    }
+  }
+}
+
+/** Asks change rarely and are checked by the ledger again, so a short age spares a round trip at each click. */
+const MAX_AGE_MS = 10_000
+
+/** Splits asks into those that serve and the reasons why the others do not. */
+export function match(
+  asks: VerifiedAsk[],
+  need: Requirements
+): { fit: VerifiedAsk[]; misfit: { ask: VerifiedAsk; why: Mismatch }[] } {
+  const fit: VerifiedAsk[] = []
+  const misfit: { ask: VerifiedAsk; why: Mismatch }[] = []
+  for (const ask of asks) {
+    const why = mismatch(ask, need)
+    if (why === null) fit.push(ask)
+    else misfit.push({ ask, why })
+  }
+  return { fit, misfit }
+}
+
+function mismatch({ ask, provider, running }: VerifiedAsk, need: Requirements): Mismatch | null {
+  const named = (list: Uint8Array[]) => list.some(id => equalBytes(id, provider.provider))
+  if (ask.image.name !== need.image) return 'image'
+  if (ask.resources.memoryBytes < need.resources.memoryBytes) return 'memory'
+  if (ask.resources.milliCpus < need.resources.milliCpus) return 'cpus'
+  if (ask.resources.diskBytes < need.resources.diskBytes) return 'disk'
+  if (need.maxPrice !== null && ask.pricePerSecond > need.maxPrice) return 'price'
+  if (named(need.avoid) || (need.only !== null && !named(need.only))) return 'list'
+  if (running >= ask.concurrency) return 'busy'
+  return null
+}
+
+/**
+ * Candidates in order: cheapest first, at random among equals so that no provider is favoured, at most `count` and at
+ * most one of a provider. Busy machines serve when no other does.
+ * @throws PekkaError NO_MATCH, IMAGE_UNKNOWN
+ */
+export function chooseCandidates(
+  asks: VerifiedAsk[],
+  need: Requirements,
+  count: number,
+  random: Primitives['random']
+): VerifiedAsk[] {
+  const { fit, misfit } = match(asks, need)
+  const busy = misfit.filter(({ why }) => why === 'busy').map(({ ask }) => ask)
+  const chosen = new Map<string, VerifiedAsk>()
+  let image: Uint8Array | null = null
+  for (const ask of [...sortByPrice(fit, random), ...sortByPrice(busy, random)]) {
+    const id = ask.provider.provider.join()
+    // One offer names one image: builds with another digest under the same name are left out.
+    image ??= ask.ask.image.digest
+    if (!chosen.has(id) && chosen.size < count && equalBytes(image, ask.ask.image.digest)) chosen.set(id, ask)
+  }
+  if (chosen.size > 0) return [...chosen.values()]
+  const known = [...new Set(asks.map(({ ask }) => ask.image.name))].sort()
+  if (!known.includes(need.image))
+    throw new PekkaError('IMAGE_UNKNOWN', { image: need.image, known: known.join(', ') || 'none' })
+  throw new PekkaError('NO_MATCH')
+}
+
+function sortByPrice(asks: VerifiedAsk[], random: Primitives['random']): VerifiedAsk[] {
+  const keyed = asks.map(ask => ({ ask, order: random.bytes(4).reduce((sum, byte) => sum * 256 + byte, 0) }))
+  keyed.sort((a, b) => {
+    const difference = a.ask.ask.pricePerSecond - b.ask.ask.pricePerSecond
+    return difference < 0n ? -1 : difference > 0n ? 1 : a.order - b.order
+  })
+  return keyed.map(({ ask }) => ask)
+}

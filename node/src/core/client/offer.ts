@@ -1,0 +1,163 @@
+import { z } from 'zod'
+import {
+  DEFAULT_CPU_MS,
+  DEFAULT_DISK_BYTES,
+  DEFAULT_MEMORY_BYTES,
+  DEFAULT_MILLI_CPUS,
+  DEFAULT_OUTPUT_BYTES,
+  DEFAULT_WALL_MS,
+  INLINE_BUNDLE_BYTES,
+  NONCE_BYTES,
+  contentHash,
+  createBundle,
+  encodeBundle,
+  encodeCbor,
+  decodeCbor,
+  keyCommit,
+  noteKey,
+  objectId,
+  PekkaError,
+  priceOf,
+  readKey,
+  sealBox,
+  sealBundle,
+  taskKey,
+  type AuditPolicy,
+  type OfferTask,
+  type Primitives,
+  type Program
+} from '../protocol/index.js'
+import type { Identity } from './credentials.js'
+import type { VerifiedAsk } from './market.js'
+
+/** What the user asks for; everything but the program has a default. */
+export interface TaskRequest {
+  program: Program
+  image?: string
+  /** Micro-credits at most. */
+  cap: bigint
+  milliCpus?: number
+  memoryBytes?: number
+  diskBytes?: number
+  wallMs?: number
+  cpuMs?: number
+  outputBytes?: number
+  audit?: AuditPolicy
+  /** null: real entropy; undefined: a seed per task. */
+  seed?: number | null
+  note: TaskNote
+}
+
+/** What the client keeps with the bridge for itself, sealed: how the task is called and where its outputs belong. */
+export const taskNoteSchema = z.object({
+  v: z.literal(1),
+  title: z.string().max(200),
+  kind: z.enum(['cell', 'selection', 'notebook', 'script']),
+  /** Path of the notebook or script, as the user's server knows it. */
+  path: z.string().max(1024).nullable(),
+  cells: z.array(z.string().max(128)).max(20)
+})
+export type TaskNote = z.infer<typeof taskNoteSchema>
+
+/** A task sealed and ready to be offered. */
+export interface PreparedTask {
+  offer: OfferTask
+  boxes: Uint8Array[]
+  sealedBundle: Uint8Array
+  /** The bundle travels inside the request. */
+  inline: boolean
+  note: Uint8Array
+}
+
+export const requestResources = (request: TaskRequest) => ({
+  milliCpus: request.milliCpus ?? DEFAULT_MILLI_CPUS,
+  memoryBytes: request.memoryBytes ?? DEFAULT_MEMORY_BYTES,
+  diskBytes: request.diskBytes ?? DEFAULT_DISK_BYTES,
+  gpu: null
+})
+
+/** Seals the bundle and boxes its key to every candidate (R3, R5, R6). */
+export async function prepareTask(
+  { primitives, identity }: { primitives: Primitives; identity: Identity },
+  request: TaskRequest,
+  candidates: VerifiedAsk[]
+): Promise<PreparedTask> {
+  const { aead, agreement, random } = primitives
+  const { network, account, viewKey } = identity
+  const first = candidates[0]
+  if (!first) throw new PekkaError('NO_MATCH')
+  for (const { ask } of candidates) {
+    if (priceOf(ask.pricePerSecond, 1000, request.cap + 1n) > request.cap)
+      throw new PekkaError('CAP_TOO_LOW', { cap: request.cap })
+  }
+  const nonce = random.bytes(16)
+  const task = objectId(account, nonce)
+  const binding = { network, task }
+  const [key, readPrivate] = await Promise.all([taskKey(viewKey, task), readKey(viewKey, task)])
+  const seed = request.seed === undefined ? new DataView(random.bytes(4).buffer).getUint32(0) : request.seed
+  const [sealedBundle, boxes, readPublic, note] = await Promise.all([
+    sealBundle(aead, key, binding, encodeBundle(createBundle(request.program, seed))),
+    Promise.all(
+      candidates.map(({ ask, provider }) =>
+        sealBox({ aead, agreement }, key, ask.kemKey, { ...binding, provider: provider.provider, ask: ask.ask })
+      )
+    ),
+    agreement.publicKey(readPrivate),
+    sealNote(primitives, identity, task, request.note)
+  ])
+  const offer: OfferTask = {
+    task,
+    nonce,
+    candidates: candidates.map(({ ask, provider }) => ({
+      provider: provider.provider,
+      ask: ask.ask,
+      pricePerSecond: ask.pricePerSecond
+    })),
+    image: first.ask.image,
+    resources: requestResources(request),
+    limits: {
+      wallMs: request.wallMs ?? DEFAULT_WALL_MS,
+      cpuMs: request.cpuMs ?? Math.max(DEFAULT_CPU_MS, request.wallMs ?? 0),
+      outputBytes: request.outputBytes ?? DEFAULT_OUTPUT_BYTES
+    },
+    bundle: { hash: contentHash(sealedBundle), size: sealedBundle.length },
+    keyCommit: keyCommit(task, key),
+    readKey: readPublic,
+    cap: request.cap,
+    audit: request.audit ?? 'allowed',
+    finishBy: null,
+    replicas: 1,
+    fixedPrice: null,
+    datasets: [],
+    checkpoint: null,
+    session: null,
+    gang: null
+  }
+  return { offer, boxes, sealedBundle, inline: sealedBundle.length <= INLINE_BUNDLE_BYTES, note }
+}
+
+/** The note's key serves this one sealing: a task's note is written once. */
+async function sealNote(
+  { aead }: Primitives,
+  { viewKey, network }: Identity,
+  task: Uint8Array,
+  note: TaskNote
+): Promise<Uint8Array> {
+  const key = await noteKey(viewKey, task)
+  return await aead.seal(key, new Uint8Array(NONCE_BYTES), encodeCbor(note), network)
+}
+
+/** Null where it cannot be read: made by another account, or broken. */
+export async function openNote(
+  { aead }: Primitives,
+  { viewKey, network }: Identity,
+  task: Uint8Array,
+  sealed: Uint8Array
+): Promise<TaskNote | null> {
+  try {
+    const key = await noteKey(viewKey, task)
+    return taskNoteSchema.parse(decodeCbor(await aead.open(key, new Uint8Array(NONCE_BYTES), sealed, network)))
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,256 @@
+import { z } from 'zod'
+import {
+  FrameReader,
+  PekkaError,
+  ResultDigester,
+  commitment,
+  contentHash,
+  decodeCbor,
+  equalBytes,
+  firstHead,
+  nextHead,
+  openBlob,
+  openFrame,
+  resultDigest,
+  resultRoot,
+  runHash,
+  runKeys,
+  verifyHead,
+  verifyRunHeader,
+  type BlobRef,
+  type Done,
+  type LogEntry,
+  type ManifestEnvelope,
+  type Primitives,
+  type RunHeader,
+  type RunKeys,
+  type SignedHead,
+  type TaskEvent,
+  type TaskView
+} from '../protocol/index.js'
+
+/** What the reader hands out, in order. */
+export type ReaderOutput =
+  /** A new run announced itself: keep the old output, greyed, until `reset` (R14). */
+  | { kind: 'run'; header: RunHeader }
+  /** First frame of the announced run: clear all cells of the task. */
+  | { kind: 'reset'; attempt: number; run: number }
+  | { kind: 'events'; events: TaskEvent[] }
+
+/** A finished run: what was recomputed here, to be compared with the commit (R7). */
+export interface FinishedRun {
+  header: RunHeader
+  count: number
+  head: Uint8Array
+  signedHead: SignedHead | null
+  manifest: ManifestEnvelope
+  done: Done
+}
+
+export interface ReaderComponents {
+  primitives: Primitives
+  /** Sealed bytes of a blob, fetched by hash. */
+  blob: (hash: Uint8Array) => Promise<Uint8Array>
+}
+
+export interface ReaderInit {
+  network: Uint8Array
+  task: Uint8Array
+  /** The client's X25519 private key of the task. */
+  readKey: Uint8Array
+  taskKey: Uint8Array
+  /** Agents' keys by provider (joined bytes) where the asks were seen; a header by another key is refused. */
+  agents: Map<string, Uint8Array>
+}
+
+/**
+ * Opens the frames of one task in order and recomputes chain and digests. Reorder, cut, replay, splice and a second
+ * head are noticed (FRAME_GAP, HEAD_MISMATCH, SEAL_BROKEN). Entries of superseded runs are ignored.
+ */
+export class TaskReader {
+  #run: RunState | null = null
+  #finished: FinishedRun | null = null
+  #next = 0
+
+  constructor(
+    private readonly components: ReaderComponents,
+    private readonly init: ReaderInit
+  ) {}
+
+  /** Number of the last entry taken, −1 before the first; where a subscription resumes. */
+  get after(): number {
+    return this.#next - 1
+  }
+
+  /** The last run that ended with `done` and a manifest, if it is still the newest one. */
+  get finished(): FinishedRun | null {
+    return this.#finished
+  }
+
+  async *read(entries: LogEntry[]): AsyncIterable<ReaderOutput> {
+    for (const entry of entries) {
+      if (entry.n < this.#next) continue
+      if (entry.n > this.#next) throw new PekkaError('FRAME_GAP')
+      if (entry.kind === 'run') yield* this.#header(entry.header)
+      else if (entry.kind === 'frame') yield* this.#frame(entry)
+      else await this.#head(entry.head)
+      this.#next = entry.n + 1
+    }
+  }
+
+  async *#header(header: RunHeader): AsyncIterable<ReaderOutput> {
+    const { network, task, agents, readKey } = this.init
+    const { primitives } = this.components
+    if (!equalBytes(header.network, network) || !equalBytes(header.task, task)) throw new PekkaError('HEAD_MISMATCH')
+    const known = agents.get(header.provider.join())
+    if (known && !equalBytes(known, header.key)) throw new PekkaError('HEAD_MISMATCH')
+    if (!(await verifyRunHeader(header, primitives.verifier))) throw new PekkaError('SIGNATURE_INVALID')
+    if (this.#run && !newer(header, this.#run.header)) return
+    const binding = { network, task, attempt: header.attempt, run: header.run }
+    const keys = await runKeys(primitives.agreement, readKey, header.runKey, binding)
+    this.#run = {
+      header,
+      keys,
+      head: firstHead(header),
+      count: 0,
+      frames: new FrameReader(),
+      digester: new ResultDigester(),
+      signed: null
+    }
+    this.#finished = null
+    yield { kind: 'run', header }
+  }
+
+  async *#frame(entry: Extract<LogEntry, { kind: 'frame' }>): AsyncIterable<ReaderOutput> {
+    const run = this.#run
+    if (!run) throw new PekkaError('FRAME_GAP')
+    if (entry.attempt !== run.header.attempt || entry.run !== run.header.run) {
+      if (newer(entry, run.header)) throw new PekkaError('FRAME_GAP')
+      return
+    }
+    if (entry.index !== run.count) throw new PekkaError('FRAME_GAP')
+    if (run.count === 0) yield { kind: 'reset', attempt: entry.attempt, run: entry.run }
+    const binding = { network: this.init.network, task: this.init.task, attempt: entry.attempt, run: entry.run }
+    const plaintext = await openFrame(
+      this.components.primitives.aead,
+      run.keys.frame,
+      binding,
+      entry.index,
+      entry.sealed
+    )
+    run.head = nextHead(run.head, entry.index, entry.sealed)
+    run.count++
+    const content = run.frames.read(plaintext)
+    if (!content) return
+    const events: TaskEvent[] = []
+    for (const event of content.events) {
+      const resolved = await this.#resolve(event, run)
+      run.digester.add(resolved)
+      events.push(resolved)
+    }
+    if (events.length > 0) yield { kind: 'events', events }
+    const done = events.findLast(event => event.type === 'done')
+    if (content.manifest && done) this.#finish(run, content.manifest, done)
+  }
+
+  #finish(run: RunState, manifest: ManifestEnvelope, done: Done): void {
+    const recomputed = run.digester.result(done)
+    // What was shown must be what was digested, or the machine streams A and commits B (R7).
+    if (!equalBytes(resultRoot(recomputed), resultRoot(manifest.result))) throw new PekkaError('HEAD_MISMATCH')
+    this.#finished = { header: run.header, count: run.count, head: run.head, signedHead: run.signed, manifest, done }
+  }
+
+  async #head(head: SignedHead): Promise<void> {
+    const run = this.#run
+    if (!run || head.attempt !== run.header.attempt || head.run !== run.header.run) return
+    const { verifier } = this.components.primitives
+    const holds = equalBytes(head.key, run.header.key) && (await verifyHead(this.init.network, head, verifier))
+    if (!holds) throw new PekkaError('SIGNATURE_INVALID')
+    // A head over frames that are not here yet is kept until the end; one over what is here must agree now.
+    if (head.count === run.count && !equalBytes(head.head, run.head)) throw new PekkaError('HEAD_MISMATCH')
+    if (run.signed && run.signed.count === head.count && !equalBytes(run.signed.head, head.head))
+      throw new PekkaError('HEAD_MISMATCH')
+    if (!run.signed || head.count >= run.signed.count) run.signed = head
+    if (this.#finished) this.#finished.signedHead = run.signed
+  }
+
+  /** Puts blobs back into an event. */
+  async #resolve(event: TaskEvent, run: RunState): Promise<TaskEvent> {
+    if (event.type === 'stream' && isBlob(event.text)) {
+      const value = await this.#fetch(event.text, run)
+      if (typeof value !== 'string' && !(value instanceof Uint8Array)) throw new PekkaError('ENCODING_MALFORMED')
+      return { ...event, text: value }
+    }
+    if (event.type !== 'display_data' && event.type !== 'execute_result' && event.type !== 'update_display_data')
+      return event
+    const data: typeof event.data = {}
+    for (const [mime, value] of Object.entries(event.data)) {
+      data[mime] = isBlob(value) ? z.json().parse(await this.#fetch(value, run)) : value
+    }
+    return { ...event, data }
+  }
+
+  async #fetch(ref: BlobRef, run: RunState): Promise<unknown> {
+    const sealed = await this.components.blob(ref.hash)
+    if (sealed.length !== ref.size || !equalBytes(contentHash(sealed), ref.hash)) throw new PekkaError('BLOB_MISMATCH')
+    const binding = {
+      network: this.init.network,
+      task: this.init.task,
+      attempt: run.header.attempt,
+      run: run.header.run
+    }
+    return decodeCbor(
+      await openBlob(this.components.primitives.aead, run.keys.blob(ref.blob), binding, ref.blob, sealed)
+    )
+  }
+
+  /**
+   * Whether the finished run is what the provider committed (R7, R15): count and head, result and blind.
+   * `received` may be said only after this. @throws PekkaError HEAD_MISMATCH
+   */
+  confirm(view: TaskView): boolean {
+    const attempt = view.attempts.find(a => a.ended === 'committed')
+    const run = this.#finished
+    if (!attempt?.claim || !run) return false
+    const { claim } = attempt
+    if (view.attempts.indexOf(attempt) + 1 !== run.header.attempt || claim.run !== run.header.run) return false
+    const { network, task, taskKey } = this.init
+    const expected = commitment({
+      network,
+      task,
+      attempt: run.header.attempt,
+      provider: attempt.provider,
+      digest: resultDigest(taskKey, run.manifest.result),
+      runHash: runHash(run.manifest.run),
+      blind: run.manifest.blind
+    })
+    const holds =
+      equalBytes(attempt.provider, run.header.provider) &&
+      claim.count === run.count &&
+      equalBytes(claim.head, run.head) &&
+      equalBytes(claim.commitment, expected)
+    if (!holds) throw new PekkaError('HEAD_MISMATCH')
+    return true
+  }
+}
+
+interface RunState {
+  header: RunHeader
+  keys: RunKeys
+  head: Uint8Array
+  count: number
+  frames: FrameReader
+  digester: ResultDigester
+  signed: SignedHead | null
+}
+
+const newer = (a: { attempt: number; run: number }, b: { attempt: number; run: number }): boolean =>
+  a.attempt > b.attempt || (a.attempt === b.attempt && a.run > b.run)
+
+const isBlob = (value: unknown): value is BlobRef =>
+  value !== null &&
+  typeof value === 'object' &&
+  'blob' in value &&
+  'hash' in value &&
+  value.hash instanceof Uint8Array &&
+  'size' in value
