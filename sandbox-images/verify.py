@@ -41,7 +41,7 @@ def modules_of(name):
         elif first.endswith((".py", ".so")):
             found.add(first.split(".")[0])
     found = {module for module in found if module.isidentifier() and module not in STRAY}
-    same = {module for module in found if normal(module) == normal(name)}
+    same = {module for module in found if normal(module).strip("-") == normal(name)}
     return sorted(same or {module for module in found if not module.startswith("_")})
 
 

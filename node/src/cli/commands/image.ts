@@ -1,0 +1,118 @@
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
+import { createImageStore, type ImageStore, type ImageTree } from '../../host/images/index.js'
+
+/** What the commands need of the command line's context. */
+export interface ImageCommandContext {
+  /** PEKKA_HOME. */
+  home: string
+  /** Path of uv. */
+  uv: () => Promise<string>
+  /** A line for standard output. */
+  out: (line: string) => void
+  /** A line for standard error. */
+  err: (line: string) => void
+  /** Results as JSON. */
+  json: boolean
+}
+
+/** The definitions as they lie in the checkout, from src/ and from dist/ alike. */
+export const IMAGE_DEFINITIONS = join(dirname(fileURLToPath(import.meta.url)), '../../../../sandbox-images')
+
+/** `pekka image …`. Failures are thrown as PekkaError; a failed import sets the exit code 1. */
+export function imageCommand(context: ImageCommandContext): Command {
+  const command = new Command('image').description('The environments that tasks run in')
+  const store = (): ImageStore =>
+    createImageStore(
+      {
+        uv: context.uv,
+        log: { info: (_, text) => context.err(text), warn: (_, text) => context.err(text) }
+      },
+      { home: context.home, definitions: IMAGE_DEFINITIONS }
+    )
+  const answer = (value: unknown, lines: string[]): void => {
+    if (context.json) context.out(JSON.stringify(value))
+    else lines.forEach(context.out)
+  }
+
+  command
+    .command('build')
+    .description('build an environment from its locks, unless it is there')
+    .argument('<name>', 'e.g. base')
+    .action(async (name: string) => {
+      const tree = await store().build(name, {
+        onProgress: progress => context.err(progress.text),
+        signal: interrupted()
+      })
+      answer(summary(tree), [`${tree.name} ${tree.digest.slice(0, 12)}  ${tree.root}`])
+    })
+
+  command
+    .command('list')
+    .description('show which environments are here')
+    .action(async () => {
+      const images = store()
+      const [names, trees] = await Promise.all([images.names(), images.list()])
+      const current = new Set(await Promise.all(names.map(name => images.digest(name))))
+      const built = trees.map(tree => ({ ...summary(tree), current: current.has(tree.digest) }))
+      const missing = names.filter(name => !built.some(tree => tree.name === name && tree.current))
+      answer({ built, missing }, [
+        ...built.map(
+          tree =>
+            `${tree.name.padEnd(12)} ${tree.digest.slice(0, 12)}  ${String(Math.round(tree.bytes / 1e6)).padStart(5)} MB  ` +
+            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.current ? '' : '  (of an older definition)'}`
+        ),
+        ...missing.map(name => `${name.padEnd(12)} not here: pekka image build ${name}`)
+      ])
+    })
+
+  command
+    .command('verify')
+    .description('import every package of an environment in a sandbox')
+    .argument('<name>', 'e.g. base')
+    .action(async (name: string) => {
+      const checks = await store().verify(name, { signal: interrupted() })
+      const broken = checks.filter(check => !check.ok)
+      answer({ name, checks }, [
+        ...broken.map(check => `${check.package}: ${check.error ?? 'failed'}`),
+        `${checks.length - broken.length} of ${checks.length} packages of ${name} import`
+      ])
+      if (broken.length > 0) process.exitCode = 1
+    })
+
+  command
+    .command('lock')
+    .description('make the locks of a definition again (for those who maintain images)')
+    .argument('<name>', 'e.g. base')
+    .action(async (name: string) => {
+      await store().lock(name, { onProgress: progress => context.err(progress.text), signal: interrupted() })
+      const digest = await store().digest(name)
+      answer({ name, digest }, [`${name} ${digest.slice(0, 12)}: look at the difference, build, verify, commit`])
+    })
+
+  return command
+}
+
+const summary = ({
+  name,
+  digest,
+  contentDigest,
+  root,
+  pythonVersion,
+  files,
+  bytes,
+  builtAt,
+  debianChanges
+}: ImageTree) => ({
+  ...{ name, digest, contentDigest, root, pythonVersion, files, bytes, builtAt, debianChanges }
+})
+
+/** Ctrl-C ends a build cleanly: what it began is removed. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController()
+  const stop = (): void => controller.abort(new Error('interrupted'))
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  return controller.signal
+}
