@@ -250,6 +250,11 @@ export const ERRORS = {
     advice: 'Build it: "pekka image build {image}".'
   },
   RUNNER_LOST: { status: 500, title: 'The sandbox ended by itself.', advice: 'The task is tried elsewhere.' },
+  RUNNER_PROTOCOL: {
+    status: 500,
+    title: 'The sandbox sent something that is no record: {issue}',
+    advice: 'The task is tried elsewhere; if it stays, report it with the name of the image.'
+  },
   SANDBOX_FAILED: {
     status: 500,
     title: 'A sandbox could not be started: {issue}',

@@ -52,7 +52,9 @@ export const DONE_REASONS = [
   'cpu-limit',
   'output-limit',
   'disk-limit',
-  'cancelled'
+  'cancelled',
+  /** The sandbox ended without a word (its runner was killed); the host has made this `done`. */
+  'runner-lost'
 ] as const
 export type DoneReason = (typeof DONE_REASONS)[number]
 
@@ -117,6 +119,8 @@ export const taskEventSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('files'),
     files: z.array(z.object({ name: z.string().max(1024), size: whole })).max(1000),
+    /** How many there are besides those named. */
+    more: whole.optional(),
     t
   }),
   doneSchema
