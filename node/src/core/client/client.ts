@@ -1,0 +1,242 @@
+import {
+  PekkaError,
+  accountViewSchema,
+  asPekkaError,
+  contentHash,
+  encodeSigned,
+  fromProblem,
+  healthSchema,
+  imagesSchema,
+  networkSchema,
+  outcomeSchema,
+  proofSchema,
+  readKey,
+  submittedSchema,
+  taskItemSchema,
+  taskKey,
+  taskListSchema,
+  toCid,
+  toHex,
+  type AccountView,
+  type Clock,
+  type NetworkInfo,
+  type Primitives,
+  type Receipt,
+  type TaskItem
+} from '../protocol/index.js'
+import { TokenSource, type Identity } from './credentials.js'
+import { TaskFollower, type TaskObserver } from './follow.js'
+import { Lane, createExclusive, type Exclusive } from './lane.js'
+import { Live } from './live.js'
+import { Market, chooseCandidates, match, type Mismatch, type VerifiedAsk } from './market.js'
+import { openNote, prepareTask, requestResources, type TaskNote, type TaskRequest } from './offer.js'
+import { TaskReader, type FinishedRun } from './reader.js'
+import { makeReceipt } from './receipt.js'
+import { Http, type FetchLike, type LiveFactory } from './transport.js'
+
+export interface ClientComponents {
+  fetch: FetchLike
+  live: LiveFactory
+  primitives: Primitives
+  clock: Clock
+  /** Serialises signing on the lane; between the tabs of a browser profile a Web Lock. Default: a mutex. */
+  exclusive?: Exclusive
+}
+
+export interface ClientInit {
+  /** Address of the bridge. */
+  base: string
+  identity: Identity
+  headers?: Record<string, string>
+}
+
+/** One candidate and one alternate (R3). */
+const CANDIDATES = 2
+
+export interface Quote {
+  image: string
+  candidates: VerifiedAsk[]
+  matching: number
+  misfit: { ask: VerifiedAsk; why: Mismatch }[]
+  /** Micro-credits a second: the least and the most among the candidates. */
+  least: bigint
+  most: bigint
+}
+
+/** A client of one bridge, for one delegate of one account. */
+export class PekkaClient {
+  readonly http: Http
+  readonly tokens: TokenSource
+  readonly market: Market
+  readonly live: Live
+  readonly #lane: Lane
+  readonly #agents = new Map<string, Uint8Array>()
+
+  constructor(
+    private readonly components: ClientComponents,
+    private readonly init: ClientInit
+  ) {
+    const { primitives, clock } = components
+    const { identity } = init
+    this.http = new Http(components, init)
+    this.tokens = new TokenSource({ http: this.http, clock, identity })
+    this.market = new Market({ http: this.http, primitives, clock }, identity.network)
+    this.live = new Live({ live: components.live, tokens: this.tokens })
+    const exclusive = components.exclusive ?? createExclusive()
+    this.#lane = new Lane({ http: this.http, tokens: this.tokens, clock, identity, exclusive })
+  }
+
+  get identity(): Identity {
+    return this.init.identity
+  }
+
+  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, BRIDGE_UNREACHABLE */
+  async quote(
+    request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes'> & { image: string }
+  ): Promise<Quote> {
+    const asks = await this.market.asks()
+    const need = {
+      image: request.image,
+      resources: requestResources({ ...EMPTY, ...request }),
+      maxPrice: null,
+      only: null,
+      avoid: []
+    }
+    const candidates = chooseCandidates(asks, need, CANDIDATES, this.components.primitives.random)
+    const { fit, misfit } = match(asks, need)
+    const prices = candidates.map(({ ask }) => ask.pricePerSecond)
+    const least = prices.reduce((a, b) => (a < b ? a : b))
+    const most = prices.reduce((a, b) => (a > b ? a : b))
+    return { image: request.image, candidates, matching: fit.length, misfit, least, most }
+  }
+
+  /**
+   * Seals, signs and hands the task to the bridge. Resolves when the bridge has it on disk.
+   * @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, CAP_TOO_LOW, FUNDS_MISSING, DELEGATE_CAP, BRIDGE_UNREACHABLE, …
+   */
+  async submit(request: TaskRequest, quote?: Quote): Promise<Uint8Array> {
+    const { candidates } = quote ?? (await this.quote({ ...request, image: request.image ?? DEFAULT_IMAGE }))
+    for (const { provider, agentKey } of candidates) this.#agents.set(provider.provider.join(), agentKey)
+    const prepared = await prepareTask(
+      { primitives: this.components.primitives, identity: this.identity },
+      request,
+      candidates
+    )
+    if (!prepared.inline) {
+      const path = `/v1/blobs/${toCid(contentHash(prepared.sealedBundle), 'raw')}`
+      await this.http.bytes('PUT', path, { body: prepared.sealedBundle, token: await this.tokens.get() })
+    }
+    await this.#lane.send({ kind: 'offer', tasks: [prepared.offer] }, async signed => {
+      const body = {
+        transaction: encodeSigned(signed),
+        tasks: [{ boxes: prepared.boxes, bundle: prepared.inline ? prepared.sealedBundle : null, note: prepared.note }]
+      }
+      return await this.#authorised(token => this.http.request('POST', '/v1/tasks', submittedSchema, { body, token }))
+    })
+    return prepared.offer.task
+  }
+
+  /** Follows a task from its beginning. The follower starts at once; stop it when its widget goes. */
+  async follow(task: Uint8Array, observer: TaskObserver): Promise<TaskFollower> {
+    const { viewKey, network } = this.identity
+    const [read, key] = await Promise.all([readKey(viewKey, task), taskKey(viewKey, task)])
+    const reader = new TaskReader(
+      { primitives: this.components.primitives, blob: hash => this.#blob(task, hash) },
+      { network, task, readKey: read, taskKey: key, agents: this.#agents }
+    )
+    const follower = new TaskFollower({ live: this.live, reader }, task, observer)
+    follower.start()
+    return follower
+  }
+
+  /** Asks the ledger to stop a task. Resolves when the cancel is final there. @throws PekkaError TASK_STATE, … */
+  async cancel(task: Uint8Array): Promise<void> {
+    await this.#lane.send({ kind: 'cancel', task }, async signed => {
+      const outcome = await this.http.request('POST', '/v1/transactions', outcomeSchema, {
+        body: { transaction: encodeSigned(signed) }
+      })
+      if (outcome.status === 'refused') throw outcomeError(outcome)
+      return outcome
+    })
+  }
+
+  async tasks(
+    options: { before?: string; limit?: number } = {}
+  ): Promise<{ tasks: (TaskItem & { title: TaskNote | null })[]; next: string | null }> {
+    const query = `?limit=${options.limit ?? 50}${options.before ? `&before=${encodeURIComponent(options.before)}` : ''}`
+    const { tasks, next } = await this.#authorised(token =>
+      this.http.request('GET', `/v1/tasks${query}`, taskListSchema, { token })
+    )
+    const titled = await Promise.all(tasks.map(async item => ({ ...item, title: await this.note(item) })))
+    return { tasks: titled, next }
+  }
+
+  async task(task: Uint8Array): Promise<TaskItem> {
+    return await this.#authorised(token =>
+      this.http.request('GET', `/v1/tasks/${toHex(task)}`, taskItemSchema, { token })
+    )
+  }
+
+  /** The client's own note of a task: title and where its outputs belong. */
+  note(item: TaskItem): Promise<TaskNote | null> {
+    return openNote(this.components.primitives, this.identity, item.task, item.note)
+  }
+
+  async account(): Promise<AccountView> {
+    const path = `/v1/accounts/${toHex(this.identity.account)}`
+    return await this.#authorised(token => this.http.request('GET', path, accountViewSchema, { token }))
+  }
+
+  async images(): Promise<{ name: string; machines: number; least: bigint; most: bigint }[]> {
+    const { images } = await this.http.request('GET', '/v1/images', imagesSchema)
+    return images
+  }
+
+  health() {
+    return this.http.request('GET', '/v1/health', healthSchema)
+  }
+
+  /** The receipt of an ended task; `finished` from its follower. */
+  async receipt(task: Uint8Array, finished: FinishedRun | null): Promise<Receipt> {
+    const path = `/v1/tasks/${toHex(task)}/proof`
+    const proof = await this.#authorised(token => this.http.request('GET', path, proofSchema, { token }))
+    const key = await taskKey(this.identity.viewKey, task)
+    return makeReceipt(this.identity.network, proof, finished, key, this.components.clock.now())
+  }
+
+  close(): void {
+    this.live.close()
+  }
+
+  async #blob(task: Uint8Array, hash: Uint8Array): Promise<Uint8Array> {
+    const path = `/v1/blobs/${toCid(hash, 'raw')}?task=${toHex(task)}`
+    return await this.#authorised(token => this.http.bytes('GET', path, { token }))
+  }
+
+  /** A token the bridge no longer knows is renewed once. */
+  async #authorised<T>(work: (token: string) => Promise<T>): Promise<T> {
+    try {
+      return await work(await this.tokens.get())
+    } catch (error) {
+      if (asPekkaError(error).code !== 'TOKEN_INVALID') throw error
+      this.tokens.drop()
+      return await work(await this.tokens.get())
+    }
+  }
+}
+
+/** The image when nobody chose one. */
+export const DEFAULT_IMAGE = 'base'
+
+const EMPTY = {
+  program: { kind: 'cells', cells: [], stopOnError: true },
+  cap: 0n,
+  note: { v: 1, title: '', kind: 'cell', path: null, cells: [] }
+} as const satisfies TaskRequest
+
+/** The public facts of a bridge's network, before anything is signed. */
+export const readNetwork = (http: Http): Promise<NetworkInfo> => http.request('GET', '/v1/network', networkSchema)
+
+/** The error that a refused or failed transaction stands for. */
+export const outcomeError = (outcome: { code: string; data: Record<string, string> }): PekkaError =>
+  fromProblem(outcome)

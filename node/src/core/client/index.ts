@@ -1,0 +1,24 @@
+/**
+ * Submit, follow, resume and verify tasks over HTTP and socket.io. The extension and the command line use the same code;
+ * what differs between them (fetch, socket, primitives, clock, locks) comes in as components.
+ *
+ * ```ts
+ * const client = new PekkaClient({ fetch, live, primitives, clock }, { base, identity })
+ * const task = await client.submit({ program, cap: 500_000n, note })
+ * const follower = await client.follow(task, { events: events => show(events) })
+ * const { phase } = await follower.ended
+ * ```
+ *
+ * @packageDocumentation
+ */
+export * from './client.js'
+export * from './credentials.js'
+export * from './follow.js'
+export * from './lane.js'
+export * from './live.js'
+export * from './market.js'
+export * from './offer.js'
+export * from './reader.js'
+export * from './receipt.js'
+export * from './transport.js'
+export * from './words.js'
