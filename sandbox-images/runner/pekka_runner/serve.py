@@ -1,0 +1,129 @@
+"""The life of a runner: start a kernel, say `ready`, serve one run, end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import select
+import signal
+import sys
+import time
+import traceback
+from typing import NoReturn
+
+from . import VERSION, files, processes
+from .cells import HIGH_WATER_BYTES, CellsRun
+from .control import Control, RunCommand, RunScript, parse_run
+from .kernel import Kernel, KernelDied
+from .limits import Stop
+from .records import Header, MalformedRecord, RecordReader, RecordWriter
+from .script import ScriptRun
+
+_STARTED = time.monotonic()
+#: Signals that end a Python process and that user code of the same user may send us. A handler that does nothing, rather
+#: than SIG_IGN, because the latter would be inherited by the kernel. Who must end us uses SIGKILL or closes our stdin.
+_DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+_NO_USAGE = {"wallMs": 0, "cpuMs": 0, "maxMemoryBytes": 0, "outputBytes": 0}
+
+
+def _arguments(argv: list[str]) -> list[str]:
+    parser = argparse.ArgumentParser(prog="pekka-runner")
+    parser.add_argument(
+        "--preload", default=os.environ.get("PEKKA_PRELOAD", ""), help="modules imported before `ready`, with commas"
+    )
+    return [name for name in parser.parse_args(argv).preload.split(",") if name]
+
+
+def _done(stop: Stop, exit_code: int | None, usage: dict[str, int], t: int) -> Header:
+    return {
+        "type": "done",
+        "outcome": stop.outcome,
+        "reason": stop.reason,
+        "detail": stop.detail,
+        "exitCode": exit_code,
+        "usage": usage,
+        "t": t,
+    }
+
+
+def _wait_for_run(control: Control, kernel: Kernel) -> RunCommand:
+    """:raises ValueError, MalformedRecord: the host said something else
+    :raises KernelDied: the kernel ended while it waited"""
+    while True:
+        poller = select.poll()
+        poller.register(control.fd, select.POLLIN)
+        poller.register(kernel.pidfd, select.POLLIN)
+        for fd, _ in poller.poll():
+            if fd == kernel.pidfd:
+                raise KernelDied(kernel.process.wait())
+            taken = control.take()
+            if not taken:
+                continue
+            first = taken[0]
+            if isinstance(first, MalformedRecord):
+                raise first
+            command = parse_run(first)
+            control.put_back(taken[1:])
+            return command
+
+
+def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
+    # Without this, user code of the same user could open our descriptors in /proc or attach with ptrace.
+    processes.prctl(processes.PR_SET_DUMPABLE, 0)
+    # Orphans of the task become our children: their CPU time is counted and they are ended with the rest.
+    processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
+    for number in _DEAF_TO:
+        signal.signal(number, lambda *_: None)
+    preload = _arguments(argv)
+    kernel: Kernel | None = None
+
+    def leave(code: int) -> NoReturn:
+        if kernel is not None:
+            kernel.close()
+        processes.kill_all()
+        os._exit(code)
+
+    def lost() -> None:
+        """The host is gone: nobody wants what follows."""
+        processes.kill_all()
+        if kernel is not None:
+            kernel.close()
+        os._exit(3)
+
+    control = Control(RecordReader(records_in), lost)
+    writer = RecordWriter(records_out, HIGH_WATER_BYTES // 4, control.wake, lost)
+    try:
+        kernel = Kernel()
+        loaded = kernel.warm_up(preload)
+        processes.prefer_for_oom(kernel.process.pid)
+        boot_ms = int((time.monotonic() - _STARTED) * 1000)
+        ready = {"v": 1, "runner": VERSION, "python": platform.python_version(), "preloaded": loaded, "bootMs": boot_ms}
+        writer.put({"type": "ready", **ready, "t": 0})
+        command = _wait_for_run(control, kernel)
+        before = files.snapshot(".")
+        if isinstance(command, RunScript):
+            kernel.close()  # a script has its own interpreter; the warm kernel has only kept its files in the page cache
+            guard, reporter, stop, exit_code = ScriptRun(command, control, writer).run()
+        else:
+            guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run()
+        # Usage ends here: what follows is our own.
+        usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
+        kernel.kill()
+        left, more = files.left_behind(".", before)
+        if isinstance(command, RunScript):
+            left = [entry for entry in left if entry["name"] != command.file]
+        if left:
+            reporter.send({"type": "files", "files": left, "more": more})
+        writer.put(_done(stop, exit_code, usage, reporter.elapsed_ms))
+    except (ValueError, MalformedRecord, KernelDied, TimeoutError) as error:
+        writer.put(_done(Stop("stopped", "runner-error", {"message": str(error)[:1000]}), None, _NO_USAGE, 0))
+        writer.drain()
+        leave(2)
+    except Exception as error:  # noqa: BLE001  a fault of the runner must end as a record, not as a silence
+        traceback.print_exc(file=sys.stderr)
+        writer.put(_done(Stop("stopped", "runner-error", {"message": repr(error)[:1000]}), None, _NO_USAGE, 0))
+        writer.drain()
+        leave(2)
+    writer.drain()
+    leave(0)
