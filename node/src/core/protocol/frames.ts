@@ -50,7 +50,11 @@ export const firstHead = (header: RunHeader): Uint8Array => headerHash(header)
 
 /** head(index + 1) from head(index) and the sealed bytes of frame `index`. */
 export const nextHead = (head: Uint8Array, index: number, sealed: Uint8Array): Uint8Array =>
-  taggedHash('pekka/frame/v1', head, u64(index), sha256(sealed))
+  chainHead(head, index, sha256(sealed))
+
+/** As {@link nextHead}, for who has the SHA-256 of the sealed bytes already (natively: the pure one is ten times slower). */
+export const chainHead = (head: Uint8Array, index: number, sealedHash: Uint8Array): Uint8Array =>
+  taggedHash('pekka/frame/v1', head, u64(index), sealedHash)
 
 /** The provider's word that its first `count` frames hash to `head`. Two for one count prove a fork (R7). */
 export const signedHeadSchema = z.strictObject({

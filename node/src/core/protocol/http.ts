@@ -31,6 +31,7 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/tasks/:task | taskItemSchema |
  * | GET /v1/tasks/:task/events?after=&limit= | eventsSchema (never held open) |
  * | GET /v1/tasks/:task/proof | proofSchema: what a receipt needs |
+ * | POST /v1/invites | inviteSchema: a code for one provider to join (JOIN_PROTOCOL); owner's token |
  * | GET /openapi.json, GET /metrics (loopback) | |
  */
 export const CBOR = 'application/cbor'
@@ -122,6 +123,9 @@ export const proofSchema = z.object({
   transactions: z.array(bytesUpTo(MAX_TRANSACTION_BYTES)),
   settlement: z.object({ key: bytes32, signature: bytes64 })
 })
+/** `addresses` are where the provider dials; it names the code within ten minutes, once. */
+export const inviteSchema = z.object({ code: z.string(), expires: millis, addresses: z.array(z.string()) })
+export type Invite = z.infer<typeof inviteSchema>
 export const transactionViewSchema = z.object({ bytes: bytesUpTo(MAX_TRANSACTION_BYTES), outcome: outcomeSchema })
 
 /** What a client signs to get a token: bound to this bridge, so that it can't be replayed to another. */
