@@ -66,8 +66,14 @@ export class StreamChannel implements MessageChannel {
     const look = () => queueMicrotask(() => this.#admitSenders())
     stream.addEventListener('drain', look)
     stream.addEventListener('idle', look)
-    if (stream.remoteWriteStatus === 'closed') this.#sawFin = stream.status === 'open'
-    if (stream.status !== 'open') this.#onClose(undefined)
+    // All of this may have happened while the protocol was agreed on; then no event tells it any more.
+    if (stream.status !== 'open') {
+      this.#fail(this.#lossOf(undefined))
+      this.#onClose(undefined)
+    } else if (stream.remoteWriteStatus === 'closed') {
+      this.#sawFin = true
+      if (stream.readableEnded) this.#onEnd()
+    }
   }
 
   get protocol(): string {

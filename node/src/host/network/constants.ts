@@ -85,3 +85,12 @@ export const RECONNECT_MIN_MS = 250
 
 /** Longest pause between two tries, ms. A provider is back within this time of its bridge. */
 export const RECONNECT_MAX_MS = 15_000
+
+/** Largest message of `/pekka/ledger/1`: a commit with its transactions and the tasks they changed. */
+export const LEDGER_MESSAGE_BYTES = 16 << 20
+
+/** Requests one ledger stream may have under way; more are left unread. */
+export const MAX_LEDGER_REQUESTS = 64
+
+/** How long a ledger call tries again before it gives up; a witness restarts in a few seconds. */
+export const LEDGER_PATIENCE_MS = 20_000

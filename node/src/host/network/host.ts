@@ -130,13 +130,16 @@ export class Libp2pHost implements NetworkHost {
     const signal = AbortSignal.any(signals)
     let connection: Connection | undefined
     try {
-      connection = await node.dial(target, { signal })
+      connection = await node.dial(target, { signal, force: options.separate })
       const stream = await connection.newStream([protocol], { signal, runOnLimitedConnection: false })
       const from = connection
-      return new StreamChannel(stream, from.remotePeer.toString(), {
+      const channel = new StreamChannel(stream, from.remotePeer.toString(), {
         maxMessageBytes: options.maxMessageBytes,
         onHeard: () => this.#heard.set(from, Date.now())
       })
+      if (options.separate === true)
+        void channel.closed.then(() => from.close().catch((error: Error) => from.abort(error)))
+      return channel
     } catch (cause) {
       options.signal?.throwIfAborted()
       if (limit.aborted && connection !== undefined && this.#silent(connection)) {

@@ -19,7 +19,14 @@
 import { Libp2pHost, type NetworkHostComponents } from './host.js'
 
 export { StreamChannel, type ChannelInit } from './channel.js'
-export { loadPeerKey } from './peer-key.js'
+export { loadPeerKey, peerKeyFromSeed, publicKeyOfPeer } from './peer-key.js'
+export { TypedChannel } from './typed-channel.js'
+export { request, serveRequests, type RequestOptions } from './request.js'
+export { StandingLink, pause, type StandingLinkComponents, type StandingLinkInit } from './standing-link.js'
+export { Liveness, type LivenessInit } from './liveness.js'
+export { fetchBlob, putBlob, serveBlobs, type BlobName, type BlobService } from './blobs.js'
+export { serveLedger } from './ledger-server.js'
+export { LedgerClient, type LedgerClientComponents, type LedgerClientInit } from './ledger-client.js'
 export * from './constants.js'
 export type { NetworkHostComponents } from './host.js'
 
@@ -74,6 +81,8 @@ export interface OpenOptions {
   signal?: AbortSignal
   /** As in {@link HandleOptions}. */
   maxMessageBytes?: number
+  /** On a connection of its own, which ends with the stream: bulk data that nothing else shall wait behind. */
+  separate?: boolean
 }
 
 export interface NetworkHostInit {

@@ -183,6 +183,32 @@ describe('MessageChannel', () => {
     await Promise.all(stuck)
   })
 
+  it('hears what the other side said and did before the stream was handed over', async () => {
+    const server = await network.listener()
+    await server.handle('/pekka/brief/1', async channel => {
+      await channel.send(pattern(100, 1))
+      await channel.close()
+    })
+    await server.handle('/pekka/mute/1', channel => channel.close())
+    await server.handle('/pekka/angry/1', channel => channel.abort(new Error('no')))
+    const client = await network.host()
+    const [address = ''] = server.addresses()
+    for (let i = 0; i < 10; i++) {
+      const brief = await client.open(address, '/pekka/brief/1')
+      assert.deepEqual(await brief.receive(), pattern(100, 1))
+      assert.equal(await brief.receive(), null)
+      await brief.close()
+      const mute = await client.open(address, '/pekka/mute/1')
+      assert.equal(await mute.receive(), null)
+      await mute.close()
+      const angry = await client.open(address, '/pekka/angry/1').catch((error: unknown) => {
+        assert.ok(code('PEER_UNREACHABLE')(error))
+        return null
+      })
+      if (angry !== null) await assert.rejects(angry.receive(), code('LINK_RESET'))
+    }
+  })
+
   it('gives up closing towards a peer that never closes', async () => {
     const { near, far } = await network.pair()
     await near.close(AbortSignal.timeout(50))

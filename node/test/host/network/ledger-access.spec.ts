@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict'
+import { LedgerClient, serveLedger } from '@pekka/node/host/network'
+import {
+  DEVNET_PARAMETERS,
+  PekkaError,
+  sha256,
+  utf8,
+  type CommitView,
+  type LedgerAccess,
+  type LedgerTime,
+  type TransactionOutcome
+} from '@pekka/node/protocol'
+import { TestNetwork, firstAddress } from './support.js'
+
+const code = (expected: string) => (error: unknown) =>
+  error instanceof Error && 'code' in error && error.code === expected
+
+const hash = (text: string) => sha256(utf8(text))
+
+const commit = (index: number): CommitView => ({
+  header: {
+    index,
+    timestamp: 1_000 + index,
+    contractTime: index,
+    previous: hash(`${index - 1}`),
+    transactionsHash: hash('none'),
+    witness: hash('witness'),
+    signature: new Uint8Array(64)
+  },
+  transactions: [],
+  tasks: [],
+  asks: [],
+  accounts: []
+})
+
+/** A ledger that only counts: the tests are about the way to it. */
+class CountingLedger implements LedgerAccess {
+  submitted = 0
+  followers = 0
+  /** Commits there are; followers wait for more. */
+  height = 0
+  #wake: (() => void)[] = []
+
+  grow(by: number): void {
+    this.height += by
+    for (const wake of this.#wake.splice(0)) wake()
+  }
+
+  async submit(transaction: Uint8Array): Promise<TransactionOutcome> {
+    this.submitted += 1
+    if (transaction.length === 0) throw new PekkaError('FUNDS_MISSING', { have: 1n, need: 2n })
+    return { status: 'applied', id: sha256(transaction), index: 7, timestamp: 5 }
+  }
+
+  async time(): Promise<LedgerTime> {
+    return {
+      network: hash('network'),
+      index: this.height,
+      timestamp: 1,
+      contractTime: 1,
+      parents: [hash('parent')],
+      parameters: DEVNET_PARAMETERS
+    }
+  }
+
+  async genesis(): Promise<Uint8Array> {
+    return new Uint8Array([1, 2, 3])
+  }
+
+  async account(): Promise<null> {
+    return null
+  }
+
+  async provider(): Promise<null> {
+    return null
+  }
+
+  async task(): Promise<null> {
+    return null
+  }
+
+  async asks(): Promise<never[]> {
+    return []
+  }
+
+  async transaction(): Promise<null> {
+    return null
+  }
+
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {
+    this.followers += 1
+    try {
+      for (let next = after + 1; !signal.aborted; next++) {
+        while (next >= this.height && !signal.aborted) {
+          await new Promise<void>(resolve => {
+            this.#wake.push(resolve)
+            signal.addEventListener('abort', () => resolve(), { once: true })
+          })
+        }
+        if (!signal.aborted) yield commit(next)
+      }
+    } finally {
+      this.followers -= 1
+    }
+  }
+}
+
+describe('ledger access', () => {
+  const network = new TestNetwork()
+  const clients: LedgerClient[] = []
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.stop()
+    await network.stop()
+  })
+
+  async function client(addresses: string[], patience = 5_000): Promise<LedgerClient> {
+    const made = new LedgerClient({ host: await network.host() }, { addresses, patience })
+    clients.push(made)
+    return made
+  }
+
+  async function witness(ledger: LedgerAccess) {
+    const server = await network.listener()
+    await serveLedger(server, ledger)
+    return server
+  }
+
+  it('carries calls and their answers, many at once, over one stream', async () => {
+    const ledger = new CountingLedger()
+    const access = await client([firstAddress(await witness(ledger))])
+    const outcomes = await Promise.all(Array.from({ length: 200 }, (_, n) => access.submit(new Uint8Array([n, 1]))))
+    assert.equal(ledger.submitted, 200)
+    outcomes.forEach((outcome, n) => assert.deepEqual(outcome.id, sha256(new Uint8Array([n, 1]))))
+    assert.deepEqual(await access.time(), await ledger.time())
+    assert.deepEqual(await access.genesis(), new Uint8Array([1, 2, 3]))
+    assert.equal(await access.account(hash('nobody')), null)
+    assert.equal(await access.transaction(hash('nothing')), null)
+    assert.deepEqual(await access.asks('base'), [])
+  })
+
+  it('hands the ledger’s own errors on with code and data, and asks only once', async () => {
+    const ledger = new CountingLedger()
+    const access = await client([firstAddress(await witness(ledger))])
+    await assert.rejects(access.submit(new Uint8Array(0)), (error: unknown) => {
+      assert.ok(error instanceof PekkaError)
+      assert.equal(error.code, 'FUNDS_MISSING')
+      assert.equal(error.data['need'], '2')
+      return true
+    })
+    assert.equal(ledger.submitted, 1)
+  })
+
+  it('follows commits in order and without gaps over a cut, and stops when told', async () => {
+    const ledger = new CountingLedger()
+    const server = await witness(ledger)
+    const [proxy, address] = await network.proxy(server)
+    const access = await client([address])
+    ledger.grow(500)
+    const stop = new AbortController()
+    let expected = 3
+    for await (const { header } of access.follow(2, stop.signal)) {
+      assert.equal(header.index, expected++)
+      if (expected === 200) proxy.cut()
+      if (expected === 500) ledger.grow(10)
+      if (expected === 510) stop.abort()
+    }
+    assert.equal(expected, 510)
+    while (ledger.followers > 0) await new Promise(resolve => setTimeout(resolve, 10))
+  })
+
+  it('goes on with the next address when one is gone, and repeats the call that was under way', async () => {
+    const ledger = new CountingLedger()
+    let asked = 0
+    const stuck: LedgerAccess = Object.assign(new CountingLedger(), {
+      submit: () => {
+        asked += 1
+        return new Promise<never>(() => {})
+      }
+    })
+    const first = await witness(stuck)
+    const access = await client([firstAddress(first), firstAddress(await witness(ledger))])
+    const outcome = access.submit(new Uint8Array([1]))
+    while (asked === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    await first.stop()
+    assert.equal((await outcome).status, 'applied')
+    assert.equal(ledger.submitted, 1)
+  })
+
+  it('works through a relay, and leaves a relay that has lost the ledger', async () => {
+    const ledger = new CountingLedger()
+    const inner = await client([firstAddress(await witness(ledger))])
+    const lost = await client(['/ip4/127.0.0.1/tcp/1/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'], 50)
+    const access = await client([firstAddress(await witness(lost)), firstAddress(await witness(inner))])
+    assert.equal((await access.submit(new Uint8Array([1]))).status, 'applied')
+  })
+
+  it('says LEDGER_UNREACHABLE when its patience ends', async () => {
+    const gone = await witness(new CountingLedger())
+    const address = firstAddress(gone)
+    await gone.stop()
+    const access = await client([address], 100)
+    await assert.rejects(access.time(), code('LEDGER_UNREACHABLE'))
+    await assert.rejects(
+      (async () => {
+        for await (const each of access.follow(-1, new AbortController().signal))
+          assert.fail(`got ${each.header.index}`)
+      })(),
+      code('LEDGER_UNREACHABLE')
+    )
+  })
+})
