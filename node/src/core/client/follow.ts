@@ -49,13 +49,19 @@ export class TaskFollower {
   #phase: TaskPhase = { phase: 'sending' }
   #running: { provider: Uint8Array; attempt: number } | null = null
   #error: PekkaError | null = null
+  #resubmitting = false
   #stop: (() => void) | null = null
   readonly #ended: Promise<TaskUpdate>
   #resolveEnded: (update: TaskUpdate) => void = () => undefined
   #rejectEnded: (error: PekkaError) => void = () => undefined
 
   constructor(
-    private readonly components: { live: Live; reader: TaskReader },
+    private readonly components: {
+      live: Live
+      reader: TaskReader
+      /** Signs and sends the same offer anew when the ledger refused it for its place in the lane; false: given up. */
+      resubmit: (code: string) => Promise<boolean>
+    },
     readonly task: Uint8Array,
     private readonly observer: TaskObserver
   ) {
@@ -109,7 +115,24 @@ export class TaskFollower {
     const known = this.#item?.view?.transactions.length ?? -1
     if (this.#item && (item.view?.transactions.length ?? -1) < known) return
     this.#item = item
-    this.#refresh()
+    if (item.bridge === 'refused' && !this.#resubmitting) this.#resubmit(item.code ?? 'INTERNAL')
+    else this.#refresh()
+  }
+
+  #resubmit(code: string): void {
+    this.#resubmitting = true
+    this.components.resubmit(code).then(
+      sent => {
+        // A later refusal must be seen again, so only a given-up one keeps the item.
+        if (sent) this.#item = null
+        this.#resubmitting = false
+        this.#refresh()
+      },
+      () => {
+        this.#resubmitting = false
+        this.#refresh()
+      }
+    )
   }
 
   #fail(error: PekkaError): void {
@@ -135,7 +158,7 @@ export class TaskFollower {
   #judge(): TaskPhase {
     if (this.#error) return { phase: 'mismatch' }
     const item = this.#item
-    if (item?.bridge === 'refused') return { phase: 'refused', code: item.code ?? 'INTERNAL' }
+    if (item?.bridge === 'refused' && !this.#resubmitting) return { phase: 'refused', code: item.code ?? 'INTERNAL' }
     const view = item?.view
     if (view && this.components.reader.finished) {
       try {

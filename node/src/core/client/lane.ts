@@ -27,6 +27,9 @@ export function createExclusive(): Exclusive {
   }
 }
 
+/** Several processes that sign on one lane at once get through in turn; more than this many is a fault. */
+const RETRIES = 5
+
 /** Interactive offers are void after this, ms (R13 allows two minutes). */
 const OFFER_LIFE_MS = 60_000
 
@@ -45,12 +48,14 @@ export class Lane {
       clock: Clock
       identity: Identity
       exclusive: Exclusive
-    }
+    },
+    /** `owner`: lane 0, signed by the account's own key; else the lane of the identity's delegate. */
+    private readonly init: { owner?: boolean } = {}
   ) {}
 
   /**
    * Signs `body` as the lane's next transaction and hands it to `send`, which must resolve only when it was taken.
-   * Retries once with a fresh head when the lane had moved.
+   * Reads the lane again and retries when it had moved: another process of the same user may sign on it too.
    */
   async send<T>(body: Body, send: (signed: SignedTransaction) => Promise<T>): Promise<T> {
     return await this.components.exclusive(async () => {
@@ -64,7 +69,7 @@ export class Lane {
           this.#head = null
           const moved =
             error instanceof PekkaError && (error.code === 'LANE_SEQUENCE' || error.code === 'PARENT_UNKNOWN')
-          if (!moved || round > 0) throw error
+          if (!moved || round >= RETRIES) throw error
         }
       }
     })
@@ -86,7 +91,7 @@ export class Lane {
         v: 1,
         network: identity.network,
         account: identity.account,
-        key: identity.signer.publicKey,
+        key: this.#key,
         sequence,
         previous,
         parents,
@@ -104,8 +109,17 @@ export class Lane {
       http.request('GET', `/v1/accounts/${toHex(identity.account)}`, accountViewSchema, { token: await tokens.get() })
     ])
     this.#parents = time.parents
-    const own = account.lanes.find(lane => lane.key !== null && equalBytes(lane.key, identity.signer.publicKey))
-    if (!own) throw new PekkaError('DELEGATE_UNKNOWN')
-    return { sequence: own.sequence, previous: own.previous }
+    const key = this.#key
+    const own = account.lanes.find(lane =>
+      key === null || lane.key === null ? key === lane.key : equalBytes(lane.key, key)
+    )
+    if (own) return { sequence: own.sequence, previous: own.previous }
+    // An account that has signed nothing yet has no lane 0 to show.
+    if (key === null) return { sequence: 0, previous: null }
+    throw new PekkaError('DELEGATE_UNKNOWN')
+  }
+
+  get #key(): Uint8Array | null {
+    return this.init.owner === true ? null : this.components.identity.signer.publicKey
   }
 }
