@@ -29,7 +29,7 @@ import { TaskFollower, type TaskObserver } from './follow.js'
 import { Lane, createExclusive, type Exclusive } from './lane.js'
 import { Live } from './live.js'
 import { Market, chooseCandidates, match, type Mismatch, type VerifiedAsk } from './market.js'
-import { openNote, prepareTask, requestResources, type TaskNote, type TaskRequest } from './offer.js'
+import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNote, type TaskRequest } from './offer.js'
 import { TaskReader, type FinishedRun } from './reader.js'
 import { makeReceipt } from './receipt.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
@@ -71,6 +71,8 @@ export class PekkaClient {
   readonly live: Live
   readonly #lane: Lane
   readonly #agents = new Map<string, Uint8Array>()
+  /** Tasks that may have to be sent again, until they end. */
+  readonly #prepared = new Map<string, { prepared: PreparedTask; tries: number }>()
 
   constructor(
     private readonly components: ClientComponents,
@@ -126,14 +128,27 @@ export class PekkaClient {
       const path = `/v1/blobs/${toCid(contentHash(prepared.sealedBundle), 'raw')}`
       await this.http.bytes('PUT', path, { body: prepared.sealedBundle, token: await this.tokens.get() })
     }
+    await this.#offer(prepared)
+    this.#prepared.set(toHex(prepared.offer.task), { prepared, tries: 0 })
+    return prepared.offer.task
+  }
+
+  async #offer(prepared: PreparedTask): Promise<void> {
+    const { boxes, inline, sealedBundle, note } = prepared
     await this.#lane.send({ kind: 'offer', tasks: [prepared.offer] }, async signed => {
-      const body = {
-        transaction: encodeSigned(signed),
-        tasks: [{ boxes: prepared.boxes, bundle: prepared.inline ? prepared.sealedBundle : null, note: prepared.note }]
-      }
+      const body = { transaction: encodeSigned(signed), tasks: [{ boxes, bundle: inline ? sealedBundle : null, note }] }
       return await this.#authorised(token => this.http.request('POST', '/v1/tasks', submittedSchema, { body, token }))
     })
-    return prepared.offer.task
+  }
+
+  /** The same task, signed anew for its new place in the lane (R27): the id stays, so it can't run twice (R13). */
+  async #resubmit(task: Uint8Array, code: string): Promise<boolean> {
+    const entry = this.#prepared.get(toHex(task))
+    const moved = code === 'LANE_SEQUENCE' || code === 'PARENT_UNKNOWN' || code === 'TRANSACTION_EXPIRED'
+    if (!entry || !moved || entry.tries++ >= RESUBMITS) return false
+    this.#lane.forget()
+    await this.#offer(entry.prepared)
+    return true
   }
 
   /** Follows a task from its beginning. The follower starts at once; stop it when its widget goes. */
@@ -144,7 +159,10 @@ export class PekkaClient {
       { primitives: this.components.primitives, blob: hash => this.#blob(task, hash) },
       { network, task, readKey: read, taskKey: key, agents: this.#agents }
     )
-    const follower = new TaskFollower({ live: this.live, reader }, task, observer)
+    const resubmit = (code: string) => this.#resubmit(task, code)
+    const follower = new TaskFollower({ live: this.live, reader, resubmit }, task, observer)
+    const forget = () => this.#prepared.delete(toHex(task))
+    follower.ended.then(forget, forget)
     follower.start()
     return follower
   }
@@ -224,6 +242,9 @@ export class PekkaClient {
     }
   }
 }
+
+/** How often one task is signed anew before its refusal is shown. */
+const RESUBMITS = 5
 
 /** The image when nobody chose one. */
 export const DEFAULT_IMAGE = 'base'

@@ -59,20 +59,20 @@ export class Live {
       this.#set({ status: 'connected' })
       for (const key of this.#listeners.keys()) this.#subscribe(key)
     })
-    socket.on('disconnect', (reason: string) => this.#set({ status: 'off', reason }))
-    socket.on('connect_error', (error: Error) => {
+    socket.on('disconnect', reason => this.#set({ status: 'off', reason: String(reason) }))
+    socket.on('connect_error', error => {
       // A token that the bridge no longer knows (it was restarted, or time went by) is renewed at the next try.
       tokens.drop()
-      this.#set({ status: 'off', reason: error.message })
+      this.#set({ status: 'off', reason: error instanceof Error ? error.message : 'connection refused' })
     })
-    socket.on('entries', (packed: unknown) => this.#entries(packed))
-    socket.on('task', (packed: unknown) => {
+    socket.on('entries', packed => this.#entries(packed))
+    socket.on('task', packed => {
       const item = read(taskItemSchema, packed)
       if (!item) return
       this.#listeners.get(toHex(item.task))?.listener.item(item)
       for (const watcher of this.#watchers) watcher.task?.(item)
     })
-    socket.on('account', (packed: unknown) => {
+    socket.on('account', packed => {
       const account = read(accountViewSchema, packed)
       if (account) for (const watcher of this.#watchers) watcher.account?.(account)
     })

@@ -89,8 +89,7 @@ function readProblem(status: number, bytes: Uint8Array, address: string): PekkaE
 /** The part of a socket.io client that is used. */
 export interface LiveSocket {
   readonly connected: boolean
-  on(event: string, listener: (...args: never[]) => void): unknown
-  off(event: string, listener: (...args: never[]) => void): unknown
+  on(event: string, listener: (...args: unknown[]) => void): unknown
   emit(event: string, ...args: unknown[]): unknown
   connect(): unknown
   disconnect(): unknown

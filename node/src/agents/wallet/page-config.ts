@@ -1,0 +1,39 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { PairingCodes } from './codes.js'
+
+/** A page loaded just before the next code has 40 s left to use its own. */
+const ROTATE_MS = 20_000
+
+/**
+ * Keeps a fresh pairing code in JupyterLab's page config, so that a page which Lab served to its signed-in user pairs
+ * by itself and the user sees nothing (DESIGN §10). JupyterLab reads the file at each page load.
+ */
+export class PageConfig {
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(
+    private readonly components: { codes: PairingCodes },
+    private readonly init: { path: string; facts: () => Record<string, string> }
+  ) {}
+
+  async start(): Promise<void> {
+    await this.#write()
+    this.#timer = setInterval(() => void this.#write().catch(() => undefined), ROTATE_MS)
+    this.#timer.unref()
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    await rm(this.init.path, { force: true })
+  }
+
+  async #write(): Promise<void> {
+    const { path, facts } = this.init
+    const text = JSON.stringify({ pekka: JSON.stringify({ v: 1, code: this.components.codes.create(), ...facts() }) })
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    const temporary = `${path}.tmp`
+    await writeFile(temporary, `${text}\n`, { mode: 0o600 })
+    await rename(temporary, path)
+  }
+}

@@ -1,0 +1,232 @@
+import {
+  CLIENT_BODIES,
+  CREDIT,
+  concat,
+  deriveKey,
+  encodeCanonical,
+  encodeSigned,
+  equalBytes,
+  isPekkaError,
+  outcomeSchema,
+  pairInfo,
+  sha256,
+  tokenMessage,
+  viewKeyFrom,
+  type AccountView,
+  type Body,
+  type Clock,
+  type Delegate,
+  type NetworkInfo,
+  type PairAnswer,
+  type PairRequest,
+  type Primitives
+} from '../../core/protocol/index.js'
+import { PekkaClient, outcomeError, readNetwork, type FetchLike, type LiveFactory } from '../../core/client/index.js'
+import { Http, Lane, createExclusive } from '../../core/client/index.js'
+import type { Vault } from './vault.js'
+
+/** What a paired browser or the command line may spend, and until when (UX §4: "5 credits, until tomorrow"). */
+export interface GrantTerms {
+  cap: bigint
+  perTask: bigint
+  lifeMs: number
+}
+
+export const DEFAULT_TERMS: GrantTerms = { cap: 5n * CREDIT, perTask: CREDIT, lifeMs: 24 * 3_600_000 }
+
+/** A grant with less left than this is renewed when its owner asks: a task takes that long to be sent and cancelled. */
+const RENEW_BEFORE_MS = 15 * 60_000
+
+export interface WalletComponents {
+  vault: Vault
+  fetch: FetchLike
+  live: LiveFactory
+  primitives: Primitives
+  clock: Clock
+}
+
+export interface WalletInit {
+  /** Addresses of the bridge to try, in order, as browsers see them; the first is used by the wallet itself. */
+  bridges: string[]
+  terms?: GrantTerms
+}
+
+/** What a process of the same user gets (over the wallet's own socket, never over the network). */
+export interface LocalGrant {
+  network: Uint8Array
+  account: Uint8Array
+  bridge: Uint8Array
+  base: string
+  viewKey: Uint8Array
+  delegate: Delegate
+}
+
+/** The user's wallet: signs for the account, and grants delegates what they may do (PROTOCOL §10). */
+export class Wallet {
+  #connection: Promise<{ info: NetworkInfo; client: PekkaClient; lane: Lane }> | null = null
+
+  constructor(
+    private readonly components: WalletComponents,
+    private readonly init: WalletInit
+  ) {}
+
+  get account(): Uint8Array {
+    return this.components.vault.account
+  }
+
+  /** The bridge's public facts; also shows that it is reachable. @throws PekkaError BRIDGE_UNREACHABLE */
+  async network(): Promise<NetworkInfo> {
+    return (await this.#connect()).info
+  }
+
+  async view(): Promise<AccountView> {
+    return await (await this.#connect()).client.account()
+  }
+
+  /** The client with the owner's token: sees all lanes of the account. */
+  async client(): Promise<PekkaClient> {
+    return (await this.#connect()).client
+  }
+
+  /**
+   * Makes `key` a delegate of the account, or renews it when it runs out. Final on the ledger when this resolves.
+   * @throws PekkaError BRIDGE_UNREACHABLE, and whatever the ledger answers
+   */
+  async grant(key: Uint8Array): Promise<LocalGrant> {
+    const { vault, clock } = this.components
+    const { info } = await this.#connect()
+    const terms = this.init.terms ?? DEFAULT_TERMS
+    await this.#ensureAccount()
+    const account = await this.view()
+    const lane = account.lanes.find(l => l.key !== null && equalBytes(l.key, key))
+    const left = lane?.delegate ? lane.delegate.cap - lane.used : 0n
+    let delegate = lane?.delegate ?? null
+    if (!delegate || delegate.expiry - RENEW_BEFORE_MS < clock.now() || left < terms.perTask) {
+      // What is on hold or spent stays counted, so a renewed cap starts above it.
+      delegate = {
+        key,
+        cap: terms.cap + (lane?.used ?? 0n),
+        perTask: terms.perTask,
+        bodies: [...CLIENT_BODIES],
+        expiry: clock.now() + terms.lifeMs
+      }
+      await this.#send({ kind: 'grant', delegate })
+    }
+    return {
+      network: info.network,
+      account: vault.account,
+      bridge: info.bridge,
+      base: this.#base,
+      viewKey: vault.viewKey,
+      delegate
+    }
+  }
+
+  /** Takes a delegate's rights away; what it has open stays (R28). */
+  async revoke(key: Uint8Array): Promise<void> {
+    await this.#send({ kind: 'revoke', key })
+  }
+
+  /** Draws practice credits, on a devnet. */
+  async draw(amount: bigint): Promise<void> {
+    await this.#ensureAccount()
+    await this.#send({ kind: 'faucet', amount })
+  }
+
+  /** Answers a pairing request whose code was good: delegate, and the view key sealed to the browser's key. */
+  async pair(request: PairRequest): Promise<PairAnswer> {
+    const { vault, primitives } = this.components
+    const grant = await this.grant(request.key)
+    const ephemeral = await primitives.agreement.generate()
+    const shared = await primitives.agreement.agree(ephemeral.privateKey, request.exchange)
+    const info = pairInfo(vault.account, request.key, request.exchange, ephemeral.publicKey)
+    const sealed = await primitives.aead.seal(deriveKey(shared, info), new Uint8Array(12), vault.viewKey, info)
+    const answer = {
+      v: 1 as const,
+      network: grant.network,
+      account: vault.account,
+      delegate: { cap: grant.delegate.cap, perTask: grant.delegate.perTask, expiry: grant.delegate.expiry },
+      bridges: this.init.bridges,
+      bridgeKey: grant.bridge,
+      viewKey: concat(ephemeral.publicKey, sealed)
+    }
+    return { ...answer, signature: await vault.owner.sign(pairAnswerMessage(answer)) }
+  }
+
+  /** Signs a bridge's challenge with the account's key: the owner's token sees all lanes (R38). */
+  async signToken(challenge: Uint8Array): Promise<{ key: Uint8Array; signature: Uint8Array }> {
+    const { owner, account } = this.components.vault
+    const { info } = await this.#connect()
+    return {
+      key: owner.publicKey,
+      signature: await owner.sign(tokenMessage(info.bridge, challenge, account, owner.publicKey))
+    }
+  }
+
+  close(): void {
+    this.#connection?.then(
+      ({ client }) => client.close(),
+      () => undefined
+    )
+  }
+
+  get #base(): string {
+    return this.init.bridges[0] ?? ''
+  }
+
+  async #connect() {
+    this.#connection ??= this.#open()
+    try {
+      return await this.#connection
+    } catch (error) {
+      this.#connection = null
+      throw error
+    }
+  }
+
+  async #open() {
+    const { vault, clock } = this.components
+    const http = new Http(this.components, { base: this.#base })
+    const info = await readNetwork(http)
+    const identity = {
+      network: info.network,
+      account: vault.account,
+      signer: vault.owner,
+      viewKey: viewKeyFrom(vault.viewKey),
+      bridge: info.bridge
+    }
+    const client = new PekkaClient(this.components, { base: this.#base, identity })
+    const lane = new Lane(
+      { http, tokens: client.tokens, clock, identity, exclusive: createExclusive() },
+      { owner: true }
+    )
+    return { info, client, lane }
+  }
+
+  /** On a network that does not know the account yet it is opened by its first transaction. */
+  async #ensureAccount(): Promise<void> {
+    const { vault } = this.components
+    try {
+      await this.view()
+    } catch (error) {
+      if (!isPekkaError(error) || error.code !== 'ACCOUNT_UNKNOWN') throw error
+      await this.#send({ kind: 'open-account', policy: vault.policy, deposit: 0n })
+    }
+  }
+
+  /** Resolves when the transaction is applied. @throws PekkaError of the ledger's refusal or failure */
+  async #send(body: Body): Promise<void> {
+    const { lane, client } = await this.#connect()
+    const outcome = await lane.send(body, async signed => {
+      const answer = await client.http.request('POST', '/v1/transactions', outcomeSchema, {
+        body: { transaction: encodeSigned(signed) }
+      })
+      if (answer.status === 'refused') throw outcomeError(answer)
+      return answer
+    })
+    if (outcome.status === 'failed') throw outcomeError(outcome)
+  }
+}
+
+/** What the account's key signs of a pairing answer. */
+export const pairAnswerMessage = (answer: Omit<PairAnswer, 'signature'>): Uint8Array => sha256(encodeCanonical(answer))
