@@ -1,0 +1,189 @@
+import { RunnerSession, type RunCell, type RunCommand, type RunLimits } from '@pekka/node/host/runner'
+import { type Done, type EventOf, type TaskEvent } from '@pekka/node/protocol'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+
+/** The runner under test: the one of the sources, bound over the one of the image. */
+const RUNNER = resolve(import.meta.dirname, '../../../../sandbox-images/runner')
+
+/** A root tree with /opt/pekka/env, or undefined where there is none. */
+export function imageRoot(): string | undefined {
+  const root = process.env['PEKKA_TEST_IMAGE_ROOT'] ?? '/'
+  return existsSync(join(root, 'opt/pekka/env/bin/python')) ? root : undefined
+}
+
+/** What `before` of a suite calls: without an image it is skipped, under CI it fails. */
+export function needImage(context: Mocha.Context): void {
+  if (imageRoot() !== undefined) return
+  if (process.env['CI'])
+    throw new Error('No image: set PEKKA_TEST_IMAGE_ROOT to a root tree ("pekka image build base-small").')
+  context.skip()
+}
+
+const MIB = 1 << 20
+
+export const LIMITS: RunLimits = {
+  wallMs: 60_000,
+  cpuMs: 60_000,
+  memoryBytes: 2048 * MIB,
+  diskBytes: 64 * MIB,
+  outputBytes: 64 * MIB,
+  cellTextBytes: 16 * MIB
+}
+
+export interface SandboxedRunner {
+  session: RunnerSession
+  child: ChildProcessByStdio<Writable, Readable, Readable>
+  /** What the runner's stderr got. */
+  diagnostics(): string
+  /** Kills the sandbox and waits until it is gone. */
+  end(): Promise<void>
+}
+
+/** Starts a runner in a bubblewrap sandbox with its own processes, network, /tmp and home. */
+export function startRunner(
+  init: { preload?: string; env?: Record<string, string>; workBytes?: number } = {}
+): SandboxedRunner {
+  const root = imageRoot()
+  if (root === undefined) throw new Error('no image')
+  const env = {
+    HOME: '/home/pekka',
+    USER: 'pekka',
+    PATH: '/opt/pekka/env/bin:/usr/bin:/bin',
+    LANG: 'C.UTF-8',
+    PYTHONHASHSEED: '0'
+  }
+  const args = [
+    ...['--ro-bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', '/home'],
+    ...['--dir', '/home/pekka', '--size', String(init.workBytes ?? 64 * MIB), '--tmpfs', '/home/pekka/work'],
+    ...(root === '/' ? ['--tmpfs', '/opt/pekka/runner'] : []),
+    ...['--ro-bind', RUNNER, '/opt/pekka/runner', '--chdir', '/home/pekka/work'],
+    ...[
+      '--unshare-all',
+      '--uid',
+      '10001',
+      '--gid',
+      '10001',
+      '--hostname',
+      'pekka',
+      '--die-with-parent',
+      '--new-session'
+    ],
+    ...['--clearenv', ...Object.entries({ ...env, ...init.env }).flatMap(([name, value]) => ['--setenv', name, value])],
+    ...['/opt/pekka/env/bin/python', '-I', '-u', '/opt/pekka/runner/main.py', '--preload', init.preload ?? '']
+  ]
+  const child = spawn('bwrap', args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  const errors: Buffer[] = []
+  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk))
+  const gone = new Promise<void>(done => child.once('close', () => done()))
+  return {
+    session: new RunnerSession(child),
+    child,
+    diagnostics: () => Buffer.concat(errors).toString(),
+    async end() {
+      child.kill('SIGKILL')
+      child.stdout.resume()
+      await gone
+    }
+  }
+}
+
+/** Keeps one runner starting while a test runs, so that a suite of many runs doesn't wait for many boots. */
+export class WarmRunners {
+  #next: SandboxedRunner | undefined
+
+  take(): SandboxedRunner {
+    const runner = this.#next ?? startRunner()
+    this.#next = startRunner()
+    return runner
+  }
+
+  async close(): Promise<void> {
+    await this.#next?.end()
+  }
+}
+
+/** What a run said, with the questions tests ask of it. */
+export class Transcript {
+  readonly events: TaskEvent[] = []
+
+  get done(): Done {
+    const last = this.events.at(-1)
+    if (last?.type !== 'done') throw new Error('the run is not done')
+    return last
+  }
+
+  of<T extends TaskEvent['type']>(type: T): EventOf<T>[] {
+    return this.events.filter((event): event is EventOf<T> => event.type === type)
+  }
+
+  /** Text of a cell's stream. */
+  text(cell: string, name: 'stdout' | 'stderr' = 'stdout'): string {
+    const pieces = this.of('stream').filter(event => event.cell === cell && event.name === name)
+    return pieces.map(event => (typeof event.text === 'string' ? event.text : '')).join('')
+  }
+
+  /** Bytes of a script's stream. */
+  bytes(name: 'stdout' | 'stderr' = 'stdout'): Buffer {
+    const pieces = this.of('stream').filter(event => event.cell === null && event.name === name)
+    return Buffer.concat(pieces.map(event => (event.text instanceof Uint8Array ? event.text : new Uint8Array())))
+  }
+
+  /** The cells' statuses in order, as `id:status`. */
+  statuses(): string[] {
+    return this.of('cell-end').map(event => `${event.cell}:${event.status}`)
+  }
+}
+
+/** Cells c1, c2, … of sources; a tuple gives tags. */
+export const cellsOf = (sources: (string | [string, string[]])[]): RunCell[] =>
+  sources.map((source, index) => ({
+    id: `c${index + 1}`,
+    source: typeof source === 'string' ? source : source[0],
+    tags: typeof source === 'string' ? [] : source[1]
+  }))
+
+export interface RunInit {
+  limits?: Partial<RunLimits>
+  seed?: number | null
+  stopOnError?: boolean
+  /** Called with each event as it arrives. */
+  on?: (event: TaskEvent, session: RunnerSession) => void | Promise<void>
+}
+
+export const cellsCommand = (sources: (string | [string, string[]])[], init: RunInit = {}): RunCommand => ({
+  kind: 'cells',
+  cells: cellsOf(sources),
+  limits: { ...LIMITS, ...init.limits },
+  seed: init.seed ?? null,
+  stopOnError: init.stopOnError ?? true
+})
+
+export const scriptCommand = (source: string, args: string[] = [], init: RunInit = {}): RunCommand => ({
+  kind: 'script',
+  file: 'fit.py',
+  args,
+  source: Buffer.from(source),
+  limits: { ...LIMITS, ...init.limits },
+  seed: init.seed ?? null
+})
+
+/** Runs a command to its end and ends the runner. */
+export async function transcriptOf(
+  runner: SandboxedRunner,
+  command: RunCommand,
+  init: RunInit = {}
+): Promise<Transcript> {
+  const transcript = new Transcript()
+  try {
+    for await (const event of runner.session.run(command)) {
+      transcript.events.push(event)
+      await init.on?.(event, runner.session)
+    }
+  } finally {
+    await runner.end()
+  }
+  return transcript
+}
