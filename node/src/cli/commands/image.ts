@@ -1,6 +1,8 @@
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
+import { withUv } from '@pekka/node/setup/python'
+import type { CliContext } from '../context.js'
 import { createImageStore, type ImageStore, type ImageTree } from '../../host/images/index.js'
 
 /** What the commands need of the command line's context. */
@@ -9,16 +11,28 @@ export interface ImageCommandContext {
   home: string
   /** Path of uv. */
   uv: () => Promise<string>
+  /** Environment of uv. */
+  uvEnvironment?: NodeJS.ProcessEnv
   /** A line for standard output. */
   out: (line: string) => void
   /** A line for standard error. */
   err: (line: string) => void
   /** Results as JSON. */
   json: boolean
+  /** Ends what is under way; a stopped build removes what it began. */
+  signal?: AbortSignal
 }
 
 /** The definitions as they lie in the checkout, from src/ and from dist/ alike. */
 export const IMAGE_DEFINITIONS = join(dirname(fileURLToPath(import.meta.url)), '../../../../sandbox-images')
+
+/** `pekka image`, as the command line's table of commands has it. */
+export function register(program: Command, context: CliContext): void {
+  const { home, json, signal, say, result } = context
+  const uvEnvironment = withUv({ tools: context.places.tools, home })
+  const uv = async (): Promise<string> => uvEnvironment.PEKKA_UV
+  program.addCommand(imageCommand({ home, json, signal, uv, uvEnvironment, out: result, err: say }))
+}
 
 /** `pekka image …`. Failures are thrown as PekkaError; a failed import sets the exit code 1. */
 export function imageCommand(context: ImageCommandContext): Command {
@@ -27,6 +41,7 @@ export function imageCommand(context: ImageCommandContext): Command {
     createImageStore(
       {
         uv: context.uv,
+        uvEnvironment: context.uvEnvironment,
         log: { info: (_, text) => context.err(text), warn: (_, text) => context.err(text) }
       },
       { home: context.home, definitions: IMAGE_DEFINITIONS }
@@ -43,7 +58,7 @@ export function imageCommand(context: ImageCommandContext): Command {
     .action(async (name: string) => {
       const tree = await store().build(name, {
         onProgress: progress => context.err(progress.text),
-        signal: interrupted()
+        signal: context.signal
       })
       answer(summary(tree), [`${tree.name} ${tree.digest.slice(0, 12)}  ${tree.root}`])
     })
@@ -72,7 +87,7 @@ export function imageCommand(context: ImageCommandContext): Command {
     .description('import every package of an environment in a sandbox')
     .argument('<name>', 'e.g. base')
     .action(async (name: string) => {
-      const checks = await store().verify(name, { signal: interrupted() })
+      const checks = await store().verify(name, { signal: context.signal })
       const broken = checks.filter(check => !check.ok)
       answer({ name, checks }, [
         ...broken.map(check => `${check.package}: ${check.error ?? 'failed'}`),
@@ -86,7 +101,7 @@ export function imageCommand(context: ImageCommandContext): Command {
     .description('make the locks of a definition again (for those who maintain images)')
     .argument('<name>', 'e.g. base')
     .action(async (name: string) => {
-      await store().lock(name, { onProgress: progress => context.err(progress.text), signal: interrupted() })
+      await store().lock(name, { onProgress: progress => context.err(progress.text), signal: context.signal })
       const digest = await store().digest(name)
       answer({ name, digest }, [`${name} ${digest.slice(0, 12)}: look at the difference, build, verify, commit`])
     })
@@ -107,12 +122,3 @@ const summary = ({
 }: ImageTree) => ({
   ...{ name, digest, contentDigest, root, pythonVersion, files, bytes, builtAt, debianChanges }
 })
-
-/** Ctrl-C ends a build cleanly: what it began is removed. */
-function interrupted(): AbortSignal {
-  const controller = new AbortController()
-  const stop = (): void => controller.abort(new Error('interrupted'))
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
-  return controller.signal
-}

@@ -25,6 +25,8 @@ export interface TreeBuild {
   runner: string
   /** Path of uv. */
   uv: string
+  /** Environment of uv. */
+  uvEnvironment: NodeJS.ProcessEnv
   /** Compilers at a time. */
   jobs: number
   /** Address of a Debian archive, instead of the host's. */
@@ -45,7 +47,7 @@ export interface TreeBuild {
 export async function buildTree(build: TreeBuild): Promise<TreeRecord & { root: string }> {
   const { definition, digest, images, signal, onProgress } = build
   const place = join(images, treeFolder(definition.name, digest))
-  await mkdir(join(images, '.cache'), { recursive: true })
+  await mkdir(images, { recursive: true })
   const onWait = (): void =>
     onProgress({ step: 'wait', text: `another process builds ${definition.name}; waiting for it`, fraction: null })
   return withFileLock(join(images, `.${definition.name}.lock`), { signal, onWait }, async () => {
@@ -149,7 +151,7 @@ async function debianPart(
   step: Step,
   log: string
 ): Promise<DebianDownload> {
-  const cache = join(build.images, '.cache/apt')
+  const cache = join(build.images, '../cache/apt')
   await mkdir(cache, { recursive: true })
   // One apt at a time in the cache; other images are built meanwhile.
   const download = await downloaded(build, log, 'Debian packages', () =>
@@ -174,8 +176,8 @@ async function pythonPart(
   step: Step,
   log: string
 ): Promise<void> {
-  const cache = join(build.images, '.cache/uv')
-  const { definition, uv } = build
+  const cache = join(build.images, '../cache')
+  const { definition, uv, uvEnvironment } = build
   step('python', `${definition.locked.length} Python packages`)
   const onLine = (line: string): void => {
     options.onLine?.(line)
@@ -183,7 +185,7 @@ async function pythonPart(
       build.onProgress({ step: 'python', text: line.trim(), fraction: null })
   }
   await downloaded(build, log, 'Python packages', () =>
-    installPython(definition, environment, { ...options, onLine, uv, cache })
+    installPython(definition, environment, { ...options, onLine, uv, uvEnvironment, cache })
   )
 }
 
@@ -201,12 +203,10 @@ async function downloaded<T>(build: TreeBuild, log: string, what: string, body: 
 }
 
 /** Command and last words in one line: the log has the rest. */
-const describe = (error: CommandError): string =>
-  `${error.command}: ${error.lastLines
-    .map(line => line.trim())
-    .filter(line => line !== '')
-    .slice(-3)
-    .join(' ')}`.slice(0, 600)
+const describe = ({ command, lastLines }: CommandError): string => {
+  const words = lastLines.map(line => line.trim()).filter(line => line !== '')
+  return `${command}: ${words.slice(-8).join(' ')}`.slice(0, 800)
+}
 
 const leftoverPrefix = (name: string): string => `.building-${name}.`
 

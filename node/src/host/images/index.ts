@@ -12,7 +12,6 @@ import { FileImageStore } from './store.js'
 import type { PackageCheck } from './verify.js'
 
 export { engineTag } from './engine.js'
-export { uvEnvironment, pipConfigs } from './python-index.js'
 export type { PackageCheck } from './verify.js'
 
 /** A built image. All of it is recorded in image.json beside the tree. */
@@ -84,6 +83,8 @@ export interface ImageStore {
 export interface ImageStoreComponents {
   /** Path of uv; asked for when it is needed. */
   uv: () => Promise<string>
+  /** Environment of uv: indexes, proxies, its cache; by default that of this process. */
+  uvEnvironment?: NodeJS.ProcessEnv
   /** Told what is unusual: Debian versions that changed, leftovers. */
   log: { info(data: object, text: string): void; warn(data: object, text: string): void }
 }

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PekkaError } from '@pekka/node/protocol'
 import { downloadDebian } from './debian.js'
@@ -6,13 +6,14 @@ import { definitionSchema } from './definition.js'
 import { withFileLock } from './file-lock.js'
 import type { BuildProgress } from './index.js'
 import { CommandError, runCommand, type CommandOptions } from './process.js'
-import { pipConfigs, uvEnvironment } from './python-index.js'
+import { uvVariables } from './python.js'
 
 export interface LockJob {
   definitions: string
   name: string
   uv: string
-  /** `<home>/images/.cache`. */
+  uvEnvironment: NodeJS.ProcessEnv
+  /** `<home>/cache`. */
   cache: string
   mirror?: string
   signal?: AbortSignal
@@ -27,11 +28,7 @@ export async function lockDefinition(job: LockJob): Promise<void> {
   const { definitions, name, uv, cache, signal, onProgress } = job
   const folder = join(definitions, name)
   const definition = definitionSchema.parse(JSON.parse(await readFile(join(folder, 'image.json'), 'utf8')))
-  const options: CommandOptions = {
-    signal,
-    cwd: folder,
-    env: { ...uvEnvironment(process.env, await pipConfigs(process.env)), UV_CACHE_DIR: join(cache, 'uv') }
-  }
+  const options: CommandOptions = { signal, cwd: folder, env: uvVariables(job.uvEnvironment, cache) }
   try {
     onProgress({ step: 'python', text: 'resolving Python packages', fraction: null })
     await runCommand(
@@ -45,6 +42,7 @@ export async function lockDefinition(job: LockJob): Promise<void> {
       options
     )
     const apt = join(cache, 'apt')
+    await mkdir(apt, { recursive: true })
     const { packages } = await withFileLock(join(apt, 'lock'), { signal }, () =>
       downloadDebian({ ...definition, debianLock: [] }, { signal, cache: apt, mirror: job.mirror, useLock: false })
     )

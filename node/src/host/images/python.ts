@@ -1,14 +1,14 @@
 import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ENVIRONMENT_PATH } from './constants.js'
+import { ENVIRONMENT_PATH, INDEX_TIMEOUT_SECONDS } from './constants.js'
 import type { ImageDefinition } from './definition.js'
 import { runCommand, type CommandOptions } from './process.js'
-import { pipConfigs, uvEnvironment } from './python-index.js'
 
 export interface PythonOptions extends CommandOptions {
   /** Path of uv. */
   uv: string
-  /** uv's cache. On the tree's file system, so that files are shared by hard links. */
+  uvEnvironment: NodeJS.ProcessEnv
+  /** `<home>/cache`, on the tree's file system, so that files are shared by hard links. */
   cache: string
 }
 
@@ -28,13 +28,11 @@ export async function installPython(
   options: PythonOptions
 ): Promise<void> {
   const { uv, cache, signal, onLine } = options
-  const env = { ...uvEnvironment(process.env, await pipConfigs(process.env)), UV_CACHE_DIR: cache, UV_NO_PROGRESS: '1' }
-  // An active environment of the user's must not be taken for the target.
   const command: CommandOptions = {
     signal,
     onLine,
     cwd: join(environment, '..'),
-    env: { ...env, VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined }
+    env: uvVariables(options.uvEnvironment, cache)
   }
   await runCommand(uv, ['venv', '--quiet', '--no-project', '--python', '>=3.10', '--relocatable', environment], command)
   await runCommand(
@@ -49,6 +47,16 @@ export async function installPython(
   )
   await normaliseEnvironment(environment, definition.python)
 }
+
+/** The environment uv runs in. An active environment of the user's must not be taken for the target. */
+export const uvVariables = (given: NodeJS.ProcessEnv, cache: string): NodeJS.ProcessEnv => ({
+  UV_CACHE_DIR: join(cache, 'uv'),
+  UV_HTTP_TIMEOUT: String(INDEX_TIMEOUT_SECONDS),
+  ...given,
+  UV_NO_PROGRESS: '1',
+  VIRTUAL_ENV: undefined,
+  CONDA_PREFIX: undefined
+})
 
 async function normaliseEnvironment(environment: string, python: string): Promise<void> {
   const lib = join(environment, 'lib')

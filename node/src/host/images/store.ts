@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import type Docker from 'dockerode'
@@ -66,6 +66,7 @@ export class FileImageStore implements ImageStore {
       images: this.images,
       runner: this.runner,
       uv: await this.components.uv(),
+      uvEnvironment: this.components.uvEnvironment ?? process.env,
       jobs: this.jobs,
       mirror: this.mirror,
       signal: options.signal,
@@ -94,13 +95,12 @@ export class FileImageStore implements ImageStore {
   }
 
   async lock(name: string, options: BuildOptions = {}): Promise<void> {
-    const cache = join(this.images, '.cache')
-    await mkdir(join(cache, 'apt'), { recursive: true })
     await lockDefinition({
       definitions: this.definitions,
       name,
       uv: await this.components.uv(),
-      cache,
+      uvEnvironment: this.components.uvEnvironment ?? process.env,
+      cache: join(this.images, '../cache'),
       mirror: this.mirror,
       signal: options.signal,
       onProgress: options.onProgress ?? (() => undefined)

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { compareWithLock, parsePlanned } from '../../../src/host/images/debian.js'
 import { debianSources, formatDeb822, parseDeb822, parseOneLine } from '../../../src/host/images/debian-sources.js'
 import { consoleScripts } from '../../../src/host/images/python.js'
-import { uvEnvironment } from '../../../src/host/images/python-index.js'
 
 const BOOKWORM = `
 # a comment
@@ -95,32 +94,6 @@ describe('Debian sources', () => {
       { name: 'c', locked: '1', taken: null },
       { name: 'd', locked: null, taken: '1' }
     ])
-  })
-})
-
-describe('settings for uv', () => {
-  it('takes over the index, the extra ones and the certificates that pip was told', () => {
-    const config =
-      '[global]\nindex-url = https://mirror.example/simple\nextra-index-url =\n    https://a.example/simple\n    https://b.example/simple\ncert = /c.pem\n'
-    const env = uvEnvironment({ https_proxy: 'http://proxy.example:3128' }, [config])
-    assert.equal(env.UV_DEFAULT_INDEX, 'https://mirror.example/simple')
-    assert.equal(env.UV_INDEX, 'https://a.example/simple https://b.example/simple')
-    assert.equal(env.SSL_CERT_FILE, '/c.pem')
-    assert.equal(env.https_proxy, 'http://proxy.example:3128')
-  })
-
-  it("leaves the user's own settings of uv alone, and pip's variables count more than its files", () => {
-    const config = '[global]\nindex-url = https://file.example/simple\n'
-    assert.equal(
-      uvEnvironment({ UV_DEFAULT_INDEX: 'https://uv.example' }, [config]).UV_DEFAULT_INDEX,
-      'https://uv.example'
-    )
-    assert.equal(uvEnvironment({ UV_INDEX_URL: 'https://uv.example' }, [config]).UV_DEFAULT_INDEX, undefined)
-    assert.equal(
-      uvEnvironment({ PIP_INDEX_URL: 'https://env.example' }, [config]).UV_DEFAULT_INDEX,
-      'https://env.example'
-    )
-    assert.equal(uvEnvironment({}, ['[list]\nindex-url = https://x.example\n']).UV_DEFAULT_INDEX, undefined)
   })
 })
 

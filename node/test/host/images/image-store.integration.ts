@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import Docker from 'dockerode'
+import { isPekkaError } from '@pekka/node/protocol'
+import { createImageStore, type BuildProgress, type ImageStore, type ImageTree } from '@pekka/node/host/images'
+import { downloadDebian } from '../../../src/host/images/debian.js'
+import { readDefinition } from '../../../src/host/images/definition.js'
+import { treeSandboxArguments } from '../../../src/host/images/verify.js'
+import { canStartDockerd, startDockerd, type TestEngine } from '../../support/dockerd.js'
+import { DEFINITIONS, findProgram, skipWithout } from './fixtures.js'
+
+const NAME = 'base-small'
+const run = promisify(execFile)
+const quiet = { info: () => undefined, warn: () => undefined }
+const hasCode = (code: string) => (error: unknown) => isPekkaError(error) && error.code === code
+
+/** Builds download about 90 MB; slow lines and busy machines are no failure. */
+const BUILD_TIMEOUT = 600_000
+
+describe('image store', function () {
+  this.timeout(BUILD_TIMEOUT)
+  let folder: string
+  let home: string
+  let runner: string
+  let uv: string
+  let images: ImageStore
+  let tree: ImageTree
+
+  const storeIn = (where: string, definitions = DEFINITIONS): ImageStore =>
+    createImageStore({ uv: async () => uv, log: quiet }, { home: where, definitions, runner })
+  /** Runs Python in a sandbox of the tree and gives what it prints. */
+  const python = async (code: string): Promise<string> => {
+    const sandbox = treeSandboxArguments(tree.root, tree.environment)
+    return (await run('bwrap', [...sandbox, '/opt/pekka/env/bin/python', '-c', code])).stdout.trim()
+  }
+  /** The definitions with one file of base-small changed. */
+  const changedDefinitions = async (file: string, change: (text: string) => string): Promise<string> => {
+    const definitions = await mkdtemp(join(folder, 'definitions-'))
+    await cp(join(DEFINITIONS, NAME), join(definitions, NAME), { recursive: true })
+    const path = join(definitions, NAME, file)
+    const text = await readFile(path, 'utf8')
+    assert.notEqual(change(text), text)
+    await writeFile(path, change(text))
+    return definitions
+  }
+
+  before(async function () {
+    const programs = {
+      uv: await findProgram('uv', 'PEKKA_UV'),
+      bwrap: await findProgram('bwrap'),
+      'apt-get': await findProgram('apt-get')
+    }
+    skipWithout(
+      this,
+      Object.entries(programs).flatMap(([name, path]) => (path === undefined ? [name] : []))
+    )
+    uv = programs.uv ?? ''
+    // A blank and an umlaut: the user's data directory may have both.
+    folder = await mkdtemp(join(tmpdir(), 'pekka bïlder-'))
+    home = join(folder, 'home')
+    runner = join(folder, 'runner')
+    await cp(DEFINITIONS, join(folder, 'definitions'), { recursive: true })
+    await run('mkdir', [runner])
+    await writeFile(join(runner, 'main.py'), 'print("runner")\n')
+    images = storeIn(home)
+    // Two at once: one builds, the other waits for it.
+    const progress: BuildProgress[] = []
+    const onProgress = (each: BuildProgress): void => void progress.push(each)
+    const [one, two] = await Promise.all([
+      images.build(NAME, { onProgress }),
+      storeIn(home).build(NAME, { onProgress })
+    ])
+    assert.equal(progress.filter(({ step }) => step === 'wait').length, 1)
+    assert.equal(progress.filter(({ step }) => step === 'done').length, 1)
+    assert.deepEqual(one, two)
+    tree = one
+  })
+
+  after(async () => {
+    if (folder !== undefined) await rm(folder, { recursive: true })
+  })
+
+  it('names the tree by its digest and finds it again', async () => {
+    assert.equal(tree.digest, await images.digest(NAME))
+    assert.ok(tree.root.endsWith(`${NAME}-${tree.digest.slice(0, 12)}/root`))
+    assert.deepEqual(await images.get(NAME), tree)
+    assert.deepEqual(await images.list(), [tree])
+    assert.equal(await images.get('base'), undefined)
+  })
+
+  it('answers at once for what is built', async () => {
+    const progress: BuildProgress[] = []
+    assert.deepEqual(await images.build(NAME, { onProgress: each => progress.push(each) }), tree)
+    assert.deepEqual(progress, [])
+  })
+
+  it('imports every package in a sandbox', async () => {
+    const checks = await images.verify(NAME)
+    assert.deepEqual(
+      checks.map(check => check.package),
+      tree.packages.map(one => one.name).sort()
+    )
+    assert.deepEqual(
+      checks.filter(check => !check.ok || check.modules.length === 0),
+      []
+    )
+  })
+
+  it('runs the interpreter and the versions of the lock, with the numeric pins in force', async () => {
+    const answer: unknown = JSON.parse(
+      await python(`
+import json, os, sys, numpy, pwd
+print(json.dumps([sys.version.split()[0], numpy.__version__, sys.prefix, sys.flags.hash_randomization,
+                  pwd.getpwuid(os.getuid()).pw_name, os.getcwd(), numpy.show_config('dicts')['SIMD Extensions']['found']]))`)
+    )
+    assert.ok(Array.isArray(answer))
+    const numpy = tree.packages.find(one => one.name === 'numpy')?.version
+    assert.deepEqual(answer.slice(0, 6), [tree.pythonVersion, numpy, '/opt/pekka/env', 0, 'pekka', '/home/pekka/work'])
+    assert.ok(!answer[6].includes('X86_V4'), `numpy dispatches to ${String(answer[6])}`)
+  })
+
+  it('starts with byte code that is never checked against times', async () => {
+    const flags = await python(`
+import importlib.util, numpy, json, sys
+for module in (json, numpy):
+    cached = importlib.util.cache_from_source(module.__file__)
+    print(int.from_bytes(open(cached, 'rb').read(8)[4:], 'little'))
+print(numpy.show_config.__code__.co_filename)`)
+    // Flag 1: bound to the source's hash; flag 2 would be: check it at import (PEP 552).
+    assert.equal(flags, `1\n1\n/opt/pekka/env/lib/python3.11/site-packages/numpy/__config__.py`)
+  })
+
+  it('holds no setuid file, no state of apt, no address of a mirror', async () => {
+    const { stdout } = await run('find', [
+      tree.root,
+      '-perm',
+      '/7000',
+      '-o',
+      '-path',
+      '*/etc/apt',
+      '-o',
+      '-path',
+      '*/var/lib/dpkg'
+    ])
+    assert.equal(stdout, '')
+    const { stdout: scripts } = await run('find', [
+      join(tree.root, 'opt/pekka/env/bin'),
+      '-type',
+      'f',
+      '-newermt',
+      '1970-01-01'
+    ])
+    for (const script of scripts.trim().split('\n'))
+      assert.doesNotMatch(await readFile(script, 'latin1'), /\/home\/(?!pekka)|bïlder|latin/)
+    assert.equal(
+      await python(
+        'import subprocess; print(subprocess.run(["ipython", "--version"], capture_output=True, text=True).stdout)'
+      ),
+      tree.packages.find(one => one.name === 'ipython')?.version
+    )
+  })
+
+  it('gives the same content digest when it is built again elsewhere, under another umask', async () => {
+    const before = process.umask(0o077)
+    try {
+      const again = await storeIn(join(folder, 'second home')).build(NAME)
+      assert.notEqual(again.root, tree.root)
+      assert.equal(again.contentDigest, tree.contentDigest)
+      assert.deepEqual(again.packages, tree.packages)
+    } finally {
+      process.umask(before)
+    }
+  })
+
+  it('leaves nothing of a build that was stopped', async () => {
+    const definitions = await changedDefinitions('image.json', text => text.replace('Haswell', 'Zen'))
+    const store = storeIn(home, definitions)
+    const stop = new AbortController()
+    const onProgress = ({ step }: BuildProgress): void => {
+      if (step === 'unpack') stop.abort(new Error('stopped by the test'))
+    }
+    await assert.rejects(store.build(NAME, { signal: stop.signal, onProgress }), /stopped by the test/)
+    assert.deepEqual(await leftovers(home), [])
+    assert.equal(await store.get(NAME), undefined)
+    assert.deepEqual(await images.list(), [tree])
+  })
+
+  it('counts nothing of a build that was killed as built, and removes it with the next build', async () => {
+    const place = join(folder, 'killed')
+    const source = new URL('./build-process.ts', import.meta.url).pathname
+    const child = spawn(
+      process.execPath,
+      ['--conditions=pekka-source', '--import', 'tsx', source, uv, place, DEFINITIONS, runner, NAME],
+      {
+        stdio: ['ignore', 'pipe', 'inherit']
+      }
+    )
+    const ended = once(child, 'exit')
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (line.startsWith('compile')) child.kill('SIGKILL')
+    }
+    await ended
+    assert.equal((await leftovers(place)).length, 1)
+    const store = storeIn(place)
+    assert.deepEqual(await store.list(), [])
+    assert.equal((await store.build(NAME)).contentDigest, tree.contentDigest)
+    assert.deepEqual(await leftovers(place), [])
+  })
+
+  it('refuses a file that does not have the locked hash', async () => {
+    const definitions = await changedDefinitions('requirements.lock', text =>
+      text.replaceAll(/(packaging==[^]*?)(?=\n\w|$)/g, block => block.replaceAll(/sha256:..../g, 'sha256:0000'))
+    )
+    const store = storeIn(join(folder, 'wrong hash'), definitions)
+    await assert.rejects(
+      store.build(NAME),
+      error => hasCode('IMAGE_DOWNLOAD_FAILED')(error) && /hash/i.test(String(error))
+    )
+    assert.deepEqual(await store.list(), [])
+  })
+
+  it('says which part failed where the index does not answer, so that a smaller image can be tried', async () => {
+    const uvEnvironment = { ...process.env, UV_DEFAULT_INDEX: 'http://127.0.0.1:9/simple', UV_HTTP_RETRIES: '0' }
+    const init = { home: join(folder, 'no index'), definitions: DEFINITIONS, runner }
+    const store = createImageStore({ uv: async () => uv, uvEnvironment, log: quiet }, init)
+    await assert.rejects(store.build(NAME), error => {
+      assert.ok(isPekkaError(error))
+      assert.equal(error.code, 'IMAGE_DOWNLOAD_FAILED')
+      assert.equal(error.data.what, 'Python packages')
+      assert.match(String(error.data.issue), /127\.0\.0\.1:9/)
+      return true
+    })
+    assert.deepEqual(await leftovers(join(folder, 'no index')), [])
+    assert.ok((await stat(join(folder, 'no index/images', `${NAME}.log`))).size > 0)
+  })
+
+  it('looks at the disk before it begins', async () => {
+    const definitions = await changedDefinitions('image.json', text =>
+      text.replace(/"buildBytes": \d+/, '"buildBytes": 9000000000000000')
+    )
+    await assert.rejects(storeIn(join(folder, 'full'), definitions).build(NAME), hasCode('DISK_FULL'))
+  })
+
+  it("takes the suite's current version of a Debian package whose locked one is gone, and says so", async () => {
+    const definition = await readDefinition(DEFINITIONS, NAME)
+    const debianLock = definition.debianLock.map(one => (one.name === 'sed' ? { ...one, version: '4.8-1' } : one))
+    const { changes } = await downloadDebian({ ...definition, debianLock }, { cache: join(home, 'cache/apt') })
+    assert.deepEqual(
+      changes.filter(({ name }) => name === 'sed').map(({ locked }) => locked),
+      ['4.8-1']
+    )
+  })
+
+  it('reports a package that cannot be imported or kills the interpreter, and checks the rest', async () => {
+    const { verifyTree } = await import('../../../src/host/images/verify.js')
+    const script = await readFile(join(DEFINITIONS, 'verify.py'), 'utf8')
+    const dies = script.replace(
+      'importlib.import_module(module)',
+      'os.abort() if name == "parso" else importlib.import_module(module)'
+    )
+    const record = (await images.get(NAME)) ?? tree
+    const packages = ['packaging', 'parso', 'no-such-package', 'traitlets'].map(name => ({ name, version: '0' }))
+    const checks = await verifyTree({ ...(record as Parameters<typeof verifyTree>[0]), packages }, dies, 1)
+    assert.deepEqual(
+      checks.map(({ package: name, ok }) => [name, ok]),
+      [
+        ['no-such-package', false],
+        ['packaging', true],
+        ['parso', false],
+        ['traitlets', true]
+      ]
+    )
+    assert.match(checks.find(check => check.package === 'parso')?.error ?? '', /interpreter ended/)
+  })
+
+  describe('in Docker Engine', () => {
+    let engine: TestEngine | undefined
+    let docker: Docker
+
+    before(async function () {
+      if (process.env.DOCKER_HOST === undefined) {
+        skipWithout(this, canStartDockerd() ? [] : ['dockerd, or rights to start it'])
+        engine = await startDockerd()
+      }
+      docker = new Docker({ socketPath: engine?.socket ?? process.env.DOCKER_HOST?.replace('unix://', '') })
+    })
+    after(() => engine?.stop())
+
+    it('becomes an image with the user, the environment and the working directory, and is imported once', async () => {
+      const id = await images.importInto(docker, NAME)
+      assert.match(id, /^sha256:[0-9a-f]{64}$/)
+      const image = await docker.getImage(`pekka/${NAME}:${tree.digest.slice(0, 12)}`).inspect()
+      assert.equal(image.Id, id)
+      assert.equal(image.Config.User, '10001:10001')
+      assert.equal(image.Config.WorkingDir, '/home/pekka/work')
+      assert.ok(image.Config.Env.includes('NPY_DISABLE_CPU_FEATURES=X86_V4 AVX512_ICL AVX512_SPR'))
+      const before = await docker.listImages({ all: true })
+      assert.equal(await images.importInto(docker, NAME), id)
+      assert.equal((await docker.listImages({ all: true })).length, before.length)
+    })
+
+    it('holds the same files: the same Python answers', async () => {
+      const id = await images.importInto(docker, NAME)
+      const container = await docker.createContainer({
+        Image: id,
+        Cmd: ['python', '-I', '-c', 'import numpy, pandas; print(numpy.__version__, pandas.__version__)'],
+        HostConfig: { NetworkMode: 'none', ReadonlyRootfs: true }
+      })
+      try {
+        await container.start()
+        const { StatusCode } = await container.wait()
+        const words = (await container.logs({ stdout: true, stderr: true })).toString('latin1')
+        assert.equal(StatusCode, 0, words)
+        const version = (name: string): string => tree.packages.find(one => one.name === name)?.version ?? ''
+        assert.ok(words.includes(`${version('numpy')} ${version('pandas')}`), words)
+      } finally {
+        await container.remove({ force: true })
+      }
+    })
+  })
+})
+
+/** What builds have left in `<home>/images`. */
+async function leftovers(home: string): Promise<string[]> {
+  return (await readdir(join(home, 'images'))).filter(name => name.startsWith('.building'))
+}
