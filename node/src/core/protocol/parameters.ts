@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { policySchema } from './account.js'
+import { utf8 } from './bytes.js'
 import { encodeCanonical } from './encoding.js'
-import { sha256 } from './hash.js'
+import { sha256, taggedHash } from './hash.js'
 import { bytes32, bytes64, credits, millis, whole } from './schema.js'
 
 /** Parameters of the contracts. Those in force at the offer hold for that task (PROTOCOL §8.8). Times in ms of T. */
@@ -97,3 +98,25 @@ export const commitHeaderSchema = z.strictObject({
   signature: bytes64
 })
 export type CommitHeader = z.infer<typeof commitHeaderSchema>
+
+/**
+ * Hash of a header without its signature: what the witness signs, and the next header's `previous`. The first header's
+ * `previous` is the network's id.
+ */
+export const blockMessage = (network: Uint8Array, header: Omit<CommitHeader, 'signature'>): Uint8Array =>
+  taggedHash(
+    'pekka/block/v1',
+    network,
+    encodeCanonical({
+      index: header.index,
+      timestamp: header.timestamp,
+      contractTime: header.contractTime,
+      previous: header.previous,
+      transactionsHash: header.transactionsHash,
+      witness: header.witness
+    })
+  )
+
+/** `transactionsHash` of a header: over each ordered transaction's id and what became of it (empty: applied). */
+export const transactionsHash = (ordered: readonly { id: Uint8Array; code: string | null }[]): Uint8Array =>
+  taggedHash('pekka/ordered/v1', ...ordered.flatMap(({ id, code }) => [id, utf8(code ?? '')]))

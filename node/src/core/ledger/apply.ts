@@ -1,0 +1,71 @@
+import { isPekkaError, PekkaError, type Transaction } from '../protocol/index.js'
+import { grant, openAccount, revoke, setPolicy } from './account.js'
+import { publishAsk, withdrawAsk } from './ask.js'
+import { drawFaucet } from './faucet.js'
+import { transfer } from './money.js'
+import { bond, registerProvider, unbond } from './provider.js'
+import type { Context, LedgerEvent, Sender, Step } from './step.js'
+import { accept, alive, cancel, commit, decline, fail, offer } from './task/index.js'
+import { Overlay, type Reader, type Write } from './view.js'
+
+export type Applied = { ok: true; writes: Write[]; events: LedgerEvent[] } | { ok: false; error: PekkaError }
+
+/**
+ * What one transaction does to a state. Pure: the state is read, never changed; the changes come back, or the typed error
+ * for which nothing changes. The transaction has been authorized (authorize.ts) and its signatures hold.
+ */
+export function apply(state: Reader, context: Context, transaction: Transaction, id: Uint8Array): Applied {
+  const view = new Overlay(state)
+  const events: LedgerEvent[] = []
+  try {
+    run({ context, view, transaction: id, emit: event => events.push(event) }, transaction, id)
+  } catch (error) {
+    if (isPekkaError(error)) return { ok: false, error }
+    throw error
+  }
+  return { ok: true, writes: view.writes(), events }
+}
+
+function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): void {
+  const sender: Sender = { account, key }
+  switch (body.kind) {
+    case 'open-account':
+      return openAccount(step, sender, body)
+    case 'transfer':
+      return transfer(step, sender, body)
+    case 'set-policy':
+      return setPolicy(step, sender, body)
+    case 'grant':
+      return grant(step, sender, body)
+    case 'revoke':
+      return revoke(step, sender, body)
+    case 'faucet':
+      return drawFaucet(step, sender, body)
+    case 'register-provider':
+      return registerProvider(step, sender, body)
+    case 'bond':
+      return bond(step, sender, body)
+    case 'unbond':
+      return unbond(step, sender, body)
+    case 'ask':
+      return publishAsk(step, sender, body, id)
+    case 'withdraw-ask':
+      return withdrawAsk(step, sender, body)
+    case 'offer':
+      // A task belongs to a delegate's lane (R38); authorize.ts lets lane 0 make no offers.
+      if (key === null) throw new PekkaError('BODY_NOT_ALLOWED', { body: body.kind })
+      return offer(step, { account, key }, body)
+    case 'accept':
+      return accept(step, sender, body)
+    case 'decline':
+      return decline(step, sender, body)
+    case 'cancel':
+      return cancel(step, sender, body)
+    case 'alive':
+      return alive(step, sender, body)
+    case 'fail':
+      return fail(step, sender, body)
+    case 'commit':
+      return commit(step, sender, body)
+  }
+}

@@ -1,0 +1,87 @@
+import {
+  accountId,
+  CREDIT,
+  DEVNET_PARAMETERS,
+  MAX_CREDITS,
+  networkId,
+  PekkaError,
+  toHex,
+  type Genesis,
+  type Parameters,
+  type Policy
+} from '../protocol/index.js'
+import { newAccount, putFreshAccount } from './account.js'
+import { SYSTEM } from './rows.js'
+import { MemoryState } from './view.js'
+
+/**
+ * The state before the first commit.
+ * @throws PekkaError TRANSACTION_INVALID when an account stands twice or the supply is too large
+ */
+export function genesisState(genesis: Genesis): MemoryState {
+  const state = new MemoryState()
+  let supply = genesis.faucet
+  for (const { policy, balance } of genesis.accounts) {
+    if (state.get('account', toHex(accountId(policy))) !== undefined) {
+      throw new PekkaError('TRANSACTION_INVALID', { issue: 'the genesis names an account twice' })
+    }
+    putFreshAccount(state, newAccount(policy, balance, null))
+    supply += balance
+  }
+  // Then no sum of any amounts of this network can leave a field's range.
+  if (supply > MAX_CREDITS) throw new PekkaError('TRANSACTION_INVALID', { issue: 'the supply is too large' })
+  const network = networkId(genesis)
+  state.put('parameters', String(genesis.parameters.id), genesis.parameters)
+  state.put('system', SYSTEM, {
+    network,
+    index: -1,
+    timestamp: genesis.createdAt,
+    contractTime: genesis.createdAt,
+    head: network,
+    tips: [network],
+    parameters: genesis.parameters.id,
+    supply,
+    faucet: genesis.faucet,
+    fund: 0n
+  })
+  return state
+}
+
+/** What the demo account of an embedded devnet starts with (UX: "10 practice credits"). */
+export const PRACTICE_CREDITS = 10n * CREDIT
+/** What each provider of a devnet starts with; enough to bond for any factor that is tried out. */
+export const PROVIDER_CREDITS = 1_000n * CREDIT
+/** What a devnet's faucet holds: a thousand accounts may draw their limit of 1,000 credits. */
+export const FAUCET_CREDITS = 1_000_000n * CREDIT
+
+export interface DevnetInit {
+  name?: string
+  createdAt: number
+  /** 16 random bytes. */
+  nonce: Uint8Array
+  /** Ed25519 block key of the witness. */
+  witness: Uint8Array
+  /** The demo account, held by the wallet: gets PRACTICE_CREDITS. */
+  demo: Policy
+  /** Accounts of the embedded providers: each gets PROVIDER_CREDITS. */
+  providers: readonly Policy[]
+  parameters?: Parameters
+}
+
+/**
+ * The first state of an embedded devnet: one witness, a funded demo account, providers with money for their bonds, and a
+ * faucet. Pure; keys are made by the caller.
+ */
+export const createDevnetGenesis = (init: DevnetInit): Genesis => ({
+  v: 1,
+  name: init.name ?? 'devnet',
+  createdAt: init.createdAt,
+  nonce: init.nonce,
+  parameters: init.parameters ?? DEVNET_PARAMETERS,
+  witnesses: [{ key: init.witness, stake: 1n }],
+  accounts: [
+    { policy: init.demo, balance: PRACTICE_CREDITS },
+    ...init.providers.map(policy => ({ policy, balance: PROVIDER_CREDITS }))
+  ],
+  faucet: FAUCET_CREDITS
+})

@@ -1,0 +1,20 @@
+import { accountInvariant } from './account.js'
+import { askInvariant } from './ask.js'
+import { faucetInvariant } from './faucet.js'
+import { supplyInvariant } from './money.js'
+import { providerInvariant } from './provider.js'
+import { queueInvariant } from './queue.js'
+import { taskInvariant } from './task/index.js'
+import type { Reader } from './view.js'
+
+/** Everything that must hold of a state between commits; what is broken, in words. Reads the whole state: for tests. */
+export const brokenInvariants = (state: Reader): string[] =>
+  [
+    supplyInvariant,
+    accountInvariant,
+    providerInvariant,
+    askInvariant,
+    faucetInvariant,
+    taskInvariant,
+    queueInvariant
+  ].flatMap(invariant => invariant(state))

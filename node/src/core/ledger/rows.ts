@@ -1,0 +1,168 @@
+import { z } from 'zod'
+import {
+  askSchema,
+  bytes32,
+  credits,
+  delegateSchema,
+  encodeCanonical,
+  millis,
+  parametersSchema,
+  policySchema,
+  slug,
+  taskViewSchema,
+  toHex,
+  whole
+} from '../protocol/index.js'
+
+/** The rows of the state, by table. A row's stored form is its canonical dag-cbor; its key is text that sorts as said. */
+
+/** Table `account`, key = account id. */
+export const accountRowSchema = z.strictObject({
+  account: bytes32,
+  policy: policySchema,
+  balance: credits,
+  /** In escrows of its own tasks and in deposits for accounts it opened. */
+  locked: credits,
+  bond: credits,
+  /** Slices of the bond that answer for tasks under way (R22). */
+  bondReserved: credits,
+  /** Parts of the former bond on their way back, `at` in T, oldest first. */
+  unbonding: z.array(z.strictObject({ amount: credits, at: millis })),
+  faucetDrawn: credits,
+  /** Delegates it has, revoked ones too: their lanes stay. */
+  lanes: whole,
+  /** Who paid the deposit that opened it; null for accounts of the genesis and for those that opened themselves. */
+  opened: z.strictObject({ by: bytes32, deposit: credits }).nullable()
+})
+
+/** Table `lane`, key = account id / key, or account id / `policy` for lane 0 (R27). */
+export const laneRowSchema = z.strictObject({
+  account: bytes32,
+  key: bytes32.nullable(),
+  sequence: whole,
+  previous: bytes32.nullable(),
+  /** null: lane 0, or revoked. */
+  delegate: delegateSchema.nullable(),
+  /** Of the delegate's cap: paid since it was granted, and in open escrows (R28). */
+  spent: credits,
+  locked: credits
+})
+
+/** Table `provider`, key = account id. */
+export const providerRowSchema = z.strictObject({
+  provider: bytes32,
+  name: slug,
+  operator: bytes32.nullable(),
+  peerKey: bytes32,
+  completed: whole,
+  failed: whole,
+  /** Published asks. */
+  asks: whole
+})
+
+/** Table `ask`, key = ask id. Deleted once it has expired or is withdrawn. */
+export const askRowSchema = z.strictObject({
+  ask: askSchema,
+  provider: bytes32,
+  /** Id of the transaction that published it. */
+  transaction: bytes32
+})
+
+/** Table `load`, key = ask id: attempts under way for it, also when the ask itself is gone. Absent: none. */
+export const loadRowSchema = z.strictObject({ running: whole })
+
+/** Table `task`, key = task id; deleted at CLOSED. */
+export const taskRowSchema = taskViewSchema.extend({
+  /** Part of `paid` that is held back until CLOSED. */
+  held: credits
+})
+
+/** Table `timer`, key = contract time / kind / id: what happens by itself, in the order of T (R12). */
+export const timerRowSchema = z.strictObject({ kind: z.enum(['task', 'unbond']), id: bytes32 })
+
+/** Table `expiry`, key = timestamp / kind / id: rows that are deleted once a commit's timestamp has passed it. */
+export const expiryRowSchema = z.strictObject({ kind: z.enum(['ask', 'closed']), id: bytes32 })
+
+/** Table `closed`, key = task id: the id stays taken until offers signed before the close have died (R13). */
+export const closedRowSchema = z.strictObject({ until: millis })
+
+/** Table `system`, key = `system`. */
+export const systemRowSchema = z.strictObject({
+  network: bytes32,
+  /** Index of the last commit, −1 before the first. */
+  index: z.number().int().min(-1),
+  timestamp: millis,
+  contractTime: millis,
+  /** Hash of the last commit's header; the network's id before the first. */
+  head: bytes32,
+  /** Final vertices that the next transactions may name as parents. */
+  tips: z.array(bytes32).min(1).max(8),
+  /** Key of the parameters now in force. */
+  parameters: whole,
+  /** All credits there are. It never changes. */
+  supply: credits,
+  /** What the devnet's faucet still holds. */
+  faucet: credits,
+  /** Levies collected for audits. */
+  fund: credits
+})
+
+/** All tables with the schemas of their rows. */
+export const TABLES = {
+  account: accountRowSchema,
+  lane: laneRowSchema,
+  provider: providerRowSchema,
+  ask: askRowSchema,
+  load: loadRowSchema,
+  task: taskRowSchema,
+  timer: timerRowSchema,
+  expiry: expiryRowSchema,
+  closed: closedRowSchema,
+  parameters: parametersSchema,
+  system: systemRowSchema
+} as const
+
+export type Table = keyof typeof TABLES
+type Rows = { [T in Table]: Readonly<z.output<(typeof TABLES)[T]>> }
+/** A row as read. Rows are never changed in place: a changed copy is put. */
+export type Row<T extends Table> = Rows[T]
+export type AnyRow = Rows[Table]
+
+export const TABLE_NAMES: readonly Table[] = [
+  'account',
+  'lane',
+  'provider',
+  'ask',
+  'load',
+  'task',
+  'timer',
+  'expiry',
+  'closed',
+  'parameters',
+  'system'
+]
+
+export const encodeRow = (row: AnyRow): Uint8Array => encodeCanonical(row)
+
+/** @throws ZodError when the stored row has another shape: another version's state. */
+export function decodeRow<T extends Table>(table: T, value: unknown): Row<T> {
+  // The schema of `table` gives that table's row; the compiler can't follow an indexed union of schemas.
+  return TABLES[table].parse(value) as unknown as Row<T>
+}
+
+// ---- keys
+
+export const SYSTEM = 'system'
+
+export const laneKey = (account: Uint8Array, key: Uint8Array | null): string =>
+  `${toHex(account)}/${key === null ? 'policy' : toHex(key)}`
+
+/** Digits of a time in a key: enough for the largest safe integer, so that text order is time order. */
+const TIME_DIGITS = 16
+
+export const timeKey = (at: number): string => at.toString().padStart(TIME_DIGITS, '0')
+
+export const queueKey = (at: number, kind: string, id: Uint8Array): string => `${timeKey(at)}/${kind}/${toHex(id)}`
+
+/** The time in a key of `timer` or `expiry`. */
+export const timeOfKey = (key: string): number => Number(key.slice(0, TIME_DIGITS))

@@ -1,0 +1,84 @@
+import { equalBytes, PekkaError, type BodyOf, type Parameters } from '../../protocol/index.js'
+import { changeLoad } from '../ask.js'
+import { freeSlice, reserveSlice } from '../provider.js'
+import type { Sender, Step } from '../step.js'
+import { offerDeadline, sliceOf } from './offer.js'
+import { enter, needState, needTask, parametersOf, store, type TaskRow } from './record.js'
+import { refund } from './settle.js'
+import { anyLeft, isOut, windowOpens } from './windows.js'
+
+/** OFFERED(n): candidates accept or decline, the client may cancel, and nobody coming ends it. */
+
+/** The place of the sender among the candidates. @throws PekkaError CANDIDATE_NOT_NAMED also when it is out. */
+function needCandidate(task: TaskRow, provider: Uint8Array): number {
+  const candidate = task.offer.candidates.findIndex(({ provider: named }) => equalBytes(named, provider))
+  if (candidate < 0 || isOut(task, candidate)) throw new PekkaError('CANDIDATE_NOT_NAMED')
+  return candidate
+}
+
+/** When a running attempt is over: its lease, or the latest moment at which its commit could come. */
+export const runDeadline = (task: TaskRow, acceptedT: number, aliveT: number, parameters: Parameters): number =>
+  Math.min(aliveT + parameters.leaseMs, acceptedT + task.offer.limits.wallMs + parameters.graceMs)
+
+/**
+ * OFFERED(n) → RUNNING(n): the first accept in ledger order wins.
+ * @throws PekkaError TASK_UNKNOWN, TASK_STATE, CANDIDATE_NOT_NAMED (also before its window), FUNDS_MISSING
+ */
+export function accept(step: Step, sender: Sender, body: BodyOf<'accept'>): void {
+  const { view, context } = step
+  const task = needTask(view, body.task)
+  needState(task, body.kind, 'offered')
+  const candidate = needCandidate(task, sender.account)
+  const parameters = parametersOf(view, task)
+  const now = context.contractTime
+  if (now < windowOpens(task, candidate, parameters.windowMs)) throw new PekkaError('CANDIDATE_NOT_NAMED')
+  const slice = sliceOf(task.offer, parameters)
+  reserveSlice(step, sender.account, slice)
+  const attempt = {
+    provider: sender.account,
+    candidate,
+    acceptedAt: context.timestamp,
+    acceptedT: now,
+    ended: null,
+    reason: null,
+    claim: null,
+    count: 0,
+    head: null
+  }
+  countLoad(step, task, candidate, 1)
+  enter(step, task, 'running', runDeadline(task, now, now, parameters), {
+    attempts: [...task.attempts, attempt],
+    slice
+  })
+}
+
+/** A named candidate doesn't want it: free, and the next window opens. @throws PekkaError TASK_STATE, CANDIDATE_NOT_NAMED */
+export function decline(step: Step, sender: Sender, body: BodyOf<'decline'>): void {
+  const task = needTask(step.view, body.task)
+  needState(task, body.kind, 'offered')
+  const candidate = needCandidate(task, sender.account)
+  const declined = store(step, { ...task, declined: [...task.declined, candidate] })
+  if (!anyLeft(declined)) refund(step, declined, 'no-provider')
+}
+
+/** Back to OFFERED(n+1) after a failed or lapsed attempt, or the end when no candidate is left (R2). */
+export function nextAttempt(step: Step, task: TaskRow): void {
+  const { context, view } = step
+  const free = releaseAttempt(step, task)
+  if (!anyLeft(free)) return refund(step, free, 'provider-lost')
+  enter(step, free, 'offered', offerDeadline(task.offer, context.contractTime, parametersOf(view, task)))
+}
+
+/** Frees what the current attempt holds: the slice of the bond and its place at the ask. Stores nothing of the task. */
+export function releaseAttempt(step: Step, task: TaskRow): TaskRow {
+  const attempt = task.attempts.at(-1)
+  if (attempt === undefined) return task
+  if (task.slice !== 0n) freeSlice(step, attempt.provider, task.slice)
+  countLoad(step, task, attempt.candidate, -1)
+  return { ...task, slice: 0n }
+}
+
+function countLoad(step: Step, task: TaskRow, candidate: number, by: 1 | -1): void {
+  const named = task.offer.candidates[candidate]
+  if (named !== undefined) changeLoad(step, named.ask, by)
+}

@@ -1,0 +1,110 @@
+import {
+  equalBytes,
+  objectId,
+  PekkaError,
+  toHex,
+  type BodyOf,
+  type Candidate,
+  type OfferTask,
+  type Parameters,
+  type Resources
+} from '../../protocol/index.js'
+import { lock } from '../account.js'
+import { isLive } from '../ask.js'
+import type { Sender, Step } from '../step.js'
+import { enter } from './record.js'
+
+/** – → OFFERED(1): the client names providers and prices and locks the escrow. There is no award (R1). */
+
+/** Divides upwards: what is due is never rounded away. */
+const share = (amount: bigint, of: number, whole: bigint): bigint => (amount * BigInt(of) + whole - 1n) / whole
+
+/** Levy on a charge; on the cap it is what an offer locks for it (R19). */
+export const levyOn = (charge: bigint, parameters: Parameters): bigint => share(charge, parameters.levyPpm, 1_000_000n)
+
+/** Slice of the bond that answers for a task (R22). */
+export const sliceOf = (offer: OfferTask, parameters: Parameters): bigint =>
+  share(offer.cap, parameters.sliceFactorMilli, 1000n)
+
+/** What an offer locks for one task: cap + levy + storage deposit. */
+export const lockFor = (offer: OfferTask, parameters: Parameters): bigint =>
+  offer.cap + levyOn(offer.cap, parameters) + parameters.storageDeposit
+
+/** Latest contract time at which an offered task must have been accepted. */
+export const offerDeadline = (offer: OfferTask, since: number, parameters: Parameters): number =>
+  Math.min(since + parameters.startWithinMs, offer.finishBy ?? Number.MAX_SAFE_INTEGER)
+
+/**
+ * Puts up 1..64 tasks, all or none. A task whose id is there already, or was closed a moment ago, is left as it is (R13):
+ * every resend keeps the id.
+ * @throws PekkaError TRANSACTION_INVALID, ASK_MISMATCH, CAP_TOO_LOW, DELEGATE_CAP, FUNDS_MISSING
+ */
+export function offer(step: Step, sender: Sender & { key: Uint8Array }, body: BodyOf<'offer'>): void {
+  for (const terms of body.tasks) offerOne(step, sender, terms)
+}
+
+function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: OfferTask): void {
+  const { view, context } = step
+  const { parameters, contractTime, timestamp } = context
+  if (!equalBytes(terms.task, objectId(sender.account, terms.nonce))) {
+    throw new PekkaError('TRANSACTION_INVALID', { issue: 'the id of the task does not follow from its nonce' })
+  }
+  const id = toHex(terms.task)
+  if (view.get('task', id) !== undefined || view.get('closed', id) !== undefined) return
+  if (terms.cap === 0n) throw new PekkaError('CAP_TOO_LOW', { cap: 0n })
+  if (new Set(terms.candidates.map(candidate => toHex(candidate.provider))).size !== terms.candidates.length) {
+    throw new PekkaError('TRANSACTION_INVALID', { issue: 'a provider is named twice' })
+  }
+  for (const candidate of terms.candidates) checkAsk(step, terms, candidate)
+
+  const amount = lockFor(terms, parameters)
+  lock(step, sender, amount)
+  const levy = levyOn(terms.cap, parameters)
+  enter(
+    step,
+    {
+      task: terms.task,
+      account: sender.account,
+      lane: sender.key,
+      state: 'offered',
+      reason: null,
+      attempts: [],
+      declined: [],
+      offer: terms,
+      since: contractTime,
+      deadline: null,
+      offeredAt: timestamp,
+      cancelledAt: null,
+      lock: amount,
+      paid: 0n,
+      refunded: 0n,
+      levy,
+      deposit: parameters.storageDeposit,
+      slice: 0n,
+      parameters: parameters.id,
+      transactions: [],
+      held: 0n
+    },
+    'offered',
+    offerDeadline(terms, contractTime, parameters)
+  )
+}
+
+/** The ask is live, at the named price, and offers what the task needs (R1). */
+function checkAsk({ view, context }: Step, terms: OfferTask, candidate: Candidate): void {
+  const row = view.get('ask', toHex(candidate.ask))
+  const matches =
+    row !== undefined &&
+    isLive(row, context.timestamp) &&
+    equalBytes(row.provider, candidate.provider) &&
+    row.ask.pricePerSecond === candidate.pricePerSecond &&
+    row.ask.image.name === terms.image.name &&
+    equalBytes(row.ask.image.digest, terms.image.digest) &&
+    fits(terms.resources, row.ask.resources)
+  if (!matches) throw new PekkaError('ASK_MISMATCH')
+}
+
+const fits = (needed: Resources, offered: Resources): boolean =>
+  needed.milliCpus <= offered.milliCpus &&
+  needed.memoryBytes <= offered.memoryBytes &&
+  needed.diskBytes <= offered.diskBytes

@@ -1,0 +1,25 @@
+import {
+  decodeSigned,
+  peerVouchMessage,
+  PekkaError,
+  transactionId,
+  verifySignatures,
+  type Verifier
+} from '../protocol/index.js'
+import type { VerifiedTransaction } from './commit.js'
+
+/**
+ * Reads a transaction from outside and checks what needs no state: canonical bytes, shape, every signature by the one strict
+ * rule, and a provider's peer vouching for the account. Each witness does this for each transaction before it is executed.
+ * @throws PekkaError ENCODING_NOT_CANONICAL, BODY_NOT_YET, TRANSACTION_INVALID, SIGNATURE_INVALID
+ */
+export async function verifyTransaction(bytes: Uint8Array, verifier: Verifier): Promise<VerifiedTransaction> {
+  const signed = decodeSigned(bytes)
+  const { body, network, account } = signed.transaction
+  if (!(await verifySignatures(signed, verifier))) throw new PekkaError('SIGNATURE_INVALID')
+  if (body.kind === 'register-provider') {
+    const vouched = await verifier.verify(body.peerKey, peerVouchMessage(network, account), body.peerSignature)
+    if (!vouched) throw new PekkaError('PEER_NOT_VOUCHED')
+  }
+  return { ...signed, id: transactionId(signed.transaction), bytes }
+}
