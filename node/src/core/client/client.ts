@@ -24,7 +24,7 @@ import {
   type Receipt,
   type TaskItem
 } from '../protocol/index.js'
-import { TokenSource, type Identity } from './credentials.js'
+import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
 import { TaskFollower, type TaskObserver } from './follow.js'
 import { Lane, createExclusive, type Exclusive } from './lane.js'
 import { Live } from './live.js'
@@ -39,6 +39,8 @@ export interface ClientComponents {
   live: LiveFactory
   primitives: Primitives
   clock: Clock
+  /** Signs tokens as the account's owner; default: as the delegate. */
+  owner?: OwnerSignature
   /** Serialises signing on the lane; between the tabs of a browser profile a Web Lock. Default: a mutex. */
   exclusive?: Exclusive
 }
@@ -81,7 +83,7 @@ export class PekkaClient {
     const { primitives, clock } = components
     const { identity } = init
     this.http = new Http(components, init)
-    this.tokens = new TokenSource({ http: this.http, clock, identity })
+    this.tokens = new TokenSource({ http: this.http, clock, identity, owner: components.owner })
     this.market = new Market({ http: this.http, primitives, clock }, identity.network)
     this.live = new Live({ live: components.live, tokens: this.tokens })
     const exclusive = components.exclusive ?? createExclusive()

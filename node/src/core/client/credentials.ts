@@ -19,7 +19,15 @@ export class TokenSource {
   #token: { token: string; expires: number } | null = null
   #pending: Promise<string> | null = null
 
-  constructor(private readonly components: { http: Http; clock: Clock; identity: Identity }) {}
+  constructor(
+    private readonly components: {
+      http: Http
+      clock: Clock
+      identity: Identity
+      /** Signs as the account's owner, so that the token sees all lanes (R38); else the delegate signs. */
+      owner?: OwnerSignature
+    }
+  ) {}
 
   /** A token that is good for a minute at least. */
   async get(): Promise<string> {
@@ -36,15 +44,23 @@ export class TokenSource {
   }
 
   async #renew(): Promise<string> {
-    const { http, identity } = this.components
+    const { http, identity, owner } = this.components
     const { account, signer } = identity
     const { challenge } = await http.request('POST', '/v1/challenges', challengeSchema, {
       body: { account, key: signer.publicKey }
     })
-    const signature = await signer.sign(tokenMessage(identity.bridge, challenge, account, signer.publicKey))
+    const { key, signature } = owner
+      ? await owner(challenge)
+      : {
+          key: signer.publicKey,
+          signature: await signer.sign(tokenMessage(identity.bridge, challenge, account, signer.publicKey))
+        }
     this.#token = await http.request('POST', '/v1/tokens', tokenSchema, {
-      body: { challenge, account, key: signer.publicKey, signature }
+      body: { challenge, account, key, signature }
     })
     return this.#token.token
   }
 }
+
+/** The wallet's signature over tokenMessage with a key of the account's policy. */
+export type OwnerSignature = (challenge: Uint8Array) => Promise<{ key: Uint8Array; signature: Uint8Array }>
