@@ -1,0 +1,398 @@
+import type { ICodeCellModel } from '@jupyterlab/cells'
+import type { OutputArea } from '@jupyterlab/outputarea'
+import type { EventOf, TaskEvent } from '@pekka/node/protocol'
+import { cellMetadataJson, METADATA_KEY } from './cell-metadata.js'
+import type { CellMetadata } from './cell-metadata.js'
+import type { CellClaims, Claimant } from './claims.js'
+import type { OutputCleaner } from './clean.js'
+import { RemoteFuture } from './remote-future.js'
+import type { CellEvent, RemoteFutureComponents } from './remote-future.js'
+
+/** A code cell as it stands in the page just now. A moved cell has new ones, so nobody keeps them. */
+export interface CellPlace {
+  model: ICodeCellModel
+  outputArea: OutputArea
+}
+
+/** What happens to the cells of a task while it runs, for the line, the panel and the dialogs. */
+export type WriterEvent =
+  /** The cell is gone; its output is kept and comes back if the deletion is undone. */
+  | { type: 'deleted'; cell: string }
+  | { type: 'restored'; cell: string }
+  /** The source differs from what was sent (or, with false, equals it again). */
+  | { type: 'edited'; cell: string; edited: boolean }
+  /** The user ran the cell here: it is no longer written to and its metadata is removed. */
+  | { type: 'run-locally'; cell: string }
+  /** Another remote run of this page writes into the cell now. */
+  | { type: 'superseded'; cell: string }
+  /** The shown output belongs to an earlier attempt (show it greyed) or no longer does (R14). */
+  | { type: 'stale'; cell: string; stale: boolean }
+  | { type: 'cell-start'; cell: string }
+  | { type: 'cell-end'; cell: string; status: EventOf<'cell-end'>['status'] }
+
+export interface TaskWriterComponents {
+  /** Finds a cell by id in the open notebook; asked again at every write. */
+  locate: (cell: string) => CellPlace | undefined
+  claims: CellClaims
+  cleaner: OutputCleaner
+  timer?: RemoteFutureComponents['timer']
+}
+
+export interface TaskWriterInit {
+  /** The cells that the task may write to, in order. Events for other cells are ignored, whatever a provider sends. */
+  cells: readonly string[]
+  metadata: CellMetadata
+  /** ISO date for message headers. */
+  date: string
+  onEvent?: (event: WriterEvent) => void
+  hintFor?: (error: { ename: string; evalue: string }) => string | undefined
+}
+
+interface CellRun {
+  id: string
+  future: RemoteFuture
+  source: string | undefined
+  model: ICodeCellModel | undefined
+  onChange: (shared: unknown, change: { sourceChange?: unknown }) => void
+  edited: boolean
+  /** `writing`: outputs go in. `gone`: deleted, outputs wait. `given-up`: somebody else writes there. */
+  state: 'writing' | 'gone' | 'given-up'
+  ended: boolean
+}
+
+/**
+ * Takes a cell's execution away as JupyterLab does, and takes back what that also does: it marks the cell trusted, in the
+ * model and in the metadata, and a save would then sign a provider's output as the user's own (extension.md §4.1).
+ */
+export function clearUntrusted(model: ICodeCellModel): void {
+  model.sharedModel.transact(
+    () => {
+      model.clearExecution()
+      untrust(model)
+    },
+    false,
+    'silent-change'
+  )
+}
+
+function untrust(model: ICodeCellModel): void {
+  model.sharedModel.setMetadata('trusted', false)
+  model.trusted = false
+}
+
+/**
+ * Writes the events of a task into its cells, from number 0 on, through one {@link RemoteFuture} per cell. Fed the same
+ * events again after `begin`, it leaves exactly the same outputs.
+ */
+export class TaskWriter implements Claimant {
+  private readonly runs = new Map<string, CellRun>()
+  private readonly displays = new Map<string, Set<string>>()
+  private metadata: CellMetadata
+  private current: string | undefined
+  private generation = 0
+  private waitingForFirst = false
+  private closed = false
+  private disposed = false
+
+  constructor(
+    private readonly components: TaskWriterComponents,
+    private readonly init: TaskWriterInit
+  ) {
+    this.metadata = init.metadata
+  }
+
+  /**
+   * Takes the cells: `[*]`, metadata, and no earlier output. With `keep`, what stands there stays until the first event
+   * (a reopened notebook, while the bridge is asked).
+   */
+  begin({ keep = false }: { keep?: boolean } = {}): void {
+    for (const cell of this.init.cells) {
+      this.components.claims.claim(cell, this)
+      const place = this.components.locate(cell)
+      if (place === undefined) continue
+      place.model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+      place.model.executionState = 'running'
+    }
+    if (keep) this.waitingForFirst = true
+    else this.open()
+  }
+
+  /** Attempt n is lost: its output stays, greyed, until the first event after this, which clears all cells (R14). */
+  nextAttempt(): void {
+    this.waitingForFirst = true
+    for (const cell of this.init.cells) this.emit({ type: 'stale', cell, stale: true })
+  }
+
+  /** Takes the next event of the current attempt, in order. */
+  push(event: TaskEvent): void {
+    if (this.closed) return
+    if (this.waitingForFirst) this.open()
+    switch (event.type) {
+      case 'cell-start':
+        if (!this.runs.has(event.cell)) return
+        this.current = event.cell
+        this.emit({ type: 'cell-start', cell: event.cell })
+        return
+      case 'cell-end':
+        return this.endCell(event)
+      case 'update_display_data':
+        return this.update(event)
+      case 'display_data':
+      case 'execute_result':
+        this.remember(event)
+        return this.write(event.cell, event)
+      case 'stream':
+      case 'truncated': {
+        const cell = event.cell ?? this.current ?? this.init.cells.at(-1)
+        return cell === undefined ? undefined : this.write(cell, event)
+      }
+      case 'clear_output':
+      case 'error':
+        return this.write(event.cell, event)
+      case 'done':
+        return this.endRest()
+      case 'status':
+      case 'progress':
+      case 'files':
+        // Told by the line and the panel, which follow the task themselves.
+        return
+    }
+  }
+
+  /** Writes a line of ours into the cell that ran last (an end that the run itself couldn't report). */
+  note(text: string): void {
+    const cell = this.current ?? this.init.cells[0]
+    const run = cell === undefined ? undefined : this.runs.get(cell)
+    if (run !== undefined && this.reach(run)) run.future.note(text)
+  }
+
+  /** Changes what the cells remember of the task. */
+  updateMetadata(patch: Partial<Omit<CellMetadata, 'v' | 'task'>>): void {
+    this.metadata = { ...this.metadata, ...patch }
+    for (const cell of this.init.cells) {
+      if (this.runs.get(cell)?.state === 'given-up' || this.components.claims.holder(cell) !== this) continue
+      this.components.locate(cell)?.model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+    }
+  }
+
+  /** No more events will come: cells that haven't ended stop waiting. Resolves when all output stands in the notebook. */
+  async finish(): Promise<void> {
+    if (this.waitingForFirst) {
+      this.waitingForFirst = false
+      for (const cell of this.init.cells) {
+        const place = this.components.locate(cell)
+        if (place !== undefined && this.components.claims.holder(cell) === this) place.model.executionState = 'idle'
+      }
+    }
+    this.endRest()
+    await this.settled()
+    this.closed = true
+  }
+
+  /** Resolves when everything pushed so far stands in the notebook. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.runs.values()].map(run => run.future.settled()))
+  }
+
+  /** The page lets go (notebook closed): the task goes on elsewhere, the cells keep what they show. */
+  dispose(): void {
+    this.closed = this.disposed = true
+    for (const run of this.runs.values()) this.letGo(run)
+    for (const cell of this.init.cells) this.components.claims.release(cell, this)
+    this.runs.clear()
+  }
+
+  superseded(cell: string): void {
+    const run = this.runs.get(cell)
+    if (run !== undefined) this.giveUp(run)
+    this.emit({ type: 'superseded', cell })
+  }
+
+  private emit(event: WriterEvent): void {
+    this.init.onEvent?.(event)
+  }
+
+  /** Clears all cells of the task and gives each a fresh future. */
+  private open(): void {
+    const again = this.waitingForFirst && this.generation > 0
+    this.waitingForFirst = false
+    this.generation += 1
+    this.displays.clear()
+    this.current = undefined
+    for (const cell of this.init.cells) {
+      const before = this.runs.get(cell)
+      if (before?.state === 'given-up' || this.components.claims.holder(cell) !== this) continue
+      if (before !== undefined) this.letGo(before)
+      const future = new RemoteFuture(
+        {
+          cleaner: this.components.cleaner,
+          ...(this.components.timer === undefined ? {} : { timer: this.components.timer })
+        },
+        {
+          id: `pekka-${this.metadata.task.slice(0, 16)}-${this.generation}-${cell}`,
+          date: this.init.date,
+          ...(this.init.hintFor === undefined ? {} : { hintFor: this.init.hintFor })
+        }
+      )
+      const run: CellRun = {
+        id: cell,
+        future,
+        source: before?.source,
+        model: undefined,
+        onChange: (_shared, change) => {
+          if (change.sourceChange !== undefined) this.edited(run)
+        },
+        edited: before?.edited ?? false,
+        state: 'gone',
+        ended: false
+      }
+      this.runs.set(cell, run)
+      const place = this.components.locate(cell)
+      if (place !== undefined) this.enter(run, place)
+      future.onDisposed(() => this.lost(run))
+      if (again) this.emit({ type: 'stale', cell, stale: false })
+    }
+  }
+
+  private enter(run: CellRun, { model, outputArea }: CellPlace): void {
+    clearUntrusted(model)
+    model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+    model.executionState = 'running'
+    outputArea.future = run.future
+    run.state = 'writing'
+    run.source ??= model.sharedModel.getSource()
+    this.follow(run, model)
+  }
+
+  private follow(run: CellRun, model: ICodeCellModel): void {
+    if (run.model === model) return
+    this.unfollow(run)
+    run.model = model
+    model.sharedModel.changed.connect(run.onChange)
+  }
+
+  private unfollow(run: CellRun): void {
+    // A disposed model has dropped its listeners already.
+    if (run.model !== undefined && !run.model.isDisposed) run.model.sharedModel.changed.disconnect(run.onChange)
+    run.model = undefined
+  }
+
+  private edited(run: CellRun): void {
+    const edited = run.model !== undefined && run.model.sharedModel.getSource() !== run.source
+    if (edited === run.edited) return
+    run.edited = edited
+    this.emit({ type: 'edited', cell: run.id, edited })
+  }
+
+  /**
+   * Looks where the cell is now, before every write. True where output may be pushed: into the cell, or, where it was deleted,
+   * into the future that JupyterLab keeps for undoing that.
+   */
+  private reach(run: CellRun): boolean {
+    if (run.state === 'given-up') return false
+    const place = this.components.locate(run.id)
+    if (place === undefined) {
+      if (run.state === 'writing') {
+        run.state = 'gone'
+        this.unfollow(run)
+        this.emit({ type: 'deleted', cell: run.id })
+      }
+      return !run.future.isDisposed
+    }
+    const { model, outputArea } = place
+    // JupyterLab's type leaves out that there may be no future.
+    const attached = outputArea.future as RemoteFuture | null | undefined
+    if (attached !== run.future) {
+      if (attached !== null && attached !== undefined && !attached.isDisposed) {
+        this.lost(run)
+        return false
+      }
+      if (run.future.isDisposed) return false
+      outputArea.reattachFuture(run.future)
+    }
+    if (run.state === 'gone') {
+      run.state = 'writing'
+      this.emit({ type: 'restored', cell: run.id })
+    }
+    if (run.model !== model) {
+      this.follow(run, model)
+      model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+      if (!run.ended) model.executionState = 'running'
+    }
+    // "Clear outputs" while it runs would make JupyterLab trust what comes after.
+    if (model.trusted || model.sharedModel.getMetadata('trusted') === true) untrust(model)
+    return true
+  }
+
+  private write(cell: string, event: CellEvent): void {
+    const run = this.runs.get(cell)
+    if (run !== undefined && this.reach(run)) run.future.push(event)
+  }
+
+  private remember(event: EventOf<'display_data'> | EventOf<'execute_result'>): void {
+    const id = 'transient' in event ? this.components.cleaner.displayId(event.transient) : undefined
+    if (id === undefined || !this.runs.has(event.cell)) return
+    const cells = this.displays.get(id) ?? new Set()
+    cells.add(event.cell)
+    this.displays.set(id, cells)
+  }
+
+  /** A display may stand in several cells; JupyterLab's kernel connection updates them all, and so does this. */
+  private update(event: EventOf<'update_display_data'>): void {
+    const id = this.components.cleaner.displayId(event.transient)
+    for (const cell of id === undefined ? [] : (this.displays.get(id) ?? [])) this.write(cell, event)
+  }
+
+  private endCell({ cell, status, executionCount }: EventOf<'cell-end'>): void {
+    const run = this.runs.get(cell)
+    if (run === undefined || run.ended) return
+    this.reach(run)
+    run.ended = true
+    const reply = status === 'ok' ? 'ok' : status === 'error' ? 'error' : 'aborted'
+    void run.future.finish(reply, executionCount).then(() => {
+      const place = run.state === 'writing' ? this.components.locate(cell) : undefined
+      if (place !== undefined && this.runs.get(cell) === run) {
+        // The count goes in last: JupyterLab takes a count for "idle".
+        if (executionCount !== null) place.model.executionCount = executionCount
+        place.model.executionState = 'idle'
+      }
+      this.emit({ type: 'cell-end', cell, status })
+    })
+  }
+
+  private endRest(): void {
+    for (const run of this.runs.values()) {
+      if (!run.ended) this.endCell({ type: 'cell-end', cell: run.id, status: 'not-run', executionCount: null, t: 0 })
+    }
+  }
+
+  /** Our future was taken away: by a local run of the cell, or with the cell or the whole notebook. */
+  private lost(run: CellRun): void {
+    // Only afterwards does the output area show which: it has another future, or is disposed of.
+    queueMicrotask(() => {
+      if (run.state === 'given-up' || this.disposed || this.runs.get(run.id) !== run) return
+      const place = this.components.locate(run.id)
+      if (place === undefined || place.outputArea.isDisposed || place.model.isDisposed) {
+        if (run.state === 'writing') this.emit({ type: 'deleted', cell: run.id })
+        run.state = 'gone'
+        this.unfollow(run)
+      } else if (place.outputArea.future !== run.future) {
+        this.giveUp(run)
+        place.model.sharedModel.deleteMetadata(METADATA_KEY)
+        this.emit({ type: 'run-locally', cell: run.id })
+      }
+    })
+  }
+
+  private giveUp(run: CellRun): void {
+    run.state = 'given-up'
+    this.components.claims.release(run.id, this)
+    this.letGo(run)
+  }
+
+  private letGo(run: CellRun): void {
+    this.unfollow(run)
+    if (this.runs.get(run.id) === run && run.state !== 'given-up') this.runs.delete(run.id)
+    run.future.dispose()
+  }
+}
