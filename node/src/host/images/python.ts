@@ -2,7 +2,7 @@ import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promi
 import { join } from 'node:path'
 import { ENVIRONMENT_PATH, INDEX_TIMEOUT_SECONDS } from './constants.js'
 import type { ImageDefinition } from './definition.js'
-import { runCommand, type CommandOptions } from './process.js'
+import { CommandError, runCommand, type CommandOptions } from './process.js'
 
 export interface PythonOptions extends CommandOptions {
   /** Path of uv. */
@@ -35,16 +35,19 @@ export async function installPython(
     env: uvVariables(options.uvEnvironment, cache)
   }
   await runCommand(uv, ['venv', '--quiet', '--no-project', '--python', '>=3.10', '--relocatable', environment], command)
-  await runCommand(
-    uv,
-    [
-      ...['pip', 'install', '--python', join(environment, 'bin/python')],
-      ...['--python-version', definition.python, '--python-platform', definition.platform],
-      ...['--require-hashes', '--no-deps', '--only-binary', ':all:', '--link-mode', 'hardlink'],
-      ...['--requirements', definition.lockFile]
-    ],
-    command
-  )
+  const install = [
+    ...['pip', 'install', '--python', join(environment, 'bin/python')],
+    ...['--python-version', definition.python, '--python-platform', definition.platform],
+    ...['--require-hashes', '--no-deps', '--only-binary', ':all:', '--link-mode', 'hardlink'],
+    ...['--requirements', definition.lockFile]
+  ]
+  try {
+    // What the cache holds is what the lock's hashes allow: the index needn't be asked again. Says no within a second.
+    await runCommand(uv, [...install, '--offline', '--quiet'], command)
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error
+    await runCommand(uv, install, command)
+  }
   await normaliseEnvironment(environment, definition.python)
 }
 
