@@ -1,0 +1,186 @@
+import type { Command } from 'commander'
+import { writeFile } from 'node:fs/promises'
+import {
+  credits,
+  encodeReceipt,
+  size,
+  type PekkaClient,
+  type TaskRequest,
+  type TaskUpdate
+} from '../../core/client/index.js'
+import { CREDIT, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
+import type { CliContext } from '../context.js'
+import { EXIT } from '../exit-codes.js'
+import { Printer } from '../task/printer.js'
+import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
+import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
+import { loadProgram, type LoadedProgram } from '../task/program.js'
+import { NotebookRecorder } from '../task/recorder.js'
+import { saveReceipt } from '../task/receipts.js'
+import { withSession, type Session } from '../task/session.js'
+
+interface RunOptions {
+  image: string
+  cap: string
+  memory?: string
+  cpus?: string
+  time?: string
+  receipt?: string
+  out?: string
+}
+
+/** What a task may cost when nobody said, micro-credits (UX: "at most 0.50"). */
+const DEFAULT_CAP = CREDIT / 2n
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('run')
+    .description('run FILE.py or FILE.ipynb on the network')
+    .argument('<file>', 'a Python script or a notebook')
+    .argument('[args...]', "the script's own arguments")
+    .option('--image <name>', 'environment', 'base')
+    .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
+    .option('--memory <size>', 'memory, e.g. 8GB')
+    .option('--cpus <number>', 'CPUs')
+    .option('--time <time>', 'stop after this, e.g. 30min')
+    .option('--receipt <file>', 'write the receipt here')
+    .option('--out <file>', 'write the executed notebook here')
+    .option('-q, --quiet', "leave PEKKA's own words out")
+    .option('--json', 'one JSON object a line')
+    .passThroughOptions()
+    .action(async (file: string, args: string[], options: RunOptions) => {
+      process.exitCode = await run(context, file, args, options)
+    })
+}
+
+async function run(context: CliContext, file: string, args: string[], options: RunOptions): Promise<number> {
+  // What is wrong with the call is said before anything is started.
+  const loaded = await loadProgram(file, args)
+  const request = readRequest(loaded, file, options)
+  return await withSession(context, session => runIn(session, context, loaded, request, options))
+}
+
+function readRequest(loaded: LoadedProgram, file: string, options: RunOptions): TaskRequest & { image: string } {
+  return {
+    program: loaded.program,
+    image: options.image,
+    cap: readCap(options.cap),
+    ...(options.memory === undefined ? {} : { memoryBytes: readMemory(options.memory) }),
+    ...(options.cpus === undefined ? {} : { milliCpus: readCpus(options.cpus) }),
+    ...(options.time === undefined ? {} : { wallMs: readTime(options.time) }),
+    note: { v: 1, title: loaded.name.slice(0, 200), kind: loaded.kind, path: file.slice(0, 1024), cells: [] }
+  }
+}
+
+async function runIn(
+  session: Session,
+  context: CliContext,
+  loaded: LoadedProgram,
+  request: TaskRequest & { image: string },
+  options: RunOptions
+): Promise<number> {
+  const { client } = session
+  const quote = await client.quote(request)
+  const machines = `${quote.matching} ${quote.matching === 1 ? 'machine' : 'machines'}`
+  const perSecond = `${credits(quote.most)} credits a second`
+  context.say(`${request.image} · ${perSecond} · at most ${credits(request.cap)} · ${machines}`)
+  context.say('The provider can read your code and data while it runs.')
+  const names = new Map(quote.candidates.map(({ provider }) => [provider.provider.join(), provider.name]))
+  const task = await client.submit(request, quote)
+
+  const printer = new Printer(context, { json: context.json })
+  const recorder = new NotebookRecorder({ now: () => Date.now() })
+  let shown = ''
+  let left: EventOf<'files'>['files'] = []
+  const follower = await client.follow(task, {
+    superseded: () => context.say('The machine lost contact; another one tries.'),
+    reset: () => recorder.reset(),
+    events: async events => {
+      for (const event of events) {
+        recorder.add(event)
+        if (event.type === 'files' && event.files.length > 0) left = event.files
+      }
+      await printer.print(events)
+    },
+    update: ({ phase }) => {
+      const word =
+        phase.phase === 'running' ? `Running on ${names.get(phase.provider.join()) ?? shortId(phase.provider)}` : null
+      if (word !== null && word !== shown) context.say((shown = word))
+    }
+  })
+  const stopped = stopOnSignal(context, client, task)
+  try {
+    const ended = await Promise.race([follower.ended, stopped.left, goneFrom(session)])
+    if (!ended) return leave(context, task)
+    if (loaded.notebook && options.out !== undefined) {
+      await writeFile(options.out, `${JSON.stringify(recorder.notebook(loaded.notebook), null, 1)}\n`)
+    }
+    if (left.length > 0) {
+      const names = left.slice(0, 10).map(({ name, size: bytes }) => `${name} (${size(bytes)})`)
+      context.say(`Written there, doesn't come back yet: ${names.join(', ')}${left.length > 10 ? ', …' : ''}`)
+    }
+    return await finish(session, context, task, ended, options)
+  } finally {
+    stopped.off()
+    follower.stop()
+  }
+}
+
+/** Ctrl-C once cancels the task and waits for what is left of it; twice leaves it. */
+function stopOnSignal(context: CliContext, client: PekkaClient, task: Uint8Array) {
+  const cancel = (): void => {
+    context.say('Cancelling; output so far is kept. Ctrl-C again leaves the task alone.')
+    client
+      .cancel(task)
+      .catch((error: unknown) =>
+        context.say(`Cancelling failed: ${error instanceof Error ? error.message : String(error)}`)
+      )
+  }
+  if (context.signal.aborted) cancel()
+  else context.signal.addEventListener('abort', cancel, { once: true })
+  const left = new Promise<null>(resolve => {
+    const leave = (): void => resolve(null)
+    if (context.hurry.aborted) leave()
+    else context.hurry.addEventListener('abort', leave, { once: true })
+  })
+  return { left, off: () => context.signal.removeEventListener('abort', cancel) }
+}
+
+const goneFrom = (session: Session): Promise<null> =>
+  new Promise(resolve => session.network.gone.addEventListener('abort', () => resolve(null), { once: true }))
+
+function leave(context: CliContext, task: Uint8Array): number {
+  context.say(`Not connected any more. The task goes on: pekka logs ${shortId(task, SHOWN_ID)} --follow`)
+  return EXIT.notConnected
+}
+
+async function finish(
+  session: Session,
+  context: CliContext,
+  task: Uint8Array,
+  ended: TaskUpdate,
+  options: RunOptions
+): Promise<number> {
+  const outcome = describeOutcome(task, ended)
+  if (ended.phase.phase === 'settled' || ended.phase.phase === 'refunded') {
+    const receipt = await session.client.receipt(task, ended.finished)
+    await saveReceipt(context.home, receipt)
+    if (options.receipt !== undefined) await writeFile(options.receipt, encodeReceipt(receipt))
+  }
+  context.say(outcome.line)
+  if (outcome.advice !== null) context.say(`  ${outcome.advice}`)
+  if (context.json) {
+    const { view } = ended.item ?? { view: null }
+    const facts = {
+      type: 'result',
+      task,
+      phase: ended.phase.phase,
+      exitCode: outcome.exitCode,
+      paid: view?.paid ?? 0n,
+      refunded: view?.refunded ?? 0n,
+      reason: ended.finished?.done.reason ?? null
+    }
+    context.result(JSON.stringify(toJson(facts)))
+  }
+  return outcome.exitCode
+}

@@ -1,0 +1,43 @@
+import { parseCredits } from '../../core/client/index.js'
+import { MEMORY_STEPS_BYTES, PekkaError, WALL_STEPS_MS } from '../../core/protocol/index.js'
+
+/** Reads what people write behind the options of `pekka run`. */
+
+const fail = (option: string, text: string, example: string): never => {
+  throw new PekkaError('USAGE', {
+    issue: `${option} ${text} is not understood; write for example ${option} ${example}.`
+  })
+}
+
+/** `0.5` credits, as micro-credits. */
+export const readCap = (text: string): bigint => {
+  const amount = parseCredits(text)
+  return amount === null || amount === 0n ? fail('--cap', text, '0.5') : amount
+}
+
+/** `8GB`, `512MB`, `4GiB`: rounded up to the steps that machines know (R37). */
+export function readMemory(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([mg])i?b?$/i.exec(text.trim())
+  const wanted = match
+    ? Number(match[1]) * (match[2]?.toLowerCase() === 'g' ? 1 << 30 : 1 << 20)
+    : fail('--memory', text, '8GB')
+  const step = MEMORY_STEPS_BYTES.find(bytes => bytes >= wanted)
+  return step ?? fail('--memory', text, '8GB')
+}
+
+/** `30min`, `90s`, `2h`: rounded up to the next step. */
+export function readTime(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?$/i.exec(text.trim())
+  const unit = { s: 1000, sec: 1000, m: 60_000, min: 60_000, h: 3_600_000 }[match?.[2]?.toLowerCase() ?? 's'] ?? 1000
+  const wanted = match ? Number(match[1]) * unit : fail('--time', text, '30min')
+  // Below the shortest step people mean what they say.
+  if (wanted < (WALL_STEPS_MS[0] ?? 0)) return wanted >= 1000 ? Math.ceil(wanted) : fail('--time', text, '30s')
+  const step = WALL_STEPS_MS.find(ms => ms >= wanted)
+  return step ?? fail('--time', text, '24h')
+}
+
+/** `2`, `0.5`: CPUs, as thousandths. */
+export function readCpus(text: string): number {
+  const cpus = Number(text)
+  return Number.isFinite(cpus) && cpus >= 0.1 && cpus <= 256 ? Math.round(cpus * 1000) : fail('--cpus', text, '2')
+}

@@ -1,0 +1,29 @@
+import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { encodeReceipt } from '../../core/client/index.js'
+import { PekkaError, toHex, type Receipt } from '../../core/protocol/index.js'
+
+/** Receipts of this home: `<home>/receipts/<task>.receipt`, canonical bytes. */
+
+const directory = (home: string): string => join(home, 'receipts')
+
+export async function saveReceipt(home: string, receipt: Receipt): Promise<string> {
+  const folder = directory(home)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, `${toHex(receipt.view.task)}.receipt`)
+  await writeFile(`${path}.tmp`, encodeReceipt(receipt), { mode: 0o600 })
+  await rename(`${path}.tmp`, path)
+  return path
+}
+
+/** The stored receipt whose task begins with `prefix`; null if there is none. @throws PekkaError USAGE where several are */
+export async function findReceipt(home: string, prefix: string): Promise<{ path: string; bytes: Uint8Array } | null> {
+  const names = await readdir(directory(home)).catch(() => [])
+  const found = names.filter(name => name.startsWith(prefix.toLowerCase()) && name.endsWith('.receipt'))
+  if (found.length > 1)
+    throw new PekkaError('USAGE', { issue: `Several tasks begin with ${prefix}; give more of the id.` })
+  const [name] = found
+  if (name === undefined || prefix === '') return null
+  const path = join(directory(home), name)
+  return { path, bytes: new Uint8Array(await readFile(path)) }
+}

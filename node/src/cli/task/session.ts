@@ -1,0 +1,109 @@
+import { join } from 'node:path'
+import { io } from 'socket.io-client'
+import { PekkaClient, type LiveFactory } from '../../core/client/index.js'
+import { PekkaError, SOCKET_PATH, toHex, viewKeyFrom } from '../../core/protocol/index.js'
+import { createPrimitives, random, readSigner, systemClock, writeSigner } from '../../host/crypto/index.js'
+import type { CliContext } from '../context.js'
+import { openNetwork, type OpenNetwork } from '../house/network.js'
+import { WalletSocket } from './wallet-socket.js'
+
+/** A signed-in command line: the client of this home's bridge, and its wallet. */
+export interface Session {
+  client: PekkaClient
+  wallet: WalletSocket
+  network: OpenNetwork
+  close: () => Promise<void>
+}
+
+/** Opens a network (the one that runs, or a temporary one) and signs in as this command line's own delegate. */
+export async function openSession(context: CliContext): Promise<Session> {
+  const network = await openNetwork(context)
+  try {
+    const wallet = new WalletSocket({ path: network.wallet.socket })
+    const signer = await ownKey(join(context.home, 'wallet', 'cli-key.json'))
+    const grant = await wallet.delegate(signer.publicKey)
+    const identity = {
+      network: grant.network,
+      account: grant.account,
+      bridge: grant.bridge,
+      signer,
+      viewKey: viewKeyFrom(grant.viewKey)
+    }
+    const client = new PekkaClient(
+      {
+        fetch,
+        live: liveSocket(network.bridge),
+        primitives: createPrimitives(),
+        clock: systemClock,
+        // All tasks of the account, whichever browser sent them (R38).
+        owner: challenge => wallet.signToken(challenge)
+      },
+      { base: network.bridge, identity }
+    )
+    const close = async (): Promise<void> => {
+      client.close()
+      await network.close()
+    }
+    return { client, wallet, network, close }
+  } catch (error) {
+    await network.close()
+    throw error
+  }
+}
+
+/** Runs `work` in a session and lets go of it whatever happens. */
+export async function withSession<T>(context: CliContext, work: (session: Session) => Promise<T>): Promise<T> {
+  const session = await openSession(context)
+  try {
+    return await work(session)
+  } finally {
+    await session.close()
+  }
+}
+
+const liveSocket =
+  (base: string): LiveFactory =>
+  token =>
+    io(base, {
+      path: SOCKET_PATH,
+      transports: ['websocket'],
+      autoConnect: false,
+      reconnectionDelay: 200,
+      reconnectionDelayMax: 3000,
+      auth: done => {
+        // Without a token the bridge refuses, and the next try asks again.
+        token().then(
+          value => done({ token: value }),
+          () => done({})
+        )
+      }
+    })
+
+/** The command line's own Ed25519 key; its lane is this installation's. */
+async function ownKey(path: string) {
+  try {
+    return await readSigner(path)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    return await writeSigner(path, random.bytes(32))
+  }
+}
+
+/** The one task whose id begins with `prefix`. @throws PekkaError TASK_UNKNOWN, USAGE where several do */
+export async function findTask(client: PekkaClient, prefix: string) {
+  const wanted = prefix.toLowerCase()
+  const found = []
+  let before: string | null = null
+  do {
+    const page: Awaited<ReturnType<PekkaClient['tasks']>> = await client.tasks({
+      limit: 200,
+      ...(before === null ? {} : { before })
+    })
+    found.push(...page.tasks.filter(({ task }) => toHex(task).startsWith(wanted)))
+    before = page.next
+  } while (before !== null)
+  const [first, second] = found
+  if (!first || wanted === '') throw new PekkaError('TASK_UNKNOWN')
+  if (second) throw new PekkaError('USAGE', { issue: `Several tasks begin with ${prefix}; give more of the id.` })
+  return first
+}

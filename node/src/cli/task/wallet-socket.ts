@@ -1,0 +1,75 @@
+import { request } from 'node:http'
+import { z } from 'zod'
+import {
+  PekkaError,
+  bytes32,
+  bytes64,
+  decodeCbor,
+  delegateSchema,
+  encodeCbor,
+  fromProblem
+} from '../../core/protocol/index.js'
+
+/** The wallet process of the same user, over its unix socket. */
+export class WalletSocket {
+  constructor(private readonly init: { path: string }) {}
+
+  /** Makes `key` a delegate, or renews it. The view key comes along: the caller is the user. */
+  delegate(key: Uint8Array) {
+    return this.#call('POST', '/v1/delegates', { key }, grantSchema)
+  }
+
+  /** The account's signature over a bridge's challenge (R38). */
+  signToken(challenge: Uint8Array) {
+    return this.#call('POST', '/v1/token-signatures', { challenge }, tokenSignatureSchema)
+  }
+
+  /** A one-time pairing code, good for 60 s. */
+  async code(): Promise<string> {
+    return (await this.#call('POST', '/v1/codes', {}, codeSchema)).code
+  }
+
+  async draw(amount: bigint): Promise<void> {
+    await this.#call('POST', '/v1/faucet', { amount }, z.unknown())
+  }
+
+  /** @throws PekkaError WALLET_UNREACHABLE, or the wallet's own. */
+  async #call<T>(method: string, path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
+    const { status, bytes } = await this.#exchange(method, path, encodeCbor(body))
+    if (status === 200) return schema.parse(decodeCbor(bytes))
+    let problem: { code?: unknown } = {}
+    try {
+      problem = z.looseObject({ code: z.string() }).parse(JSON.parse(new TextDecoder().decode(bytes)))
+    } catch {
+      // Not ours: told as unreachable below.
+    }
+    throw 'code' in problem ? fromProblem(problem) : new PekkaError('WALLET_UNREACHABLE')
+  }
+
+  #exchange(method: string, path: string, body: Uint8Array): Promise<{ status: number; bytes: Uint8Array }> {
+    return new Promise((resolve, reject) => {
+      const unreachable = (cause: unknown) => reject(new PekkaError('WALLET_UNREACHABLE', {}, { cause }))
+      const call = request({ socketPath: this.init.path, method, path, headers: { host: 'wallet' } }, response => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, bytes: new Uint8Array(Buffer.concat(chunks)) })
+        )
+        response.on('error', unreachable)
+      })
+      call.on('error', unreachable)
+      call.end(body)
+    })
+  }
+}
+
+const grantSchema = z.object({
+  network: bytes32,
+  account: bytes32,
+  bridge: bytes32,
+  base: z.string(),
+  viewKey: bytes32,
+  delegate: delegateSchema
+})
+const tokenSignatureSchema = z.object({ key: bytes32, signature: bytes64 })
+const codeSchema = z.object({ code: z.string() })
