@@ -4,12 +4,13 @@
  * (node/dist/cli/main.js) on the pinned Node 24. `npm start` is `pekka up`; `npm start -- run FILE` is `pekka run FILE`.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { doctor } from './setup/doctor.mjs'
 import { setUp } from './setup/index.mjs'
 import { findNode, withModules } from './setup/modules.mjs'
-import { MAIN, homeFrom } from './setup/places.mjs'
+import { MAIN, ROOT, homeFrom, tilde } from './setup/places.mjs'
 import { StepError } from './setup/steps.mjs'
 import { EXIT_SETUP } from './setup/system.mjs'
 
@@ -58,6 +59,8 @@ async function handOver(node, args) {
   })
 }
 
+const version = () => JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
+
 async function main() {
   if (Number(process.versions.node.split('.')[0]) < 18)
     throw new StepError({ step: 'Node', reason: `18 or newer is needed; this is ${process.versions.node}` })
@@ -74,6 +77,8 @@ async function main() {
   const own = ownArguments(args)
   const needs = own.includes('--help') || own.includes('-h') ? {} : (NEEDS[command] ?? {})
   const quiet = own.includes('--quiet') || own.includes('-q')
+  if (command === 'up' && needs.network && !quiet)
+    process.stderr.write(`PEKKA ${version()}   state in ${tilde(home)}\n`)
   const stop = new AbortController()
   const giveUp = (/** @type {NodeJS.Signals} */ signal) =>
     stop.abort(new StepError({ step: 'Set-up', reason: `ended by ${signal}` }))

@@ -124,14 +124,18 @@ async function buildImage(step, places, digest) {
   const node = findNode()
   if (!node) throw new StepError({ step: 'Base environment', reason: 'no Node of 22.12 or newer is here' })
   let said = 'ready'
-  await step.run(node.path, [join(MAIN, '..', 'setup', 'image.js'), BASE_IMAGE, places.images], {
+  // with the small image only, the next start tries the download again
+  let complete = true
+  await step.run(node.path, [join(MAIN, '..', 'setup', 'image.js'), BASE_IMAGE], {
     env: withModules({ ...withUv(places), PEKKA_HOME: places.home }),
     onLine: line => {
-      const [, kind, text = ''] = /^(progress|done) (.*)$/.exec(line) ?? []
+      const [, kind, text = ''] = /^(progress|done|fallback) (.*)$/.exec(line) ?? []
       if (kind === 'progress') step.progress(text)
-      if (kind === 'done') said = text
+      else if (kind) said = text
+      if (kind === 'fallback') complete = false
     }
   })
+  if (!complete) return said
   await mkdir(places.stamps, { recursive: true })
   await writeFile(imageStamp(places.home), digest)
   return said

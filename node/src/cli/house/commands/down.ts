@@ -1,0 +1,17 @@
+import { holderOf } from '@pekka/node/setup/hold'
+import type { Command } from 'commander'
+import type { CliContext } from '../../context.js'
+import { stopHouse } from '../stop.js'
+import { housePlaces } from '../places.js'
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('down')
+    .description('stop the network and JupyterLab that run on this home')
+    .action(async () => {
+      const places = housePlaces(context.home, context.env)
+      const running = await holderOf(places.lock)
+      await stopHouse(places, context.signal)
+      context.say(running === undefined ? 'Nothing was running.' : 'Stopped.')
+    })
+}

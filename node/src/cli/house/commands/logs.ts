@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { PekkaError } from '@pekka/node/protocol'
+import type { Command } from 'commander'
+import type { CliContext } from '../../context.js'
+import { lastLines } from '../log.js'
+import { housePlaces } from '../places.js'
+
+interface LogsOptions {
+  follow: boolean
+  lines: string
+  process?: string
+}
+
+/** `pekka logs` of the processes; with a task, its output (registered where tasks are). */
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('logs')
+    .description('what the processes log')
+    .option('-f, --follow', 'go on as it comes', false)
+    .option('-n, --lines <number>', 'so many of the last lines of each', '20')
+    .option('--process <name>', 'one process: witness, bridge, wallet, provider-1, valkey, jupyter …')
+    .action((options: LogsOptions) => logs(context, options))
+}
+
+async function logs(context: CliContext, options: LogsOptions): Promise<void> {
+  const places = housePlaces(context.home, context.env)
+  const found = (await readdir(places.logs).catch(() => [])).filter(name => name.endsWith('.log')).sort()
+  const wanted = options.process === undefined ? found : found.filter(name => name === `${options.process}.log`)
+  const lines = Number(options.lines)
+  if (!Number.isInteger(lines) || lines < 0)
+    throw new PekkaError('USAGE', { issue: `"${options.lines}" is not a number of lines.` })
+  if (wanted.length === 0) {
+    const known = found.map(name => basename(name, '.log')).join(', ')
+    throw new PekkaError('USAGE', {
+      issue:
+        options.process === undefined
+          ? 'There are no logs yet.'
+          : `There is no log of "${options.process}". Known: ${known || 'none'}.`
+    })
+  }
+  if (options.follow)
+    return follow(
+      context,
+      wanted.map(name => join(places.logs, name)),
+      lines
+    )
+  for (const name of wanted) {
+    context.result(`==> ${join(places.logs, name)}`)
+    for (const line of await lastLines(join(places.logs, name), lines)) context.result(line)
+  }
+}
+
+/** tail(1) knows how to follow files that are put aside and made anew. */
+function follow(context: CliContext, files: string[], lines: number): Promise<void> {
+  const tail = spawn('tail', ['-n', String(lines), '-F', '--', ...files], { stdio: ['ignore', 'inherit', 'ignore'] })
+  context.signal.addEventListener('abort', () => tail.kill(), { once: true })
+  return new Promise((resolve, reject) => {
+    tail.once('error', reject)
+    tail.once('exit', () => resolve())
+  })
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Steps } from '@pekka/node/setup/steps'
+import { PekkaError } from '@pekka/node/protocol'
+import type { Command } from 'commander'
+import type { CliContext } from '../../context.js'
+import { pekkaVersion } from '../../version.js'
+import { onDesktop, openBrowser } from '../browser.js'
+import { LAB_PORT } from '../constants.js'
+import { copyExamples } from '../examples.js'
+import { housePlaces, type HousePlaces } from '../places.js'
+import { freePort } from '../ports.js'
+import { labUrlFile, reside } from '../residence.js'
+
+interface UpOptions {
+  dir?: string
+  port: string
+  browser: boolean
+}
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('up')
+    .description('start the network and JupyterLab on this computer; Ctrl-C stops everything')
+    .option('--dir <folder>', "JupyterLab's folder, instead of the one with the examples")
+    .option('--port <number>', "JupyterLab's port; the next free one is taken", String(LAB_PORT))
+    .option('--no-browser', "don't open a browser, on a desktop either")
+    .option('--json', 'one line of JSON with the addresses when everything serves')
+    .action((options: UpOptions) => up(context, options))
+}
+
+async function up(context: CliContext, options: UpOptions): Promise<void> {
+  const { env, say } = context
+  const places = housePlaces(context.home, env)
+  const steps = new Steps({ logs: places.logs, quiet: context.quiet, signal: context.signal })
+  const work = options.dir === undefined ? places.work : resolve(options.dir)
+  const token = randomBytes(24).toString('hex')
+  const lab = async (): Promise<{ port: number; token: string; work: string }> => {
+    await copyExamples(places.work, join(places.home, 'examples.json'))
+    const port = await freePort(portOf(options.port))
+    if (port === undefined) throw new PekkaError('PORT_TAKEN', { port: options.port })
+    return { port, token, work }
+  }
+  const components = { places, steps, say, version: pekkaVersion() }
+  await reside(components, { kind: 'up', env, lab }, context, ({ lab: url, ...address }) => {
+    const page = `${url}/lab${options.dir === undefined ? '/tree/hello.ipynb' : ''}?token=${token}`
+    void tell(context, places, page, options.browser)
+    if (context.json) context.result({ ...address, lab: page, pid: process.pid })
+    else context.result(`Open  ${page}`)
+    say('Ctrl-C stops everything.')
+  })
+}
+
+async function tell({ env, stderr }: CliContext, places: HousePlaces, page: string, browser: boolean): Promise<void> {
+  await writeFile(labUrlFile(places), page, { mode: 0o600 })
+  if (browser && onDesktop(env, stderr.isTTY)) await openBrowser(page, `${labUrlFile(places)}.html`)
+}
+
+function portOf(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new PekkaError('USAGE', { issue: `"${text}" is not a port.` })
+  return port
+}

@@ -1,0 +1,221 @@
+import { join } from 'node:path'
+import { holder, type Holder } from '@pekka/node/setup/hold'
+import { placesIn } from '@pekka/node/setup/places'
+import { Steps, StepError } from '@pekka/node/setup/steps'
+import { addressesOf, agentChild, listenAgain, portAgain, textOf } from './agents.js'
+import { Child, StartError, type ChildSpec, type Ready } from './child.js'
+import { PROVIDERS } from './constants.js'
+import type { Devnet } from './devnet.js'
+import { jupyterChild, pageConfigOf } from './jupyter.js'
+import { recordChildren } from './leftovers.js'
+import type { HousePlaces } from './places.js'
+import { chooseRedis, type RedisAddress } from './redis.js'
+
+export interface HouseComponents {
+  places: HousePlaces
+  devnet: Devnet
+  /** Prints the steps of the start. */
+  steps: Steps
+  /** A line for people: a child died. */
+  say: (line: string) => void
+}
+
+export interface HouseInit {
+  env: NodeJS.ProcessEnv
+  /** JupyterLab, if it is wanted. */
+  lab?: { port: number; token: string; work: string }
+}
+
+/** Where the running network is reached on this computer. */
+export interface HouseAddress {
+  /** The bridge's http address. */
+  bridge: string
+  wallet: { url: string; socket: string }
+  /** JupyterLab's, without token. */
+  lab?: string
+}
+
+/** The processes of an embedded network, started in order, watched, and stopped in order. */
+export class House {
+  /** In order of start. */
+  private readonly children: Child[] = []
+  private recording: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly components: HouseComponents,
+    private readonly init: HouseInit
+  ) {}
+
+  /** Starts all processes; throws a StepError for people if one can't be started, and then none runs. */
+  async start(signal: AbortSignal): Promise<HouseAddress> {
+    const { steps } = this.components
+    const gone = new AbortController()
+    const begun = AbortSignal.any([signal, gone.signal])
+    try {
+      const lab = this.startLab(steps, begun)
+      // a failure of one step ends the others; the first is what is told
+      lab.catch(() => undefined)
+      const ledger = await this.startLedger(steps, begun)
+      const [wallet] = await Promise.all([
+        this.startWallet(steps, begun, ledger.bridge),
+        this.startMachines(steps, begun, ledger)
+      ])
+      return { bridge: ledger.bridge, wallet, lab: await lab }
+    } catch (error) {
+      gone.abort(error)
+      await this.stop(AbortSignal.abort())
+      throw error
+    }
+  }
+
+  /** Stops all processes, those first that need the others. Never throws. */
+  async stop(hurry: AbortSignal): Promise<void> {
+    const named = (...names: string[]): Promise<unknown> =>
+      Promise.all(
+        this.children
+          .filter(child => names.some(name => child.spec.name.startsWith(name)))
+          .map(child => child.stop(hurry))
+      )
+    await named('jupyter', 'provider')
+    await named('wallet')
+    await named('bridge')
+    await named('witness', 'valkey')
+    await this.recording
+  }
+
+  private async startLab(steps: Steps, signal: AbortSignal): Promise<string | undefined> {
+    const { lab, env } = this.init
+    if (lab === undefined) return undefined
+    const { places } = this.components
+    const spec = jupyterChild(places, { ...lab, env, python: placesIn(places.home).python })
+    let url: string | undefined
+    await steps.step('JupyterLab', async () => {
+      url = textOf(await this.startChild(spec, signal), 'url')
+      return 'ready'
+    })
+    return url
+  }
+
+  private async startLedger(
+    steps: Steps,
+    signal: AbortSignal
+  ): Promise<{ bridge: string; bridges: string[]; witnesses: string[] }> {
+    const { places, devnet } = this.components
+    const { env, lab } = this.init
+    let started: { bridge: string; bridges: string[]; witnesses: string[] } | undefined
+    await steps.step('Ledger, bridge', async () => {
+      const redis = await chooseRedis(places, placesIn(places.home).python, env)
+      if (redis === undefined)
+        throw new StepError({
+          step: 'Ledger, bridge',
+          reason: 'there is no Redis and no Valkey; "pekka doctor" shows how to get one'
+        })
+      const witness = agentChild(places, 'witness', 'witness', devnet.network, env, before => ({
+        listen: listenAgain(before),
+        genesis: devnet.genesis
+      }))
+      const [said] = await Promise.all([
+        this.startChild(witness, signal),
+        redis.child && this.startChild(redis.child, signal)
+      ])
+      const witnesses = addressesOf(said)
+      const labPort = lab?.port
+      const bridge = agentChild(places, 'bridge', 'bridge', devnet.network, env, before => ({
+        http: { host: '127.0.0.1', port: portAgain(before) },
+        libp2p: { listen: listenAgain(before) },
+        redis: redis.address satisfies RedisAddress,
+        witnesses,
+        allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
+        allowedHosts: ['127.0.0.1', 'localhost']
+      }))
+      const serving = await this.startChild(bridge, signal)
+      started = { bridge: textOf(serving, 'url'), bridges: addressesOf(serving), witnesses }
+      return 'ready'
+    })
+    if (started === undefined) throw new Error('the ledger has not been started')
+    return started
+  }
+
+  private async startWallet(
+    steps: Steps,
+    signal: AbortSignal,
+    bridge: string
+  ): Promise<{ url: string; socket: string }> {
+    const { places, devnet } = this.components
+    const { env, lab } = this.init
+    const socket = join(places.sockets, 'wallet')
+    const spec = agentChild(places, 'wallet', 'wallet', devnet.network, env, before => ({
+      http: { host: '127.0.0.1', port: portAgain(before) },
+      socket,
+      bridge,
+      ...(lab && {
+        pageConfig: pageConfigOf(places),
+        allowedOrigins: [`http://127.0.0.1:${lab.port}`, `http://localhost:${lab.port}`]
+      })
+    }))
+    let url = ''
+    await steps.step('Wallet', async () => {
+      url = textOf(await this.startChild(spec, signal), 'url')
+      return 'ready'
+    })
+    return { url, socket }
+  }
+
+  private async startMachines(
+    steps: Steps,
+    signal: AbortSignal,
+    ledger: { bridges: string[]; witnesses: string[] }
+  ): Promise<void> {
+    const { places, devnet } = this.components
+    const { env } = this.init
+    await steps.step('Machines', async () => {
+      const said = await Promise.all(
+        PROVIDERS.map(name =>
+          this.startChild(
+            agentChild(places, name, 'provider', devnet.network, env, () => ({
+              name,
+              account: devnet.providers[name],
+              bridges: ledger.bridges,
+              witnesses: ledger.witnesses,
+              images: { home: places.home, names: ['base'] },
+              pool: { base: 1 }
+            })),
+            signal
+          )
+        )
+      )
+      const [first] = said
+      return `${said.length} ready, ${String(first?.runtime)}, isolation ${String(first?.isolation)} of 4`
+    })
+  }
+
+  /** Starts a child and keeps it; whatever becomes of it, the record of children stays true. */
+  private async startChild(spec: ChildSpec, signal: AbortSignal): Promise<Ready> {
+    const { say } = this.components
+    const child = new Child(spec, {
+      ready: () => undefined,
+      changed: () => this.record(),
+      died: (how, wait) =>
+        say(
+          wait === undefined
+            ? `${spec.name} ${how} once more and is given up; its log: ${spec.log}`
+            : `${spec.name} ${how}; started again in ${wait / 1000} s   log: ${spec.log}`
+        )
+    })
+    this.children.push(child)
+    try {
+      return await child.start(signal)
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error
+      throw new StepError({ step: error.child, reason: error.how, log: error.log, lastLines: [...error.lastLines] })
+    }
+  }
+
+  /** Keeps the record of the children that run, for the start after a `kill -9` of this process. */
+  private record(): void {
+    const children: Record<string, Holder> = {}
+    for (const child of this.children) if (child.pid !== undefined) children[child.spec.name] = holder(child.pid)
+    const { places } = this.components
+    this.recording = this.recording.then(() => recordChildren(places, children)).catch(() => undefined)
+  }
+}

@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process'
+import { PekkaError } from '@pekka/node/protocol'
+import { MAIN } from '@pekka/node/setup/places'
+import type { CliContext } from '../context.js'
+import { connectHouse, type HouseLink } from './control.js'
+import { HANDOVER_MS } from './constants.js'
+import type { HouseAddress } from './house.js'
+import { openLog } from './log.js'
+import { controlSocket, housePlaces, logOf, type HousePlaces } from './places.js'
+
+/** A network that a command uses. */
+export interface OpenNetwork extends HouseAddress {
+  /** Fires when the network ends under us. */
+  gone: AbortSignal
+  /** Lets go of it; one that was started for this command ends, and then nothing of it runs any more. */
+  close: () => Promise<void>
+}
+
+/** How often a house that is coming up or going down is looked for, ms. */
+const LOOK_MS = 50
+
+/**
+ * The network that runs on this home; if none does, one is started, without JupyterLab, that ends with its last user.
+ *
+ * Throws SETUP_FAILED, and the context's reason when it is stopped.
+ */
+export async function openNetwork(context: Pick<CliContext, 'home' | 'env' | 'signal'>): Promise<OpenNetwork> {
+  const places = housePlaces(context.home, context.env)
+  const deadline = Date.now() + HANDOVER_MS * 3
+  let started: Promise<number> | undefined
+  while (Date.now() < deadline) {
+    context.signal.throwIfAborted()
+    const link = await connectHouse(controlSocket(places))
+    if (link !== undefined) {
+      const opened = await useHouse(link, context.signal)
+      // a house that was about to end has ended: look for the next
+      if (opened !== undefined) return opened
+      started = undefined
+    }
+    started ??= startHouse(places, context.env)
+    const ended = await Promise.race([
+      started,
+      new Promise<undefined>(resolve => setTimeout(() => resolve(undefined), LOOK_MS))
+    ])
+    if (ended !== undefined) started = undefined
+  }
+  throw new PekkaError('SETUP_FAILED', { step: 'The start of the network', log: logOf(places, 'house') })
+}
+
+async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwork | undefined> {
+  const stop = (): void => link.close()
+  signal.addEventListener('abort', stop, { once: true })
+  link.send({ op: 'use' })
+  const status = await link.until(({ state }) => state !== 'starting')
+  signal.removeEventListener('abort', stop)
+  signal.throwIfAborted()
+  if (status?.state === 'failed')
+    throw new PekkaError('SETUP_FAILED', { step: 'The start of the network', log: status.reason })
+  if (status?.state !== 'ready') return undefined
+  const gone = new AbortController()
+  void link.closed.then(() => gone.abort())
+  return {
+    ...status.address,
+    gone: gone.signal,
+    close: async () => {
+      link.close()
+      if (status.kind === 'temporary') await ended(status.pid)
+    }
+  }
+}
+
+/** Waits until a process has ended: a temporary network whose last user has gone. Another user may keep it; that is not waited for. */
+async function ended(pid: number): Promise<void> {
+  const deadline = Date.now() + HANDOVER_MS
+  while (Date.now() < deadline && alive(pid)) await new Promise(resolve => setTimeout(resolve, LOOK_MS))
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Starts a temporary house in a process of its own, so that a killed `pekka run` doesn't take others' network away. Resolves at its end. */
+async function startHouse(places: HousePlaces, env: NodeJS.ProcessEnv): Promise<number> {
+  const log = await openLog(logOf(places, 'house'))
+  const house = spawn(process.execPath, [MAIN, 'serve'], { stdio: ['ignore', log.fd, log.fd], detached: true, env })
+  await log.close()
+  house.unref()
+  return new Promise(resolve => {
+    house.once('exit', code => resolve(code ?? 1))
+    house.once('error', () => resolve(1))
+  })
+}
