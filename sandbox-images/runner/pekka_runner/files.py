@@ -46,10 +46,13 @@ def snapshot(root: str) -> Snapshot:
     return {name: (info.st_size, info.st_mtime_ns) for name, info in _walk(root)}
 
 
-def left_behind(root: str, before: Snapshot) -> tuple[list[dict[str, object]], int]:
-    """New and changed regular files by name, and how many more there are than are named. Follows no links."""
+def left_behind(root: str, before: Snapshot, ours: str | None = None) -> tuple[list[dict[str, object]], int]:
+    """New and changed regular files by name, and how many more there are than are named. Follows no links. `ours` is a
+    file that the runner has put there itself."""
     changed = sorted(
-        (name, info.st_size) for name, info in _walk(root) if before.get(name) != (info.st_size, info.st_mtime_ns)
+        (name, info.st_size)
+        for name, info in _walk(root)
+        if name != ours and before.get(name) != (info.st_size, info.st_mtime_ns)
     )
     shown = [
         {"name": os.fsencode(name).decode("utf-8", "replace")[:MAX_NAME], "size": size}

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 
@@ -70,6 +71,8 @@ class KernelApp(IPKernelApp):
 
 def main() -> None:
     processes.prctl(processes.PR_SET_PDEATHSIG, 9)
+    # Before ipykernel puts its own pipe in the place of fd 2: a report of a crash goes to the runner (`last_words`).
+    faulthandler.enable(os.dup(2))
     app = KernelApp.instance(outstream_class=f"{__name__}.JournalledStream")
     app.initialize()
     app.start()

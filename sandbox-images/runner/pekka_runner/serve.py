@@ -110,9 +110,7 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
         # Usage ends here: what follows is our own.
         usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
         kernel.kill()
-        left, more = files.left_behind(".", before)
-        if isinstance(command, RunScript):
-            left = [entry for entry in left if entry["name"] != command.file]
+        left, more = files.left_behind(".", before, command.file if isinstance(command, RunScript) else None)
         if left:
             reporter.send({"type": "files", "files": left, "more": more})
         writer.put(_done(stop, exit_code, usage, reporter.elapsed_ms))

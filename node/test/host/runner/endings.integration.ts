@@ -139,7 +139,7 @@ for p in ps: p.wait()`
 
   it('stops a script by interrupt, and kills one that ignores it', async () => {
     const polite = await script(
-      'import time\nprint("go")\ntry: time.sleep(1000)\nexcept KeyboardInterrupt: print("bye")',
+      'import time\ntry:\n    print("go")\n    time.sleep(1000)\nexcept KeyboardInterrupt: print("bye")',
       { on: once('go', (_, session) => session.cancel()) }
     )
     assert.deepEqual(
@@ -171,10 +171,9 @@ for p in ps: p.wait()`
   it('ends with all processes when the host closes its stdin', async () => {
     const runner = warm.take()
     await runner.session.ready()
-    const closed = new Promise(done => runner.child.once('close', done))
-    runner.child.stdout.resume()
+    const ended = new Promise(done => runner.child.once('exit', done))
     runner.child.stdin.end()
-    await closed
+    await ended
   })
 
   it('refuses what is no record with an error, before and during a run', async () => {

@@ -77,15 +77,17 @@ export function startRunner(
   const child = spawn('bwrap', args, { stdio: ['pipe', 'pipe', 'pipe'] })
   const errors: Buffer[] = []
   child.stderr.on('data', (chunk: Buffer) => errors.push(chunk))
-  const gone = new Promise<void>(done => child.once('close', () => done()))
+  const gone = new Promise<void>(done => child.once('exit', () => done()))
   return {
     session: new RunnerSession(child),
     child,
     diagnostics: () => Buffer.concat(errors).toString(),
     async end() {
       child.kill('SIGKILL')
-      child.stdout.resume()
       await gone
+      // What nobody has read would keep the descriptors open.
+      child.stdout.destroy()
+      child.stderr.destroy()
     }
   }
 }
