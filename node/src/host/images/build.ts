@@ -212,7 +212,9 @@ const leftoverPrefix = (name: string): string => `.building-${name}.`
 
 async function removeLeftovers(images: string, name: string): Promise<void> {
   const left = (await readdir(images)).filter(entry => entry.startsWith(leftoverPrefix(name)))
-  await Promise.all(left.map(entry => rm(join(images, entry), { recursive: true, force: true })))
+  // A compiler that outlived its killed parent may still write for some seconds; once its folders are gone it can't.
+  const patience = { maxRetries: 10, retryDelay: 200 }
+  await Promise.all(left.map(entry => rm(join(images, entry), { recursive: true, force: true, ...patience })))
 }
 
 async function checkDisk(images: string, definition: ImageDefinition): Promise<void> {

@@ -83,7 +83,9 @@ export async function runCommand(
     if (code !== 0) throw new CommandError(`${command} ${args[0] ?? ''}`.trim(), code, last)
   } catch (error) {
     if (error instanceof CommandError || options.signal?.aborted) throw error
-    throw new CommandError(command, null, [error instanceof Error ? error.message : String(error)])
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const words = error instanceof Error ? error.message : String(error)
+    throw new CommandError(command, null, [isMissing ? 'is not installed, or its working directory is gone' : words])
   } finally {
     options.signal?.removeEventListener('abort', kill)
     process.removeListener('exit', kill)

@@ -125,6 +125,10 @@ print(json.dumps([sys.version.split()[0], numpy.__version__, sys.prefix, sys.fla
     assert.ok(!answer[6].includes('X86_V4'), `numpy dispatches to ${String(answer[6])}`)
   })
 
+  it('has every module that a warm sandbox imports beforehand', async () => {
+    assert.equal(await python(`import ${tree.preload.join(', ')}; print('all there')`), 'all there')
+  })
+
   it('starts with byte code that is never checked against times', async () => {
     const flags = await python(`
 import importlib.util, numpy, json, sys
@@ -264,6 +268,7 @@ print(numpy.show_config.__code__.co_filename)`)
       'importlib.import_module(module)',
       'os.abort() if name == "parso" else importlib.import_module(module)'
     )
+    // What the store gives is the whole record; its public type shows less.
     const record = (await images.get(NAME)) ?? tree
     const packages = ['packaging', 'parso', 'no-such-package', 'traitlets'].map(name => ({ name, version: '0' }))
     const checks = await verifyTree({ ...(record as Parameters<typeof verifyTree>[0]), packages }, dies, 1)
