@@ -58,15 +58,17 @@ export const laneHead = (state: Reader, account: Uint8Array, key: Uint8Array | n
   state.get('lane', laneKey(account, key))
 
 /**
- * When a commit is due though nobody sends anything. `timers`: contract time must go on, so commit at least once a second
- * (R12); `overdue`: timers were left over, commit at once; `expiry`: the first timestamp at which a row may go.
+ * When a commit is due though nobody sends anything. `first`: there is none yet; `timers`: contract time must go on, so
+ * commit at least once a second (R12); `overdue`: timers were left over, commit at once; `expiry`: the first timestamp after
+ * which a row goes.
  */
-export function pending(state: Reader): { timers: boolean; overdue: boolean; expiry: number | null } {
-  const first = firstTime(state, 'timer')
-  const { contractTime } = needSystem(state)
+export function pending(state: Reader): { first: boolean; timers: boolean; overdue: boolean; expiry: number | null } {
+  const next = firstTime(state, 'timer')
+  const { contractTime, index } = needSystem(state)
   return {
-    timers: first !== null,
-    overdue: first !== null && first <= contractTime,
+    first: index < 0,
+    timers: next !== null,
+    overdue: next !== null && next <= contractTime,
     expiry: firstTime(state, 'expiry')
   }
 }

@@ -93,6 +93,16 @@ export const ERRORS = {
     title: 'A parent of the transaction is not known.',
     advice: 'Sign again with parents the ledger names.'
   },
+  STATE_LOCKED: {
+    status: 409,
+    title: 'The ledger in {path} is open in another process.',
+    advice: 'Stop that one first: "pekka down".'
+  },
+  STATE_VERSION: {
+    status: 409,
+    title: 'The ledger in {path} has layout {found}, this version reads {needed}.',
+    advice: '"pekka up" moves it aside; the wallet stays.'
+  },
   TASK_STATE: {
     status: 409,
     title: 'The task is {state}; "{body}" is not possible now.',
@@ -241,9 +251,22 @@ export const ERRORS = {
     title: 'The environment "{image}" could not be built: {issue}',
     advice: 'See {log}, then try again: "pekka image build {image}".'
   },
-  IMAGE_DEFINITION_INVALID: { status: 500, title: 'The definition of the environment "{image}" is not valid: {issue}', advice: 'Correct the files in sandbox-images/{image}.' },
-  IMAGE_DOWNLOAD_FAILED: { status: 502, title: 'The environment "{image}" could not be downloaded ({what}): {issue}', advice: 'Check connection, proxy and mirrors, then try again: "pekka image build {image}". The small one needs a tenth: "pekka image build base-small". Log: {log}' },
-  IMAGE_IMPORT_FAILED: { status: 500, title: 'Docker Engine did not take the environment "{image}": {issue}', advice: 'Is there space where Docker keeps its images? Sandboxes without Docker go on.' },
+  IMAGE_DEFINITION_INVALID: {
+    status: 500,
+    title: 'The definition of the environment "{image}" is not valid: {issue}',
+    advice: 'Correct the files in sandbox-images/{image}.'
+  },
+  IMAGE_DOWNLOAD_FAILED: {
+    status: 502,
+    title: 'The environment "{image}" could not be downloaded ({what}): {issue}',
+    advice:
+      'Check connection, proxy and mirrors, then try again: "pekka image build {image}". The small one needs a tenth: "pekka image build base-small". Log: {log}'
+  },
+  IMAGE_IMPORT_FAILED: {
+    status: 500,
+    title: 'Docker Engine did not take the environment "{image}": {issue}',
+    advice: 'Is there space where Docker keeps its images? Sandboxes without Docker go on.'
+  },
   IMAGE_NOT_BUILT: {
     status: 404,
     title: 'The environment "{image}" is not on this machine.',

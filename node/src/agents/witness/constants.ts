@@ -1,0 +1,35 @@
+/** While timers are pending, contract time must go on: a commit at least this often, ms (R12). */
+export const COMMIT_INTERVAL_MS = 1_000
+
+/**
+ * How long a transaction whose predecessors in its lane are missing waits for them, ms. A client that sends 5, 6 and 7 at
+ * once over several connections sees them arrive within a round trip; a second of a bad line and one retry fit.
+ */
+export const GAP_WAIT_MS = 2_000
+
+/** Transactions of one lane that wait. R27 needs a few; a client with more puts up to 64 tasks into one offer. */
+export const MAX_PENDING_PER_LANE = 64
+
+/** Transactions that wait in all: some seconds' worth at the ledger's ceiling of 1,000 a second. */
+export const MAX_PENDING = 8_192
+
+/** Bytes that wait in all. */
+export const MAX_PENDING_BYTES = 64 << 20
+
+/**
+ * What one commit may weigh: the bytes of its transactions and VIEW_BYTES for each task they touch. 256 timers more at
+ * VIEW_BYTES each, and the message to followers stays far below the 16 MiB of `/pekka/ledger/1`.
+ */
+export const MAX_COMMIT_WEIGHT = 4 << 20
+
+/** A task's view with eight candidates and four attempts. */
+export const VIEW_BYTES = 4096
+
+/** Ids of transactions kept in memory as parents; older ones are looked up on disk. 64 Ki of them take some 8 MiB. */
+export const RECENT_TRANSACTIONS = 65_536
+
+/** Commits kept decoded for followers that keep up. */
+export const RECENT_COMMITS = 64
+
+/** Longest sleep, ms; a timer of Node holds no more than 24 days, and a clock that was set is noticed. */
+export const MAX_SLEEP_MS = 60_000

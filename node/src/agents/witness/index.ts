@@ -1,0 +1,41 @@
+/**
+ * The witness: orders transactions, executes them by the rules of `core/ledger`, stores each commit, and serves the ledger.
+ *
+ * ```ts
+ * const ledger = createLoneLedger({ store, signer, verifier, clock, log }, { genesis })
+ * await ledger.start()
+ * await serveLedger(host, ledger)               // host/network: others reach it as LedgerClient
+ * const outcome = await ledger.submit(encodeSigned(signed))
+ * for await (const commit of ledger.follow(-1, signal)) …
+ * await ledger.stop()
+ * ```
+ *
+ * Who orders is behind `Sequencer`; today that is one witness alone (docs/decisions/0005-one-witness.md).
+ *
+ * @packageDocumentation
+ */
+import type { Clock, Signer } from '@pekka/node/protocol'
+import { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from './local-ledger.js'
+import { LoneSequencer } from './sequencer.js'
+
+export { CommitFeed } from './feed.js'
+export { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from './local-ledger.js'
+export { Mempool } from './mempool.js'
+export { LoneSequencer, type Decision, type LoneSequencerComponents, type Sequencer } from './sequencer.js'
+export { parseSettings, type WitnessSettings } from './settings.js'
+export * from './constants.js'
+
+export interface LoneLedgerComponents extends Omit<LocalLedgerComponents, 'sequencer'> {
+  /** The witness's block key. */
+  signer: Signer
+  clock: Clock
+  /** Default performance.now. */
+  monotonic?: () => number
+}
+
+/** A ledger with one witness: this one. */
+export function createLoneLedger(components: LoneLedgerComponents, init: LocalLedgerInit): LocalLedger {
+  const { signer, clock, monotonic = () => performance.now() } = components
+  const sequencer = new LoneSequencer({ signer, clock, monotonic })
+  return new LocalLedger({ ...components, sequencer }, init)
+}

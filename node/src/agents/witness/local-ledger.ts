@@ -1,0 +1,350 @@
+import {
+  asPekkaError,
+  commitViewSchema,
+  decodeCanonical,
+  encodeCanonical,
+  equalBytes,
+  genesisSchema,
+  networkId,
+  PekkaError,
+  taskViewSchema,
+  toHex,
+  transactionId,
+  type AccountView,
+  type AskView,
+  type Clock,
+  type CommitView,
+  type LedgerAccess,
+  type LedgerTime,
+  type ProviderView,
+  type TaskView,
+  type TransactionOutcome,
+  type Verifier,
+  decodeSigned
+} from '@pekka/node/protocol'
+import {
+  accountView,
+  decodeRow,
+  encodeRow,
+  executeCommit,
+  genesisState,
+  laneHead,
+  liveAsks,
+  MemoryState,
+  providerView,
+  runningFor,
+  taskView,
+  TABLE_NAMES,
+  scan,
+  timeView,
+  toOutcome,
+  verifyTransaction,
+  type CommitResult,
+  type Table,
+  type VerifiedTransaction
+} from '@pekka/node/ledger'
+import type { LedgerStore, StoredRow } from '@pekka/node/host/storage'
+import { RECENT_TRANSACTIONS } from './constants.js'
+import { CommitFeed } from './feed.js'
+import type { Decision, Sequencer } from './sequencer.js'
+
+export interface LocalLedgerComponents {
+  store: LedgerStore
+  sequencer: Sequencer
+  verifier: Verifier
+  clock: Clock
+  log: { info(data: object, text: string): void; error(data: object, text: string): void }
+}
+
+export interface LocalLedgerInit {
+  /** Canonical bytes of the genesis. */
+  genesis: Uint8Array
+  /** Called when the ledger can't go on, e.g. the disk failed. It has stopped; the process should end. */
+  onFailure?: (error: unknown) => void
+}
+
+type Waiter = ReturnType<typeof Promise.withResolvers<TransactionOutcome>>
+
+/**
+ * The ledger where it is executed: runs what the sequencer decides, stores each commit, and only then shows it. What a
+ * caller has seen is on disk.
+ */
+export class LocalLedger implements LedgerAccess {
+  #state = new MemoryState()
+  readonly #feed: CommitFeed
+  readonly #waiting = new Map<string, Waiter>()
+  /** Ids of final transactions, the newest; parents are looked up here (R29). */
+  readonly #recent = new Set<string>()
+  /** Bytes of the transactions that published the live asks. */
+  readonly #askBytes = new Map<string, Uint8Array>()
+  readonly #stopping = new AbortController()
+  #loop: Promise<void> = Promise.resolve()
+  #failed: unknown = null
+
+  constructor(
+    private readonly components: LocalLedgerComponents,
+    private readonly init: LocalLedgerInit
+  ) {
+    const { store } = components
+    this.#feed = new CommitFeed({ last: () => store.last(), read: index => this.#readCommit(index) })
+  }
+
+  /** @throws PekkaError NETWORK_MISMATCH when the store holds another network */
+  async start(): Promise<void> {
+    const { store, log } = this.components
+    await store.start()
+    const genesis = genesisSchema.parse(decodeCanonical(this.init.genesis))
+    const stored = await store.genesis()
+    if (stored === null) await store.create(this.init.genesis, rowsOf(genesisState(genesis)))
+    else if (!equalBytes(stored, this.init.genesis)) throw new PekkaError('NETWORK_MISMATCH')
+    await this.#load()
+    log.info({ network: toHex(networkId(genesis)), index: store.last() }, 'ledger loaded')
+    this.#loop = this.#run()
+    if (store.last() < 0) await this.#firstCommit()
+  }
+
+  /** Ends the commit under way; what waits is refused with LEDGER_UNREACHABLE and can be sent again. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new PekkaError('LEDGER_UNREACHABLE'))
+    await this.#loop
+    for (const waiter of this.#waiting.values()) waiter.reject(new PekkaError('LEDGER_UNREACHABLE'))
+    this.#waiting.clear()
+    await this.components.store.stop()
+  }
+
+  /** The state after the last stored commit. Read only. */
+  get state(): MemoryState {
+    return this.#state
+  }
+
+  // --- LedgerAccess
+
+  async submit(bytes: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome> {
+    signal?.throwIfAborted()
+    if (this.#stopping.signal.aborted || this.#failed !== null) throw new PekkaError('LEDGER_UNREACHABLE')
+    let transaction: VerifiedTransaction
+    try {
+      transaction = await verifyTransaction(bytes, this.components.verifier)
+    } catch (error) {
+      return refusal(idOf(bytes), error)
+    }
+    return await withSignal(this.#propose(transaction), signal)
+  }
+
+  async time(): Promise<LedgerTime> {
+    const time = timeView(this.#state)
+    // An idle ledger makes no commits; what is compared with the next commit's timestamp is compared with the clock's time.
+    return { ...time, timestamp: Math.max(time.timestamp, this.components.clock.now()) }
+  }
+
+  async genesis(): Promise<Uint8Array> {
+    return this.init.genesis
+  }
+
+  async account(account: Uint8Array): Promise<AccountView | null> {
+    return accountView(this.#state, account)
+  }
+
+  async provider(provider: Uint8Array): Promise<ProviderView | null> {
+    return providerView(this.#state, provider)
+  }
+
+  async task(task: Uint8Array): Promise<TaskView | null> {
+    const open = taskView(this.#state, task)
+    if (open !== null) return open
+    const closed = await this.components.store.closedTask(task)
+    return closed === null ? null : taskViewSchema.parse(decodeCanonical(closed))
+  }
+
+  async asks(image: string | null): Promise<AskView[]> {
+    const { timestamp } = await this.time()
+    const views: AskView[] = []
+    for (const row of liveAsks(this.#state, image, timestamp)) {
+      const provider = providerView(this.#state, row.provider)
+      const transaction = await this.#bytesOfAsk(toHex(row.ask.ask), row.transaction)
+      if (provider === null || transaction === null) continue
+      views.push({ ask: row.ask, provider, transaction, running: runningFor(this.#state, row.ask.ask) })
+    }
+    return views
+  }
+
+  async transaction(id: Uint8Array): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null> {
+    const place = await this.components.store.locate(id)
+    if (place === null) return null
+    return (await this.#feed.get(place.index)).transactions[place.position] ?? null
+  }
+
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {
+    const both = AbortSignal.any([signal, this.#stopping.signal])
+    yield* this.#feed.follow(after, both)
+    if (!signal.aborted) throw new PekkaError('LEDGER_UNREACHABLE')
+  }
+
+  // --- submitting
+
+  async #propose(transaction: VerifiedTransaction): Promise<TransactionOutcome> {
+    const { sequencer } = this.components
+    const key = toHex(transaction.id)
+    const { account, key: lane, sequence, parents } = transaction.transaction
+    const known = this.#waiting.get(key)
+    if (known !== undefined) return known.promise
+    const waiter: Waiter = Promise.withResolvers<TransactionOutcome>()
+    waiter.promise.catch(() => {})
+    this.#waiting.set(key, waiter)
+    try {
+      // Sent before? Only what its lane has passed can be final already.
+      if (sequence < (laneHead(this.#state, account, lane)?.sequence ?? 0)) {
+        const final = await this.transaction(transaction.id)
+        if (final !== null) return this.#answer(key, final.outcome)
+      }
+      for (const parent of parents) await this.#recall(parent)
+      sequencer.propose(transaction)
+    } catch (error) {
+      return this.#answer(key, refusal(transaction.id, error))
+    }
+    return waiter.promise
+  }
+
+  #answer(key: string, outcome: TransactionOutcome): TransactionOutcome {
+    this.#waiting.get(key)?.resolve(outcome)
+    this.#waiting.delete(key)
+    return outcome
+  }
+
+  /** Brings a final transaction that was long ago back among the recent ones, so that it may be a parent. */
+  async #recall(vertex: Uint8Array): Promise<void> {
+    if (!this.#recent.has(toHex(vertex)) && (await this.components.store.locate(vertex)) !== null) {
+      this.#remember(vertex)
+    }
+  }
+
+  #remember(vertex: Uint8Array): void {
+    this.#recent.add(toHex(vertex))
+    if (this.#recent.size <= RECENT_TRANSACTIONS) return
+    for (const oldest of this.#recent) {
+      this.#recent.delete(oldest)
+      return
+    }
+  }
+
+  // --- committing
+
+  async #run(): Promise<void> {
+    const { sequencer, log } = this.components
+    try {
+      for (;;) await this.#execute(await sequencer.next(this.#state, this.#stopping.signal))
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return
+      this.#failed = error
+      log.error({ error: String(error) }, 'the ledger stopped')
+      for (const waiter of this.#waiting.values()) waiter.reject(new PekkaError('LEDGER_UNREACHABLE'))
+      this.#waiting.clear()
+      this.init.onFailure?.(error)
+    }
+  }
+
+  async #execute({ timestamp, transactions, due, witness, sign }: Decision): Promise<void> {
+    const { store } = this.components
+    const isFinal = (vertex: Uint8Array): boolean => this.#recent.has(toHex(vertex))
+    const result = executeCommit(this.#state, { timestamp, transactions, witness, isFinal })
+    const commit: CommitView = {
+      header: { ...result.header, signature: await sign(result.message) },
+      transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),
+      tasks: result.tasks,
+      asks: result.asks,
+      accounts: result.accounts
+    }
+    // What may not be ordered makes no commit: nobody can fill the history with refused transactions.
+    if (due || result.ordered.length > 0) {
+      await store.write(batchOf(result, commit))
+      this.#state.write(result.writes)
+      for (const { outcome } of result.ordered) this.#remember(outcome.id)
+      this.#feed.add(commit)
+    }
+    for (const { outcome } of result.ordered) this.#answer(toHex(outcome.id), outcome)
+    for (const { outcome } of result.refused) await this.#refuse(outcome)
+  }
+
+  /** A refusal for its sequence may mean that it is final already: sent twice at the same moment. */
+  async #refuse(outcome: TransactionOutcome): Promise<void> {
+    const final = await this.transaction(outcome.id)
+    this.#answer(toHex(outcome.id), final?.outcome ?? outcome)
+  }
+
+  /** The sequencer makes commit 0 by itself: it gives the ledger its first index and time. */
+  async #firstCommit(): Promise<void> {
+    for await (const _ of this.follow(-1, this.#stopping.signal)) return
+  }
+
+  // --- storage
+
+  async #load(): Promise<void> {
+    const state = new MemoryState()
+    for await (const { table, key, value } of this.components.store.rows()) {
+      if (!isTable(table)) throw new TypeError(`the store has an unknown table ${table}`)
+      state.put(table, key, decodeRow(table, decodeCanonical(value)))
+    }
+    this.#state = state
+    for (const tip of timeView(state).parents) this.#remember(tip)
+  }
+
+  async #readCommit(index: number): Promise<CommitView> {
+    const bytes = await this.components.store.commit(index)
+    if (bytes === null) throw new TypeError(`commit ${index} is gone`)
+    return commitViewSchema.parse(decodeCanonical(bytes))
+  }
+
+  async #bytesOfAsk(ask: string, transaction: Uint8Array): Promise<Uint8Array | null> {
+    const known = this.#askBytes.get(ask)
+    if (known !== undefined) return known
+    const found = await this.transaction(transaction)
+    if (found === null) return null
+    for (const id of this.#askBytes.keys()) if (this.#state.get('ask', id) === undefined) this.#askBytes.delete(id)
+    this.#askBytes.set(ask, found.bytes)
+    return found.bytes
+  }
+}
+
+function* allRows(state: MemoryState): Generator<StoredRow> {
+  for (const table of TABLE_NAMES) {
+    for (const [key, row] of scan(state, table)) yield { table, key, value: encodeRow(row) }
+  }
+}
+
+const rowsOf = (state: MemoryState): StoredRow[] => [...allRows(state)]
+
+const isTable = (name: string): name is Table => (TABLE_NAMES as readonly string[]).includes(name)
+
+const batchOf = (result: CommitResult, commit: CommitView) => ({
+  index: result.header.index,
+  rows: result.writes.map(({ table, key, row }) => ({ table, key, value: row === null ? null : encodeRow(row) })),
+  commit: encodeCanonical(commit),
+  transactions: result.ordered.map(({ outcome }) => outcome.id),
+  closedTasks: result.tasks
+    .filter(task => task.state === 'closed')
+    .map(task => ({ task: task.task, view: encodeCanonical(task) }))
+})
+
+const refusal = (id: Uint8Array, error: unknown): TransactionOutcome => ({
+  status: 'refused',
+  id,
+  ...toOutcome(asPekkaError(error))
+})
+
+/** Id of what may not even be a transaction: zeros then. */
+function idOf(bytes: Uint8Array): Uint8Array {
+  try {
+    return transactionId(decodeSigned(bytes).transaction)
+  } catch {
+    return new Uint8Array(32)
+  }
+}
+
+function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'))
+    signal.addEventListener('abort', aborted, { once: true })
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}

@@ -1,0 +1,61 @@
+/** The witness process: `main.js --settings FILE`. */
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { pino } from 'pino'
+import { decodeCanonical, equalBytes, genesisSchema, networkId, PekkaError, toHex } from '@pekka/node/protocol'
+import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
+import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
+import { createLedgerStore } from '@pekka/node/host/storage'
+import { createLoneLedger, parseSettings } from './index.js'
+
+const path = process.argv.slice(2).find(argument => argument !== '--settings')
+if (path === undefined) throw new TypeError('usage: witness --settings FILE')
+const settings = parseSettings(path, JSON.parse(await readFile(path, 'utf8')))
+const level = process.env['PEKKA_LOG_LEVEL'] ?? settings.logLevel
+// Synchronous: the last words before an exit must not be lost.
+const log = pino({ level, name: 'witness' }, pino.destination({ dest: 2, sync: true }))
+
+const genesis = new Uint8Array(await readFile(settings.genesis))
+const content = genesisSchema.parse(decodeCanonical(genesis))
+const signer = await readSigner(settings.blockKey)
+if (toHex(networkId(content)) !== settings.network) throw new PekkaError('NETWORK_MISMATCH')
+if (!content.witnesses.some(({ key }) => equalBytes(key, signer.publicKey))) {
+  throw new PekkaError('TRANSACTION_INVALID', { issue: 'the genesis does not name this witness' })
+}
+
+const ledger = createLoneLedger(
+  { store: createLedgerStore({ folder: settings.data }), signer, verifier: createVerifier(), clock: systemClock, log },
+  // The supervisor starts the process again; what was acknowledged is on disk.
+  { genesis, onFailure: () => process.exit(1) }
+)
+await ledger.start()
+const host = createNetworkHost(
+  { key: await loadPeerKey(settings.peerKey) },
+  {
+    listen: settings.listen,
+    announce: settings.announce,
+    onHandlerError: (protocol, peer, error) => log.warn({ protocol, peer, error: String(error) }, 'a stream failed')
+  }
+)
+await serveLedger(host, ledger)
+await host.start()
+
+const ready = { pid: process.pid, addresses: host.addresses() }
+await writeFile(`${settings.readyFile}.tmp`, JSON.stringify(ready), { mode: 0o600 })
+await rename(`${settings.readyFile}.tmp`, settings.readyFile)
+process.send?.({ ready: true, ...ready })
+log.info({ addresses: ready.addresses }, 'witness ready')
+
+let stopping = false
+async function stop(): Promise<void> {
+  if (stopping) return
+  stopping = true
+  await rm(settings.readyFile, { force: true })
+  // The commit under way is stored and answered; then nobody is served any more.
+  await ledger.stop()
+  await host.stop()
+  log.info({}, 'witness stopped')
+  process.exit(0)
+}
+process.on('SIGTERM', () => void stop())
+process.on('SIGINT', () => void stop())
+process.on('disconnect', () => void stop())

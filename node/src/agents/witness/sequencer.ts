@@ -1,0 +1,117 @@
+import type { Clock, Signer } from '@pekka/node/protocol'
+import { laneHead, pending, timeView, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
+import { COMMIT_INTERVAL_MS, MAX_SLEEP_MS } from './constants.js'
+import { Mempool } from './mempool.js'
+
+/** What consensus decided: the next commit's time and its transactions in order, and whose block it is. */
+export interface Decision {
+  timestamp: number
+  transactions: VerifiedTransaction[]
+  /** Time must go on: the commit counts even when none of its transactions may be ordered. */
+  due: boolean
+  /** Block key of the witness. */
+  witness: Uint8Array
+  /** Signs the header as that witness. */
+  sign(message: Uint8Array): Promise<Uint8Array>
+}
+
+/**
+ * Orders transactions. This is all that the ledger above knows of consensus; with many witnesses another implementation
+ * stands here, and nothing else changes.
+ */
+export interface Sequencer {
+  /** Puts a verified transaction up for ordering. @throws PekkaError RATE_LIMITED */
+  propose(transaction: VerifiedTransaction): void
+  /**
+   * The next decision, once there is one. Asked again only after the one before has been executed.
+   * @throws the signal's reason
+   */
+  next(state: Reader, signal: AbortSignal): Promise<Decision>
+}
+
+export interface LoneSequencerComponents {
+  signer: Signer
+  clock: Clock
+  /** Milliseconds that only go forward, e.g. performance.now. */
+  monotonic: () => number
+}
+
+/**
+ * One witness alone decides: at once when something waits (with all that came meanwhile), once a second while timers are
+ * pending (R12), else not at all.
+ */
+export class LoneSequencer implements Sequencer {
+  readonly #mempool = new Mempool()
+  #wake: () => void = () => {}
+  /** Index of the last commit, and when it was decided. A decision that came to nothing is no commit. */
+  #last: { index: number; at: number }
+  #decidedAt: number
+
+  constructor(private readonly components: LoneSequencerComponents) {
+    this.#decidedAt = components.monotonic()
+    this.#last = { index: -1, at: this.#decidedAt }
+  }
+
+  propose(transaction: VerifiedTransaction): void {
+    this.#mempool.add(transaction, this.components.monotonic())
+    this.#wake()
+  }
+
+  async next(state: Reader, signal: AbortSignal): Promise<Decision> {
+    const { index } = timeView(state)
+    if (index !== this.#last.index) this.#last = { index, at: this.#decidedAt }
+    for (;;) {
+      signal.throwIfAborted()
+      const now = this.components.monotonic()
+      const timestamp = this.#timestamp(state, now)
+      const transactions = this.#mempool.take((account, key) => laneHead(state, account, key)?.sequence ?? null, now)
+      const due = this.#isDue(state, now, timestamp)
+      if (transactions.length > 0 || due) {
+        this.#decidedAt = now
+        const { signer } = this.components
+        return { timestamp, transactions, due, witness: signer.publicKey, sign: message => signer.sign(message) }
+      }
+      await this.#sleep(this.#pause(state, now, timestamp), signal)
+    }
+  }
+
+  /**
+   * The clock's time; where that was set back, the last commit's time and what has passed since then: contract time goes on.
+   */
+  #timestamp(state: Reader, now: number): number {
+    const passed = Math.floor(now - this.#last.at)
+    return Math.max(this.components.clock.now(), timeView(state).timestamp + passed)
+  }
+
+  #isDue(state: Reader, now: number, timestamp: number): boolean {
+    const { first, timers, overdue, expiry } = pending(state)
+    if (first || overdue) return true
+    if (expiry !== null && expiry < timestamp) return true
+    return timers && now - this.#last.at >= COMMIT_INTERVAL_MS
+  }
+
+  /** How long nothing can become due, ms. */
+  #pause(state: Reader, now: number, timestamp: number): number {
+    const { timers, expiry } = pending(state)
+    const waits = [MAX_SLEEP_MS]
+    if (timers) waits.push(this.#last.at + COMMIT_INTERVAL_MS - now)
+    if (expiry !== null) waits.push(expiry - timestamp + 1)
+    const patience = this.#mempool.patienceEnds()
+    if (patience !== null) waits.push(patience - now)
+    return Math.max(1, Math.ceil(Math.min(...waits)))
+  }
+
+  #sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+    return new Promise(resolve => {
+      const awake = () => {
+        clearTimeout(timer)
+        signal.removeEventListener('abort', awake)
+        this.#wake = () => {}
+        resolve()
+      }
+      const timer = setTimeout(awake, milliseconds)
+      signal.addEventListener('abort', awake, { once: true })
+      this.#wake = awake
+    })
+  }
+}

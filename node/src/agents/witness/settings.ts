@@ -1,0 +1,36 @@
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+
+/** Settings file of the witness process. Relative paths are taken from the file's folder. */
+const fileSchema = z.object({
+  /** Id of the network, hex; the genesis must have it. */
+  network: z.string().regex(/^[0-9a-f]{64}$/),
+  /** File with the canonical bytes of the genesis. */
+  genesis: z.string(),
+  /** Folder of the ledger's database. */
+  data: z.string().default('ledger'),
+  /** Key file of the witness's block key; the genesis names its public half. */
+  blockKey: z.string().default('block.key'),
+  /** Key file of the libp2p peer; made where it is missing. */
+  peerKey: z.string().default('peer.key'),
+  /** Multiaddresses to listen on. */
+  listen: z.array(z.string()).min(1),
+  announce: z.array(z.string()).optional(),
+  readyFile: z.string(),
+  logLevel: z.string().default('info')
+})
+export type WitnessSettings = z.infer<typeof fileSchema>
+
+/** @throws ZodError */
+export function parseSettings(path: string, content: unknown): WitnessSettings {
+  const settings = fileSchema.parse(content)
+  const at = (name: string): string => resolve(dirname(path), name)
+  return {
+    ...settings,
+    genesis: at(settings.genesis),
+    data: at(settings.data),
+    blockKey: at(settings.blockKey),
+    peerKey: at(settings.peerKey),
+    readyFile: at(settings.readyFile)
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Where a ledger is kept: its state, its commits, and where to find transactions and closed tasks again. One commit is one
+ * atomic, synced write, so that whatever was acknowledged is there after `kill -9` or a power cut, whole.
+ *
+ * ```ts
+ * const store = createLedgerStore({ folder: '/…/ledger' })
+ * await store.start()
+ * if ((await store.genesis()) === null) await store.create(genesisBytes, firstRows)
+ * for await (const { table, key, value } of store.rows()) …
+ * await store.write({ index: 0, rows, commit, transactions, closedTasks })
+ * await store.stop()
+ * ```
+ *
+ * @packageDocumentation
+ */
+import { LevelLedgerStore, type LevelLedgerStoreInit } from './level-store.js'
+
+export { LevelLedgerStore, type LevelLedgerStoreInit } from './level-store.js'
+export { MemoryLedgerStore } from './memory-store.js'
+
+/** One row of the state; keys are text, values canonical bytes. */
+export interface StoredRow {
+  table: string
+  key: string
+  value: Uint8Array
+}
+
+/** All that one commit changes. */
+export interface LedgerBatch {
+  /** 0 for the first commit, then one more each time. */
+  index: number
+  /** Rows of the state; null: deleted. */
+  rows: readonly { table: string; key: string; value: Uint8Array | null }[]
+  /** The commit as followers get it. */
+  commit: Uint8Array
+  /** Ids of the ordered transactions, in their order. */
+  transactions: readonly Uint8Array[]
+  /** Last views of tasks that were closed. */
+  closedTasks: readonly { task: Uint8Array; view: Uint8Array }[]
+}
+
+/** Two versions: on disk (level) and in memory; one conformance suite for both. */
+export interface LedgerStore {
+  /** @throws PekkaError STATE_VERSION (another version's data), STATE_LOCKED (another process has it open) */
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** The first state's bytes; null: nothing has been created here. */
+  genesis(): Promise<Uint8Array | null>
+  /** Stores the genesis and the rows of its state, all or nothing. Throws when there is one already. */
+  create(genesis: Uint8Array, rows: readonly StoredRow[]): Promise<void>
+  /** All rows of the state, by table and ascending key. */
+  rows(): AsyncIterable<StoredRow>
+  /** Index of the last commit, −1 before the first. */
+  last(): number
+  /** Stores one commit, all or nothing; resolves once it is on disk. Throws when `index` isn't the next. */
+  write(batch: LedgerBatch): Promise<void>
+  commit(index: number): Promise<Uint8Array | null>
+  /** In which commit a transaction stands, and as the how manieth. */
+  locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null>
+  closedTask(task: Uint8Array): Promise<Uint8Array | null>
+}
+
+/** A store on disk. */
+export const createLedgerStore = (init: LevelLedgerStoreInit): LedgerStore => new LevelLedgerStore(init)

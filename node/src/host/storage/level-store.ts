@@ -1,0 +1,128 @@
+import { Level } from 'level'
+import { PekkaError, toHex, u32, u64 } from '@pekka/node/protocol'
+import { INDEX_DIGITS, STORE_VERSION, WRITE_BUFFER_BYTES } from './constants.js'
+import type { LedgerBatch, LedgerStore, StoredRow } from './index.js'
+
+export interface LevelLedgerStoreInit {
+  /** The folder of the database; made where it is missing. */
+  folder: string
+}
+
+/** Keys of the database: one letter for the kind, then the id. `s/account/…` rows of the state, `c/…` commits, and so on. */
+const META = 'm/'
+const STATE = 's/'
+const COMMIT = 'c/'
+const TRANSACTION = 't/'
+const CLOSED = 'k/'
+/** Ends a range of keys that begin with a prefix. */
+const after = (prefix: string): string => `${prefix}\uffff`
+
+const commitKey = (index: number): string => COMMIT + index.toString().padStart(INDEX_DIGITS, '0')
+
+type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
+
+/** The ledger in LevelDB: one synced batch a commit. */
+export class LevelLedgerStore implements LedgerStore {
+  readonly #db: Level<string, Uint8Array>
+  #last = -1
+
+  constructor(private readonly init: LevelLedgerStoreInit) {
+    this.#db = new Level<string, Uint8Array>(init.folder, {
+      valueEncoding: 'view',
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      // What we store is mostly hashes and signatures, which don't compress; the time counts more.
+      compression: false
+    })
+  }
+
+  async start(): Promise<void> {
+    try {
+      await this.#db.open()
+    } catch (error) {
+      throw openingError(error, this.init.folder)
+    }
+    const version = await this.#db.get(`${META}version`)
+    const found = version === undefined ? null : new DataView(version.buffer, version.byteOffset).getUint32(0)
+    if (found !== null && found !== STORE_VERSION) {
+      await this.#db.close()
+      throw new PekkaError('STATE_VERSION', { path: this.init.folder, found, needed: STORE_VERSION })
+    }
+    for await (const key of this.#db.keys({ gte: COMMIT, lt: after(COMMIT), reverse: true, limit: 1 })) {
+      this.#last = Number(key.slice(COMMIT.length))
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#db.close()
+  }
+
+  async genesis(): Promise<Uint8Array | null> {
+    return (await this.#db.get(`${META}genesis`)) ?? null
+  }
+
+  async create(genesis: Uint8Array, rows: readonly StoredRow[]): Promise<void> {
+    if ((await this.genesis()) !== null) throw new TypeError('there is a ledger here already')
+    await this.#write([
+      { type: 'put', key: `${META}version`, value: u32(STORE_VERSION) },
+      { type: 'put', key: `${META}genesis`, value: genesis },
+      ...rows.map(({ table, key, value }) => ({ type: 'put' as const, key: `${STATE}${table}/${key}`, value }))
+    ])
+  }
+
+  async *rows(): AsyncGenerator<StoredRow> {
+    for await (const [place, value] of this.#db.iterator({ gte: STATE, lt: after(STATE) })) {
+      const end = place.indexOf('/', STATE.length)
+      yield { table: place.slice(STATE.length, end), key: place.slice(end + 1), value }
+    }
+  }
+
+  last(): number {
+    return this.#last
+  }
+
+  async write(batch: LedgerBatch): Promise<void> {
+    if (batch.index !== this.#last + 1) throw new TypeError(`commit ${batch.index} after ${this.#last}`)
+    const operations: Operation[] = [{ type: 'put', key: commitKey(batch.index), value: batch.commit }]
+    for (const { table, key, value } of batch.rows) {
+      const place = `${STATE}${table}/${key}`
+      operations.push(value === null ? { type: 'del', key: place } : { type: 'put', key: place, value })
+    }
+    batch.transactions.forEach((id, position) => {
+      const value = new Uint8Array([...u64(batch.index), ...u32(position)])
+      operations.push({ type: 'put', key: TRANSACTION + toHex(id), value })
+    })
+    for (const { task, view } of batch.closedTasks) {
+      operations.push({ type: 'put', key: CLOSED + toHex(task), value: view })
+    }
+    await this.#write(operations)
+    this.#last = batch.index
+  }
+
+  async commit(index: number): Promise<Uint8Array | null> {
+    return (await this.#db.get(commitKey(index))) ?? null
+  }
+
+  async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {
+    const found = await this.#db.get(TRANSACTION + toHex(transaction))
+    if (found === undefined) return null
+    const data = new DataView(found.buffer, found.byteOffset, found.length)
+    return { index: Number(data.getBigUint64(0)), position: data.getUint32(8) }
+  }
+
+  async closedTask(task: Uint8Array): Promise<Uint8Array | null> {
+    return (await this.#db.get(CLOSED + toHex(task))) ?? null
+  }
+
+  /** One batch in LevelDB's log is written and synced as a whole; after a crash a torn one is dropped as a whole. */
+  #write(operations: Operation[]): Promise<void> {
+    return this.#db.batch(operations, { sync: true })
+  }
+}
+
+function openingError(error: unknown, path: string): Error {
+  const cause = error instanceof Error ? error.cause : undefined
+  const locked = cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED'
+  return locked ? new PekkaError('STATE_LOCKED', { path }, { cause: error }) : asError(error)
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

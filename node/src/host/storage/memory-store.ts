@@ -1,0 +1,59 @@
+import { toHex } from '@pekka/node/protocol'
+import type { LedgerBatch, LedgerStore, StoredRow } from './index.js'
+
+/** The ledger in memory: for simulations and unit tests. It keeps what it holds over stop and start. */
+export class MemoryLedgerStore implements LedgerStore {
+  #genesis: Uint8Array | null = null
+  readonly #rows = new Map<string, StoredRow>()
+  readonly #commits: Uint8Array[] = []
+  readonly #transactions = new Map<string, { index: number; position: number }>()
+  readonly #closed = new Map<string, Uint8Array>()
+
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {}
+
+  async genesis(): Promise<Uint8Array | null> {
+    return this.#genesis
+  }
+
+  async create(genesis: Uint8Array, rows: readonly StoredRow[]): Promise<void> {
+    if (this.#genesis !== null) throw new TypeError('there is a ledger here already')
+    this.#genesis = genesis.slice()
+    for (const row of rows) this.#rows.set(`${row.table}/${row.key}`, { ...row, value: row.value.slice() })
+  }
+
+  async *rows(): AsyncGenerator<StoredRow> {
+    for (const place of [...this.#rows.keys()].sort()) {
+      const row = this.#rows.get(place)
+      if (row !== undefined) yield row
+    }
+  }
+
+  last(): number {
+    return this.#commits.length - 1
+  }
+
+  async write(batch: LedgerBatch): Promise<void> {
+    if (batch.index !== this.#commits.length) throw new TypeError(`commit ${batch.index} after ${this.last()}`)
+    this.#commits.push(batch.commit.slice())
+    for (const { table, key, value } of batch.rows) {
+      if (value === null) this.#rows.delete(`${table}/${key}`)
+      else this.#rows.set(`${table}/${key}`, { table, key, value: value.slice() })
+    }
+    batch.transactions.forEach((id, position) => this.#transactions.set(toHex(id), { index: batch.index, position }))
+    for (const { task, view } of batch.closedTasks) this.#closed.set(toHex(task), view.slice())
+  }
+
+  async commit(index: number): Promise<Uint8Array | null> {
+    return this.#commits[index] ?? null
+  }
+
+  async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {
+    return this.#transactions.get(toHex(transaction)) ?? null
+  }
+
+  async closedTask(task: Uint8Array): Promise<Uint8Array | null> {
+    return this.#closed.get(toHex(task)) ?? null
+  }
+}
