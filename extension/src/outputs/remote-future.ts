@@ -97,9 +97,9 @@ export class RemoteFuture implements Kernel.IShellFuture<
     this.disposal.add(listener)
   }
 
-  /** Takes one event of this cell. Ignored once finished or disposed of. */
+  /** Takes one event of this cell. Once finished, only updates of its displays (a later cell may hold their handle). */
   push(event: CellEvent): void {
-    if (this.finished || this.disposed) return
+    if (this.disposed || (this.finished && event.type !== 'update_display_data')) return
     if (event.type === 'stream') {
       if (typeof event.text === 'string') this.stream(event.name, event.text)
       return

@@ -78,7 +78,7 @@ export function cleanDeclarations(pairs: Iterable<[string, string]>): CleanStyle
     const rule = Object.hasOwn(RULES, name) ? RULES[name] : undefined
     if (ODD_VALUE.test(value)) cut ||= /url|image-set|expression|javascript/i.test(value)
     else if (rule !== undefined && value.length <= 600 && rule(value)) declarations.push([name, value])
-    else if (MOVING.test(name) && !/^(?:static|auto|none|0|1|initial|inherit|default)$/i.test(value)) cut = true
+    else if (MOVING.test(name) && !/^(?:static|auto|none|1|initial|inherit|default)$/i.test(value)) cut = true
   }
   return { declarations, cut }
 }

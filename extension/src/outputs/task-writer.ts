@@ -346,12 +346,13 @@ export class TaskWriter implements Claimant {
   private endCell({ cell, status, executionCount }: EventOf<'cell-end'>): void {
     const run = this.runs.get(cell)
     if (run === undefined || run.ended) return
-    this.reach(run)
     run.ended = true
+    if (!this.reach(run)) return
     const reply = status === 'ok' ? 'ok' : status === 'error' ? 'error' : 'aborted'
     void run.future.finish(reply, executionCount).then(() => {
+      if (run.state === 'given-up' || this.runs.get(cell) !== run) return
       const place = run.state === 'writing' ? this.components.locate(cell) : undefined
-      if (place !== undefined && this.runs.get(cell) === run) {
+      if (place !== undefined) {
         // The count goes in last: JupyterLab takes a count for "idle".
         if (executionCount !== null) place.model.executionCount = executionCount
         place.model.executionState = 'idle'

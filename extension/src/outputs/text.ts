@@ -1,7 +1,5 @@
 import { MAX_ESCAPE_CHARS } from './constants.js'
 
-/* eslint-disable no-control-regex -- control characters are this file's subject */
-
 /**
  * Escape sequences: CSI (group 1: parameters, 2: final byte), OSC with its text, DCS/SOS/PM/APC strings, and the two- and
  * three-byte rest; each also with the one-byte C1 introducer. String sequences are bounded, so that an unfinished one

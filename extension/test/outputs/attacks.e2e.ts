@@ -47,46 +47,44 @@ describe("outputs: attacks in a real browser, with JupyterLab's own renderers", 
   /** Renders an attack, cleaned or raw, and clicks whatever can be clicked. */
   async function play(attack: Attack, how: { clean: boolean; trusted: boolean; saved?: boolean }): Promise<Shown> {
     bench.beacons.length = 0
-    const shown = await bench.page.evaluate(
-      async ({ attack, how }) => {
-        pkHits.length = 0
-        const raw = { data: attack.data, metadata: attack.metadata ?? {} }
-        const bundle = how.clean ? await lab.cleaner.bundle(raw) : raw
-        const output = { output_type: 'display_data', ...bundle } as never // as a notebook file has it
-        const kept = how.saved === true ? (JSON.parse(JSON.stringify(output)) as never) : output
-        const node = lab.show([kept], how.trusted)
-        const quiet = async (): Promise<unknown> =>
-          await new Promise(resolve => setTimeout(resolve, how.clean ? 60 : 250))
-        await quiet()
-        for (const element of node.querySelectorAll<HTMLElement>('a, button, summary')) {
-          if (element.className.includes('pk-Interactive-button')) continue
-          element.addEventListener('click', event => {
-            if (element instanceof HTMLAnchorElement && /^(https?|data):/.test(element.href)) event.preventDefault()
-          })
-          element.click()
+    const shown = await bench.page.evaluate(async json => {
+      const { attack, how } = JSON.parse(json) as { attack: Attack; how: Parameters<typeof play>[1] } // made just below
+      pkHits.length = 0
+      const raw = { data: attack.data, metadata: attack.metadata ?? {} }
+      const bundle = how.clean ? await lab.cleaner.bundle(raw) : raw
+      const output = { output_type: 'display_data', ...bundle } as never // as a notebook file has it
+      const kept = how.saved === true ? (JSON.parse(JSON.stringify(output)) as never) : output
+      const node = lab.show([kept], how.trusted)
+      const quiet = async (): Promise<unknown> =>
+        await new Promise(resolve => setTimeout(resolve, how.clean ? 60 : 250))
+      await quiet()
+      for (const element of node.querySelectorAll<HTMLElement>('a, button, summary')) {
+        if (element.className.includes('pk-Interactive-button')) continue
+        element.addEventListener('click', event => {
+          if (element instanceof HTMLAnchorElement && /^(https?|data):/.test(element.href)) event.preventDefault()
+        })
+        element.click()
+      }
+      await quiet()
+      const foreign: string[] = []
+      for (const element of node.querySelectorAll('.jp-OutputArea-output *')) {
+        for (const { name, value } of element.attributes) {
+          const ours = element.closest('.pk-Interactive') !== null
+          if (ours || (name === 'class' && /^(jp-RenderedHTMLCommon|lm-Widget|ansi-)/.test(value))) continue
+          if (/^(on|data-(?!path|locator))/.test(name) || ['id', 'class', 'name'].includes(name))
+            foreign.push(`${name}=${value}`)
         }
-        await quiet()
-        const foreign: string[] = []
-        for (const element of node.querySelectorAll('.jp-OutputArea-output *')) {
-          for (const { name, value } of element.attributes) {
-            const ours = element.closest('.pk-Interactive') !== null
-            if (ours || (name === 'class' && /^(jp-RenderedHTMLCommon|lm-Widget|ansi-)/.test(value))) continue
-            if (/^(on|data-(?!path|locator))/.test(name) || ['id', 'class', 'name'].includes(name))
-              foreign.push(`${name}=${value}`)
-          }
-        }
-        const html = node.innerHTML
-        node.remove()
-        return {
-          hits: [...pkHits],
-          data: bundle.data as never,
-          metadata: (bundle.metadata ?? {}) as never,
-          foreign,
-          html
-        }
-      },
-      { attack: attack as never, how }
-    )
+      }
+      const html = node.innerHTML
+      node.remove()
+      return {
+        hits: [...pkHits],
+        data: bundle.data as never,
+        metadata: (bundle.metadata ?? {}) as never,
+        foreign,
+        html
+      }
+    }, JSON.stringify({ attack, how }))
     return shown
   }
 

@@ -18,6 +18,8 @@ import {
 } from '../../src/outputs/index.js'
 import type { CellPlace, WriterEvent } from '../../src/outputs/index.js'
 
+export { parseCellMetadata, RemoteFuture }
+
 export const preludes = new Preludes()
 
 export const rendermime = new RenderMimeRegistry({
