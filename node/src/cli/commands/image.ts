@@ -1,8 +1,6 @@
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { ROOT } from '@pekka/node/setup/places'
 import { Command } from 'commander'
-import { withUv } from '@pekka/node/setup/python'
-import type { CliContext } from '../context.js'
 import { createImageStore, type ImageStore, type ImageTree } from '../../host/images/index.js'
 
 /** What the commands need of the command line's context. */
@@ -23,16 +21,8 @@ export interface ImageCommandContext {
   signal?: AbortSignal
 }
 
-/** The definitions as they lie in the checkout, from src/ and from dist/ alike. */
-export const IMAGE_DEFINITIONS = join(dirname(fileURLToPath(import.meta.url)), '../../../../sandbox-images')
-
-/** `pekka image`, as the command line's table of commands has it. */
-export function register(program: Command, context: CliContext): void {
-  const { home, json, signal, say, result } = context
-  const uvEnvironment = withUv({ tools: context.places.tools, home })
-  const uv = async (): Promise<string> => uvEnvironment.PEKKA_UV
-  program.addCommand(imageCommand({ home, json, signal, uv, uvEnvironment, out: result, err: say }))
-}
+/** The definitions as they lie in the checkout. */
+const DEFINITIONS = join(ROOT, 'sandbox-images')
 
 /** `pekka image …`. Failures are thrown as PekkaError; a failed import sets the exit code 1. */
 export function imageCommand(context: ImageCommandContext): Command {
@@ -44,7 +34,7 @@ export function imageCommand(context: ImageCommandContext): Command {
         uvEnvironment: context.uvEnvironment,
         log: { info: (_, text) => context.err(text), warn: (_, text) => context.err(text) }
       },
-      { home: context.home, definitions: IMAGE_DEFINITIONS }
+      { home: context.home, definitions: DEFINITIONS }
     )
   const answer = (value: unknown, lines: string[]): void => {
     if (context.json) context.out(JSON.stringify(value))
