@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { RECEIPT_PARTS, encodeReceipt, makeReceipt, verifyReceipt } from '@pekka/node/client'
+import {
+  encodeSigned,
+  settlementMessage,
+  signTransaction,
+  transactionId,
+  type Body,
+  type Receipt,
+  type Signer,
+  type TaskView
+} from '@pekka/node/protocol'
+import { createSigner } from '@pekka/node/host/crypto'
+import { createParties, primitives, printed, sealRun, settledView } from '../../support/sealed-run.js'
+
+const { random, verifier } = primitives
+
+async function createReceipt(): Promise<Receipt> {
+  const parties = await createParties()
+  const run = await sealRun(parties, [printed('one\n')])
+  const client = createSigner(random.bytes(32))
+  const bridge = createSigner(random.bytes(32))
+  const view: TaskView = { ...settledView(parties, run), lane: client.publicKey }
+  const claim = view.attempts[0]?.claim
+  assert.ok(claim)
+  const sign = async (account: Uint8Array, signer: Signer, sequence: number, body: Body) =>
+    await signTransaction(
+      {
+        v: 1,
+        network: parties.network,
+        account,
+        key: signer.publicKey,
+        sequence,
+        previous: sequence === 0 ? null : random.bytes(32),
+        parents: [random.bytes(32)],
+        expiry: 1,
+        body
+      },
+      [signer]
+    )
+  const signed = [
+    await sign(parties.account, client, 0, { kind: 'offer', tasks: [view.offer] }),
+    await sign(parties.provider, parties.agent, 4, { kind: 'accept', task: parties.task }),
+    await sign(parties.provider, parties.agent, 5, { kind: 'commit', task: parties.task, attempt: 1, claim })
+  ]
+  const settled = { ...view, transactions: signed.map(({ transaction }) => transactionId(transaction)) }
+  const proof = {
+    view: settled,
+    transactions: signed.map(encodeSigned),
+    settlement: { key: bridge.publicKey, signature: await bridge.sign(settlementMessage(parties.network, settled)) }
+  }
+  const finished = {
+    header: run.header,
+    count: run.sealed.length,
+    head: run.head,
+    signedHead: run.signed,
+    manifest: run.manifest,
+    done: {
+      type: 'done' as const,
+      outcome: 'ok' as const,
+      reason: 'completed' as const,
+      detail: {},
+      exitCode: 0,
+      usage: run.manifest.run.usage,
+      t: 1
+    }
+  }
+  return makeReceipt(parties.network, proof, finished, parties.taskKey, 1_700_000_000_000)
+}
+
+describe('a receipt', () => {
+  it('verifies from itself alone, part by part', async () => {
+    const { checks } = await verifyReceipt(encodeReceipt(await createReceipt()), verifier)
+    assert.deepEqual(
+      checks.map(({ part, ok }) => [part, ok]),
+      RECEIPT_PARTS.map(part => [part, true]),
+      JSON.stringify(checks)
+    )
+  })
+
+  it('fails when any one byte of it is changed', async () => {
+    const bytes = encodeReceipt(await createReceipt())
+    for (let i = 0; i < bytes.length; i++) {
+      const changed = bytes.slice()
+      changed[i] = (changed[i] ?? 0) ^ (1 + (i % 255))
+      const { checks } = await verifyReceipt(changed, verifier)
+      assert.ok(
+        checks.some(({ ok }) => !ok),
+        `byte ${i} of ${bytes.length}`
+      )
+    }
+  }).timeout(60_000)
+
+  const forgeries: [string, string, (receipt: Receipt) => Receipt][] = [
+    ['a smaller payment', 'Payment', r => ({ ...r, view: { ...r.view, paid: 1n, refunded: r.view.lock - 1n } })],
+    ['a larger payment', 'Payment', r => ({ ...r, view: { ...r.view, paid: 5000n, refunded: r.view.lock - 5000n } })],
+    ['another cap', 'Offer', r => ({ ...r, view: { ...r.view, offer: { ...r.view.offer, cap: 1n } } })],
+    ['a left-out accept', 'Offer', r => ({ ...r, transactions: r.transactions.filter((_, i) => i !== 1) })],
+    ['a result of another run', 'Result', r => ({ ...r, run: r.run && { ...r.run, digest: new Uint8Array(32) } })],
+    ['another head', 'Output', r => ({ ...r, run: r.run && { ...r.run, head: { ...r.run.head, count: 1 } } })],
+    [
+      'a machine that was not named',
+      'Machine',
+      r => ({ ...r, view: { ...r.view, attempts: r.view.attempts.map(a => ({ ...a, provider: new Uint8Array(32) })) } })
+    ]
+  ]
+  for (const [what, part, forge] of forgeries) {
+    it(`shows ${what} in its part, even with the outer hash made anew`, async () => {
+      const { digest: _, ...fields } = forge(await createReceipt())
+      const { sha256, encodeCanonical } = await import('@pekka/node/protocol')
+      const { checks } = await verifyReceipt(
+        encodeCanonical({ ...fields, digest: sha256(encodeCanonical(fields)) }),
+        verifier
+      )
+      assert.equal(checks.find(check => check.part === part)?.ok, false, JSON.stringify(checks))
+    })
+  }
+})
