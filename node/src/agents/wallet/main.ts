@@ -1,12 +1,12 @@
-/** The wallet process: `main.js SETTINGS.json`. */
+/** The wallet process: `main.js --settings FILE`. */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { pino } from 'pino'
 import { io } from 'socket.io-client'
 import { createPrimitives, systemClock } from '../../host/crypto/index.js'
 import { PairingCodes, PageConfig, Wallet, WalletServer, openVault, settingsSchema } from './index.js'
 
-const [, , settingsPath] = process.argv
-if (settingsPath === undefined) throw new TypeError('usage: wallet SETTINGS.json')
+const settingsPath = process.argv.slice(2).find(argument => argument !== '--settings')
+if (settingsPath === undefined) throw new TypeError('usage: wallet --settings FILE')
 const settings = settingsSchema.parse(JSON.parse(await readFile(settingsPath, 'utf8')))
 const log = pino({ level: process.env['PEKKA_LOG_LEVEL'] ?? settings.logLevel, name: 'wallet' }, pino.destination(2))
 

@@ -1,17 +1,83 @@
-import { PekkaError } from '@pekka/node/protocol'
-import type { HousePlaces } from './places.js'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import {
+  accountId,
+  decodeCanonical,
+  encodeCanonical,
+  equalBytes,
+  genesisSchema,
+  networkId,
+  toHex,
+  type Policy
+} from '@pekka/node/protocol'
+import { openVault } from '@pekka/node/agents/wallet'
+import { random, readSigner, systemClock, writeSigner } from '@pekka/node/host/crypto'
+import { createDevnetGenesis } from '@pekka/node/ledger'
+import { PROVIDERS } from './constants.js'
+import { folderOf, type HousePlaces } from './places.js'
 
 /** What the processes of an embedded network have in common. */
 export interface Devnet {
   /** Id of the network, hex: the hash of its genesis. */
   network: string
-  /** File of the genesis: first accounts, faucet, parameters. */
+  /** File with the canonical bytes of the genesis. */
   genesis: string
+  /** Key file of the witness's blocks. */
+  blockKey: string
   /** Key file of each provider's account. */
   providers: Readonly<Record<string, string>>
 }
 
-/** The network of this home; made at the first start. */
+/**
+ * The network of this home. The first start makes it: keys for the witness and the providers, and a genesis that gives the wallet's
+ * account its practice credits and the providers what they bond.
+ *
+ * Throws where the genesis that is there belongs to another wallet: its credits would be out of reach.
+ */
 export async function openDevnet(places: HousePlaces): Promise<Devnet> {
-  throw new PekkaError('SETUP_FAILED', { step: 'The ledger', log: places.devnet })
+  const genesis = join(places.devnet, 'genesis.cbor')
+  const blockKey = join(folderOf(places, 'witness'), 'block.key')
+  const providers = Object.fromEntries(PROVIDERS.map(name => [name, join(folderOf(places, name), 'account.key')]))
+  const vault = await openVault(places.home, random)
+  const bytes = await readFile(genesis).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return create({ genesis, blockKey, providers: Object.values(providers), demo: vault.policy })
+  })
+  const content = genesisSchema.parse(decodeCanonical(new Uint8Array(bytes)))
+  if (!content.accounts.some(({ policy }) => equalBytes(accountId(policy), vault.account)))
+    throw new Error('The practice network belongs to another wallet. "pekka reset" makes one for this wallet.')
+  return { network: toHex(networkId(content)), genesis, blockKey, providers }
+}
+
+/** The genesis is written last: where it stands, all its keys do. */
+async function create(init: {
+  genesis: string
+  blockKey: string
+  providers: string[]
+  demo: Policy
+}): Promise<Uint8Array> {
+  const witness = await makeKey(init.blockKey)
+  const providers = await Promise.all(init.providers.map(makeKey))
+  const bytes = encodeCanonical(
+    createDevnetGenesis({
+      createdAt: systemClock.now(),
+      nonce: random.bytes(16),
+      witness,
+      demo: init.demo,
+      providers: providers.map(key => ({ threshold: 1, keys: [key] }))
+    })
+  )
+  await mkdir(dirname(init.genesis), { recursive: true, mode: 0o700 })
+  await writeFile(`${init.genesis}.new`, bytes, { flush: true })
+  await rename(`${init.genesis}.new`, init.genesis)
+  return bytes
+}
+
+/** The public key in a key file; one that an interrupted start left is kept. */
+async function makeKey(path: string): Promise<Uint8Array> {
+  const there = await readSigner(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return undefined
+  })
+  return (there ?? (await writeSigner(path, random.bytes(32)))).publicKey
 }
