@@ -19,7 +19,7 @@ export function describeOutcome(task: Uint8Array, update: TaskUpdate): TaskOutco
   const { phase, item, finished } = update
   const receipt = `receipt: pekka receipt ${shortId(task, SHOWN_ID)}`
   if (phase.phase === 'refused') {
-    const code: ErrorCode = phase.code in ERRORS ? (phase.code as ErrorCode) : 'INTERNAL' // just looked up
+    const code: ErrorCode = Object.hasOwn(ERRORS, phase.code) ? (phase.code as ErrorCode) : 'INTERNAL' // just looked up
     return {
       exitCode: exitCodeOf(code),
       line: `Not started: ${ERRORS[code].title.replace(/ ?\{\w+\}/g, '')} (${code}). Nothing was charged.`,

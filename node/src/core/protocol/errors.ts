@@ -332,7 +332,10 @@ export class PekkaError extends Error {
   /** RFC 9457 problem document with our code. */
   toProblem(): Problem {
     const data = Object.fromEntries(
-      Object.entries(this.data).map(([key, value]) => [key, typeof value === 'bigint' ? value.toString() : value])
+      Object.entries(this.data).map(([key, value]) => [
+        key,
+        typeof value === 'bigint' ? `${value} micro-credits` : value
+      ])
     )
     return {
       type: `urn:pekka:error:${this.code}`,
@@ -365,7 +368,8 @@ export const isPekkaError = (error: unknown): error is PekkaError =>
 
 /** Turns a problem document from a wire back into an error; an unknown code becomes INTERNAL. */
 export function fromProblem(problem: { code?: unknown; data?: unknown }): PekkaError {
-  const code = typeof problem.code === 'string' && problem.code in ERRORS ? (problem.code as ErrorCode) : 'INTERNAL'
+  const code =
+    typeof problem.code === 'string' && Object.hasOwn(ERRORS, problem.code) ? (problem.code as ErrorCode) : 'INTERNAL'
   const data: ErrorData = {}
   if (problem.data !== null && typeof problem.data === 'object') {
     for (const [key, value] of Object.entries(problem.data)) {
@@ -377,4 +381,12 @@ export function fromProblem(problem: { code?: unknown; data?: unknown }): PekkaE
 }
 
 const fill = (text: string, data: ErrorData): string =>
-  text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in data ? String(data[name]) : whole))
+  text.replace(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(data, name) ? shown(data[name]) : whole))
+
+/** Amounts are bigint inside and `N micro-credits` on a wire; people read credits. */
+function shown(value: ErrorData[string] | undefined): string {
+  const micro = typeof value === 'bigint' ? value : /^(\d+) micro-credits$/.exec(String(value))?.[1]
+  if (micro === undefined) return String(value)
+  const digits = micro.toString().padStart(7, '0')
+  return `${digits.slice(0, -6)}.${digits.slice(-6)}`.replace(/\.?0+$/, '') + ' credits'
+}
