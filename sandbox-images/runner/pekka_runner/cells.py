@@ -56,7 +56,7 @@ class CellsRun:
             kernel.quietly(f"__import__('sys').modules['pekka_runner.seeding'].plant({command.seed})")
         self._reporter = Reporter(self._writer, command.limits)
         self._guard = Guard(command.limits, kernel.interrupt, kernel.kill)
-        self._guard.limit_cpu_of(kernel.process.pid)
+        self._guard.watch(kernel.process.pid)
         end: Stop | None = None
         failed: Stop | None = None
         for cell in command.cells:
@@ -201,7 +201,7 @@ class CellsRun:
                 self._kernel.count_text(message, text, name)
                 # What has no cell (a thread of an import, say) belongs to the one that runs.
                 cell = cell or (self._running.cell.id if self._running is not None else None)
-                if cell is not None:
+                if cell is not None and request not in self._kernel.quiet:
                     reporter.text(cell, name, plain(text).encode())
         elif cell is None:
             return

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import zmq
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
@@ -63,6 +64,8 @@ class Kernel:
         self._words_thread = threading.Thread(target=self._listen, name="last words", daemon=True)
         self._words_thread.start()
         self._stopped = False
+        #: Requests of our own, whose output is nobody's.
+        self.quiet: set[str] = set()
         self.client = BlockingKernelClient(connection_file=connection)
         self.client.load_connection_file()
         self.client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
@@ -101,12 +104,18 @@ class Kernel:
                 if heard_iopub:
                     break
             self._check(deadline)
-        return [name for name in modules if self.quietly(f"__import__({name!r}, fromlist=['_'])", deadline)]
+        loaded = [name for name in modules if self.quietly(f"__import__({name!r}, fromlist=['_'])", deadline)]
+        # The first output and the first traceback of a process import things of their own (100 ms for the latter).
+        self.quietly("print(end='')", deadline)
+        self.quietly("1/0", deadline)
+        self.quietly("[vars(__import__('sys')).pop('last_' + n, 0) for n in ('type', 'value', 'traceback', 'exc')]", deadline)
+        return loaded
 
     def quietly(self, code: str, deadline: float | None = None) -> bool:
         """Executes without a trace in history, namespace or output; whether it went well."""
         deadline = deadline or time.monotonic() + START_SECONDS
         wanted = self.client.execute(code, silent=True, store_history=False, allow_stdin=False, stop_on_error=False)
+        self.quiet.add(wanted)
         while True:
             if self.shell.poll(100):
                 message = self.receive(self.shell)
@@ -122,8 +131,6 @@ class Kernel:
 
     def receive(self, socket: Any) -> Message | None:
         """The next message, None if there is none or it is malformed: user code holds the key and can send anything."""
-        import zmq
-
         try:
             _, message = self.client.session.recv(socket, mode=zmq.NOBLOCK)
         except Exception as error:  # noqa: BLE001  whatever a forged message raises, it is the task's own loss

@@ -68,6 +68,8 @@ class Guard:
 
     def __init__(self, limits: Limits, interrupt: Callable[[], None], kill: Callable[[], None]) -> None:
         self.limits = limits
+        #: Children whose end somebody else waits for.
+        self._known: set[int] = set()
         self._interrupt, self._kill = interrupt, kill
         self.started = time.monotonic()
         self._cpu_before = self._cpu_now(processes.descendants())
@@ -111,6 +113,7 @@ class Guard:
 
     def _look(self, now: float) -> None:
         tree = self.measure()
+        processes.reap(tree, self._known)
         limits = self.limits
         if self.last_memory > limits.memory_bytes:
             # Pages that forks share are counted for each of them; only now is it worth reading the exact number.
@@ -141,8 +144,9 @@ class Guard:
         else:
             self._interrupt()
 
-    def limit_cpu_of(self, pid: int) -> None:
-        """A backstop inside the kernel for one process that spins while we are not scheduled."""
+    def watch(self, pid: int) -> None:
+        """Takes over the main process of the task. Its own limit of CPU time is a backstop for when we aren't scheduled."""
+        self._known.add(pid)
         seconds = self.limits.cpu_ms // 1000 + 30
         with suppress(OSError, ValueError):
             resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -82,22 +83,23 @@ def proportional_bytes(processes: list[Process]) -> int:
     return total
 
 
-def kill_all(keep: frozenset[int] = frozenset()) -> None:
+def kill_all() -> None:
     """Kills every descendant. Several rounds, because a process may fork while the list is read; a fork bomb that is
     faster than that ends with the sandbox."""
     for _ in range(20):
-        alive = [p.pid for p in descendants() if p.state != "Z" and p.pid not in keep]
+        alive = [p.pid for p in descendants() if p.state != "Z"]
         if not alive:
             return
         for pid in alive:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)  # a killed process is listed until it has given back its memory
 
 
-def reap(known: frozenset[int]) -> None:
-    """Waits for orphans that were handed to us as the subreaper. `known` children are waited for by who started them."""
-    for process in descendants():
-        if process.parent == os.getpid() and process.state == "Z" and process.pid not in known:
+def reap(tree: list[Process], known: set[int]) -> None:
+    """Waits for dead orphans that were handed to us as the subreaper: they count against the sandbox's processes."""
+    for process in tree:
+        if process.state == "Z" and process.parent == os.getpid() and process.pid not in known:
             with suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)
 

@@ -51,9 +51,9 @@ class ScriptRun:
                 env=self._environment(),
             )
         except OSError as error:  # arguments that are too long, no memory for a process
-            return self._guard, self._reporter, Stop("user", "exit-code", {"message": str(error)[:1000]}, ), 126
+            return self._guard, self._reporter, Stop("user", "exit-code", {"message": str(error)[:1000]}), 126
         processes.prefer_for_oom(self._process.pid)
-        self._guard.limit_cpu_of(self._process.pid)
+        self._guard.watch(self._process.pid)
         self._relay()
         self._reporter.finish()
         code = self._process.wait()

@@ -107,9 +107,9 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
             guard, reporter, stop, exit_code = ScriptRun(command, control, writer).run()
         else:
             guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run()
-        # Usage ends here: what follows is our own.
+        # Usage ends here: what follows is our own. So does the clock; the kernel is taken down after `done`, which would
+        # otherwise wait for the memory of a large process to be given back.
         usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
-        kernel.kill()
         left, more = files.left_behind(".", before, command.file if isinstance(command, RunScript) else None)
         if left:
             reporter.send({"type": "files", "files": left, "more": more})

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import {
   cellsCommand,
   needImage,
+  pieceOf,
   scriptCommand,
   startRunner,
   Transcript,
@@ -18,7 +19,7 @@ const once = (word: string, act: NonNullable<RunInit['on']>): RunInit['on'] => {
   let text = ''
   let acted = false
   return async (event, session) => {
-    if (event.type === 'stream') text += Buffer.from(event.text).toString()
+    if (event.type === 'stream') text += pieceOf(event)
     if (acted || !text.includes(word)) return
     acted = true
     await act(event, session)
@@ -126,6 +127,23 @@ for p in ps: p.wait()`
     assert.equal(seen.text('c1'), 'so far\n')
   })
 
+  it('waits for orphans, so that they do not use up the processes of the sandbox', async () => {
+    const source = `
+import os, glob, time
+for _ in range(20):
+    if os.fork() == 0:
+        if os.fork() == 0: time.sleep(0.05)
+        os._exit(0)
+    os.wait()
+dead = lambda: sum(b") Z " in open(f, "rb").read() for f in glob.glob("/proc/[0-9]*/stat"))
+deadline = time.time() + 10
+time.sleep(0.1)
+while dead() and time.time() < deadline: time.sleep(0.05)
+print(dead())`
+    const seen = await run([source])
+    assert.equal(seen.text('c1'), '0\n')
+  })
+
   it('names a full disk', async () => {
     const fill = 'with open("big", "wb") as f:\n    for _ in range(100): f.write(bytes(1 << 20))'
     const runner = startRunner({ workBytes: 8 * MIB })
@@ -140,7 +158,7 @@ for p in ps: p.wait()`
   it('stops a script by interrupt, and kills one that ignores it', async () => {
     const polite = await script(
       'import time\ntry:\n    print("go")\n    time.sleep(1000)\nexcept KeyboardInterrupt: print("bye")',
-      { on: once('go', (_, session) => session.cancel()) }
+      { on: once('go\n', (_, session) => session.cancel()) }
     )
     assert.deepEqual(
       [polite.bytes().toString(), polite.done.outcome, polite.done.reason],

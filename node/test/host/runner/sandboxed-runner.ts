@@ -71,6 +71,7 @@ export function startRunner(
       '--die-with-parent',
       '--new-session'
     ],
+    ...['--cap-drop', 'ALL'],
     ...['--clearenv', ...Object.entries({ ...env, ...init.env }).flatMap(([name, value]) => ['--setenv', name, value])],
     ...['/opt/pekka/env/bin/python', '-I', '-u', '/opt/pekka/runner/main.py', '--preload', init.preload ?? '']
   ]
@@ -133,6 +134,12 @@ export class Transcript {
     return Buffer.concat(pieces.map(event => (event.text instanceof Uint8Array ? event.text : new Uint8Array())))
   }
 
+  /** Bytes or characters of a piece of output. */
+  static lengthOf(event: TaskEvent): number {
+    if (event.type !== 'stream') return 0
+    return typeof event.text === 'string' || event.text instanceof Uint8Array ? event.text.length : 0
+  }
+
   /** The cells' statuses in order, as `id:status`. */
   statuses(): string[] {
     return this.of('cell-end').map(event => `${event.cell}:${event.status}`)
@@ -146,6 +153,10 @@ export const cellsOf = (sources: (string | [string, string[]])[]): RunCell[] =>
     source: typeof source === 'string' ? source : source[0],
     tags: typeof source === 'string' ? [] : source[1]
   }))
+
+/** A piece of a cell or of a script as text. */
+export const pieceOf = ({ text }: EventOf<'stream'>): string =>
+  typeof text === 'string' ? text : text instanceof Uint8Array ? Buffer.from(text).toString() : ''
 
 export interface RunInit {
   limits?: Partial<RunLimits>

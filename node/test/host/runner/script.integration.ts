@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import {
   needImage,
+  pieceOf,
   scriptCommand,
+  Transcript,
   transcriptOf,
   WarmRunners,
-  type RunInit,
-  type Transcript
+  type RunInit
 } from './sandboxed-runner.js'
 
 const MIB = 1 << 20
@@ -73,8 +74,7 @@ os.system("printf 'x\\\\r'")`
 
   it('sends output while the script runs', async () => {
     const seen = await run('import time\nprint("a")\ntime.sleep(0.3)\nprint("b")')
-    const at = (word: string) =>
-      seen.of('stream').find(event => Buffer.from(event.text).toString().includes(word))?.t ?? 0
+    const at = (word: string) => seen.of('stream').find(event => pieceOf(event).includes(word))?.t ?? 0
     // Not a measurement: both would have the same time if they came together at the end.
     assert.ok(at('b') - at('a') >= 250)
   })
@@ -130,7 +130,7 @@ os.symlink("/etc/passwd", "link"); os.symlink("/etc", "folder"); os.mkfifo("pipe
     assert.ok(cut.bytes().toString('latin1').endsWith('the end'))
     const last = cut.of('stream').filter(event => cut.events.indexOf(event) > cut.events.indexOf(marker ?? cut.done))
     assert.equal(
-      last.reduce((sum, event) => sum + event.text.length, 0),
+      last.reduce((sum, event) => sum + Transcript.lengthOf(event), 0),
       MIB
     )
     assert.equal(cut.done.outcome, 'ok')
