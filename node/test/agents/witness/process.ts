@@ -1,0 +1,71 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { networkId, toHex } from '@pekka/node/protocol'
+import { writeSigner } from '@pekka/node/host/crypto'
+import type { TestNetwork } from './support.js'
+
+const MAIN = new URL('../../../src/agents/witness/main.ts', import.meta.url)
+
+/** Starts real witness processes on one folder, one after another. */
+export class WitnessProcess {
+  child: ChildProcess | null = null
+  /** What it wrote to its log. */
+  log = ''
+  #listen = '/ip4/127.0.0.1/tcp/0'
+
+  constructor(
+    readonly folder: string,
+    private readonly network: TestNetwork
+  ) {}
+
+  /** Gives the address it serves at; the same port after a restart. */
+  async start(): Promise<string> {
+    await mkdir(this.folder, { recursive: true })
+    await writeFile(join(this.folder, 'genesis.cbor'), this.network.bytes)
+    await writeSigner(join(this.folder, 'block.key'), this.network.witnessSeed)
+    const settings = {
+      home: this.folder,
+      network: toHex(networkId(this.network.genesis)),
+      genesis: 'genesis.cbor',
+      listen: [this.#listen],
+      readyFile: 'ready.json',
+      logLevel: 'info'
+    }
+    const path = join(this.folder, 'settings.json')
+    await writeFile(path, JSON.stringify(settings))
+    const child = fork(MAIN, ['--settings', path], {
+      execArgv: ['--conditions=pekka-source', '--import=tsx'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc']
+    })
+    this.child = child
+    child.stderr?.on('data', (data: Buffer) => (this.log += data.toString()))
+    const ended = once(child, 'exit').then(() => {
+      throw new Error(`the witness ended:\n${this.log}`)
+    })
+    const [message]: unknown[] = await Promise.race([once(child, 'message'), ended])
+    ended.catch(() => {})
+    const address = addressIn(message)
+    this.#listen = address.replace(/\/p2p\/.*$/, '')
+    return address
+  }
+
+  /** @param signal SIGTERM stops it cleanly, SIGKILL doesn't ask. Gives the exit code. */
+  async end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
+    const { child } = this
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+    return child.exitCode
+  }
+}
+
+function addressIn(message: unknown): string {
+  if (message !== null && typeof message === 'object' && 'addresses' in message && Array.isArray(message.addresses)) {
+    const [address]: unknown[] = message.addresses
+    if (typeof address === 'string') return address
+  }
+  throw new TypeError('the witness said no address')
+}
