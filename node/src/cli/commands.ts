@@ -27,6 +27,16 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'receipt', summary: 'how a task was run and paid', load: () => import('./commands/receipt.js') },
   { name: 'verify', summary: 'check a receipt', load: () => import('./commands/verify.js') },
   { name: 'pair', summary: 'connect a browser to the wallet', load: () => import('./commands/pair.js') },
+  { name: 'run', summary: 'run FILE.py or FILE.ipynb on the network', load: () => import('./commands/run.js') },
+  { name: 'tasks', summary: 'your tasks', load: () => import('./commands/tasks.js') },
+  { name: 'cancel', summary: 'stop a task', load: () => import('./commands/cancel.js') },
+  { name: 'receipt', summary: "a task's receipt", load: () => import('./commands/receipt.js') },
+  {
+    name: 'verify',
+    summary: 'check every signature and hash of a receipt',
+    load: () => import('./commands/verify.js')
+  },
+  { name: 'pair', summary: 'a one-time code that connects a browser', load: () => import('./commands/pair.js') },
   { name: 'down', summary: 'stop what runs here', load: () => import('./house/commands/down.js') },
   { name: 'reset', summary: 'start over with an empty network', load: () => import('./house/commands/reset.js') },
   {

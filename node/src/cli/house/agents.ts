@@ -52,7 +52,12 @@ export function agentChild(
       }
       await writeFile(`${file}.new`, JSON.stringify({ ...common, ...own(before) }, null, 2), { mode: 0o600 })
       await rename(`${file}.new`, file)
-      return { program: process.execPath, args: [ENTRY_POINTS[kind], '--settings', file], env, cwd: folder }
+      return {
+        program: process.execPath,
+        args: [ENTRY_POINTS[kind], ...(kind === 'wallet' ? [] : ['--settings']), file],
+        env,
+        cwd: folder
+      }
     },
     ready: async said => {
       before = await said

@@ -1,6 +1,9 @@
 import { join } from 'node:path'
 import { holder, type Holder } from '@pekka/node/setup/hold'
-import { placesIn } from '@pekka/node/setup/places'
+import { createImageStore } from '@pekka/node/host/images'
+import { BASE_IMAGE } from '@pekka/node/setup/index'
+import { placesIn, ROOT } from '@pekka/node/setup/places'
+import { uvIn } from '@pekka/node/setup/python'
 import { Steps, StepError } from '@pekka/node/setup/steps'
 import { addressesOf, agentChild, listenAgain, portAgain, textOf } from './agents.js'
 import { Child, StartError, type ChildSpec, type Ready } from './child.js'
@@ -112,7 +115,8 @@ export class House {
         })
       const witness = agentChild(places, 'witness', 'witness', devnet.network, env, before => ({
         listen: listenAgain(before),
-        genesis: devnet.genesis
+        genesis: devnet.genesis,
+        blockKey: devnet.blockKey
       }))
       const [said] = await Promise.all([
         this.startChild(witness, signal),
@@ -169,6 +173,7 @@ export class House {
     const { places, devnet } = this.components
     const { env } = this.init
     await steps.step('Machines', async () => {
+      const image = await builtImage(places)
       const said = await Promise.all(
         PROVIDERS.map(name =>
           this.startChild(
@@ -177,8 +182,8 @@ export class House {
               account: devnet.providers[name],
               bridges: ledger.bridges,
               witnesses: ledger.witnesses,
-              images: { home: places.home, names: ['base'] },
-              pool: { base: 1 }
+              images: { home: places.home, names: [image] },
+              pool: { [image]: 1 }
             })),
             signal
           )
@@ -218,4 +223,13 @@ export class House {
     const { places } = this.components
     this.recording = this.recording.then(() => recordChildren(places, children)).catch(() => undefined)
   }
+}
+
+/** The base image; where its download failed, the small one that set-up made instead. */
+async function builtImage({ home }: HousePlaces): Promise<string> {
+  const images = createImageStore(
+    { uv: async () => uvIn(placesIn(home).tools), log: { info: () => undefined, warn: () => undefined } },
+    { home, definitions: join(ROOT, 'sandbox-images') }
+  )
+  return (await images.get(BASE_IMAGE)) === undefined ? 'base-small' : BASE_IMAGE
 }

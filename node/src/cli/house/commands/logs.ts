@@ -13,15 +13,21 @@ interface LogsOptions {
   process?: string
 }
 
-/** `pekka logs` of the processes; with a task, its output (registered where tasks are). */
+/** `pekka logs` of the processes; with a task, its output. */
 export function register(program: Command, context: CliContext): void {
   program
     .command('logs')
-    .description('what the processes log')
+    .description('what a task printed; without a task, what the processes log')
+    .argument('[task]', 'a task of yours, as "pekka tasks" shows it')
     .option('-f, --follow', 'go on as it comes', false)
     .option('-n, --lines <number>', 'so many of the last lines of each', '20')
     .option('--process <name>', 'one process: witness, bridge, wallet, provider-1, valkey, jupyter …')
-    .action((options: LogsOptions) => logs(context, options))
+    .option('--json', 'as JSON')
+    .action(async (task: string | undefined, options: LogsOptions) => {
+      if (task === undefined) return logs(context, options)
+      const { taskLogs } = await import('../../commands/task-logs.js')
+      return taskLogs(context, task, options)
+    })
 }
 
 async function logs(context: CliContext, options: LogsOptions): Promise<void> {
