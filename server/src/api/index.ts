@@ -1,0 +1,18 @@
+/**
+ * The HTTP API (core/protocol/http.ts): routes with their schemas, one place that decides who may see what, problem
+ * documents, and the description at `/openapi.json` made from the same schemas.
+ *
+ * ```ts
+ * const app = createApp({ routes, guard, tokens, store, metrics, log, version })
+ * createServer(app).listen(0, '127.0.0.1')
+ * ```
+ */
+export { createApp, owns, type AppComponents } from './app.js'
+export { Guard, isLoopback, type GuardInit } from './guards.js'
+export { accountFor, itemOf } from './items.js'
+export { networkRoutes, type NetworkRoutesComponents } from './routes.js'
+export { describeApi } from './openapi.js'
+export type { Route } from './route.js'
+export { taskRoutes, type TaskRoutesComponents } from './task-routes.js'
+export { Tokens, type Grant } from './tokens.js'
+export * from './constants.js'

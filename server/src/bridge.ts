@@ -1,0 +1,282 @@
+import { createServer as createHttpServer, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AddressInfo } from 'node:net'
+import { Level } from 'level'
+import type { Logger } from 'pino'
+import {
+  PekkaError,
+  decodeCanonical,
+  equalBytes,
+  fromHex,
+  genesisSchema,
+  networkId,
+  toHex,
+  type LedgerAccess,
+  type Signer
+} from '@pekka/node/protocol'
+import { createPrimitives, readSigner, systemClock, writeSigner } from '@pekka/node/host/crypto'
+import { LedgerClient, createNetworkHost, loadPeerKey } from '@pekka/node/host/network'
+import {
+  Guard,
+  HEADERS_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  Tokens,
+  createApp,
+  networkRoutes,
+  taskRoutes,
+  type Route
+} from './api/index.js'
+import { createBlobStore, createEventLog } from './eventlog/index.js'
+import { LedgerMirror } from './ledger/index.js'
+import { Invites, LinkServer, ReaderGate } from './links/index.js'
+import { createMetrics, type Metrics } from './metrics.js'
+import { Candidates, JobQueue, Sweeper, TaskDriver } from './queue/index.js'
+import type { Settings } from './settings.js'
+import { LiveStream } from './stream/index.js'
+import { BlobRefs, TaskStore } from './tasks/index.js'
+
+export const VERSION = '0.1.0'
+
+export interface BridgeComponents {
+  log: Logger
+  /** Called when the bridge can't go on, e.g. because Redis is open to everybody. */
+  fatal: (error: unknown) => void
+  /** The ledger, where it isn't reached through the witnesses of the settings. */
+  ledger?: LedgerAccess
+}
+
+/** A bridge that serves. */
+export interface Bridge {
+  readonly url: string
+  /** libp2p addresses for providers. */
+  readonly addresses: string[]
+  /** The bridge's Ed25519 key. */
+  readonly key: Uint8Array
+  readonly metrics: Metrics
+  readonly routes: Route[]
+  /** Deletes and repairs now what the sweeper does every few seconds. */
+  sweep(): Promise<void>
+  /** Stops taking requests, writes what it holds, closes. */
+  stop(): Promise<void>
+}
+
+/** Puts a bridge together and starts it. Resolves once it serves; waits for a witness where it has never met one. */
+export async function startBridge(settings: Settings, components: BridgeComponents): Promise<Bridge> {
+  const { log } = components
+  const clock = systemClock
+  const { verifier, random } = createPrimitives()
+  const metrics = createMetrics()
+  await mkdir(settings.home, { recursive: true, mode: 0o700 })
+  const signer = await loadSigner(join(settings.home, 'bridge.key'), random.bytes(32))
+  const table = new Level<string, Uint8Array>(join(settings.home, 'level'), {
+    keyEncoding: 'utf8',
+    valueEncoding: 'view'
+  })
+  await table.open()
+  const host = createNetworkHost(
+    { key: await loadPeerKey(join(settings.home, 'peer.key')) },
+    {
+      listen: settings.libp2p.listen,
+      announce: settings.libp2p.announce,
+      onHandlerError: (protocol, peer, error) => log.debug({ err: error, protocol, peer }, 'a stream was reset')
+    }
+  )
+  await host.start()
+  const client = new LedgerClient({ host }, { addresses: settings.witnesses })
+  const ledger = components.ledger ?? client
+  const genesisBytes = await loadGenesis(table, ledger, settings, log)
+  const genesis = genesisSchema.parse(decodeCanonical(genesisBytes))
+  const network = networkId(genesis)
+
+  const store = await TaskStore.open(table)
+  const refs = new BlobRefs(table)
+  const logs = await createEventLog({ index: prefixed(table, 'log/') }, join(settings.home, 'logs'))
+  const blobs = await createBlobStore(join(settings.home, 'blobs'))
+  const mirror = new LedgerMirror({ ledger, log })
+  const gate = new ReaderGate(metrics)
+  const invites = new Invites(clock)
+  const tokens = await Tokens.open({ ledger, verifier, clock, bridge: signer.publicKey, table })
+  const windowMs = (): number => genesis.parameters.windowMs
+  const links = new LinkServer(
+    {
+      host,
+      ledger,
+      store,
+      refs,
+      logs,
+      blobs,
+      mirror,
+      gate,
+      invites,
+      verifier,
+      signer,
+      random,
+      clock,
+      metrics,
+      log,
+      network,
+      windowMs
+    },
+    { witnesses: settings.witnesses, genesis: genesisBytes }
+  )
+  const candidates = new Candidates({ store, links }, () => genesis.parameters)
+  const driver = new TaskDriver({ ledger, mirror, store, candidates, clock, metrics, log })
+  const queue = new JobQueue(
+    { drive: (task, signal) => driver.drive(task, signal), metrics, log },
+    { redis: settings.redis, workers: settings.workers }
+  )
+  const sweeper = new Sweeper(
+    { store, refs, queue, driver, ledger, mirror, logs, blobs, clock, metrics, log },
+    { retention: settings.retention }
+  )
+
+  const quiet = (work: Promise<unknown>): void =>
+    void work.catch(error => log.warn({ err: error }, 'a step failed; the sweeper repeats it'))
+  mirror.on('task', view => quiet(driver.see(view)))
+  mirror.on('commit', ({ contractTime }) => quiet(driver.tick(contractTime)))
+  mirror.on('connected', () => quiet(driver.reconcile()))
+  links.onArrival((link, resume) => quiet(driver.arrived(link, resume)))
+  queue.onReady(() => quiet(sweeper.addMissing(0)))
+
+  const guard = new Guard(settings)
+  const startedAt = clock.now()
+  const facts = () => ({
+    network,
+    bridge: signer.publicKey,
+    name: settings.name,
+    addresses: host.addresses(),
+    witnesses: settings.witnesses,
+    genesis: genesisBytes
+  })
+  const routes = [
+    ...networkRoutes({
+      ledger,
+      mirror,
+      tokens,
+      invites,
+      verifier,
+      clock,
+      network: facts,
+      queueConnected: () => queue.connected,
+      providers: () => links.size,
+      version: VERSION,
+      startedAt
+    }),
+    ...taskRoutes({
+      store,
+      refs,
+      blobs,
+      logs,
+      mirror,
+      ledger,
+      verifier,
+      signer,
+      clock,
+      metrics,
+      network,
+      enqueue: task => quiet(queue.add(task, 'submit'))
+    })
+  ]
+  const app = createApp({ routes, guard, tokens, store, metrics, log, version: VERSION })
+  const server = await createServer(settings)
+  server.on('request', app)
+  server.headersTimeout = HEADERS_TIMEOUT_MS
+  server.requestTimeout = REQUEST_TIMEOUT_MS
+  const live = new LiveStream(server, { guard, tokens, store, logs, gate, driver, mirror, ledger, metrics, log })
+
+  mirror.start()
+  queue.start().catch(error => components.fatal(error))
+  await links.start()
+  const url = await listen(server, settings)
+  sweeper.start()
+
+  return {
+    url,
+    addresses: host.addresses(),
+    key: signer.publicKey,
+    metrics,
+    routes,
+    sweep: () => sweeper.sweep(),
+    stop: async () => {
+      await sweeper.stop()
+      // Also closes the HTTP server.
+      await live.stop()
+      server.closeAllConnections()
+      await queue.stop()
+      await mirror.stop()
+      await client.stop()
+      await host.stop()
+      await logs.close()
+      await store.settled()
+      await table.close()
+    }
+  }
+}
+
+async function loadSigner(path: string, seed: Uint8Array): Promise<Signer> {
+  try {
+    return await readSigner(path)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    return writeSigner(path, seed)
+  }
+}
+
+const GENESIS_KEY = 'meta/genesis'
+
+/** The network's first state: what was kept, else what a witness says, checked against the settings. */
+async function loadGenesis(
+  table: Level<string, Uint8Array>,
+  ledger: LedgerAccess,
+  settings: Settings,
+  log: Logger
+): Promise<Uint8Array> {
+  const kept = await table.get(GENESIS_KEY)
+  const bytes = kept ?? (await untilReached(ledger, log))
+  const network = networkId(genesisSchema.parse(decodeCanonical(bytes)))
+  if (settings.network !== undefined && !equalBytes(network, fromHex(settings.network)))
+    throw new PekkaError('USAGE', {
+      issue: `The data in ${settings.home} belongs to network ${toHex(network)}, the settings name ${settings.network}.`
+    })
+  if (kept === undefined) await table.put(GENESIS_KEY, bytes, { sync: true })
+  return bytes
+}
+
+async function untilReached(ledger: LedgerAccess, log: Logger): Promise<Uint8Array> {
+  for (;;) {
+    try {
+      return await ledger.genesis()
+    } catch (error) {
+      // The client below waits between its own tries; a bridge without a network has nothing else to do.
+      log.warn({ err: error }, 'no witness answers yet')
+      await new Promise(resolve => setTimeout(resolve, 500))
+    }
+  }
+}
+
+const prefixed = (table: Level<string, Uint8Array>, prefix: string) => ({
+  get: (key: string) => table.get(prefix + key),
+  put: (key: string, value: Uint8Array) => table.put(prefix + key, value),
+  del: (key: string) => table.del(prefix + key)
+})
+
+async function createServer({ tls }: Settings): Promise<Server> {
+  if (tls === undefined) return createHttpServer()
+  return createTlsServer({ cert: await readFile(tls.cert), key: await readFile(tls.key) })
+}
+
+async function listen(server: Server, { http, tls }: Settings): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', error => {
+      const taken = 'code' in error && error.code === 'EADDRINUSE'
+      reject(taken ? new PekkaError('PORT_TAKEN', { port: http.port }, { cause: error }) : error)
+    })
+    server.listen(http.port, http.host, resolve)
+  })
+  // Bound to a TCP port, it has an address of this form.
+  const { port } = server.address() as AddressInfo
+  const name = http.host.includes(':') ? `[${http.host}]` : http.host
+  return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`
+}

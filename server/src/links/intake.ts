@@ -1,0 +1,242 @@
+import type { Logger } from 'pino'
+import {
+  PekkaError,
+  asPekkaError,
+  equalBytes,
+  storedMessage,
+  toHex,
+  verifyHead,
+  verifyRunHeader,
+  type Clock,
+  type ProviderMessage,
+  type RunHeader,
+  type SignedHead,
+  type Signer,
+  type Stored,
+  type Verifier
+} from '@pekka/node/protocol'
+import { QUOTA_SLACK_BYTES, type EventLog, type RunState, type TaskLog } from '../eventlog/index.js'
+import type { LedgerMirror } from '../ledger/index.js'
+import type { Metrics } from '../metrics.js'
+import { openCandidates } from '../queue/windows.js'
+import type { BlobRefs, TaskRecord, TaskStore } from '../tasks/index.js'
+import { CONFIRM_MS, INTAKE_BYTES } from './constants.js'
+import { isAgent } from './hello.js'
+import type { Link } from './link.js'
+import type { ReaderGate } from './reader-gate.js'
+
+export interface IntakeComponents {
+  store: TaskStore
+  refs: BlobRefs
+  logs: EventLog
+  mirror: LedgerMirror
+  gate: ReaderGate
+  verifier: Verifier
+  /** The bridge's key: signs `stored` (R8). */
+  signer: Signer
+  clock: Clock
+  metrics: Metrics
+  log: Logger
+  network: Uint8Array
+  /** w of R1, ms. */
+  windowMs: () => number
+}
+
+type RunMessage = Extract<ProviderMessage, { kind: 'frames' }>
+type Numbers = { task: Uint8Array; attempt: number; run: number }
+
+/** A task whose log this link writes. */
+interface Writing {
+  record: TaskRecord
+  log: TaskLog
+  release: () => void
+}
+
+/**
+ * Takes a link's runs into the event log. Everything is checked before it is written: whose the attempt is, signatures,
+ * numbers, the chain under every signed head. Acknowledged is what is written; signed for is what is on the disk.
+ */
+export class Intake {
+  readonly #writing = new Map<string, Writing>()
+  #inFlight = 0
+  #room: (() => void) | null = null
+
+  constructor(
+    private readonly components: IntakeComponents,
+    private readonly link: Link
+  ) {}
+
+  /** Says where a run that the provider still holds goes on. */
+  async resume(run: Numbers): Promise<void> {
+    const { log } = await this.#open(run.task)
+    const state = log.run(run)
+    if (state === undefined || !this.#isOurs(state)) {
+      this.link.tell({ kind: 'ack', ...numbers(run), count: 0, stored: null })
+      return
+    }
+    await log.sync()
+    const stored = state.signed === null ? null : await this.#sign(state.signed)
+    this.link.tell({ kind: 'ack', ...numbers(run), count: state.count, stored })
+  }
+
+  async run(header: RunHeader): Promise<void> {
+    const { network, verifier, clock } = this.components
+    const writing = await this.#open(header.task)
+    const known = writing.log.run(header)
+    if (known !== undefined && this.#isOurs(known)) return
+    if (!equalBytes(header.network, network)) throw new PekkaError('NETWORK_MISMATCH')
+    if (!equalBytes(header.provider, this.link.provider) || !isAgent(this.link.account, header.key, clock.now()))
+      throw new PekkaError('PEER_NOT_VOUCHED')
+    if (!(await verifyRunHeader(header, verifier))) throw new PekkaError('SIGNATURE_INVALID')
+    await this.#mayRun(header, known !== undefined)
+    await writing.log.appendRun(header)
+  }
+
+  /** Returns when the next message may be read, not when the frames are written. */
+  async frames(message: RunMessage): Promise<void> {
+    const { task, attempt, run, index, frames } = message
+    const { log, record } = await this.#open(task)
+    const state = log.run(message)
+    if (state === undefined || !this.#isOurs(state) || index > state.count) {
+      const count = state !== undefined && this.#isOurs(state) ? state.count : 0
+      this.link.tell({ kind: 'ack', task, attempt, run, count, stored: null })
+      throw new PekkaError('FRAME_GAP')
+    }
+    const size = frames.reduce((sum, frame) => sum + frame.length, 0)
+    const quota = 2 * record.outputBytes * record.candidates.length + QUOTA_SLACK_BYTES
+    if (log.bytes + this.#inFlight + size > quota) throw new PekkaError('BLOB_TOO_LARGE', { max: quota })
+    this.components.metrics.frames.inc(frames.length)
+    this.components.metrics.frameBytes.inc(size)
+    await this.#reserve(size)
+    const count = index + frames.length
+    void log
+      .appendFrames(message, index, frames)
+      .finally(() => this.#release(size))
+      .then(() => this.components.gate.clear(task))
+      .then(() => this.link.tell({ kind: 'ack', task, attempt, run, count, stored: null }))
+      .catch(error => this.#broken(error))
+  }
+
+  /** A signed head: the chain must agree; then all before it is made durable and signed for. */
+  async head(head: SignedHead): Promise<void> {
+    const { verifier, network, gate } = this.components
+    const { log } = await this.#open(head.task)
+    const state = log.run(head)
+    if (state === undefined || !this.#isOurs(state)) throw new PekkaError('FRAME_GAP')
+    if (!equalBytes(head.key, state.header.key)) throw new PekkaError('PEER_NOT_VOUCHED')
+    if (!(await verifyHead(network, head, verifier))) throw new PekkaError('SIGNATURE_INVALID')
+    // One of before a reconnection: what came after it is there already.
+    if (head.count < state.count) return
+    void log
+      .appendHead(head)
+      .then(() => log.sync())
+      .then(() => gate.clear(head.task))
+      .then(async () => {
+        const stored = await this.#sign(head)
+        this.link.tell({ kind: 'ack', ...numbers(head), count: head.count, stored })
+      })
+      .catch(error => this.#refuseOrEnd(error))
+  }
+
+  /** The link is over; the logs it wrote may be closed. */
+  end(): void {
+    for (const { release } of this.#writing.values()) release()
+    this.#writing.clear()
+  }
+
+  /** The task is over: its log needn't stay open for this link. */
+  done(task: Uint8Array): void {
+    const name = toHex(task)
+    this.#writing.get(name)?.release()
+    this.#writing.delete(name)
+  }
+
+  async #open(task: Uint8Array): Promise<Writing> {
+    const name = toHex(task)
+    const known = this.#writing.get(name)
+    if (known !== undefined && known.log.failed === null) return known
+    known?.release()
+    this.#writing.delete(name)
+    const record = this.components.store.live(task) ?? (await this.components.store.get(task))
+    if (record === null || !record.candidates.some(candidate => equalBytes(candidate, this.link.provider)))
+      throw new PekkaError('TASK_UNKNOWN')
+    const writing = { record, ...(await this.components.logs.acquire(task)) }
+    this.#writing.set(name, writing)
+    return writing
+  }
+
+  #isOurs(state: RunState): boolean {
+    return equalBytes(state.header.provider, this.link.provider)
+  }
+
+  /**
+   * Whose an attempt is, the ledger says. Before it does (a provider doesn't wait for its `accept`, R1) the one whose window
+   * is open may begin, but not where another has begun.
+   * @throws PekkaError CANDIDATE_NOT_NAMED
+   */
+  async #mayRun(header: RunHeader, taken: boolean): Promise<void> {
+    const answer = this.#owns(header, taken)
+    if (answer === 'yes' || (answer === 'unknown' && (await this.#confirmed(header, taken)))) return
+    throw new PekkaError('CANDIDATE_NOT_NAMED')
+  }
+
+  #owns(header: RunHeader, taken: boolean): 'yes' | 'no' | 'unknown' {
+    const record = this.components.store.live(header.task) ?? this.#writing.get(toHex(header.task))?.record
+    const view = record?.view ?? null
+    const attempt = view?.attempts[header.attempt - 1]
+    if (attempt !== undefined) return equalBytes(attempt.provider, this.link.provider) ? 'yes' : 'no'
+    if (header.attempt !== (view?.attempts.length ?? 0) + 1) return 'no'
+    if (taken || record === undefined) return 'unknown'
+    const open =
+      view === null ? [0] : openCandidates(view, this.components.mirror.now.contractTime, this.components.windowMs())
+    return open.some(k => equalBytes(record.candidates[k] ?? new Uint8Array(), this.link.provider)) ? 'yes' : 'unknown'
+  }
+
+  #confirmed(header: RunHeader, taken: boolean): Promise<boolean> {
+    return new Promise(resolve => {
+      const end = (answer: boolean): void => {
+        clearTimeout(timer)
+        stop()
+        resolve(answer)
+      }
+      const timer = setTimeout(() => end(false), CONFIRM_MS)
+      const stop = this.components.mirror.on('commit', () => {
+        const answer = this.#owns(header, taken)
+        if (answer !== 'unknown') end(answer === 'yes')
+      })
+    })
+  }
+
+  async #sign(head: Numbers & { count: number; head: Uint8Array }): Promise<Stored> {
+    const { signer, network } = this.components
+    const signature = await signer.sign(storedMessage(network, head))
+    return { key: signer.publicKey, count: head.count, head: head.head, signature }
+  }
+
+  async #reserve(size: number): Promise<void> {
+    while (this.#inFlight > 0 && this.#inFlight + size > INTAKE_BYTES)
+      await new Promise<void>(resolve => (this.#room = resolve))
+    this.#inFlight += size
+  }
+
+  #release(size: number): void {
+    this.#inFlight -= size
+    this.#room?.()
+    this.#room = null
+  }
+
+  #refuseOrEnd(error: unknown): void {
+    const { code, message } = asPekkaError(error)
+    if (code !== 'HEAD_MISMATCH' && code !== 'FRAME_GAP') return this.#broken(error)
+    this.components.metrics.linkRefusals.inc({ code })
+    this.link.tell({ kind: 'refused', code, issue: message })
+  }
+
+  /** The disk is full or failing: the provider holds its frames and comes back. */
+  #broken(error: unknown): void {
+    this.components.log.error({ err: error, provider: toHex(this.link.provider) }, 'frames could not be written')
+    this.link.end(asPekkaError(error))
+  }
+}
+
+const numbers = ({ task, attempt, run }: Numbers): Numbers => ({ task, attempt, run })

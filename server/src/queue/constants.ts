@@ -1,0 +1,31 @@
+/** Name of the BullMQ queue, and in braces so that all its keys share one slot of a Redis Cluster. */
+export const QUEUE_NAME = 'pekka-tasks'
+export const QUEUE_PREFIX = '{pekka}'
+
+/**
+ * Offers on their way to the ledger at once. A job waits for finality (a few ms with one witness, 300 ms with four), so
+ * 256 of them are more than 800 a second even then, and their data is small.
+ */
+export const WORKER_CONCURRENCY = 256
+
+/** Tries of a job before the sweeper takes over, and the first pause between them, ms (doubled, half of it random). */
+export const JOB_ATTEMPTS = 8
+export const JOB_BACKOFF_MS = 200
+
+/** A worker that was killed loses its jobs after this, ms; the sweeper of a restarted bridge doesn't wait for it. */
+export const LOCK_MS = 30_000
+
+/**
+ * How often what is off the ledger is compared with our table, ms. Everything is told by events; this finds only what a
+ * crash of Redis, a lost message or a missed commit left behind.
+ */
+export const SWEEP_MS = 5_000
+
+/** A queued task younger than this has its job on the way, ms. */
+export const SWEEP_PATIENCE_MS = 2_000
+
+/** Blobs that were sent and never named by a task are deleted after this, ms. */
+export const ORPHAN_BLOB_MS = 3_600_000
+
+/** Ended tasks the sweeper deletes in one go, so that it never keeps the process for long. */
+export const SWEEP_BATCH = 100

@@ -1,0 +1,175 @@
+import type { Logger } from 'pino'
+import {
+  equalBytes,
+  fromHex,
+  isEnded,
+  toHex,
+  type Clock,
+  type LedgerAccess,
+  type TaskView,
+  type TransactionOutcome
+} from '@pekka/node/protocol'
+import type { LedgerMirror } from '../ledger/index.js'
+import type { ProviderLink } from '../links/index.js'
+import type { Metrics } from '../metrics.js'
+import type { TaskRecord, TaskStore } from '../tasks/index.js'
+import type { Candidates } from './candidates.js'
+
+export interface TaskDriverComponents {
+  ledger: LedgerAccess
+  mirror: LedgerMirror
+  store: TaskStore
+  candidates: Candidates
+  clock: Clock
+  metrics: Metrics
+  log: Logger
+}
+
+/**
+ * Moves tasks along. Every step may run twice or be cut off anywhere: an offer's bytes are the same however often they are
+ * sent (R13), and what was told to whom is remembered per link.
+ */
+export class TaskDriver {
+  readonly #driving = new Map<string, Promise<void>>()
+  /** Offers on their way to the ledger: the tasks of one offer share the answer. */
+  readonly #submitting = new Map<string, Promise<TransactionOutcome>>()
+  /** Steps of one task follow one another. */
+  readonly #steps = new Map<string, Promise<void>>()
+  readonly #listeners = new Set<(record: TaskRecord) => void>()
+
+  constructor(private readonly components: TaskDriverComponents) {}
+
+  /** Told after every change of a task. */
+  onChange(listener: (record: TaskRecord) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * What a job does: brings the task's offer onto the ledger. Returns when the ledger has answered.
+   * @throws PekkaError LEDGER_UNREACHABLE: the queue tries again
+   */
+  drive(task: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const name = toHex(task)
+    const running = this.#driving.get(name)
+    if (running !== undefined) return running
+    const work = this.#drive(task, signal).finally(() => this.#driving.delete(name))
+    this.#driving.set(name, work)
+    return work
+  }
+
+  /** The ledger says how the task stands. */
+  see(view: TaskView): Promise<void> {
+    return this.#step(view.task, async () => {
+      const record = this.components.store.live(view.task) ?? (await this.components.store.get(view.task))
+      // Somebody else's; or one whose id another account took.
+      if (record === null || !equalBytes(record.account, view.account) || !equalBytes(record.lane, view.lane)) return
+      if (record.view === null) this.components.metrics.offerSeconds.observe((this.#now() - record.submittedAt) / 1000)
+      const saved = this.components.store.update(record, { view, bridge: 'on-ledger', code: null }, this.#now())
+      const next = this.components.store.live(view.task) ?? {
+        ...record,
+        view,
+        bridge: 'on-ledger' as const,
+        code: null
+      }
+      await this.components.candidates.update(next, view, this.components.mirror.now.contractTime)
+      this.#changed(next)
+      await saved
+    })
+  }
+
+  /** Contract time has moved: windows may have opened. */
+  async tick(contractTime: number): Promise<void> {
+    for (const name of this.components.candidates.due(contractTime)) {
+      await this.#step(fromHex(name), async () => {
+        const record = this.components.store.live(fromHex(name))
+        if (record === undefined || record.view === null) return this.components.candidates.forget(fromHex(name))
+        await this.components.candidates.handOut(record, record.view, contractTime)
+      })
+    }
+  }
+
+  async arrived(link: ProviderLink, resume: Uint8Array[]): Promise<void> {
+    await this.components.candidates.arrived(link, resume, this.components.mirror.now.contractTime)
+  }
+
+  /** Reads all live tasks from the ledger anew: after a pause, what was missed. */
+  async reconcile(): Promise<void> {
+    for (const record of this.components.store.open()) {
+      if (record.bridge === 'queued') continue
+      const view = await this.components.ledger.task(record.task)
+      if (view !== null) await this.see(view)
+    }
+  }
+
+  async #drive(task: Uint8Array, signal?: AbortSignal): Promise<void> {
+    const { store, candidates } = this.components
+    const record = store.live(task)
+    // A job for what we don't know is forged or late (I6); one that is on the ledger needs no more driving.
+    if (record === undefined || record.bridge !== 'queued') return
+    const transaction = await store.offer(record.offer)
+    if (transaction === null) return
+    candidates.announce(record, transaction, record.inline ? await store.bundle(task) : null)
+    const outcome = await this.#submit(record.offer, transaction, signal)
+    if (outcome.status === 'applied') {
+      // The commit that carries it came first or is on its way; if it gets lost, the sweeper asks again.
+      const { connected, now } = this.components.mirror
+      if (connected && (store.live(task)?.view !== null || now.index < outcome.index)) return
+      const view = await this.components.ledger.task(task, signal)
+      if (view !== null) await this.see(view)
+      return
+    }
+    // Refused or failed; but an earlier offer with this id may stand on the ledger, and then it counts (R13).
+    const view = await this.components.ledger.task(task, signal)
+    if (view !== null && equalBytes(view.account, record.account) && equalBytes(view.lane, record.lane))
+      return this.see(view)
+    await this.#refuse(record, outcome.code)
+  }
+
+  #refuse(record: TaskRecord, code: string): Promise<void> {
+    return this.#step(record.task, async () => {
+      const now = this.components.store.live(record.task)
+      // Sent again meanwhile with another signature: that one decides.
+      if (now === undefined || now.bridge !== 'queued' || !equalBytes(now.offer, record.offer)) return
+      const { length } = now.candidates
+      this.components.log.info({ task: toHex(record.task), code, candidates: length }, 'the ledger refused an offer')
+      this.components.metrics.tasksRefused.inc({ code })
+      this.components.candidates.forget(record.task)
+      this.#changed(await this.components.store.update(now, { bridge: 'refused', code }, this.#now()))
+    })
+  }
+
+  #submit(offer: Uint8Array, transaction: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome> {
+    const name = toHex(offer)
+    const running = this.#submitting.get(name)
+    if (running !== undefined) return running
+    const work = this.components.ledger.submit(transaction, signal).finally(() => this.#submitting.delete(name))
+    this.#submitting.set(name, work)
+    return work
+  }
+
+  #step(task: Uint8Array, work: () => Promise<void>): Promise<void> {
+    const name = toHex(task)
+    const step = (this.#steps.get(name) ?? Promise.resolve()).then(work)
+    const settled = step.catch(error =>
+      this.components.log.error({ err: error, task: name }, 'a step of a task failed')
+    )
+    this.#steps.set(name, settled)
+    void settled.then(() => {
+      if (this.#steps.get(name) === settled) this.#steps.delete(name)
+    })
+    return step
+  }
+
+  #changed(record: TaskRecord): void {
+    for (const listener of this.#listeners) listener(record)
+  }
+
+  #now(): number {
+    return this.components.clock.now()
+  }
+}
+
+/** Whether the sweeper should ask about it: the ledger's own timers may have moved it since. */
+export const mayHaveMoved = (view: TaskView, contractTime: number): boolean =>
+  !isEnded(view.state) && view.deadline !== null && view.deadline < contractTime

@@ -1,0 +1,99 @@
+import type { Logger } from 'pino'
+import { fromHex, type Clock, type LedgerAccess } from '@pekka/node/protocol'
+import type { BlobStore, EventLog } from '../eventlog/index.js'
+import type { LedgerMirror } from '../ledger/index.js'
+import type { Metrics } from '../metrics.js'
+import type { BlobRefs, TaskRecord, TaskStore } from '../tasks/index.js'
+
+import { ORPHAN_BLOB_MS, SWEEP_BATCH, SWEEP_MS, SWEEP_PATIENCE_MS } from './constants.js'
+import { mayHaveMoved, type TaskDriver } from './driver.js'
+import type { JobQueue } from './job-queue.js'
+
+export interface SweeperComponents {
+  store: TaskStore
+  refs: BlobRefs
+  queue: JobQueue
+  driver: TaskDriver
+  ledger: LedgerAccess
+  mirror: LedgerMirror
+  logs: EventLog
+  blobs: BlobStore
+  clock: Clock
+  metrics: Metrics
+  log: Logger
+}
+
+export interface SweeperInit {
+  /** How often it looks, ms. */
+  interval?: number
+  /** How long an ended task stays, ms. */
+  retention: number
+}
+
+/**
+ * Compares what is off the ledger with our table, so that nothing a crash swallowed stays behind: tasks without a job get
+ * one, views that must have moved are read again, and what has been kept long enough is deleted.
+ */
+export class Sweeper {
+  #timer: NodeJS.Timeout | null = null
+  #running: Promise<void> | null = null
+
+  constructor(
+    private readonly components: SweeperComponents,
+    private readonly init: SweeperInit
+  ) {}
+
+  start(): void {
+    this.#timer = setInterval(() => void this.sweep(), this.init.interval ?? SWEEP_MS)
+    this.#timer.unref()
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    await this.#running
+  }
+
+  /** Looks now; one look at a time. */
+  sweep(): Promise<void> {
+    this.#running ??= this.#sweep()
+      .catch(error => this.components.log.warn({ err: error }, 'the sweeper was interrupted'))
+      .finally(() => (this.#running = null))
+    return this.#running
+  }
+
+  async #sweep(): Promise<void> {
+    const { store, mirror } = this.components
+    const open = store.open()
+    this.components.metrics.tasksOpen.set(open.length)
+    await this.addMissing(SWEEP_PATIENCE_MS)
+    if (mirror.connected) {
+      for (const record of open) {
+        if (record.view === null || !mayHaveMoved(record.view, mirror.now.contractTime)) continue
+        const view = await this.components.ledger.task(record.task)
+        if (view !== null) await this.components.driver.see(view)
+      }
+    }
+    const now = this.components.clock.now()
+    for (const record of await store.endedBefore(now - this.init.retention, SWEEP_BATCH)) await this.#remove(record)
+    for await (const { owner, hash } of this.components.blobs.olderThan(now - ORPHAN_BLOB_MS)) {
+      if (await this.components.refs.used(owner, hash)) continue
+      await this.components.blobs.remove(fromHex(owner), fromHex(hash))
+    }
+  }
+
+  /** Gives every task that still waits for the ledger a job; those that have one keep it. */
+  async addMissing(patience: number): Promise<void> {
+    const before = this.components.clock.now() - patience
+    for (const record of this.components.store.open()) {
+      if (record.bridge !== 'queued' || record.submittedAt > before) continue
+      if (!(await this.components.queue.add(record.task, 'sweep'))) return
+    }
+  }
+
+  async #remove(record: TaskRecord): Promise<void> {
+    await this.components.logs.remove(record.task)
+    for (const hash of await this.components.refs.release(record.account, record.task))
+      await this.components.blobs.remove(record.account, hash)
+    await this.components.store.remove(record)
+  }
+}

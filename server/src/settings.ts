@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { PekkaError } from '@pekka/node/protocol'
+
+const multiaddr = z.string().min(1).max(512)
+
+/** The settings file of the bridge, JSON. */
+export const settingsSchema = z.strictObject({
+  /** Directory of everything it keeps. */
+  home: z.string().min(1),
+  /** The network's id, hexadecimal; when left out, the first witness that answers decides. */
+  network: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).optional(),
+  /** Written once it serves, removed when it stops. */
+  readyFile: z.string().optional(),
+  http: z.strictObject({ host: z.string().default('127.0.0.1'), port: z.number().int().min(0).max(65535).default(0) }),
+  libp2p: z.strictObject({
+    listen: z.array(multiaddr).default(['/ip4/127.0.0.1/tcp/0']),
+    announce: z.array(multiaddr).optional()
+  }),
+  redis: z.strictObject({ path: z.string().optional(), url: z.string().optional() }),
+  witnesses: z.array(multiaddr).min(1),
+  /** Origins of pages that may use the bridge beside its own, and names it is served under beside this machine's. */
+  allowedOrigins: z.array(z.string()).default([]),
+  allowedHosts: z.array(z.string()).default([]),
+  /** PEM files; needed to listen beyond this machine. */
+  tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  name: z.string().max(64).default('bridge'),
+  /** Workers of the queue in this process. */
+  workers: z.number().int().min(0).max(64).default(1),
+  /** How long ended tasks are kept, ms. */
+  retention: z
+    .number()
+    .int()
+    .min(0)
+    .default(30 * 86_400_000)
+})
+export type Settings = z.infer<typeof settingsSchema>
+
+/** @throws PekkaError USAGE that names what is wrong */
+export async function readSettings(path: string): Promise<Settings> {
+  let content: unknown
+  try {
+    content = JSON.parse(await readFile(path, 'utf8'))
+  } catch (cause) {
+    throw new PekkaError('USAGE', { issue: `The settings file ${path} cannot be read.` }, { cause })
+  }
+  return parseSettings(content)
+}
+
+/** @throws PekkaError USAGE */
+export function parseSettings(content: unknown): Settings {
+  const parsed = settingsSchema.safeParse(content)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    throw new PekkaError('USAGE', { issue: `Settings: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}` })
+  }
+  const { http, tls } = parsed.data
+  if (!isLoopbackName(http.host) && tls === undefined)
+    throw new PekkaError('USAGE', {
+      issue: `The bridge listens on ${http.host} only with a certificate (settings tls.cert and tls.key): tokens would cross the network in clear. Without one, use 127.0.0.1 and JupyterLab's proxy.`
+    })
+  return parsed.data
+}
+
+const isLoopbackName = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)

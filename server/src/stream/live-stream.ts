@@ -1,0 +1,243 @@
+import type { Server as HttpServer } from 'node:http'
+import type { Logger } from 'pino'
+import { Server, type Socket } from 'socket.io'
+import {
+  ACK_WINDOW_BYTES,
+  PekkaError,
+  SOCKET_PATH,
+  ackSchema,
+  asPekkaError,
+  subscribeSchema,
+  toHex,
+  unsubscribeSchema,
+  type AccountView,
+  type ClientToServerEvents,
+  type LedgerAccess,
+  type ServerToClientEvents
+} from '@pekka/node/protocol'
+import { accountFor, itemOf, owns, type Grant, type Guard, type Tokens } from '../api/index.js'
+import type { EventLog } from '../eventlog/index.js'
+import type { LedgerMirror } from '../ledger/index.js'
+import type { ReaderGate } from '../links/index.js'
+import type { Metrics } from '../metrics.js'
+import type { TaskDriver } from '../queue/index.js'
+import type { TaskRecord, TaskStore } from '../tasks/index.js'
+import { MAX_INCOMING_BYTES, MAX_SUBSCRIPTIONS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from './constants.js'
+import { pack, packEntries, unpack } from './packing.js'
+import { Subscription } from './subscription.js'
+
+export interface LiveStreamComponents {
+  guard: Guard
+  tokens: Tokens
+  store: TaskStore
+  logs: EventLog
+  gate: ReaderGate
+  driver: TaskDriver
+  mirror: LedgerMirror
+  ledger: LedgerAccess
+  metrics: Metrics
+  log: Logger
+}
+
+interface SocketData {
+  grant: Grant
+  subscriptions: Map<string, Subscription>
+}
+type ClientSocket = Socket<ClientToServerEvents, ServerToClientEvents, Record<string, never>, SocketData>
+
+/** Rooms are named by the server, from the token, and by nobody else (I1). */
+const laneRoom = (account: Uint8Array, lane: Uint8Array): string => `lane:${toHex(account)}:${toHex(lane)}`
+const ownerRoom = (account: Uint8Array): string => `owner:${toHex(account)}`
+
+/** The live stream over socket.io (core/protocol/socket.ts). */
+export class LiveStream {
+  readonly #io: Server<ClientToServerEvents, ServerToClientEvents, Record<string, never>, SocketData>
+  /** Accounts to be told of, and whether they changed again while they were read. */
+  readonly #accounts = new Map<string, 'reading' | 'changed'>()
+
+  constructor(
+    server: HttpServer,
+    private readonly components: LiveStreamComponents
+  ) {
+    const { guard, driver, mirror, tokens } = components
+    this.#io = new Server(server, {
+      path: SOCKET_PATH,
+      serveClient: false,
+      transports: ['websocket', 'polling'],
+      allowUpgrades: true,
+      perMessageDeflate: false,
+      httpCompression: false,
+      maxHttpBufferSize: MAX_INCOMING_BYTES,
+      pingInterval: PING_INTERVAL_MS,
+      pingTimeout: PING_TIMEOUT_MS,
+      // No connectionStateRecovery: a stolen session id would resume without its token (I2). Clients resume by number.
+      allowRequest: (request, decide) => {
+        try {
+          guard.check(request)
+          decide(null, true)
+        } catch (error) {
+          decide(asPekkaError(error).code, false)
+        }
+      },
+      cors: {
+        origin: (origin, decide) => decide(null, origin !== undefined && guard.allowsOrigin(origin, undefined))
+      }
+    })
+    this.#io.engine.on('connection_error', (error: { message?: string }) =>
+      components.log.debug({ reason: error.message }, 'a live connection was refused')
+    )
+    this.#io.use((socket, next) => {
+      try {
+        const token: unknown = socket.handshake.auth['token']
+        const grant = tokens.check(typeof token === 'string' ? token : undefined)
+        socket.data = { grant, subscriptions: new Map() }
+        next()
+      } catch (error) {
+        next(Object.assign(new Error(asPekkaError(error).code), { data: asPekkaError(error).toProblem() }))
+      }
+    })
+    this.#io.on('connection', socket => this.#welcome(socket))
+    driver.onChange(record => void this.#taskChanged(record))
+    mirror.on('accounts', accounts => {
+      for (const account of accounts) this.#accountChanged(account)
+    })
+    tokens.onEnd(grant => this.#io.in(roomOf(grant)).disconnectSockets(true))
+  }
+
+  async stop(): Promise<void> {
+    await this.#io.close()
+  }
+
+  #welcome(socket: ClientSocket): void {
+    const { grant, subscriptions } = socket.data
+    void socket.join(roomOf(grant))
+    this.components.metrics.sockets.set(this.#io.engine.clientsCount)
+    socket.on('error', error => this.components.log.debug({ err: error }, 'a live connection failed'))
+    socket.on('disconnect', () => {
+      for (const subscription of subscriptions.values()) subscription.end()
+      this.components.metrics.subscriptions.dec(subscriptions.size)
+      subscriptions.clear()
+      this.components.metrics.sockets.set(this.#io.engine.clientsCount)
+    })
+    socket.on('subscribe', (packed, answer) => {
+      if (typeof answer !== 'function') return
+      this.#subscribe(socket, packed).then(
+        item => answer(pack({ ok: true, item })),
+        error => {
+          const { code, data } = asPekkaError(error).toProblem()
+          answer(pack({ ok: false, code, data }))
+        }
+      )
+    })
+    socket.on('unsubscribe', packed => {
+      const request = unpack(unsubscribeSchema, packed)
+      if (request !== null) this.#unsubscribe(socket, request.task)
+    })
+    socket.on('ack', packed => {
+      const request = unpack(ackSchema, packed)
+      if (request !== null) subscriptions.get(toHex(request.task))?.acknowledge(request.n)
+    })
+  }
+
+  async #subscribe(socket: ClientSocket, packed: unknown) {
+    const request = unpack(subscribeSchema, packed)
+    if (request === null) throw new PekkaError('SCHEMA_MISMATCH', { issue: 'subscribe {task, after}' })
+    const { store, logs, gate, metrics } = this.components
+    const { grant, subscriptions } = socket.data
+    const { task, after } = request
+    const record = await store.get(task)
+    if (record === null || !owns(grant, record)) throw new PekkaError('TASK_UNKNOWN')
+    this.#unsubscribe(socket, task)
+    if (subscriptions.size >= MAX_SUBSCRIPTIONS) throw new PekkaError('RATE_LIMITED')
+    const item = await itemOf(logs, record)
+    const { log, release } = await logs.acquire(task)
+    if (!socket.connected || subscriptions.has(toHex(task))) {
+      release()
+      throw new PekkaError('LINK_CLOSED')
+    }
+    // After the answer, which the client waits for before it takes entries.
+    setImmediate(() => {
+      if (!socket.connected || subscriptions.has(toHex(task))) return release()
+      metrics.subscriptions.inc()
+      const subscription = new Subscription(task, after, {
+        log,
+        release,
+        gate,
+        send: entries => socket.emit('entries', packEntries(task, entries)),
+        stalled: () => this.#drop(socket, task, 'it kept a provider waiting'),
+        failed: error => {
+          this.components.log.error({ err: error }, 'a log could not be read')
+          this.#drop(socket, task, 'its log could not be read')
+        }
+      })
+      subscriptions.set(toHex(task), subscription)
+    })
+    return item
+  }
+
+  #unsubscribe(socket: ClientSocket, task: Uint8Array): void {
+    const { subscriptions } = socket.data
+    const subscription = subscriptions.get(toHex(task))
+    if (subscription === undefined) return
+    subscription.end()
+    subscriptions.delete(toHex(task))
+    this.components.metrics.subscriptions.dec()
+  }
+
+  /** A client that is cut off comes back and goes on by number. */
+  #drop(socket: ClientSocket, task: Uint8Array, reason: string): void {
+    this.components.log.info({ task: toHex(task), reason, window: ACK_WINDOW_BYTES }, 'a reader was disconnected')
+    socket.disconnect(true)
+  }
+
+  async #taskChanged(record: TaskRecord): Promise<void> {
+    const rooms = [laneRoom(record.account, record.lane), ownerRoom(record.account)]
+    if (!rooms.some(room => this.#hasSockets(room))) return
+    try {
+      const item = await itemOf(this.components.logs, record)
+      this.#io.to(rooms).emit('task', pack(item))
+    } catch (error) {
+      this.components.log.warn({ err: error }, 'a change of a task could not be told')
+    }
+  }
+
+  /** Reads an account once for however many changes, and tells its lanes what is theirs. */
+  #accountChanged(account: Uint8Array): void {
+    const name = toHex(account)
+    if (this.#accounts.has(name)) {
+      this.#accounts.set(name, 'changed')
+      return
+    }
+    if (!this.components.tokens.holds(account)) return
+    this.#accounts.set(name, 'reading')
+    this.components.ledger
+      .account(account)
+      .then(view => {
+        if (view === null) return
+        this.components.tokens.recheck(view)
+        this.#tellAccount(view)
+      })
+      .catch(error => this.components.log.debug({ err: error }, 'an account could not be read'))
+      .finally(() => {
+        const again = this.#accounts.get(name) === 'changed'
+        this.#accounts.delete(name)
+        if (again) this.#accountChanged(account)
+      })
+  }
+
+  #tellAccount(view: AccountView): void {
+    const owner = ownerRoom(view.account)
+    if (this.#hasSockets(owner)) this.#io.to(owner).emit('account', pack(view))
+    for (const { key } of view.lanes) {
+      if (key === null) continue
+      const room = laneRoom(view.account, key)
+      if (this.#hasSockets(room)) this.#io.to(room).emit('account', pack(accountFor(view, key)))
+    }
+  }
+
+  #hasSockets(room: string): boolean {
+    return (this.#io.sockets.adapter.rooms.get(room)?.size ?? 0) > 0
+  }
+}
+
+const roomOf = ({ account, lane }: Grant): string => (lane === null ? ownerRoom(account) : laneRoom(account, lane))
