@@ -60,9 +60,10 @@ export async function openBench(entry: string): Promise<Bench> {
   }
   try {
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
-    const page = await browser.newPage()
+    const context = await browser.newContext()
     // Functions given to `evaluate` are compiled by the test runner, which marks their names with this.
-    await page.addInitScript('globalThis.__name = value => value')
+    await context.addInitScript('globalThis.__name = value => value')
+    const page = await context.newPage()
     await page.goto(`http://127.0.0.1:${port}/`)
     return { page, beacons, beacon: `http://localhost:${port}/beacon/`, close }
   } catch (error) {
