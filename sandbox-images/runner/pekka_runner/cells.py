@@ -37,6 +37,8 @@ class Running:
     reply: dict[str, Any] | None = None
     replied_at: float = 0.0
     idle: bool = False
+    #: The last error shown. A reply sometimes names none (an object whose display raises).
+    error: tuple[str, str] | None = None
 
 
 class CellsRun:
@@ -112,14 +114,15 @@ class CellsRun:
         count = reply.get("execution_count")
         status = "ok" if reply.get("status") == "ok" else "error"
         self._end(cell, status, count if type(count) is int and count >= 0 else None)
-        return self._verdict(cell, reply, status)
+        return self._verdict(running, reply, status)
 
     def _is_over(self, running: Running) -> bool:
         if running.reply is None:
             return False
         return running.idle or time.monotonic() - running.replied_at > IDLE_SECONDS
 
-    def _verdict(self, cell: Cell, reply: dict[str, Any], status: str) -> Stop | None:
+    def _verdict(self, running: Running, reply: dict[str, Any], status: str) -> Stop | None:
+        cell = running.cell
         payload = reply.get("payload")
         asked = isinstance(payload, list) and any(
             isinstance(item, dict) and item.get("source") == "ask_exit" and not item.get("keepkernel") for item in payload
@@ -128,7 +131,7 @@ class CellsRun:
             return Stop("ok", "exit", {"cell": cell.id, "exit": True})
         if status == "ok":
             return None
-        name, text = str(reply.get("ename"))[:256], str(reply.get("evalue"))
+        name, text = running.error or (str(reply.get("ename"))[:256], str(reply.get("evalue")))
         if name == "SystemExit" and self._command.stop_on_error:
             # sys.exit() ends a notebook as it ends a program; only its code says whether that is a failure.
             self._exit_code = 0 if text in ("", "None", "0") else int(text) & 0xFF if text.isdigit() else 1
@@ -216,6 +219,8 @@ class CellsRun:
             reporter.clear(cell, bool(content.get("wait")))
         elif kind == "error":
             reporter.error(cell, content)
+            if self._running is not None and request == self._running.request:
+                self._running.error = (str(content.get("ename"))[:256], str(content.get("evalue")))
         elif kind == "status" and content.get("execution_state") == "idle":
             if self._running is not None and request == self._running.request:
                 self._running.idle = True

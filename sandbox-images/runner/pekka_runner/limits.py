@@ -19,7 +19,6 @@ GRACE_SECONDS = 2.0
 NEARLY_FULL = 0.85
 
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
-_PEAKS = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
 
 
 @dataclass(frozen=True)
@@ -165,13 +164,9 @@ class Guard:
         return Stop("user", "kernel-died", {"signal": name})
 
     def usage(self, output_bytes: int, wall_ms: int) -> dict[str, int]:
-        peak = self.max_memory
-        for path in _PEAKS:
-            with suppress(OSError, ValueError), open(path) as file:
-                peak = max(peak, int(file.read()))
         return {
             "wallMs": wall_ms,
             "cpuMs": int(self.cpu_ms),
-            "maxMemoryBytes": peak,
+            "maxMemoryBytes": self.max_memory,
             "outputBytes": output_bytes,
         }

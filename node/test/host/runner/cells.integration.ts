@@ -51,6 +51,14 @@ describe('runner: cells', function () {
     assert.equal(seen.done.detail['ename'], 'ZeroDivisionError')
   })
 
+  it('names the error of an object that cannot be shown', async () => {
+    const seen = await run([
+      'class Odd:\n    def _repr_html_(self): raise ValueError("no")\n    __repr__ = _repr_html_\nOdd()'
+    ])
+    assert.equal(seen.of('error')[0]?.ename, 'ValueError')
+    if (seen.done.outcome !== 'ok') assert.equal(seen.done.detail['ename'], 'ValueError')
+  })
+
   it('goes on after an error that is tagged, or when told to', async () => {
     const tagged = await run([['1/0', ['raises-exception']], 'print("on")'])
     assert.deepEqual(tagged.statuses(), ['c1:error', 'c2:ok'])
