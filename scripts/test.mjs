@@ -11,8 +11,11 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findNode, installModules, modulesAreCurrent, withModules } from '../node/bin/setup/modules.mjs'
-import { ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
+import { setUp } from '../node/bin/setup/index.mjs'
+import { MAIN, ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
+import { labIn, uvIn } from '../node/bin/setup/python.mjs'
 import { StepError, Steps, seconds } from '../node/bin/setup/steps.mjs'
+import { imageRoot, prepareMachine } from './test-machine.mjs'
 
 const MINUTE = 60_000
 /** Whether what is missing fails the tests (CI) or is listed as left out (a person's machine). */
@@ -24,6 +27,7 @@ const CI = Boolean(process.env.CI) && process.env.CI !== 'false'
  * @property {string[]} [command] a check: passes with exit code 0 and counts as one
  * @property {string} [tests] the ending of a mocha suite's files; each test counts
  * @property {boolean} [coverage]
+ * @property {boolean} [engine] a Docker Engine is started for it where it can be
  * @property {number} limit ms, after which it is killed and counts as failed
  * @property {boolean} [long] only with --full
  */
@@ -38,10 +42,10 @@ const STAGES = [
     ],
     [{ name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE }]
   ],
-  [[{ name: 'integration', tests: 'integration.ts', limit: 10 * MINUTE }]],
+  [[{ name: 'integration', tests: 'integration.ts', engine: true, limit: 10 * MINUTE }]],
   [[{ name: 'e2e', tests: 'e2e.ts', limit: 10 * MINUTE }]],
-  [[{ name: 'system', tests: 'system.ts', limit: 10 * MINUTE }]],
-  [[{ name: 'long', tests: 'long.ts', limit: 120 * MINUTE, long: true }]]
+  [[{ name: 'system', tests: 'system.ts', engine: true, limit: 10 * MINUTE }]],
+  [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]]
 ]
 
 /** Folders that hold tests. */
@@ -114,7 +118,8 @@ async function runSuite(suite, env, scratch) {
     const coverage = suite.coverage
       ? ['c8', '--reporter=text-summary', '--reporter=lcovonly', '--src=node/src', '--src=server/src']
       : []
-    command = [...coverage, 'mocha', '--reporter', 'scripts/count-reporter.cjs', ...files]
+    const engine = suite.engine ? ['--require', 'scripts/mocha-engine.mjs'] : []
+    command = [...coverage, 'mocha', '--reporter', 'scripts/count-reporter.cjs', ...engine, ...files]
   }
   if (!command) throw new Error(`${suite.name} has nothing to run`)
   const began = Date.now()
@@ -136,12 +141,40 @@ async function runSuite(suite, env, scratch) {
   return result
 }
 
-async function setUp() {
-  const places = placesIn(homeFrom(process.env))
-  const steps = new Steps({ logs: places.setupLogs, out: process.stdout })
+/** Suites that need no more than npm's packages. */
+const QUICK = ['format', 'lint', 'types', 'unit']
+
+/**
+ * Installs what the chosen suites need; returns their environment and what had to be left out.
+ * @param {boolean} quick @returns {Promise<{ env: NodeJS.ProcessEnv, leftOut: string[] }>}
+ */
+async function prepare(quick) {
+  const home = homeFrom(process.env)
+  const steps = new Steps({ logs: placesIn(home).setupLogs, out: process.stdout })
   if (!(await modulesAreCurrent())) await steps.step('Packages', installModules)
-  if (!findNode()) throw new StepError({ step: 'Node', reason: 'no Node of 22.12 or newer is here' })
-  return withModules({ ...process.env, NODE_ENV: 'test', FORCE_COLOR: '0' })
+  const node = findNode()
+  if (!node) throw new StepError({ step: 'Node', reason: 'no Node of 22.12 or newer is here' })
+  // no test may touch the user's own state by leaving PEKKA_HOME as it is
+  const { PEKKA_HOME: _, ...inherited } = process.env
+  const settings = { NODE_ENV: 'test', FORCE_COLOR: '0', PEKKA_LOG_LEVEL: inherited.PEKKA_LOG_LEVEL ?? 'warn' }
+  const env = withModules({ ...inherited, ...settings })
+  if (quick) return { env, leftOut: [] }
+  const machine = await prepareMachine(steps, CI)
+  // the tests' own networks live in homes of their own; what is large (environments, images) is that of this home
+  await setUp({ home, needs: { network: true, lab: true }, out: process.stdout })
+  const places = placesIn(home)
+  const root = imageRoot(node.path, MAIN, { ...env, PEKKA_HOME: home })
+  return {
+    env: {
+      ...env,
+      ...machine.env,
+      PEKKA_TEST_HOME: home,
+      PEKKA_TEST_PYTHON: join(labIn(places.python), 'bin', 'python'),
+      PEKKA_UV: uvIn(places.tools),
+      ...(root && { PEKKA_TEST_IMAGE_ROOT: root })
+    },
+    leftOut: machine.leftOut
+  }
 }
 
 async function main() {
@@ -149,7 +182,9 @@ async function main() {
   const full = args.includes('--full')
   const only = args.includes('--only') ? args[args.indexOf('--only') + 1]?.split(',') : undefined
   const began = Date.now()
-  const env = await setUp()
+  const chosen = (/** @type {Suite} */ suite) => (only ? only.includes(suite.name) : full || !suite.long)
+  const quick = STAGES.flat(2).every(suite => !chosen(suite) || QUICK.includes(suite.name))
+  const { env, leftOut } = await prepare(quick)
   const scratch = await mkdtemp(join(tmpdir(), 'pekka-test-'))
   /** @type {Result[]} */
   const results = []
@@ -158,7 +193,7 @@ async function main() {
       await Promise.all(
         stage.map(async lane => {
           for (const suite of lane) {
-            if (only ? !only.includes(suite.name) : suite.long && !full) continue
+            if (!chosen(suite)) continue
             const result = await runSuite(suite, env, scratch)
             if (result) results.push(result)
           }
@@ -168,13 +203,14 @@ async function main() {
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
-  return report(results, Date.now() - began)
+  return report(results, leftOut, Date.now() - began)
 }
 
-/** @param {Result[]} results @param {number} took */
-function report(results, took) {
+/** @param {Result[]} results @param {string[]} leftOut @param {number} took */
+function report(results, leftOut, took) {
   const skipped = results.flatMap(result => result.skipped.map(title => `${result.name}: ${title}`))
-  if (skipped.length > 0) console.log(`\nLeft out:\n${skipped.map(title => `  ${title}`).join('\n')}`)
+  const notRun = [...leftOut, ...skipped]
+  if (notRun.length > 0) console.log(`\nLeft out:\n${notRun.map(title => `  ${title}`).join('\n')}`)
   const passed = results.reduce((sum, result) => sum + result.passed, 0)
   // under CI everything can be installed, so a test that skipped itself has failed
   const failed = results.reduce((sum, result) => sum + result.failed, 0) + (CI ? skipped.length : 0)
