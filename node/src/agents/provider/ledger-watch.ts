@@ -1,0 +1,54 @@
+import { pause } from '@pekka/node/host/network'
+import type { CommitView, LedgerAccess, TaskView } from '@pekka/node/protocol'
+
+export interface LedgerWatchComponents {
+  ledger: LedgerAccess
+  /** Told of every task that changed, in the ledger's order. */
+  onTask: (view: TaskView) => void
+  log: { warn(data: object, text: string): void }
+}
+
+/** Follows the ledger for as long as it runs, without gaps, over all that may happen to the way there. */
+export class LedgerWatch {
+  #last = -1
+  #timestamp = 0
+  #running: Promise<void> | null = null
+  readonly #stopping = new AbortController()
+
+  constructor(private readonly components: LedgerWatchComponents) {}
+
+  /** Timestamp of the newest commit seen, ms. */
+  get timestamp(): number {
+    return this.#timestamp
+  }
+
+  /** Follows from now on. What was before must be asked for, after this has resolved. */
+  async start(signal?: AbortSignal): Promise<void> {
+    const { index, timestamp } = await this.components.ledger.time(signal)
+    this.#last = index
+    this.#timestamp = timestamp
+    this.#running = this.#run(this.#stopping.signal)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error('stopped'))
+    await this.#running
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        for await (const commit of this.components.ledger.follow(this.#last, signal)) this.#take(commit)
+      } catch (error) {
+        if (!signal.aborted) this.components.log.warn({ err: error }, 'the ledger can not be followed')
+      }
+      await pause(1_000, signal)
+    }
+  }
+
+  #take({ header, tasks }: CommitView): void {
+    this.#last = header.index
+    this.#timestamp = header.timestamp
+    for (const task of tasks) this.components.onTask(task)
+  }
+}

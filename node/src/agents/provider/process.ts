@@ -1,0 +1,120 @@
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Logger } from 'pino'
+import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
+import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
+import { AskBook } from './asks.js'
+import { joinLedger, loadIdentity } from './identity.js'
+import { KemKeys } from './kem-keys.js'
+import { LedgerLane } from './ledger-lane.js'
+import { openMachine, type Machine } from './machine.js'
+import { Provider } from './provider.js'
+import { RunStore } from './run-store.js'
+import { readSettings, type ProviderSettings } from './settings.js'
+import { Workshop } from './workshop.js'
+
+/** What a provider says when it serves. */
+export interface ProviderReady {
+  pid: number
+  name: string
+  /** Account, hex. */
+  provider: string
+  peer: string
+  runtime: string
+  /** 1 to 4. */
+  isolation: number
+  /** Images that are offered. */
+  images: string[]
+}
+
+/** The provider process: puts the parts together from its settings file, and takes them apart again. */
+export class ProviderProcess {
+  #host: NetworkHost | null = null
+  #ledger: LedgerClient | null = null
+  #machine: Machine | null = null
+  #provider: Provider | null = null
+  #settings: ProviderSettings | null = null
+
+  constructor(
+    private readonly log: Logger,
+    private readonly settingsFile: string
+  ) {}
+
+  /** @throws PekkaError SANDBOX_UNUSABLE, IMAGE_NOT_BUILT, NETWORK_MISMATCH, LEDGER_UNREACHABLE, USAGE */
+  async start(signal: AbortSignal): Promise<ProviderReady> {
+    const settings = await readSettings(this.settingsFile)
+    this.#settings = settings
+    const directory = join(dirname(this.settingsFile), 'state')
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const { log } = this
+    const primitives = createPrimitives()
+    const clock = systemClock
+    const { network } = settings
+    const identity = await loadIdentity(network, settings.account, directory, primitives.random)
+    const { provider, agent, peer } = identity
+
+    const host = createNetworkHost({ key: identity.peerKey })
+    this.#host = host
+    await host.start()
+    const ledger = new LedgerClient({ host }, { addresses: [...settings.witnesses, ...settings.bridges] })
+    this.#ledger = ledger
+
+    // The sandbox proves itself while the ledger is told who we are; without it nothing is published.
+    const [machine] = await Promise.all([
+      openMachine(log, { settings, owner: directory, signal }).then(found => (this.#machine = found)),
+      joinLedger({ ledger, clock, log }, identity, settings, signal)
+    ])
+    const { report, runtime } = machine
+    const workshop = new Workshop({ runtime, log }, { images: machine.images, resources: settings.resources })
+    const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: agent, lane: 'delegate' })
+    const kem = new KemKeys({ agreement: primitives.agreement, clock }, join(directory, 'kem'))
+    const { concurrency, pricePerSecond, pricePerGiB, name, bridges } = settings
+    const asks = new AskBook(
+      { ledger, lane, kem, clock, random: primitives.random, log },
+      { provider, wares: machine.wares, concurrency, pricePerSecond, pricePerGiB }
+    )
+    this.#provider = new Provider(
+      {
+        host,
+        ledger,
+        lane,
+        signer: agent,
+        primitives,
+        clock,
+        kem,
+        asks,
+        store: new RunStore(join(directory, 'runs')),
+        workshop,
+        log
+      },
+      { network, provider, name, peer, bridges, concurrency, runtime: report.name, isolation: report.isolation }
+    )
+    await this.#provider.start()
+    const ready: ProviderReady = {
+      pid: process.pid,
+      name,
+      provider: Buffer.from(provider).toString('hex'),
+      peer: host.peerId,
+      runtime: report.name,
+      isolation: report.isolation,
+      images: machine.wares.map(ware => ware.image.name)
+    }
+    await this.#announce(ready)
+    return ready
+  }
+
+  async stop(): Promise<void> {
+    if (this.#settings?.readyFile !== undefined) await rm(this.#settings.readyFile, { force: true })
+    await this.#provider?.stop()
+    await this.#machine?.runtime.close()
+    await this.#ledger?.stop()
+    await this.#host?.stop()
+  }
+
+  async #announce(ready: ProviderReady): Promise<void> {
+    const file = this.#settings?.readyFile
+    if (file === undefined) return
+    await writeFile(`${file}.new`, JSON.stringify(ready), { mode: 0o600 })
+    await rename(`${file}.new`, file)
+  }
+}

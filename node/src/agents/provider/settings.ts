@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { z } from 'zod'
+import {
+  DEFAULT_DISK_BYTES,
+  DEFAULT_MEMORY_BYTES,
+  DEFAULT_MILLI_CPUS,
+  PekkaError,
+  decimalCredits,
+  hex32,
+  slug
+} from '@pekka/node/protocol'
+
+/** A provider's settings file. Amounts are micro-credits as decimal text. */
+export const settingsSchema = z.strictObject({
+  /** PEKKA_HOME. What this provider keeps stands beside its settings file. */
+  home: z.string().min(1),
+  /** Id of the network, hex. */
+  network: hex32,
+  logLevel: z.string().default('info'),
+  /** Written with `{ pid, … }` once the provider serves, removed when it has stopped. */
+  readyFile: z.string().optional(),
+  /** Key file of the provider's account; made where it is missing. */
+  account: z.string().min(1),
+  /** Multiaddresses with peer ids. The provider keeps a link to each bridge. */
+  bridges: z.array(z.string()).min(1),
+  /** Witnesses to ask directly; bridges relay where there are none or they can't be reached. */
+  witnesses: z.array(z.string()).default([]),
+  images: z.strictObject({ home: z.string(), names: z.array(slug).min(1) }),
+  /** How many sandboxes wait, by image name. */
+  pool: z.record(z.string(), z.number().int().min(0).max(64)).default({}),
+  name: slug,
+  /** Tasks at a time. */
+  concurrency: z
+    .number()
+    .int()
+    .min(1)
+    .max(1024)
+    .default(() => Math.max(1, availableParallelism())),
+  pricePerSecond: decimalCredits.default(1000n),
+  pricePerGiB: decimalCredits.default(0n),
+  /** What is bonded at least. */
+  bond: decimalCredits.default(0n),
+  runtime: z.enum(['auto', 'docker', 'bubblewrap']).default('auto'),
+  /** What one task may use. */
+  resources: z
+    .strictObject({
+      milliCpus: z.number().int().min(100).default(DEFAULT_MILLI_CPUS),
+      memoryBytes: z
+        .number()
+        .int()
+        .min(1 << 26)
+        .default(DEFAULT_MEMORY_BYTES),
+      diskBytes: z
+        .number()
+        .int()
+        .min(1 << 20)
+        .default(DEFAULT_DISK_BYTES)
+    })
+    .prefault({})
+})
+export type ProviderSettings = z.infer<typeof settingsSchema>
+
+/** @throws PekkaError USAGE with what is wrong in the file */
+export async function readSettings(file: string): Promise<ProviderSettings> {
+  let content: unknown
+  try {
+    content = JSON.parse(await readFile(file, 'utf8'))
+  } catch (cause) {
+    throw new PekkaError('USAGE', { issue: `The settings ${file} can't be read.` }, { cause })
+  }
+  const parsed = settingsSchema.safeParse(content)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  throw new PekkaError('USAGE', {
+    issue: `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'wrong shape'}`
+  })
+}

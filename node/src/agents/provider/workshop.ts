@@ -1,0 +1,108 @@
+import { RunnerSession, type RunCommand } from '@pekka/node/host/runner'
+import {
+  IMAGE_PYTHON,
+  createSandboxPool,
+  type PoolLog,
+  type PooledSandbox,
+  type SandboxImage,
+  type SandboxLimits,
+  type SandboxPool,
+  type SandboxRuntime
+} from '@pekka/node/host/sandbox'
+import { PekkaError, toHex, type OfferTask } from '@pekka/node/protocol'
+import type { OpenedTask } from './intake.js'
+
+export type TakenSandbox = PooledSandbox<RunnerSession>
+
+export interface WorkshopComponents {
+  runtime: SandboxRuntime
+  log: PoolLog
+}
+
+export interface WorkshopInit {
+  /** Images this machine sells, and how many sandboxes of each wait. */
+  images: readonly { image: SandboxImage; warm: number }[]
+  /** Limits of the sandboxes that wait: those of the ask. */
+  resources: { milliCpus: number; memoryBytes: number; diskBytes: number }
+}
+
+/** Program of every sandbox: the runner, isolated from the user's own modules. */
+const RUNNER_ARGV: readonly [string, ...string[]] = [IMAGE_PYTHON, '-I', '-u', '/opt/pekka/runner/main.py']
+
+/** Processes and threads of a task. numpy on 64 cores takes 64, multiprocessing some more; a fork bomb is stopped at once. */
+const MAX_PIDS = 512
+/** Open files of one process: what Debian gives. */
+const MAX_FILES = 1024
+
+/** Sandboxes for tasks: warm ones where they wait, with the task's limits set. */
+export class Workshop {
+  readonly #pool: SandboxPool<RunnerSession>
+  readonly #images: ReadonlyMap<string, SandboxImage>
+
+  constructor({ runtime, log }: WorkshopComponents, init: WorkshopInit) {
+    this.#images = new Map(init.images.map(({ image }) => [image.digest, image]))
+    this.#pool = createSandboxPool<RunnerSession>(
+      {
+        runtime,
+        log,
+        start: async (sandbox, signal) => {
+          const session = new RunnerSession(sandbox)
+          // A runner that fills its diagnostics must not block on them; they may hold the user's words, so they aren't kept.
+          sandbox.stderr.resume()
+          await session.ready(signal)
+          return session
+        }
+      },
+      {
+        argv: RUNNER_ARGV,
+        limits: limitsOf(init.resources),
+        warm: init.images.map(({ image, warm }) => ({ image, size: warm }))
+      }
+    )
+  }
+
+  /** @throws PekkaError IMAGE_UNKNOWN, SANDBOX_FAILED; the signal's reason */
+  async take({ offer }: OpenedTask, signal: AbortSignal): Promise<TakenSandbox> {
+    const image = this.#images.get(toHex(offer.image.digest))
+    if (image === undefined) throw new PekkaError('IMAGE_UNKNOWN', { image: offer.image.name, known: '' })
+    return await this.#pool.take(image, limitsOf(offer.resources), signal)
+  }
+
+  /** Sandboxes that wait, by image digest. */
+  waiting(): ReadonlyMap<string, number> {
+    return this.#pool.waiting()
+  }
+
+  /** Removes all sandboxes. */
+  async stop(): Promise<void> {
+    await this.#pool.stop()
+  }
+}
+
+function limitsOf({
+  milliCpus,
+  memoryBytes,
+  diskBytes
+}: WorkshopInit['resources'] | OfferTask['resources']): SandboxLimits {
+  return {
+    cpus: milliCpus / 1000,
+    memoryBytes,
+    diskBytes,
+    fileBytes: diskBytes,
+    pids: MAX_PIDS,
+    files: MAX_FILES
+  }
+}
+
+/** What the runner is told to do. */
+export function commandOf({ offer, bundle }: OpenedTask): RunCommand {
+  const { wallMs, cpuMs, outputBytes } = offer.limits
+  const { memoryBytes, diskBytes } = offer.resources
+  const limits = { wallMs, cpuMs, memoryBytes, diskBytes, outputBytes, cellTextBytes: bundle.cellTextBytes }
+  const { program, seed } = bundle
+  if (program.kind === 'script') {
+    const { file, source, args } = program
+    return { kind: 'script', file, args, source, limits, seed }
+  }
+  return { kind: 'cells', cells: program.cells, limits, seed, stopOnError: program.stopOnError }
+}
