@@ -1,6 +1,4 @@
 import type { Command } from 'commander'
-import { uvIn } from '@pekka/node/setup/python'
-import type { ImageCommandContext } from './commands/image.js'
 import type { CliContext } from './context.js'
 
 /** A command's module. It is imported only when its command is called, so that `pekka --help` and `pekka run` stay quick. */
@@ -22,12 +20,6 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'up', summary: 'start PEKKA and JupyterLab on this computer', load: () => import('./house/commands/up.js') },
   { name: 'run', summary: 'run FILE.py or FILE.ipynb on the network', load: () => import('./commands/run.js') },
-  { name: 'tasks', summary: 'the tasks of this account', load: () => import('./commands/tasks.js') },
-  { name: 'cancel', summary: 'cancel a task', load: () => import('./commands/cancel.js') },
-  { name: 'receipt', summary: 'how a task was run and paid', load: () => import('./commands/receipt.js') },
-  { name: 'verify', summary: 'check a receipt', load: () => import('./commands/verify.js') },
-  { name: 'pair', summary: 'connect a browser to the wallet', load: () => import('./commands/pair.js') },
-  { name: 'run', summary: 'run FILE.py or FILE.ipynb on the network', load: () => import('./commands/run.js') },
   { name: 'tasks', summary: 'your tasks', load: () => import('./commands/tasks.js') },
   { name: 'cancel', summary: 'stop a task', load: () => import('./commands/cancel.js') },
   { name: 'receipt', summary: "a task's receipt", load: () => import('./commands/receipt.js') },
@@ -47,10 +39,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'image',
     summary: 'the environments that tasks run in: build, list, verify',
-    load: async () => {
-      const { imageCommand } = await import('./commands/image.js')
-      return { register: (program, context) => void program.addCommand(imageCommand(imageContext(context))) }
-    }
+    load: () => import('./commands/image.js')
   },
   {
     name: 'doctor',
@@ -59,11 +48,3 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { name: 'serve', summary: '', hidden: true, load: () => import('./house/commands/serve.js') }
 ]
-
-const imageContext = ({ home, places, env, json, result, say }: CliContext): ImageCommandContext => ({
-  home,
-  json,
-  uv: async () => env.PEKKA_UV ?? uvIn(places.tools),
-  out: result,
-  err: say
-})

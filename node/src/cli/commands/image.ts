@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
+import { withUv } from '@pekka/node/setup/python'
 import { Command } from 'commander'
+import type { CliContext } from '../context.js'
 import { createImageStore, type ImageStore, type ImageTree } from '../../host/images/index.js'
 
 /** What the commands need of the command line's context. */
@@ -23,6 +25,14 @@ export interface ImageCommandContext {
 
 /** The definitions as they lie in the checkout. */
 const DEFINITIONS = join(ROOT, 'sandbox-images')
+
+/** `pekka image`, as the table of commands has it. */
+export function register(program: Command, context: CliContext): void {
+  const { home, json, signal, say, result } = context
+  const uvEnvironment = withUv({ tools: context.places.tools, home })
+  const uv = async (): Promise<string> => uvEnvironment.PEKKA_UV
+  program.addCommand(imageCommand({ home, json, signal, uv, uvEnvironment, out: result, err: say }))
+}
 
 /** `pekka image …`. Failures are thrown as PekkaError; a failed import sets the exit code 1. */
 export function imageCommand(context: ImageCommandContext): Command {
