@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { commandOf, ownArguments } from './setup/arguments.mjs'
 import { doctor } from './setup/doctor.mjs'
 import { setUp } from './setup/index.mjs'
 import { findNode, withModules } from './setup/modules.mjs'
@@ -19,21 +20,6 @@ import { EXIT_SETUP } from './setup/system.mjs'
  * @type {Record<string, import('./setup/index.mjs').Needs>}
  */
 const NEEDS = { up: { network: true, lab: true }, run: { network: true } }
-
-/**
- * The arguments as the user meant them: npm puts them behind the `up` of `npm start`, and `up` itself takes no words.
- * @param {string[]} given
- */
-function commandOf(given) {
-  const [first, second] = given
-  return first === 'up' && second !== undefined && !second.startsWith('-') ? given.slice(1) : given
-}
-
-/** The arguments that are PEKKA's: `run`'s options stand before FILE, and all behind it is the program's. @param {string[]} args */
-function ownArguments(args) {
-  const file = args.findIndex(arg => /\.(py|ipynb)$/.test(arg))
-  return file === -1 ? args : args.slice(0, file)
-}
 
 /**
  * Runs the command line on `node` and ends as it does. Signals are passed on; if this process is killed, the channel closes and

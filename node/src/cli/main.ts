@@ -4,6 +4,7 @@
  * Each command is a module of its own, named in commands.ts and imported when it is called.
  */
 import { isPekkaError, type ErrorCode } from '@pekka/node/protocol'
+import { ownArguments } from '@pekka/node/setup/arguments'
 import { StepError } from '@pekka/node/setup/steps'
 import { Command, CommanderError } from 'commander'
 import { COMMANDS } from './commands.js'
@@ -12,7 +13,7 @@ import { EXIT, exitCodeOf } from './exit-codes.js'
 import { pekkaVersion } from './version.js'
 
 /** The exit code, told to the user on stderr where it isn't the program's own. */
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: string[]): Promise<number> {
   const stops = listenForStops(process)
   const program = new Command('pekka')
     .description('Run notebook cells, notebooks and scripts on a network of providers.')
@@ -21,9 +22,10 @@ async function main(args: readonly string[]): Promise<number> {
     .showHelpAfterError('See "pekka --help".')
     .exitOverride()
     .enablePositionalOptions()
+  const own = ownArguments(args)
   const context = createContext(process, stops, {
-    json: ownArguments(args).includes('--json'),
-    quiet: ownArguments(args).some(arg => arg === '-q' || arg === '--quiet')
+    json: own.includes('--json'),
+    quiet: own.includes('-q') || own.includes('--quiet')
   })
   const entry = COMMANDS.find(({ name }) => name === args[0])
   if (entry) (await entry.load()).register(program, context)
@@ -35,12 +37,6 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     return explain(error, context)
   }
-}
-
-/** Options behind FILE are the program's and none of ours. */
-const ownArguments = (args: readonly string[]): readonly string[] => {
-  const file = args.findIndex(arg => /\.(py|ipynb)$/.test(arg))
-  return file === -1 ? args : args.slice(0, file)
 }
 
 /** Says what happened and what to do; returns the exit code for it. */

@@ -11,7 +11,7 @@ import { PROVIDERS } from './constants.js'
 import type { Devnet } from './devnet.js'
 import { jupyterChild, pageConfigOf } from './jupyter.js'
 import { recordChildren } from './leftovers.js'
-import type { HousePlaces } from './places.js'
+import { folderOf, type HousePlaces } from './places.js'
 import { chooseRedis, type RedisAddress } from './redis.js'
 
 export interface HouseComponents {
@@ -125,6 +125,8 @@ export class House {
       const witnesses = addressesOf(said)
       const labPort = lab?.port
       const bridge = agentChild(places, 'bridge', 'bridge', devnet.network, env, before => ({
+        // everything it keeps stands in a folder of its own, so that it may as well run on another machine
+        home: folderOf(places, 'bridge'),
         http: { host: '127.0.0.1', port: portAgain(before) },
         libp2p: { listen: listenAgain(before) },
         redis: redis.address satisfies RedisAddress,

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { copyExamples } from '../../../src/cli/house/examples.js'
+import { housePlaces } from '../../../src/cli/house/places.js'
+import { freePort } from '../../../src/cli/house/ports.js'
+import { makeSocketFolder } from '../../../src/cli/house/sockets.js'
+import { stampVersion } from '../../../src/cli/house/version.js'
+
+describe('the state in a PEKKA_HOME', () => {
+  let home: string
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), 'pekka höme '))
+  })
+  afterEach(() => rm(home, { recursive: true, force: true }))
+
+  it('of another version is moved aside, the wallet is kept', async () => {
+    const places = housePlaces(home, {})
+    assert.equal(await stampVersion(places, '1.0'), undefined)
+    await mkdir(places.wallet)
+    await writeFile(join(places.wallet, 'wallet.json'), 'keys')
+    await writeFile(join(places.devnet, 'genesis'), 'old')
+    assert.equal(await stampVersion(places, '1.0'), undefined)
+    assert.equal(await readFile(join(places.devnet, 'genesis'), 'utf8'), 'old')
+
+    const aside = await stampVersion(places, '2.0')
+    assert.equal(aside, `${places.devnet}-of-1.0`)
+    assert.equal(await readFile(join(`${aside}`, 'genesis'), 'utf8'), 'old')
+    await assert.rejects(stat(join(places.devnet, 'genesis')))
+    assert.equal(await readFile(join(places.wallet, 'wallet.json'), 'utf8'), 'keys')
+    assert.equal(await stampVersion(places, '2.0'), undefined)
+  })
+
+  it('never overwrites what was moved aside before', async () => {
+    const places = housePlaces(home, {})
+    await mkdir(`${places.devnet}-of-1.0`, { recursive: true })
+    await stampVersion(places, '1.0')
+    assert.equal(await stampVersion(places, '2.0'), `${places.devnet}-of-1.0-2`)
+  })
+
+  it('has its sockets on a path that fits, whatever the length of the home', () => {
+    const long = join(home, 'x'.repeat(300))
+    const { sockets } = housePlaces(long, { XDG_RUNTIME_DIR: join(home, 'y'.repeat(100)) })
+    assert.ok(Buffer.byteLength(join(sockets, 'provider-1')) < 108)
+    assert.notEqual(sockets, housePlaces(`${long}2`, {}).sockets)
+  })
+
+  it('refuses a socket folder that others can enter or that is a link', async () => {
+    const path = join(home, 'sockets')
+    await makeSocketFolder(path)
+    assert.equal((await stat(path)).mode & 0o777, 0o700)
+    await makeSocketFolder(path)
+    await chmod(path, 0o755)
+    await assert.rejects(makeSocketFolder(path), /open to others/)
+    await mkdir(join(home, 'elsewhere'), { mode: 0o700 })
+    await symlink(join(home, 'elsewhere'), join(home, 'link'))
+    await assert.rejects(makeSocketFolder(join(home, 'link')), /belongs to somebody else/)
+  })
+})
+
+describe('the examples', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pekka-examples-'))
+    await mkdir(join(folder, 'source', 'deep'), { recursive: true })
+    await writeFile(join(folder, 'source', 'hello.ipynb'), 'one')
+    await writeFile(join(folder, 'source', 'deep', 'fit.py'), 'one')
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+  const copy = () => copyExamples(join(folder, 'work'), join(folder, 'record.json'), join(folder, 'source'))
+  const read = (name: string) => readFile(join(folder, 'work', name), 'utf8').catch(() => 'none')
+
+  it('are renewed where the user has left them as they were', async () => {
+    await copy()
+    assert.equal(await read('deep/fit.py'), 'one')
+    await writeFile(join(folder, 'source', 'hello.ipynb'), 'two')
+    await copy()
+    assert.equal(await read('hello.ipynb'), 'two')
+  })
+
+  it('are left alone where the user has changed or deleted them', async () => {
+    await copy()
+    await writeFile(join(folder, 'work', 'hello.ipynb'), 'mine')
+    await rm(join(folder, 'work', 'deep', 'fit.py'))
+    await writeFile(join(folder, 'source', 'hello.ipynb'), 'two')
+    await writeFile(join(folder, 'source', 'deep', 'fit.py'), 'two')
+    await copy()
+    assert.equal(await read('hello.ipynb'), 'mine')
+    assert.equal(await read('deep/fit.py'), 'none')
+  })
+
+  it("don't replace a file of the user's that had the name before", async () => {
+    await mkdir(join(folder, 'work'))
+    await writeFile(join(folder, 'work', 'hello.ipynb'), 'mine')
+    await copy()
+    assert.equal(await read('hello.ipynb'), 'mine')
+  })
+})
+
+describe('a free port', () => {
+  it('is the next one up where the first is taken', async () => {
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    const taken = typeof address === 'object' && address !== null ? address.port : 0
+    const free = await freePort(taken)
+    assert.ok(free !== undefined && free > taken)
+    await new Promise(resolve => server.close(resolve))
+    assert.equal(await freePort(taken), taken)
+  })
+})
