@@ -11,7 +11,7 @@ import { MAX_INTERACTIVE_CHARS } from './constants.js'
  */
 export const FRAME_POLICY =
   "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; " +
-  "frame-src 'none'; child-src 'none'; form-action 'none'; base-uri 'none'; webrtc 'block'"
+  "frame-src 'none'; child-src 'none'; form-action 'none'; base-uri 'none'"
 
 /** Features of the device that the frame may not even ask for. */
 const DENIED_FEATURES =
