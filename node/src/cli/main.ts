@@ -12,6 +12,9 @@ import { createContext, Interrupted, listenForStops, type CliContext } from './c
 import { EXIT, exitCodeOf } from './exit-codes.js'
 import { pekkaVersion } from './version.js'
 
+/** Options that every command has; they are in the context, so commands name them for their help only. */
+const EVERYWHERE = ['--json', '-q', '--quiet']
+
 /** The exit code, told to the user on stderr where it isn't the program's own. */
 async function main(args: string[]): Promise<number> {
   const stops = listenForStops(process)
@@ -32,7 +35,9 @@ async function main(args: string[]): Promise<number> {
   else for (const { name, summary, hidden } of COMMANDS) if (!hidden) program.command(name).description(summary)
   try {
     if (args.length === 0) program.help()
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync([...own.filter(arg => !EVERYWHERE.includes(arg)), ...args.slice(own.length)], {
+      from: 'user'
+    })
     return Number(process.exitCode ?? EXIT.ok)
   } catch (error) {
     return explain(error, context)
