@@ -98,7 +98,12 @@ export async function startDockerd(options: StartDockerdOptions = {}): Promise<T
     child.once('error', () => resolve())
   })
 
+  // A test run that ends without its tidy stop must not leave an engine behind.
+  const onExit = () => child.kill('SIGTERM')
+  process.once('exit', onExit)
+
   const stop = async () => {
+    process.off('exit', onExit)
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM')
       const late = setTimeout(() => child.kill('SIGKILL'), 15_000)

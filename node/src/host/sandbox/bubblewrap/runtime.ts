@@ -5,7 +5,8 @@ import { access, chmod, lstat, mkdir, readdir, readFile, readlink, rm, rmdir, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import type { Readable, Writable } from 'node:stream'
+import { PassThrough, type Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { PekkaError } from '@pekka/node/protocol'
 import { createGroup, findGroupPlace, removeGroups, type ControlGroup, type GroupPlace } from '../cgroup.js'
 import { HOST_UID_BASE, HOST_UID_COUNT } from '../constants.js'
@@ -219,7 +220,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
       const first = pid === undefined ? undefined : await identify(Number(pid))
       signal?.throwIfAborted()
       if (first === undefined) throw new PekkaError('SANDBOX_FAILED', { issue: await complaint(child, stderr) })
-      return { child, stdin, stdout, stderr, first }
+      return { child, stdin, stdout: kept(stdout), stderr: kept(stderr), first }
     } catch (error) {
       child.kill('SIGKILL')
       throw error
@@ -298,6 +299,13 @@ async function maskable(): Promise<{ files: string[]; directories: string[] }> {
     [MASKED_FILES, MASKED_DIRECTORIES].map(async names => (await Promise.all(names.map(there))).flat())
   )
   return { files: files ?? [], directories: directories ?? [] }
+}
+
+/** Node throws away what nobody has read of a child's output when the child exits; through a pipe it stays. */
+function kept(output: Readable): Readable {
+  const copy = new PassThrough()
+  pipeline(output, copy).catch(() => {})
+  return copy
 }
 
 /** What bwrap or one of the tools before it said. */

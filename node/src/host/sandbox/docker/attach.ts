@@ -32,8 +32,7 @@ export function attach(docker: Docker, id: string, signal?: AbortSignal): Promis
     method: 'POST',
     path: `${version}/containers/${encodeURIComponent(id)}/attach?stream=1&stdin=1&stdout=1&stderr=1`,
     headers: { Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Length': '0' },
-    agent: false,
-    ...(signal === undefined ? {} : { signal })
+    agent: false
   }
   const secure = modem.protocol === 'https'
   const address =
@@ -44,7 +43,12 @@ export function attach(docker: Docker, id: string, signal?: AbortSignal): Promis
   return new Promise((resolve, reject) => {
     const fail = (issue: string, cause?: unknown) => reject(new PekkaError('SANDBOX_FAILED', { issue }, { cause }))
     const request = (secure ? httpsRequest : httpRequest)({ ...options, ...address })
+    // Not the request's own `signal`: that would also cut the stream long after, when nobody waits for it any more.
+    const stop = () => request.destroy(new Error('cancelled'))
+    signal?.addEventListener('abort', stop, { once: true })
+    request.once('close', () => signal?.removeEventListener('abort', stop))
     request.once('upgrade', (_response, socket, head) => {
+      signal?.removeEventListener('abort', stop)
       if (head.length > 0) socket.unshift(head)
       // Ends when the container does; without a listener an abrupt end would bring the provider down.
       socket.on('error', () => {})
@@ -66,11 +70,24 @@ const hostOf = (host: string | undefined) => (host?.includes('://') === true ? n
 const HEADER_BYTES = 8
 const STDERR = 2
 
-/** Splits the engine's joint stream. Waits for whoever reads slower, so an unread output blocks the program, not us. */
-export function separate(joint: Readable): { stdout: Readable; stderr: Readable; finished: Promise<void> } {
+export interface SeparateStreams {
+  stdout: Readable
+  stderr: Readable
+  /** Takes in what is still on the way without waiting for readers. To be called once nothing new can be written. */
+  flush(): void
+}
+
+/**
+ * Splits the engine's joint stream. It waits for whoever reads slower, so an output that nobody reads blocks the program
+ * and doesn't fill our memory; as there is one stream, it blocks the other output too. An engine waits for us in turn
+ * before it reports the end of a container, hence `flush` after a kill.
+ */
+export function separate(joint: Readable): SeparateStreams {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
-  const finished = pipeline(joint, async (source: AsyncIterable<Buffer>) => {
+  const flushed = Promise.withResolvers<void>()
+  let flushing = false
+  void pipeline(joint, async (source: AsyncIterable<Buffer>) => {
     let header = Buffer.alloc(0)
     let target = stdout
     let left = 0
@@ -90,7 +107,8 @@ export function separate(joint: Readable): { stdout: Readable; stderr: Readable;
         const piece = rest.subarray(0, left)
         rest = rest.subarray(piece.length)
         left -= piece.length
-        if (!target.write(piece) && !target.destroyed) await drained(target)
+        if (target.destroyed) continue
+        if (!target.write(piece) && !flushing) await Promise.race([drained(target), flushed.promise])
       }
     }
   })
@@ -99,7 +117,11 @@ export function separate(joint: Readable): { stdout: Readable; stderr: Readable;
       stdout.end()
       stderr.end()
     })
-  return { stdout, stderr, finished }
+  const flush = () => {
+    flushing = true
+    flushed.resolve()
+  }
+  return { stdout, stderr, flush }
 }
 
 function drained(stream: PassThrough): Promise<void> {

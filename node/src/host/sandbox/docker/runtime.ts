@@ -135,9 +135,9 @@ export class DockerRuntime implements SandboxRuntime {
       const ended = container.wait() as Promise<{ StatusCode: number }>
       ended.catch(() => {})
       signal?.throwIfAborted()
-      const { stdout, stderr } = separate(stream)
+      const streams = separate(stream)
       const forget = () => this.live.delete(id)
-      const sandbox = new DockerSandbox({ id, container, stream, stdout, stderr, ended, swap, forget })
+      const sandbox = new DockerSandbox({ id, container, stream, streams, ended, swap, forget })
       this.live.set(id, sandbox)
       return sandbox
     } catch (error) {
