@@ -51,7 +51,8 @@ export function newLane(account: Uint8Array, key: Uint8Array | null): Row<'lane'
   return { account, key, sequence: 0, previous: null, delegate: null, spent: 0n, locked: 0n }
 }
 
-function refuseRepeatedKeys(policy: Policy): void {
+/** @throws PekkaError TRANSACTION_INVALID */
+export function refuseRepeatedKeys(policy: Policy): void {
   if (new Set(policy.keys.map(toHex)).size !== policy.keys.length) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'a policy names a key twice' })
   }
@@ -71,8 +72,8 @@ export function openAccount(step: Step, sender: Sender, body: BodyOf<'open-accou
   const account = accountId(body.policy)
   const id = toHex(account)
   if (id === toHex(sender.account)) {
-    // authorize.ts has made the row, so that the lane could be used.
-    if (body.deposit !== 0n) throw new PekkaError('FUNDS_MISSING', { have: 0n, need: body.deposit })
+    // authorize.ts has made the rows just now, so that the lane could be used; an account opens itself once.
+    if (view.get('lane', laneKey(account, null))?.sequence !== 1) throw new PekkaError('OBJECT_EXISTS')
     return
   }
   if (view.get('account', id) !== undefined) throw new PekkaError('OBJECT_EXISTS')

@@ -7,7 +7,7 @@ import {
   type SignedTransaction,
   type Transaction
 } from '../protocol/index.js'
-import { needAccount, newAccount, putFreshAccount } from './account.js'
+import { needAccount, newAccount, putFreshAccount, refuseRepeatedKeys } from './account.js'
 import { laneKey } from './rows.js'
 import type { Context } from './step.js'
 import type { Reader, View } from './view.js'
@@ -49,10 +49,12 @@ export function authorize(
   refuseParents(transaction, isFinal)
 }
 
-/** An account that opens itself exists from here on, so that its lane can be used (only where there is a faucet). */
+/** An account that opens itself exists from here on, so that its lane can be used (only where there is a faucet and no deposit). */
 function openOwn(view: View, context: Context, { account, key, body }: Transaction): void {
-  if (body.kind !== 'open-account' || key !== null || context.parameters.faucetLimit === 0n) return
+  const { faucetLimit, openDeposit } = context.parameters
+  if (body.kind !== 'open-account' || key !== null || faucetLimit === 0n || openDeposit !== 0n) return
   if (!equalBytes(accountId(body.policy), account) || view.get('account', toHex(account)) !== undefined) return
+  refuseRepeatedKeys(body.policy)
   putFreshAccount(view, newAccount(body.policy, 0n, null))
 }
 

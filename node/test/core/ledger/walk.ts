@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { CREDIT, toHex, type Body, type Parameters, type TaskView } from '@pekka/node/protocol'
+import { executeCommit, genesisState, brokenInvariants, type VerifiedTransaction } from '@pekka/node/ledger'
+import {
+  askOf,
+  bytes,
+  claimOf,
+  delegateOf,
+  dump,
+  grantOf,
+  offerOf,
+  openMarket,
+  type Actor,
+  type Market
+} from './support.js'
+
+/** Random walks over the ledger: parties that do anything at any time, in any order, again, late, wrong, or not at all. */
+
+/** One move: who, what, on which task, and how long before it. Numbers are taken modulo what there is. */
+export interface Move {
+  who: number
+  what: number
+  task: number
+  wait: number
+  /** How the transaction travels: at once, held back for later, sent twice, or two in one commit. */
+  travel: number
+  value: number
+  /** 0: whoever, whatever; else the party and attempt that fit the task, so that walks get far. */
+  sense: number
+}
+
+export const moveArbitrary: fc.Arbitrary<Move> = fc.record({
+  who: fc.nat(7),
+  what: fc.nat(23),
+  task: fc.nat(9),
+  wait: fc.oneof(
+    { weight: 20, arbitrary: fc.nat(1500) },
+    { weight: 4, arbitrary: fc.nat(6000) },
+    { weight: 1, arbitrary: fc.constant(70_000) }
+  ),
+  travel: fc.nat(9),
+  value: fc.nat(100_000),
+  sense: fc.nat(4)
+})
+
+export interface Walk {
+  market: Market
+  clients: Actor[]
+  tasks: Uint8Array[]
+  held: VerifiedTransaction[]
+  sent: VerifiedTransaction[]
+  /** Inputs of all commits, so that they can be executed again. */
+  inputs: { timestamp: number; transactions: VerifiedTransaction[] }[]
+}
+
+export function startWalk(parameters: Parameters): Walk {
+  const market = openMarket(3, parameters)
+  const { chain, owner } = market
+  // A second delegate of the same account, with little to spend.
+  const second = delegateOf(owner.account, bytes(3))
+  chain.done(owner, grantOf(bytes(3), ['offer', 'cancel'], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
+  return { market, clients: [market.client, second], tasks: [], held: [], sent: [], inputs: [] }
+}
+
+const pick = <T>(list: readonly T[], n: number): T => {
+  const found = list[n % list.length]
+  assert.ok(found !== undefined)
+  return found
+}
+
+/** Makes the move's transaction, right or wrong; null: this one only waits. */
+function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
+  const { market, clients, tasks } = walk
+  const open = tasks.filter(id => market.chain.state.get('task', toHex(id)) !== undefined)
+  const started = open.filter(id => market.chain.views.get(toHex(id))?.attempts.length)
+  const forRunning = move.what >= 11 && move.what <= 17
+  const among = move.sense === 0 ? tasks.slice(-10) : forRunning && started.length > 0 ? started : open
+  const task = among.length === 0 ? bytes(1) : pick(among, move.task)
+  const view = market.chain.views.get(toHex(task))
+  const current = view?.attempts.at(-1)
+  const sensible = move.sense > 0 && view !== undefined
+  const client =
+    (sensible && clients.find(({ key }) => key && toHex(key) === toHex(view.lane))) || pick(clients, move.who)
+  const named = view?.offer.candidates.map(({ provider }) => toHex(provider)) ?? []
+  const fitting = market.providers.filter(({ provider }) => named.includes(toHex(provider)))
+  const provider = sensible ? pick(fitting, move.who) : pick(market.providers, move.who)
+  const running =
+    sensible && current && market.providers.find(({ provider }) => toHex(provider) === toHex(current.provider))
+  const runner = running || provider
+  const attempt = sensible ? view.attempts.length || 1 : 1 + (move.value % 3)
+  // With nothing open most moves would find nothing to do.
+  const idle = move.sense > 0 && open.length === 0 && move.what < 18
+  const early = move.sense > 0 && forRunning && started.length === 0
+  switch (idle ? 0 : early ? 4 : move.what) {
+    case 0:
+    case 1:
+    case 2:
+    case 3: {
+      const count = 1 + (move.value % 3)
+      const client = pick(clients, move.who)
+      const candidates = [...market.providers, ...market.providers].slice(move.who % 3, (move.who % 3) + count)
+      const cap = BigInt(1 + (move.value % 2_500_000))
+      const finishBy = move.value % 7 === 0 ? market.chain.contractTime + move.value : null
+      const limits = { wallMs: 1000 + (move.value % 50_000), cpuMs: 1000, outputBytes: 1 }
+      const offered = offerOf(client.account, candidates, { cap, finishBy, limits })
+      tasks.push(offered.task)
+      return { actor: client, body: { kind: 'offer', tasks: [offered] } }
+    }
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+      return { actor: provider.agent, body: { kind: 'accept', task } }
+    case 8:
+      return { actor: provider.agent, body: { kind: 'decline', task } }
+    case 9:
+    case 10:
+      return { actor: client, body: { kind: 'cancel', task } }
+    case 11:
+    case 12:
+      return {
+        actor: runner.agent,
+        body: { kind: 'alive', task, attempt, count: move.value, head: bytes(move.value) }
+      }
+    case 13:
+      return { actor: runner.agent, body: { kind: 'fail', task, attempt, reason: 'internal' } }
+    case 14:
+    case 15:
+    case 16:
+    case 17: {
+      const outcome = pick(
+        ['ok', 'user', 'limit', view?.state === 'stopping' ? 'stopped' : 'ok', 'stopped'] as const,
+        move.value
+      )
+      const claim = claimOf({ usage: { wallMs: move.value % 4000, cpuMs: 0 }, outcome })
+      return { actor: runner.agent, body: { kind: 'commit', task, attempt, claim } }
+    }
+    case 18:
+      return {
+        actor: provider.owner,
+        body: { kind: pick(['bond', 'unbond'] as const, move.value), amount: BigInt(move.value) * 1000n }
+      }
+    case 19:
+      return {
+        actor: provider.agent,
+        body: {
+          kind: 'ask',
+          ask: askOf(provider.provider, move.value, { expiry: market.chain.timestamp + 1 + move.value })
+        }
+      }
+    case 20:
+      return { actor: market.owner, body: { kind: 'transfer', to: provider.provider, amount: BigInt(move.value) } }
+    case 21:
+      return { actor: market.owner, body: { kind: 'faucet', amount: BigInt(move.value) * 10n } }
+    case 22: {
+      const key = client.key ?? bytes(2)
+      const grant = grantOf(key, ['offer', 'cancel'], { cap: BigInt(move.value) * 100n, perTask: CREDIT })
+      return { actor: market.owner, body: move.value % 5 === 0 ? { kind: 'revoke', key } : grant }
+    }
+    default:
+      return null
+  }
+}
+
+export function step(walk: Walk, move: Move): void {
+  const { market, held, sent } = walk
+  const { chain } = market
+  chain.timestamp += move.wait
+  const made = bodyOf(walk, move)
+  const now: VerifiedTransaction[] = []
+  if (made !== null) {
+    const wrong = move.travel === 9 ? { sequence: move.value % 4 } : {}
+    const transaction = chain.make(made.actor, made.body, wrong)
+    sent.push(transaction)
+    if (move.travel === 0) held.push(transaction)
+    else now.push(transaction)
+    if (move.travel === 1) now.push(transaction)
+  }
+  if (move.travel === 2 && sent.length > 0) now.push(pick(sent, move.value))
+  if (move.travel === 3) now.unshift(...held.splice(0).reverse())
+  commit(walk, now)
+}
+
+function commit(walk: Walk, transactions: VerifiedTransaction[]): void {
+  const { chain } = walk.market
+  const known = chain.results.length
+  chain.commit(0, transactions)
+  walk.inputs.push({ timestamp: chain.timestamp, transactions })
+  for (const result of chain.results.slice(known)) for (const view of result.tasks) checkView(view)
+}
+
+/** What holds of every view that followers get, of closed tasks too. */
+function checkView(view: TaskView): void {
+  const committed = view.attempts.filter(({ ended }) => ended === 'committed')
+  assert.ok(committed.length <= 1, 'at most one attempt is paid')
+  assert.ok(view.paid <= view.offer.cap, 'pay is at most the cap')
+  if (view.paid > 0n) assert.equal(committed.length, 1, 'no commit, no pay')
+  if (view.state === 'settled' || view.state === 'closed') {
+    assert.equal(
+      view.lock,
+      view.paid + view.refunded + view.levy + view.deposit,
+      'lock = pay + refund + levy + deposit'
+    )
+    assert.notEqual(view.reason, null)
+  }
+}
+
+/** All fall silent: time alone must end every task, and nothing stays locked. */
+export function finish(walk: Walk): void {
+  const { chain } = walk.market
+  const open = () => [...chain.state.keys('task')].length
+  for (let i = 0; i < 400 && open() > 0; i++) {
+    chain.timestamp += 2000
+    commit(walk, [])
+  }
+  assert.equal(open(), 0, 'every walk ends CLOSED')
+  for (const view of chain.views.values()) assert.equal(view.state, 'closed')
+  assert.equal(chain.account(walk.market.owner).locked, 0n)
+  for (const { owner } of walk.market.providers) assert.equal(chain.account(owner).bondReserved, 0n)
+  assert.deepEqual([...chain.state.keys('load')], [])
+}
+
+/** The same commits on the same first state give the same bytes. */
+export function replay(walk: Walk): void {
+  const { chain } = walk.market
+  const state = genesisState(chain.genesis)
+  const final = new Set<string>()
+  for (const result of chain.results) {
+    const again = executeCommit(state, {
+      timestamp: result.header.timestamp,
+      transactions: [...result.ordered].map(({ transaction }) => transaction),
+      witness: result.header.witness,
+      isFinal: vertex => final.has(toHex(vertex))
+    })
+    assert.deepEqual(again.message, result.message)
+    state.write(again.writes)
+    for (const { outcome } of again.ordered) final.add(toHex(outcome.id))
+  }
+  assert.deepEqual(dump(state), dump(chain.state))
+  assert.deepEqual(brokenInvariants(state), [])
+}
