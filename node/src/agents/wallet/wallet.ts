@@ -59,6 +59,8 @@ export interface LocalGrant {
   base: string
   viewKey: Uint8Array
   delegate: Delegate
+  /** A key of the account's policy: signs tokens that see all lanes (R38). */
+  owner: Uint8Array
 }
 
 /** The user's wallet: signs for the account, and grants delegates what they may do (PROTOCOL §10). */
@@ -118,7 +120,8 @@ export class Wallet {
       bridge: info.bridge,
       base: this.#base,
       viewKey: vault.viewKey,
-      delegate
+      delegate,
+      owner: vault.owner.publicKey
     }
   }
 

@@ -56,7 +56,9 @@ export async function reside(
     { stop: () => ended.abort(), users: count => onUsers(count) }
   )
   let idle: NodeJS.Timeout | undefined
+  let users = 0
   const onUsers = (count: number): void => {
+    users = count
     clearTimeout(idle)
     if (count === 0 && init.kind === 'temporary') ended.abort()
   }
@@ -73,7 +75,8 @@ export async function reside(
     house = new House({ places, devnet, steps: components.steps, say }, { env: init.env, lab: await init.lab?.() })
     const address = await house.start(end)
     control.tell({ ...told, state: 'ready', address })
-    if (init.kind === 'temporary') idle = setTimeout(() => ended.abort(), FIRST_USER_MS)
+    // whoever asked for it may be connected since before it was ready
+    if (init.kind === 'temporary' && users === 0) idle = setTimeout(() => ended.abort(), FIRST_USER_MS)
     open(address)
     await new Promise<void>(resolve => {
       if (end.aborted) resolve()

@@ -36,7 +36,7 @@ export async function openSession(context: CliContext): Promise<Session> {
         primitives: createPrimitives(),
         clock: systemClock,
         // All tasks of the account, whichever browser sent them (R38).
-        owner: challenge => wallet.signToken(challenge)
+        owner: { key: grant.owner, sign: async challenge => (await wallet.signToken(challenge)).signature }
       },
       { base: network.bridge, identity }
     )

@@ -69,7 +69,8 @@ const grantSchema = z.object({
   bridge: bytes32,
   base: z.string(),
   viewKey: bytes32,
-  delegate: delegateSchema
+  delegate: delegateSchema,
+  owner: bytes32
 })
 const tokenSignatureSchema = z.object({ key: bytes32, signature: bytes64 })
 const codeSchema = z.object({ code: z.string() })

@@ -46,15 +46,11 @@ export class TokenSource {
   async #renew(): Promise<string> {
     const { http, identity, owner } = this.components
     const { account, signer } = identity
-    const { challenge } = await http.request('POST', '/v1/challenges', challengeSchema, {
-      body: { account, key: signer.publicKey }
-    })
-    const { key, signature } = owner
-      ? await owner(challenge)
-      : {
-          key: signer.publicKey,
-          signature: await signer.sign(tokenMessage(identity.bridge, challenge, account, signer.publicKey))
-        }
+    const key = owner?.key ?? signer.publicKey
+    const { challenge } = await http.request('POST', '/v1/challenges', challengeSchema, { body: { account, key } })
+    const signature = owner
+      ? await owner.sign(challenge)
+      : await signer.sign(tokenMessage(identity.bridge, challenge, account, key))
     this.#token = await http.request('POST', '/v1/tokens', tokenSchema, {
       body: { challenge, account, key, signature }
     })
@@ -62,5 +58,8 @@ export class TokenSource {
   }
 }
 
-/** The wallet's signature over tokenMessage with a key of the account's policy. */
-export type OwnerSignature = (challenge: Uint8Array) => Promise<{ key: Uint8Array; signature: Uint8Array }>
+/** A key of the account's policy, in the wallet: signs tokenMessage for a challenge. */
+export interface OwnerSignature {
+  key: Uint8Array
+  sign(challenge: Uint8Array): Promise<Uint8Array>
+}
