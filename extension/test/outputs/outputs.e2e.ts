@@ -377,6 +377,26 @@ describe('outputs: in a real browser', function () {
       assert.deepEqual(result.events.slice(0, 2), ['run-locally', 'superseded'])
     })
 
+    it('notes a local run after the task ended, but not that the notebook was closed', async () => {
+      const result = await bench.page.evaluate(async () => {
+        const page = new lab.Page()
+        const [a, b] = [page.add('a'), page.add('b')]
+        const writer = page.writer(['a', 'b'])
+        writer.begin()
+        await writer.finish()
+        a.outputArea.future = new lab.RemoteFuture({ cleaner: lab.cleaner }, { id: 'local', date: '' })
+        b.outputArea.dispose()
+        await Promise.resolve()
+        const [local, closed] = [a, b].map(({ model }) => model.sharedModel.getMetadata('pekka') !== undefined)
+        return {
+          local,
+          closed,
+          events: page.events.filter(({ type }) => type === 'run-locally').map(({ cell }) => cell)
+        }
+      })
+      assert.deepEqual(result, { local: false, closed: true, events: ['a'] })
+    })
+
     it('stays untrusted when outputs are cleared while it runs', async () => {
       const result = await bench.page.evaluate(async () => {
         const page = new lab.Page()
