@@ -106,14 +106,20 @@ export class BridgeLink implements Startable {
     try {
       for await (const message of typed) {
         life.heard()
-        if (message.kind === 'refused') throw fromProblem({ code: message.code, data: { issue: message.issue } })
-        if (message.kind !== 'pong') events.message(this, message)
+        if (message.kind === 'refused') this.#refused(message)
+        else if (message.kind !== 'pong') events.message(this, message)
       }
     } finally {
       this.#current = null
       life.stop()
       events.down(this, life)
     }
+  }
+
+  /** The bridge didn't like something we said. Where it has lost the thread of a run a new link finds it again. */
+  #refused({ code, issue }: Extract<BridgeMessage, { kind: 'refused' }>): void {
+    this.components.log.warn({ code, issue, address: this.init.address }, 'the bridge refused a message')
+    if (code === 'FRAME_GAP') throw fromProblem({ code })
   }
 
   /** challenge → hello → welcome. @throws PekkaError NETWORK_MISMATCH, LINK_PROTOCOL, and the code of a refusal */

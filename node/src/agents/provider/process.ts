@@ -1,5 +1,5 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
@@ -50,7 +50,8 @@ export class ProviderProcess {
     const primitives = createPrimitives()
     const clock = systemClock
     const { network } = settings
-    const identity = await loadIdentity(network, settings.account, directory, primitives.random)
+    const accountFile = resolve(dirname(this.settingsFile), settings.account)
+    const identity = await loadIdentity(network, accountFile, directory, primitives.random)
     const { provider, agent, peer } = identity
 
     const host = createNetworkHost({ key: identity.peerKey })

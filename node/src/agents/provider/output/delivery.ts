@@ -36,6 +36,7 @@ export class Delivery {
   #acknowledged = 0
   #announced = false
   #pumping = false
+  #changed = false
   #heads: SignedHead[] = []
   #lastHead: SignedHead | null = null
   /** Blobs that the bridge must have before it gets frame `before`. */
@@ -88,7 +89,7 @@ export class Delivery {
   head(head: SignedHead): void {
     this.#lastHead = head
     this.#heads.push(head)
-    // While the link is away only the newest matter; the bridge needs none that later ones cover.
+    // While the link is away only the newest matter: they cover what the older ones do.
     if (this.#heads.length > 64) this.#heads.splice(0, this.#heads.length - 32)
     void this.pump()
   }
@@ -126,10 +127,15 @@ export class Delivery {
 
   /** Sends what may be sent. Called at every change; does nothing while it is under way. */
   async pump(): Promise<void> {
+    this.#changed = true
     if (this.#pumping) return
     this.#pumping = true
     try {
-      while (await this.#step());
+      while (this.#changed) {
+        // What changes while a step is under way is looked at by the next one.
+        this.#changed = false
+        while (await this.#step());
+      }
     } catch (error) {
       this.init.onError?.(error)
     } finally {
@@ -147,9 +153,11 @@ export class Delivery {
         await link.send({ kind: 'run', header: this.header })
         return true
       }
-      const head = this.#takeHead()
-      if (head !== null) {
-        await link.send({ kind: 'head', head })
+      // A bridge signs for a head only where it stands exactly there: each goes right behind its last frame (R7, R8).
+      while (this.#heads[0] !== undefined && this.#heads[0].count < this.#sent) this.#heads.shift()
+      if (this.#heads[0]?.count === this.#sent) {
+        const [head] = this.#heads.splice(0, 1)
+        if (head !== undefined) await link.send({ kind: 'head', head })
         return true
       }
       return await this.#sendFrames(link)
@@ -171,7 +179,8 @@ export class Delivery {
       if (this.#blobs[0] === gate) this.#blobs.shift()
       return true
     }
-    const most = Math.min(MESSAGE_FRAMES, (gate?.before ?? Infinity) - from)
+    const until = Math.min(gate?.before ?? Infinity, this.#heads[0]?.count ?? Infinity)
+    const most = Math.min(MESSAGE_FRAMES, until - from)
     const frames = await this.file.read(from, most, Math.min(room, MESSAGE_BYTES))
     // An acknowledgement or another link may have come meanwhile.
     if (this.#link !== link || this.#sent !== from) return true
@@ -179,14 +188,6 @@ export class Delivery {
     const { task, attempt, run } = this.header
     await link.send({ kind: 'frames', task, attempt, run, index: from, frames })
     return true
-  }
-
-  /** The newest head over frames that have been sent. */
-  #takeHead(): SignedHead | null {
-    const at = this.#heads.findLastIndex(head => head.count <= this.#sent)
-    if (at < 0) return null
-    const [head = null] = this.#heads.splice(0, at + 1).slice(-1)
-    return head
   }
 
   #wake(): void {
