@@ -3,7 +3,7 @@
  * which got the same id later isn't taken for it.
  */
 import { readFileSync } from 'node:fs'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** How often a lock that is held is looked at again, ms. A person waits; a tenth of a core-second an hour. */
@@ -67,7 +67,14 @@ export async function tryHold(path, extra = {}) {
       try {
         // link() is atomic and fails where the name exists, so a lock is never seen half written
         await link(mine, path)
-        return { release: () => rm(path, { force: true }) }
+        return {
+          release: () => rm(path, { force: true }),
+          /** Tells more to those who find it taken. @param {Record<string, unknown>} more */
+          tell: async more => {
+            await writeFile(`${mine}.new`, JSON.stringify({ ...holder(), ...extra, ...more }), { mode: 0o600 })
+            await rename(`${mine}.new`, path)
+          }
+        }
       } catch (error) {
         if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error
         if (await holderOf(path)) return undefined

@@ -9,7 +9,7 @@ import {
   RESTART_MAX_MS,
   STOP_GRACE_MS
 } from './constants.js'
-import { lastLines, openLog } from './log.js'
+import { lastWords, openLog } from './log.js'
 
 /** What a child says when it serves: addresses and the like. */
 export type Ready = Readonly<Record<string, unknown>>
@@ -95,7 +95,7 @@ export class Child {
       this.events.changed()
       signal.throwIfAborted()
       const reason = error instanceof Error && error.message !== '' ? error.message : how
-      throw new StartError(this.spec.name, reason, this.spec.log, await lastLines(this.spec.log, 12))
+      throw new StartError(this.spec.name, reason, this.spec.log, await lastWords(this.spec.log, 12))
     }
   }
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
-import { PekkaError } from '@pekka/node/protocol'
 import { MAIN } from '@pekka/node/setup/places'
+import { StepError } from '@pekka/node/setup/steps'
 import type { CliContext } from '../context.js'
 import { connectHouse, type HouseLink } from './control.js'
 import { HANDOVER_MS } from './constants.js'
@@ -22,7 +22,7 @@ const LOOK_MS = 50
 /**
  * The network that runs on this home; if none does, one is started, without JupyterLab, that ends with its last user.
  *
- * Throws SETUP_FAILED, and the context's reason when it is stopped.
+ * Throws a StepError for people, and the context's reason when it is stopped.
  */
 export async function openNetwork(context: Pick<CliContext, 'home' | 'env' | 'signal'>): Promise<OpenNetwork> {
   const places = housePlaces(context.home, context.env)
@@ -44,7 +44,7 @@ export async function openNetwork(context: Pick<CliContext, 'home' | 'env' | 'si
     ])
     if (ended !== undefined) started = undefined
   }
-  throw new PekkaError('SETUP_FAILED', { step: 'The start of the network', log: logOf(places, 'house') })
+  throw new StepError({ step: 'The start of the network', reason: 'nothing answered', log: logOf(places, 'house') })
 }
 
 async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwork | undefined> {
@@ -54,8 +54,7 @@ async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwo
   const status = await link.until(({ state }) => state !== 'starting')
   signal.removeEventListener('abort', stop)
   signal.throwIfAborted()
-  if (status?.state === 'failed')
-    throw new PekkaError('SETUP_FAILED', { step: 'The start of the network', log: status.reason })
+  if (status?.state === 'failed') throw new StepError({ step: 'The start of the network', reason: status.reason })
   if (status?.state !== 'ready') return undefined
   const gone = new AbortController()
   void link.closed.then(() => gone.abort())

@@ -75,6 +75,7 @@ export async function reside(
     house = new House({ places, devnet, steps: components.steps, say }, { env: init.env, lab: await init.lab?.() })
     const address = await house.start(end)
     control.tell({ ...told, state: 'ready', address })
+    await lock.tell({ address: address.lab ?? address.bridge })
     // whoever asked for it may be connected since before it was ready
     if (init.kind === 'temporary' && users === 0) idle = setTimeout(() => ended.abort(), FIRST_USER_MS)
     open(address)
@@ -96,13 +97,15 @@ export async function reside(
   }
 }
 
+type Lock = NonNullable<Awaited<ReturnType<typeof tryHold>>>
+
 /** The lock of the home. Where `pekka run` holds it for its own time, its end is waited for. */
 async function takeLock(
   places: HousePlaces,
   kind: HouseKind,
   say: (line: string) => void,
   signal: AbortSignal
-): Promise<{ release: () => Promise<void> }> {
+): Promise<Lock> {
   let told = false
   const deadline = Date.now() + HANDOVER_MS
   for (;;) {
