@@ -11,6 +11,7 @@ import {
   equalBytes,
   fromHex,
   genesisSchema,
+  isEnded,
   networkId,
   toHex,
   type LedgerAccess,
@@ -138,6 +139,9 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   mirror.on('commit', ({ contractTime }) => quiet(driver.tick(contractTime)))
   mirror.on('connected', () => quiet(driver.reconcile()))
   links.onArrival((link, resume) => quiet(driver.arrived(link, resume)))
+  driver.onChange(record => {
+    if (record.view !== null && isEnded(record.view.state)) links.done(record.task)
+  })
   queue.onReady(() => quiet(sweeper.addMissing(0)))
 
   const guard = new Guard(settings)

@@ -8,6 +8,7 @@ import {
   verifyHead,
   verifyRunHeader,
   type Clock,
+  type ErrorCode,
   type ProviderMessage,
   type RunHeader,
   type SignedHead,
@@ -58,6 +59,8 @@ interface Writing {
  */
 export class Intake {
   readonly #writing = new Map<string, Writing>()
+  /** Runs that this link may not write: what follows of them is passed over, so that the provider's others go on. */
+  readonly #ignored = new Set<string>()
   #inFlight = 0
   #room: (() => void) | null = null
 
@@ -68,9 +71,9 @@ export class Intake {
 
   /** Says where a run that the provider still holds goes on. */
   async resume(run: Numbers): Promise<void> {
-    const { log } = await this.#open(run.task)
-    const state = log.run(run)
-    if (state === undefined || !this.#isOurs(state)) {
+    const log = (await this.#find(run.task))?.log
+    const state = log?.run(run)
+    if (log === undefined || state === undefined || !this.#isOurs(state)) {
       this.link.tell({ kind: 'ack', ...numbers(run), count: 0, stored: null })
       return
     }
@@ -81,30 +84,32 @@ export class Intake {
 
   async run(header: RunHeader): Promise<void> {
     const { network, verifier, clock } = this.components
-    const writing = await this.#open(header.task)
+    const writing = await this.#find(header.task)
+    if (writing === null) return this.#ignore(header, 'TASK_UNKNOWN')
     const known = writing.log.run(header)
     if (known !== undefined && this.#isOurs(known)) return
     if (!equalBytes(header.network, network)) throw new PekkaError('NETWORK_MISMATCH')
     if (!equalBytes(header.provider, this.link.provider) || !isAgent(this.link.account, header.key, clock.now()))
       throw new PekkaError('PEER_NOT_VOUCHED')
     if (!(await verifyRunHeader(header, verifier))) throw new PekkaError('SIGNATURE_INVALID')
-    await this.#mayRun(header, known !== undefined)
-    await writing.log.appendRun(header)
+    if (!(await this.#mayRun(header, known !== undefined))) return this.#ignore(header, 'CANDIDATE_NOT_NAMED')
+    // Its place in the log is taken at once; it is written together with the first frames.
+    void writing.log.appendRun(header).catch(error => this.#broken(error))
   }
 
   /** Returns when the next message may be read, not when the frames are written. */
   async frames(message: RunMessage): Promise<void> {
     const { task, attempt, run, index, frames } = message
-    const { log, record } = await this.#open(task)
-    const state = log.run(message)
-    if (state === undefined || !this.#isOurs(state) || index > state.count) {
-      const count = state !== undefined && this.#isOurs(state) ? state.count : 0
-      this.link.tell({ kind: 'ack', task, attempt, run, count, stored: null })
-      throw new PekkaError('FRAME_GAP')
-    }
+    if (this.#ignored.has(nameOf(message))) return
+    const writing = await this.#find(task)
+    const state = writing?.log.run(message)
+    if (writing === null || state === undefined || !this.#isOurs(state)) return this.#ignore(message, 'TASK_UNKNOWN')
+    const { log, record } = writing
+    // Messages of a link don't get lost or overtake one another: a gap is a broken provider.
+    if (index > state.count) throw new PekkaError('FRAME_GAP')
     const size = frames.reduce((sum, frame) => sum + frame.length, 0)
     const quota = 2 * record.outputBytes * record.candidates.length + QUOTA_SLACK_BYTES
-    if (log.bytes + this.#inFlight + size > quota) throw new PekkaError('BLOB_TOO_LARGE', { max: quota })
+    if (log.bytes + this.#inFlight + size > quota) return this.#ignore(message, 'BLOB_TOO_LARGE')
     this.components.metrics.frames.inc(frames.length)
     this.components.metrics.frameBytes.inc(size)
     await this.#reserve(size)
@@ -120,13 +125,17 @@ export class Intake {
   /** A signed head: the chain must agree; then all before it is made durable and signed for. */
   async head(head: SignedHead): Promise<void> {
     const { verifier, network, gate } = this.components
-    const { log } = await this.#open(head.task)
-    const state = log.run(head)
-    if (state === undefined || !this.#isOurs(state)) throw new PekkaError('FRAME_GAP')
+    if (this.#ignored.has(nameOf(head))) return
+    const log = (await this.#find(head.task))?.log
+    const state = log?.run(head)
+    if (log === undefined || state === undefined || !this.#isOurs(state)) return this.#ignore(head, 'TASK_UNKNOWN')
     if (!equalBytes(head.key, state.header.key)) throw new PekkaError('PEER_NOT_VOUCHED')
     if (!(await verifyHead(network, head, verifier))) throw new PekkaError('SIGNATURE_INVALID')
     // One of before a reconnection: what came after it is there already.
     if (head.count < state.count) return
+    if (head.count > state.count) throw new PekkaError('FRAME_GAP')
+    // Two signed heads over one chain, or one over another: the run proves a fork (R7), nothing of it is taken any more.
+    if (!equalBytes(head.head, state.head)) return this.#ignore(head, 'HEAD_MISMATCH')
     void log
       .appendHead(head)
       .then(() => log.sync())
@@ -135,7 +144,7 @@ export class Intake {
         const stored = await this.#sign(head)
         this.link.tell({ kind: 'ack', ...numbers(head), count: head.count, stored })
       })
-      .catch(error => this.#refuseOrEnd(error))
+      .catch(error => this.#broken(error))
   }
 
   /** The link is over; the logs it wrote may be closed. */
@@ -151,15 +160,15 @@ export class Intake {
     this.#writing.delete(name)
   }
 
-  async #open(task: Uint8Array): Promise<Writing> {
+  /** The log of a task that this provider is a candidate of, open as long as the link needs it; else null. */
+  async #find(task: Uint8Array): Promise<Writing | null> {
     const name = toHex(task)
     const known = this.#writing.get(name)
     if (known !== undefined && known.log.failed === null) return known
     known?.release()
     this.#writing.delete(name)
     const record = this.components.store.live(task) ?? (await this.components.store.get(task))
-    if (record === null || !record.candidates.some(candidate => equalBytes(candidate, this.link.provider)))
-      throw new PekkaError('TASK_UNKNOWN')
+    if (record === null || !record.candidates.some(candidate => equalBytes(candidate, this.link.provider))) return null
     const writing = { record, ...(await this.components.logs.acquire(task)) }
     this.#writing.set(name, writing)
     return writing
@@ -172,12 +181,10 @@ export class Intake {
   /**
    * Whose an attempt is, the ledger says. Before it does (a provider doesn't wait for its `accept`, R1) the one whose window
    * is open may begin, but not where another has begun.
-   * @throws PekkaError CANDIDATE_NOT_NAMED
    */
-  async #mayRun(header: RunHeader, taken: boolean): Promise<void> {
+  async #mayRun(header: RunHeader, taken: boolean): Promise<boolean> {
     const answer = this.#owns(header, taken)
-    if (answer === 'yes' || (answer === 'unknown' && (await this.#confirmed(header, taken)))) return
-    throw new PekkaError('CANDIDATE_NOT_NAMED')
+    return answer === 'unknown' ? this.#confirmed(header, taken) : answer === 'yes'
   }
 
   #owns(header: RunHeader, taken: boolean): 'yes' | 'no' | 'unknown' {
@@ -225,11 +232,13 @@ export class Intake {
     this.#room = null
   }
 
-  #refuseOrEnd(error: unknown): void {
-    const { code, message } = asPekkaError(error)
-    if (code !== 'HEAD_MISMATCH' && code !== 'FRAME_GAP') return this.#broken(error)
+  #ignore(run: Numbers, code: ErrorCode): void {
+    const name = nameOf(run)
+    if (this.#ignored.has(name)) return
+    this.#ignored.add(name)
     this.components.metrics.linkRefusals.inc({ code })
-    this.link.tell({ kind: 'refused', code, issue: message })
+    const provider = toHex(this.link.provider)
+    this.components.log.warn({ provider, run: name, code }, 'a run of a provider is not taken')
   }
 
   /** The disk is full or failing: the provider holds its frames and comes back. */
@@ -238,5 +247,8 @@ export class Intake {
     this.link.end(asPekkaError(error))
   }
 }
+
+/** A run among those of one link. */
+const nameOf = ({ task, attempt, run }: Numbers): string => `${toHex(task)}/${attempt}/${run}`
 
 const numbers = ({ task, attempt, run }: Numbers): Numbers => ({ task, attempt, run })

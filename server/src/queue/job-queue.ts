@@ -37,7 +37,7 @@ export class JobQueue {
     private readonly components: JobQueueComponents,
     private readonly init: JobQueueInit
   ) {
-    this.#adding = this.#connect(false)
+    this.#adding = this.#connect()
     this.#adding.on('ready', () => {
       for (const listener of this.#listeners) listener()
     })
@@ -56,8 +56,7 @@ export class JobQueue {
 
   /** @throws PekkaError USAGE for a Redis that is open to everybody */
   async start(): Promise<void> {
-    const patient = this.#connect(true)
-    await checkRedis(patient, this.init.redis, this.components.log)
+    await checkRedis(this.#adding, this.init.redis, this.components.log)
     for (let i = 0; i < this.init.workers; i++) {
       const worker = new Worker(
         QUEUE_NAME,
@@ -66,7 +65,7 @@ export class JobQueue {
           if (task !== null) await this.components.drive(task, signal)
         },
         {
-          connection: this.#connect(true),
+          connection: this.#connect(),
           prefix: QUEUE_PREFIX,
           concurrency: WORKER_CONCURRENCY,
           lockDuration: LOCK_MS,
@@ -116,8 +115,8 @@ export class JobQueue {
     for (const connection of this.#connections) connection.disconnect()
   }
 
-  #connect(patient: boolean): Redis {
-    const connection = connectRedis(this.init.redis, patient)
+  #connect(): Redis {
+    const connection = connectRedis(this.init.redis)
     connection.on('error', error => this.#unreachable(error))
     this.#connections.push(connection)
     return connection

@@ -12,13 +12,12 @@ export interface RedisAddress {
 const RETRY_MS = { first: 100, longest: 2_000 }
 
 /**
- * A connection that comes back by itself.
- * @param patient whether commands wait for it to come back (a worker) or fail at once (adding jobs)
+ * A connection that comes back by itself; commands wait for that. (BullMQ's own first command fails for good where they
+ * don't.) Who mustn't wait looks at `status` first.
  */
-export function connectRedis(address: RedisAddress, patient: boolean): Redis {
+export function connectRedis(address: RedisAddress): Redis {
   const options = {
     maxRetriesPerRequest: null,
-    enableOfflineQueue: patient,
     retryStrategy: (times: number) => Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** Math.min(times, 10)),
     enableReadyCheck: true
   }
