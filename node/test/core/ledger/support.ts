@@ -328,10 +328,11 @@ export interface Market {
   providers: { owner: Actor; agent: Actor; provider: Uint8Array; ask: Ask }[]
 }
 
-export function openMarket(count = 2, parameters?: Parameters): Market {
+export function openMarket(count = 2, parameters?: Parameters, checking = true): Market {
   const clientPolicy = policyOf(1)
   const policies = Array.from({ length: count }, (_, i) => policyOf(10 + i))
   const chain = new Chain({ policies: [clientPolicy, ...policies], parameters })
+  chain.checking = checking
   const clientOwner = owner(clientPolicy)
   const client = delegateOf(clientOwner.account, bytes(2))
   chain.done(clientOwner, grantOf(bytes(2), ['offer', 'cancel']))

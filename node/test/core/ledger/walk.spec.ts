@@ -4,11 +4,11 @@ import { FULL_PARAMETERS } from './support.js'
 import { finish, moveArbitrary, replay, startWalk, step } from './walk.js'
 
 /** Sequences a walk of the quick tests and of the long ones (`npm run test:full` sets PEKKA_LONG). */
-const RUNS = process.env['PEKKA_LONG'] ? 20_000 : 600
+const RUNS = process.env['PEKKA_LONG'] ? 20_000 : 500
 const MOVES = process.env['PEKKA_LONG'] ? 120 : 40
 
 describe('ledger: random walks of valid, invalid, late, repeated and reordered transactions', function () {
-  this.timeout(process.env['PEKKA_LONG'] ? 3_600_000 : 60_000)
+  this.timeout(process.env['PEKKA_LONG'] ? 3_600_000 : 180_000)
   const quick = { ...SPINE_PARAMETERS, contestWindowMs: 20_000, unbondMs: 30_000, faucetLimit: 1_000_000n }
   for (const [name, parameters] of [
     ['checking switched off', quick],

@@ -37,7 +37,7 @@ export const moveArbitrary: fc.Arbitrary<Move> = fc.record({
   wait: fc.oneof(
     { weight: 20, arbitrary: fc.nat(1500) },
     { weight: 4, arbitrary: fc.nat(6000) },
-    { weight: 1, arbitrary: fc.constant(70_000) }
+    { weight: 1, arbitrary: fc.constantFrom(34_000, 70_000) }
   ),
   travel: fc.nat(9),
   value: fc.nat(100_000),
@@ -55,11 +55,12 @@ export interface Walk {
 }
 
 export function startWalk(parameters: Parameters): Walk {
-  const market = openMarket(3, parameters)
+  const market = openMarket(3, parameters, false)
   const { chain, owner } = market
   // A second delegate of the same account, with little to spend.
   const second = delegateOf(owner.account, bytes(3))
   chain.done(owner, grantOf(bytes(3), ['offer', 'cancel'], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
+  chain.checking = true
   return { market, clients: [market.client, second], tasks: [], held: [], sent: [], inputs: [] }
 }
 
@@ -166,7 +167,12 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
 export function step(walk: Walk, move: Move): void {
   const { market, held, sent } = walk
   const { chain } = market
-  chain.timestamp += move.wait
+  // A long wait with commits in between lapses leases; without them contract time hardly moves (R12).
+  for (let passed = 0; move.sense > 0 && passed + 2000 < move.wait && move.wait > 6000; passed += 2000) {
+    chain.timestamp += 2000
+    commit(walk, [])
+  }
+  chain.timestamp += Math.min(move.wait, 6000)
   const made = bodyOf(walk, move)
   const now: VerifiedTransaction[] = []
   if (made !== null) {
@@ -212,8 +218,11 @@ export function finish(walk: Walk): void {
   const open = () => [...chain.state.keys('task')].length
   for (let i = 0; i < 400 && open() > 0; i++) {
     chain.timestamp += 2000
+    // The same few timers run again and again: looking at each fifth commit finds what is broken, too.
+    chain.checking = i % 5 === 0
     commit(walk, [])
   }
+  chain.checking = true
   assert.equal(open(), 0, 'every walk ends CLOSED')
   for (const view of chain.views.values()) assert.equal(view.state, 'closed')
   assert.equal(chain.account(walk.market.owner).locked, 0n)
