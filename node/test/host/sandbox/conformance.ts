@@ -30,7 +30,7 @@ export function conformance(subject: () => Subject): void {
     return sandbox
   }
   // A test that fails must not spoil the next.
-  afterEach(() => Promise.all(started.splice(0).map((sandbox) => sandbox.remove())))
+  afterEach(() => Promise.all(started.splice(0).map(sandbox => sandbox.remove())))
 
   const run = (source: string, options: Parameters<typeof runPython>[3] = {}) =>
     runPython(subject().runtime, subject().image, source, options)

@@ -19,7 +19,6 @@ mount -t proc proc proc; mount --rbind /dev dev; mount --rbind /sys sys; mount -
 mkdir -p run var/tmp "./$(dirname "$2")"; : > "./$2"; : > run/docker.sock
 echo 0123456789abcdef0123456789abcdef > etc/machine-id
 ip link set lo up; ip address add 169.254.169.254/32 dev lo; ip address add 192.0.2.1/32 dev lo
-ip link add pekka0 type dummy
 sleep 100 &
 shift 2
 exec chroot . "$@"
@@ -33,7 +32,11 @@ for host, port in (('169.254.169.254', 80), ('192.0.2.1', 53)):
     s = socket.socket(); s.bind((host, port)); s.listen(); listeners.append(s)
 `
 
-export async function runWithoutDefence(root: string, probes: readonly Probe[], targets: ProbeTargets): Promise<Verdict[]> {
+export async function runWithoutDefence(
+  root: string,
+  probes: readonly Probe[],
+  targets: ProbeTargets
+): Promise<Verdict[]> {
   const [canary = '/tmp/canary'] = targets.hostFiles
   const python = ['/opt/pekka/env/bin/python', '-I', '-c', LISTEN + PROBE_DRIVER]
   const child = spawn(

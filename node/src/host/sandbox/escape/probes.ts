@@ -13,7 +13,7 @@ export interface Probe {
   quick: boolean
   /**
    * Body of `def probe(arguments)`; calls `escaped(detail)` or `held(detail)` once. In scope: `os, sys, socket, ctypes,
-   * errno, signal, time, struct, json`, `syscall(number, *args)` returning (result, errno).
+   * errno, signal, time, struct, json`, `syscall(number, *args)` returning (result, errno), `first_victim()`.
    */
   source: string
 }
@@ -207,6 +207,7 @@ for pid in children: os.waitpid(pid, 0)
 reader, writer = os.pipe()
 pid = os.fork()
 if pid == 0:
+    first_victim()
     try:
         blocks = []
         for _ in range(arguments['bomb']['memoryBytes'] // (10 << 20)):
@@ -229,6 +230,7 @@ status = os.waitpid(pid, 0)[1]
 reader, writer = os.pipe()
 pid = os.fork()
 if pid == 0:
+    first_victim()
     total, fds = 0, []
     try:
         while total < arguments['bomb']['memoryBytes']:
@@ -453,9 +455,9 @@ for top, directories, names in os.walk('/sys/fs/cgroup'):
 handle = struct.pack('<II', 128, 0) + bytes(128)
 buffer = ctypes.create_string_buffer(handle, len(handle))
 mount_id = ctypes.c_int()
-result, number = syscall(303, -100, b'/etc', buffer, ctypes.addressof(mount_id), 0)
+result, number = syscall(303, -100, b'/tmp', buffer, ctypes.addressof(mount_id), 0)
 if result >= 0:
-    fd = os.open('/', os.O_RDONLY)
+    fd = os.open('/tmp', os.O_RDONLY)
     result, number = syscall(304, fd, buffer, os.O_RDONLY)
 (escaped if result >= 0 else held)(f'{errno.errorcode.get(number)}')
 `
@@ -488,6 +490,9 @@ def syscall(number, *args):
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
     result = libc.syscall(ctypes.c_long(number), *words)
     return result, ctypes.get_errno()
+# The kernel's choice among processes that are alike would else be the one that reports.
+def first_victim():
+    with open('/proc/self/oom_score_adj', 'w') as f: f.write('1000')
 given = json.load(sys.stdin)
 for name, source in given['probes']:
     reader, writer = os.pipe()
