@@ -57,7 +57,7 @@ export class LevelLedgerStore implements LedgerStore {
   }
 
   async genesis(): Promise<Uint8Array | null> {
-    return (await this.#db.get(`${META}genesis`)) ?? null
+    return plain(await this.#db.get(`${META}genesis`))
   }
 
   async create(genesis: Uint8Array, rows: readonly StoredRow[]): Promise<void> {
@@ -72,7 +72,7 @@ export class LevelLedgerStore implements LedgerStore {
   async *rows(): AsyncGenerator<StoredRow> {
     for await (const [place, value] of this.#db.iterator({ gte: STATE, lt: after(STATE) })) {
       const end = place.indexOf('/', STATE.length)
-      yield { table: place.slice(STATE.length, end), key: place.slice(end + 1), value }
+      yield { table: place.slice(STATE.length, end), key: place.slice(end + 1), value: plain(value) }
     }
   }
 
@@ -99,7 +99,7 @@ export class LevelLedgerStore implements LedgerStore {
   }
 
   async commit(index: number): Promise<Uint8Array | null> {
-    return (await this.#db.get(commitKey(index))) ?? null
+    return plain(await this.#db.get(commitKey(index)))
   }
 
   async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {
@@ -110,13 +110,20 @@ export class LevelLedgerStore implements LedgerStore {
   }
 
   async closedTask(task: Uint8Array): Promise<Uint8Array | null> {
-    return (await this.#db.get(CLOSED + toHex(task))) ?? null
+    return plain(await this.#db.get(CLOSED + toHex(task)))
   }
 
   /** One batch in LevelDB's log is written and synced as a whole; after a crash a torn one is dropped as a whole. */
   #write(operations: Operation[]): Promise<void> {
     return this.#db.batch(operations, { sync: true })
   }
+}
+
+/** LevelDB hands out Buffers, whose slice() shares memory where Uint8Array's copies; nobody above should meet one. */
+function plain(value: Uint8Array): Uint8Array
+function plain(value: Uint8Array | undefined): Uint8Array | null
+function plain(value: Uint8Array | undefined): Uint8Array | null {
+  return value === undefined ? null : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
 
 function openingError(error: unknown, path: string): Error {
