@@ -118,6 +118,16 @@ while True: sys.stdout.buffer.write(b'x' * 65536)`)
     await sandbox.remove()
   })
 
+  it('keeps the output of a program that ended before anybody read', async () => {
+    for (let round = 0; round < 5; round++) {
+      const { runtime, image } = subject()
+      const sandbox = await runtime.create({ image, argv: ['/bin/sh', '-c', 'echo out; echo err >&2'], limits: LIMITS })
+      started.push(sandbox)
+      await sandbox.exited
+      assert.deepEqual(await Promise.all([text(sandbox.stdout), text(sandbox.stderr)]), ['out\n', 'err\n'])
+    }
+  })
+
   it('passes on the exit code, and the signal that ended the program', async () => {
     assert.equal((await run('import sys; sys.exit(7)')).code, 7)
     const sandbox = await start('import os, signal; os.kill(os.getpid(), signal.SIGKILL)')

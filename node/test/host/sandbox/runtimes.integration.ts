@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { BubblewrapRuntime, DockerRuntime } from '@pekka/node/host/sandbox'
 import { conformance, type Subject } from './conformance.js'
 import { ENVIRONMENT, imageRoot, missing, testDocker, type TestDocker } from './support.js'
@@ -16,11 +20,11 @@ async function pythonProcesses(): Promise<string[]> {
 
 describe('runtime bubblewrap', function () {
   this.timeout(30_000)
+  const owner = `conformance ${process.pid}`
   let subject: Subject
 
   before(async function () {
     const root = imageRoot(this)
-    const owner = `conformance ${process.pid}`
     const runtime = new BubblewrapRuntime({ owner })
     const report = await runtime.probe()
     if (!report.usable) return missing(this, `bubblewrap: ${report.reason}`)
@@ -39,12 +43,14 @@ describe('runtime bubblewrap', function () {
 
   it('leaves no control group, directory or mount after close', async () => {
     await subject.runtime.close()
-    const groups = await readdir('/sys/fs/cgroup', { recursive: true }).catch(() => [])
+    const name = `pekka-${createHash('sha256').update(owner).digest('hex').slice(0, 16)}`
+    const everything = await readdir('/sys/fs/cgroup', { recursive: true }).catch(() => [])
     assert.deepEqual(
-      groups.filter(path => /pekka-[0-9a-f]{16}\//.test(path)),
+      everything.filter(path => path.includes(name)),
       []
     )
-    assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes('/run/pekka-'))
+    assert.ok(!existsSync(join('/run', name)) && !existsSync(join(tmpdir(), name)))
+    assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(name))
   })
 })
 

@@ -203,10 +203,13 @@ export class BubblewrapRuntime implements SandboxRuntime {
     )
     failed.catch(() => {})
     // With 'pipe' for each descriptor none of these is null; the types can't know.
-    const [stdin, stdout, stderr, seccomp, info, argumentList, cpuinfo, bootId] = child.stdio as unknown as [
+    const [stdin, output, errors, seccomp, info, argumentList, cpuinfo, bootId] = child.stdio as unknown as [
       ...[Writable, Readable, Readable, Writable, Readable, Writable, Writable, Writable]
     ]
     for (const stream of [stdin, seccomp, argumentList, cpuinfo, bootId]) stream.on('error', () => {})
+    // At once: a quick program may have ended before we know its process.
+    const stdout = kept(output)
+    const stderr = kept(errors)
     seccomp.end(this.filter)
     argumentList.end(options.map(option => `${option}\0`).join(''))
     cpuinfo.end(UNIFORM_CPUINFO)
@@ -220,7 +223,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
       const first = pid === undefined ? undefined : await identify(Number(pid))
       signal?.throwIfAborted()
       if (first === undefined) throw new PekkaError('SANDBOX_FAILED', { issue: await complaint(child, stderr) })
-      return { child, stdin, stdout: kept(stdout), stderr: kept(stderr), first }
+      return { child, stdin, stdout, stderr, first }
     } catch (error) {
       child.kill('SIGKILL')
       throw error
