@@ -220,7 +220,8 @@ export class BubblewrapRuntime implements SandboxRuntime {
     try {
       const told = await Promise.race([text(info), failed])
       const pid = /"child-pid":\s*(\d+)/.exec(told)?.[1]
-      const first = pid === undefined ? undefined : await identify(Number(pid))
+      // Gone already: an identity that matches no process.
+      const first = pid === undefined ? undefined : ((await identify(Number(pid))) ?? { pid: Number(pid), started: '' })
       signal?.throwIfAborted()
       if (first === undefined) throw new PekkaError('SANDBOX_FAILED', { issue: await complaint(child, stderr) })
       return { child, stdin, stdout, stderr, first }
