@@ -64,6 +64,7 @@ export class TaskDriver {
       const record = this.components.store.live(view.task) ?? (await this.components.store.get(view.task))
       // Somebody else's; or one whose id another account took.
       if (record === null || !equalBytes(record.account, view.account) || !equalBytes(record.lane, view.lane)) return
+      if (record.view !== null && isOlder(view, record.view)) return
       if (record.view === null) this.components.metrics.offerSeconds.observe((this.#now() - record.submittedAt) / 1000)
       const saved = this.components.store.update(record, { view, bridge: 'on-ledger', code: null }, this.#now())
       const next = this.components.store.live(view.task) ?? {
@@ -169,6 +170,10 @@ export class TaskDriver {
     return this.components.clock.now()
   }
 }
+
+/** An answer to a question of ours may be overtaken by a commit that the ledger made after it. */
+const isOlder = (view: TaskView, known: TaskView): boolean =>
+  view.since < known.since || (view.since === known.since && view.transactions.length < known.transactions.length)
 
 /** Whether the sweeper should ask about it: the ledger's own timers may have moved it since. */
 export const mayHaveMoved = (view: TaskView, contractTime: number): boolean =>

@@ -20,6 +20,7 @@ import { MemoryLedgerStore } from '@pekka/node/host/storage'
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
 import { parseSettings, startBridge, type Bridge } from '@pekka/server'
 import { createTestNetwork, seed, Sender, type TestNetwork } from '../../../node/test/agents/witness/support.js'
+import { BridgeProcess } from './bridge-process.js'
 import { StandInProvider, expectApplied } from './provider.js'
 import { TestRedis } from './redis.js'
 
@@ -36,6 +37,8 @@ export interface WorldInit {
   parameters?: Parameters
   providers?: number
   settings?: object
+  /** The bridge as a process of its own. */
+  process?: boolean
   /** Where the bridge's log goes; default nowhere. */
   logTo?: (line: string) => void
 }
@@ -44,6 +47,7 @@ export interface WorldInit {
 export class World {
   readonly providers: StandInProvider[] = []
   #bridge: Bridge | null = null
+  #process: BridgeProcess | null = null
   readonly #clients: PekkaClient[] = []
   address = ''
 
@@ -85,6 +89,16 @@ export class World {
     return world
   }
 
+  /** Where the bridge is, in this process or another. */
+  get at(): { url: string; addresses: string[]; key: Uint8Array } {
+    return this.#process ?? this.bridge
+  }
+
+  get process(): BridgeProcess {
+    if (this.#process === null) throw new TypeError('the bridge is no process')
+    return this.#process
+  }
+
   get bridge(): Bridge {
     if (this.#bridge === null) throw new TypeError('the bridge is stopped')
     return this.#bridge
@@ -105,7 +119,12 @@ export class World {
     }
   }
 
-  async startBridge(port = 0, libp2p = 0): Promise<Bridge> {
+  async startBridge(port = 0, libp2p = 0): Promise<void> {
+    if (this.init.process === true) {
+      this.#process = await BridgeProcess.start(join(this.folder, 'bridge.json'), this.settings(port, libp2p))
+      this.address = this.#process.addresses[0] ?? ''
+      return
+    }
     const write = this.init.logTo
     const loud = process.env['PEKKA_TEST_LOG'] !== undefined
     const quiet = pino({ level: loud ? 'trace' : 'silent' }, pino.destination(2))
@@ -113,10 +132,19 @@ export class World {
     const fatal = (error: unknown): void => void process.stderr.write(`bridge: ${String(error)}\n`)
     this.#bridge = await startBridge(parseSettings(this.settings(port, libp2p)), { log, fatal })
     this.address = this.#bridge.addresses[0] ?? ''
-    return this.#bridge
+  }
+
+  /** Kills the bridge's process and starts it anew where it was. */
+  async killAndRestart(): Promise<void> {
+    const port = Number(new URL(this.at.url).port)
+    const libp2p = Number(/\/tcp\/(\d+)/.exec(this.address)?.[1])
+    await this.process.end('SIGKILL')
+    await this.startBridge(port, libp2p)
   }
 
   async stopBridge(): Promise<void> {
+    await this.#process?.end('SIGTERM')
+    this.#process = null
     await this.#bridge?.stop()
     this.#bridge = null
   }
@@ -147,12 +175,12 @@ export class World {
       account: owner.account,
       signer,
       viewKey: viewKeyFrom(seed()),
-      bridge: this.bridge.key
+      bridge: this.at.key
     }
     return { identity, signer, owner }
   }
 
-  client(person: Person, base = this.bridge.url): PekkaClient {
+  client(person: Person, base = this.at.url): PekkaClient {
     const client = new PekkaClient(
       {
         fetch: (url, init) => fetch(url, init),
