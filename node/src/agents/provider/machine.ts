@@ -102,7 +102,8 @@ const imageOf = (tree: ImageTree, engineId: string | undefined): SandboxImage =>
   root: tree.root,
   ...(engineId === undefined ? {} : { engineId }),
   digest: tree.digest,
-  environment: tree.environment
+  // What a warm sandbox imports beforehand; the runner reads it from there.
+  environment: { ...tree.environment, PEKKA_PRELOAD: tree.preload.join(',') }
 })
 
 /** Instruction sets that numeric libraries choose their code by, as the x86-64 psABI groups them. */

@@ -37,7 +37,9 @@ export class ProviderProcess {
 
   constructor(
     private readonly log: Logger,
-    private readonly settingsFile: string
+    private readonly settingsFile: string,
+    /** Finds images and runtime; a test may bring its own. */
+    private readonly machineOf: typeof openMachine = openMachine
   ) {}
 
   /** @throws PekkaError SANDBOX_UNUSABLE, IMAGE_NOT_BUILT, NETWORK_MISMATCH, LEDGER_UNREACHABLE, USAGE */
@@ -62,7 +64,7 @@ export class ProviderProcess {
 
     // The sandbox proves itself while the ledger is told who we are; without it nothing is published.
     const [machine] = await Promise.all([
-      openMachine(log, { settings, owner: directory, signal }).then(found => (this.#machine = found)),
+      this.machineOf(log, { settings, owner: directory, signal }).then(found => (this.#machine = found)),
       joinLedger({ ledger, clock, log }, identity, settings, signal)
     ])
     const { report, runtime } = machine

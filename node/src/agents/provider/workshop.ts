@@ -47,9 +47,17 @@ export class Workshop {
         log,
         start: async (sandbox, signal) => {
           const session = new RunnerSession(sandbox)
-          // A runner that fills its diagnostics must not block on them; they may hold the user's words, so they aren't kept.
-          sandbox.stderr.resume()
-          await session.ready(signal)
+          // Kept only until the runner is ready: later they may hold the user's words, and must not block it.
+          let words = ''
+          const keep = (part: Buffer) => (words = `${words}${part.toString()}`.slice(-2000))
+          sandbox.stderr.on('data', keep)
+          try {
+            await session.ready(signal)
+          } catch (error) {
+            if (words !== '') log.warn({ stderr: words }, 'a runner did not get ready')
+            throw error
+          }
+          sandbox.stderr.off('data', keep).resume()
           return session
         }
       },
