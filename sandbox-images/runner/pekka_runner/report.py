@@ -19,6 +19,7 @@ MAX_TRACEBACK_TEXT = 16 << 10
 MAX_TRACEBACK_LINES = 60
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET_NOTE = "\n(A widget: shown as text, because it doesn't work from a distance.)"
 
 
@@ -118,6 +119,9 @@ class Reporter:
         data = dict(data) if isinstance(data, dict) else {}
         if data.pop(WIDGET_VIEW, None) is not None:
             data["text/plain"] = f"{data.get('text/plain', '')}{WIDGET_NOTE}".lstrip("\n")
+        if PLOTLY in data:
+            # plotly gives no text, and where no page can draw it (a terminal) nothing would be seen.
+            data.setdefault("text/plain", "A plotly figure")
         data = {str(mime)[:256]: value for mime, value in data.items()}
         small, parts, payload = split_data(data)
         metadata = metadata if isinstance(metadata, dict) else {}

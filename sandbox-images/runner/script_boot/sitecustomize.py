@@ -1,7 +1,6 @@
 """Runs at the start of a script's interpreter, seeds it, and leaves no trace: path, environment and a sitecustomize of
 the image are as without it. Put on the path by pekka_runner/script.py, only when the task has a seed."""
 
-import importlib.util
 import os
 import sys
 
@@ -16,12 +15,13 @@ def _boot() -> None:
         os.environ.pop("PYTHONPATH", None)
     seed = os.environ.pop("PEKKA_SEED", None)
     if seed is not None:
-        file = os.path.join(os.path.dirname(here), "pekka_runner", "seeding.py")
-        spec = importlib.util.spec_from_file_location("_pekka_seeding", file)
-        if spec is not None and spec.loader is not None:
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            module.plant(int(seed))
+        sys.path.insert(0, os.path.dirname(here))
+        from pekka_runner import seeding
+
+        del sys.path[0]
+        seeding.plant(int(seed))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "pekka_runner"]:
+            del sys.modules[name]
     sys.modules.pop("sitecustomize", None)
     try:
         import sitecustomize  # noqa: F401  the image's own, if it has one

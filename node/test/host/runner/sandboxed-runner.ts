@@ -1,12 +1,14 @@
 import { RunnerSession, type RunCell, type RunCommand, type RunLimits } from '@pekka/node/host/runner'
 import { type Done, type EventOf, type TaskEvent } from '@pekka/node/protocol'
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
+const DEFINITIONS = resolve(import.meta.dirname, '../../../../sandbox-images')
+
 /** The runner under test: the one of the sources, bound over the one of the image. */
-const RUNNER = resolve(import.meta.dirname, '../../../../sandbox-images/runner')
+const RUNNER = join(DEFINITIONS, 'runner')
 
 /** A root tree with /opt/pekka/env, or undefined where there is none. */
 export function imageRoot(): string | undefined {
@@ -20,6 +22,26 @@ export function needImage(context: Mocha.Context): void {
   if (process.env['CI'])
     throw new Error('No image: set PEKKA_TEST_IMAGE_ROOT to a root tree ("pekka image build base-small").')
   context.skip()
+}
+
+/** Leaves a suite out where the image lacks packages it is about, as `base-small` does; under CI it fails. */
+export function needPackages(context: Mocha.Context, packages: readonly string[]): void {
+  needImage(context)
+  const site = join(imageRoot() ?? '', 'opt/pekka/env/lib/python3.11/site-packages')
+  const present = new Set(readdirSync(site))
+  const missing = packages.filter(name => !present.has(name))
+  if (missing.length === 0) return
+  if (process.env['CI']) throw new Error(`The image of PEKKA_TEST_IMAGE_ROOT lacks ${missing.join(', ')}: build base.`)
+  console.error(`      left out: the image lacks ${missing.join(', ')}`)
+  context.skip()
+}
+
+/** The environment that every sandbox of the image under test has: what is recorded beside it, without the preloading. */
+export function imageEnvironment(): Record<string, string> {
+  const record = join(imageRoot() ?? '', '../image.json')
+  const file = existsSync(record) ? record : join(DEFINITIONS, 'base-small/image.json')
+  const { environment } = JSON.parse(readFileSync(file, 'utf8')) as { environment: Record<string, string> } // our own file
+  return { ...environment, PEKKA_PRELOAD: '' }
 }
 
 const MIB = 1 << 20
@@ -49,11 +71,11 @@ export function startRunner(
   const root = imageRoot()
   if (root === undefined) throw new Error('no image')
   const env = {
+    ...imageEnvironment(),
     HOME: '/home/pekka',
     USER: 'pekka',
     PATH: '/opt/pekka/env/bin:/usr/bin:/bin',
-    LANG: 'C.UTF-8',
-    PYTHONHASHSEED: '0'
+    LANG: 'C.UTF-8'
   }
   const args = [
     ...['--ro-bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', '/home'],
