@@ -55,7 +55,6 @@ def left_behind(root: str, before: Snapshot, ours: str | None = None) -> tuple[l
         if name != ours and before.get(name) != (info.st_size, info.st_mtime_ns)
     )
     shown = [
-        {"name": os.fsencode(name).decode("utf-8", "replace")[:MAX_NAME], "size": size}
-        for name, size in changed[:MAX_FILES]
+        {"name": os.fsencode(name).decode("utf-8", "replace")[:MAX_NAME], "size": size} for name, size in changed[:MAX_FILES]
     ]
     return shown, len(changed) - len(shown)

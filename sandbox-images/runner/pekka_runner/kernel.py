@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 import zmq
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
 from . import journal, processes
@@ -49,8 +49,8 @@ class Kernel:
         environment = {**os.environ, "PEKKA_JOURNAL": journal_file, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         environment.pop("PEKKA_PRELOAD", None)
         here = os.path.dirname(os.path.abspath(__file__))
-        # All fds but 0–2 are closed in the child, and those are a null device and a pipe of its own: ipykernel writes what
-        # subprocesses print to the original stdout again, which must never be the stream of records.
+        # All fds but 0 to 2 are closed in the child, and those are a null device and a pipe of its own: ipykernel writes
+        # what subprocesses print to the original stdout again, which must never be the stream of records.
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(here, "kernel_main.py"), "-f", connection, "--HistoryManager.hist_file=:memory:"],
             stdin=subprocess.DEVNULL,
@@ -108,7 +108,8 @@ class Kernel:
         # The first output and the first traceback of a process import things of their own (100 ms for the latter).
         self.quietly("print(end='')", deadline)
         self.quietly("1/0", deadline)
-        self.quietly("[vars(__import__('sys')).pop('last_' + n, 0) for n in ('type', 'value', 'traceback', 'exc')]", deadline)
+        last = ("last_type", "last_value", "last_traceback", "last_exc")
+        self.quietly(f"[vars(__import__('sys')).pop(name, 0) for name in {last}]", deadline)
         return loaded
 
     def quietly(self, code: str, deadline: float | None = None) -> bool:
@@ -120,7 +121,7 @@ class Kernel:
             if self.shell.poll(100):
                 message = self.receive(self.shell)
                 if message is not None and message["parent_header"].get("msg_id") == wanted:
-                    return message["content"].get("status") == "ok"
+                    return bool(message["content"].get("status") == "ok")
             self._check(deadline)
 
     def _check(self, deadline: float) -> None:

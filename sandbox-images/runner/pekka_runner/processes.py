@@ -20,7 +20,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 def prctl(option: int, value: int) -> bool:
     """prctl(2); false where the kernel refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
-    return libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) == 0
+    result: int = libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0)
+    return result == 0
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ LINGER_SECONDS = 1.0
 STDERR_TAIL = 4 << 10
 
 INPUT_HINT = (
-    "Your code asked for input, and nobody can answer where it runs. "
-    "Pass the value as an argument, or read it from a file."
+    "Your code asked for input, and nobody can answer where it runs. Pass the value as an argument, or read it from a file."
 )
 _DISK_SIGNS = (b"[Errno 28]", b"[Errno 122]", b"[Errno 27]")
 
