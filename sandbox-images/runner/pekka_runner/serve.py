@@ -12,7 +12,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from . import VERSION, files, processes
+from . import VERSION, caches, files, processes
 from .cells import HIGH_WATER_BYTES, CellsRun
 from .control import Control, RunCommand, RunScript, parse_run
 from .kernel import Kernel, KernelDied
@@ -94,6 +94,7 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
     control = Control(RecordReader(records_in), lost)
     writer = RecordWriter(records_out, HIGH_WATER_BYTES // 4, control.wake, lost)
     try:
+        caches.lay_out()
         kernel = Kernel()
         loaded = kernel.warm_up(preload)
         processes.prefer_for_oom(kernel.process.pid)

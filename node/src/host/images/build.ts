@@ -4,16 +4,18 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { PekkaError } from '@pekka/node/protocol'
 import { compileBytecode } from './bytecode.js'
+import { bakeCaches } from './caches.js'
 import { ENVIRONMENT_PATH, IMAGE_FORMAT } from './constants.js'
 import { downloadDebian, type DebianDownload } from './debian.js'
 import type { ImageDefinition } from './definition.js'
+import { sandboxEnvironment } from './environment.js'
 import { withFileLock } from './file-lock.js'
 import { contentDigest, normaliseModes } from './identity.js'
 import type { BuildProgress } from './index.js'
 import { copyRunner, unpackDebian } from './layout.js'
 import { CommandError, type CommandOptions } from './process.js'
 import { installPython } from './python.js'
-import { readTree, treeFolder, type TreeRecord } from './tree.js'
+import { leftoverPrefix, readTree, treeFolder, type BuiltTree, type TreeRecord } from './tree.js'
 
 export interface TreeBuild {
   definition: ImageDefinition
@@ -44,7 +46,7 @@ export interface TreeBuild {
  *
  * Throws DISK_FULL, IMAGE_DOWNLOAD_FAILED, IMAGE_BUILD_FAILED, and the signal's reason.
  */
-export async function buildTree(build: TreeBuild): Promise<TreeRecord & { root: string }> {
+export async function buildTree(build: TreeBuild): Promise<BuiltTree> {
   const { definition, digest, images, signal, onProgress } = build
   const place = join(images, treeFolder(definition.name, digest))
   await mkdir(images, { recursive: true })
@@ -122,6 +124,7 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
   ] as const
   await Promise.allSettled(compiled)
   const [, content] = await Promise.all(compiled)
+  await bakeCaches(root, sandboxEnvironment(definition), options)
   await normaliseModes(root)
   step('done', `${content.files} files, ${Math.round(content.bytes / 1e6)} MB`)
   const interpreter = debian.packages.find(one => one.name === `python${definition.python}`)
@@ -137,7 +140,7 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
     debian: debian.packages,
     debianChanges: debian.changes,
     preload: definition.preload,
-    environment: definition.environment,
+    environment: sandboxEnvironment(definition),
     builtAt: new Date().toISOString()
   }
 }
@@ -207,8 +210,6 @@ const describe = ({ command, lastLines }: CommandError): string => {
   const words = lastLines.map(line => line.trim()).filter(line => line !== '')
   return `${command}: ${words.slice(-8).join(' ')}`.slice(0, 800)
 }
-
-const leftoverPrefix = (name: string): string => `.building-${name}.`
 
 async function removeLeftovers(images: string, name: string): Promise<void> {
   const left = (await readdir(images)).filter(entry => entry.startsWith(leftoverPrefix(name)))

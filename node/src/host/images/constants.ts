@@ -16,6 +16,15 @@ export const RUNNER_PATH = 'opt/pekka/runner'
 /** Seconds uv waits for an answer of an index, where the user has set nothing: its own 30 s are short for slow lines. */
 export const INDEX_TIMEOUT_SECONDS = 120
 
+/** Where caches that libraries would else fill in every sandbox stand in the tree. The runner copies them to `~/.cache`. */
+export const CACHE_PATH = 'opt/pekka/cache'
+
+/** Filling the caches takes 2 s; a machine under load takes several times as long. Without an end in this time a tree has none. */
+export const CACHE_TIMEOUT = 120_000
+
+/** Bytes of all caches of a tree. matplotlib's list of fonts has 27 kB. */
+export const CACHE_BYTES = 4 << 20
+
 /** Files hashed at a time. Reading overlaps with hashing; more only holds more memory (the largest file is about 100 MB). */
 export const HASH_CONCURRENCY = 6
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type Docker from 'dockerode'
 import { PekkaError } from '@pekka/node/protocol'
-import { DIGEST_DIGITS, ENVIRONMENT_PATH, SANDBOX_USER } from './constants.js'
+import { DIGEST_DIGITS, SANDBOX_USER } from './constants.js'
 import type { TreeRecord } from './tree.js'
 
 /** Time of every file in the engine's image, s since 1970: fixed for the sake of equal layers, and after 1980, which zip files need. */
@@ -68,13 +68,12 @@ export async function importTree(
 
 /** Configuration of the engine's image, as Dockerfile instructions. */
 export function imageConfig(tree: TreeRecord): string[] {
-  const { uid, gid, home, work } = SANDBOX_USER
-  const variables = { ...tree.environment, PATH: `/${ENVIRONMENT_PATH}/bin:/usr/bin:/bin`, HOME: home, LANG: 'C.UTF-8' }
+  const { uid, gid, work } = SANDBOX_USER
   return [
     `USER ${uid}:${gid}`,
     `WORKDIR ${work}`,
     `LABEL ${CONTENT_LABEL}=${tree.contentDigest}`,
-    ...Object.entries(variables).map(([key, value]) => `ENV ${key}=${JSON.stringify(value)}`)
+    ...Object.entries(tree.environment).map(([key, value]) => `ENV ${key}=${JSON.stringify(value)}`)
   ]
 }
 

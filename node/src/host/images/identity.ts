@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { chmod, lstat, open, readdir, readFile, readlink } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { encodeCanonical, taggedHash, toHex } from '@pekka/node/protocol'
-import { HASH_CONCURRENCY } from './constants.js'
+import { CACHE_PATH, HASH_CONCURRENCY } from './constants.js'
 import type { ImageDefinition } from './definition.js'
 
 /** A file of the runner: its path below the runner's folder, and sha-256 of its bytes. */
@@ -69,6 +69,7 @@ export interface TreeContent {
 const isLeftOut = (path: string): boolean =>
   /(^|\/)__pycache__(\/|$)/.test(path) ||
   path === 'etc/ld.so.cache' ||
+  path === CACHE_PATH ||
   /\.dist-info\/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_[a-z]+\.json)$/.test(path)
 
 async function entries(root: string): Promise<TreeEntry[]> {

@@ -25,12 +25,18 @@ export const treeRecordSchema = z.strictObject({
 
 export type TreeRecord = z.infer<typeof treeRecordSchema>
 
+/** A tree that stands on this machine, with its root folder. */
+export type BuiltTree = TreeRecord & { root: string }
+
+/** How folders of an image begin that don't count: a build under way or interrupted, a tree that is being removed. */
+export const leftoverPrefix = (name: string): string => `.building-${name}.`
+
 /** Folder of a built tree below `<home>/images`. */
 export const treeFolder = (name: string, imageDigest: string): string =>
   `${name}-${imageDigest.slice(0, DIGEST_DIGITS)}`
 
 /** Reads what stands beside a tree. Undefined where there is none, or of another format: it doesn't count as built then. */
-export async function readTree(folder: string): Promise<(TreeRecord & { root: string }) | undefined> {
+export async function readTree(folder: string): Promise<BuiltTree | undefined> {
   const text = await readFile(join(folder, 'image.json'), 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
   try {
@@ -41,7 +47,7 @@ export async function readTree(folder: string): Promise<(TreeRecord & { root: st
 }
 
 /** All built trees below `<home>/images`, by name, the newest first. */
-export async function listTrees(images: string): Promise<(TreeRecord & { root: string })[]> {
+export async function listTrees(images: string): Promise<BuiltTree[]> {
   const names = await readdir(images).catch(() => [])
   const trees = await Promise.all(names.filter(name => !name.startsWith('.')).map(name => readTree(join(images, name))))
   const key = (tree: TreeRecord): string => `${tree.name} `

@@ -29,13 +29,6 @@ const reportSchema = z.discriminatedUnion('event', [
 /** Arguments for bubblewrap: the tree as a read-only root, nothing of the host, no network. */
 export function treeSandboxArguments(root: string, environment: Record<string, string>): string[] {
   const { uid, gid, home, work, name } = SANDBOX_USER
-  const variables = {
-    ...environment,
-    HOME: home,
-    USER: name,
-    PATH: `/${ENVIRONMENT_PATH}/bin:/usr/bin:/bin`,
-    LANG: 'C.UTF-8'
-  }
   return [
     ...['--unshare-all', '--unshare-user', '--die-with-parent', '--new-session', '--cap-drop', 'ALL', '--clearenv'],
     ...['--uid', String(uid), '--gid', String(gid), '--hostname', name],
@@ -56,7 +49,7 @@ export function treeSandboxArguments(root: string, environment: Record<string, s
       '--chdir',
       work
     ],
-    ...Object.entries(variables).flatMap(([key, value]) => ['--setenv', key, value])
+    ...Object.entries(environment).flatMap(([key, value]) => ['--setenv', key, value])
   ]
 }
 
