@@ -3,7 +3,7 @@ import { ROOT } from '@pekka/node/setup/places'
 import { withUv } from '@pekka/node/setup/python'
 import { Command } from 'commander'
 import type { CliContext } from '../context.js'
-import { createImageStore, type ImageStore, type ImageTree } from '../../host/images/index.js'
+import { createImageStore, type ImageStore, type ImageTree, type Standing } from '../../host/images/index.js'
 
 /** What the commands need of the command line's context. */
 export interface ImageCommandContext {
@@ -25,6 +25,14 @@ export interface ImageCommandContext {
 
 /** The definitions as they lie in the checkout. */
 const DEFINITIONS = join(ROOT, 'sandbox-images')
+
+/** What a line of the list says of a tree. */
+const STANDINGS: Record<Standing, string> = {
+  current: '',
+  previous: '  (of an older definition, kept)',
+  'in-use': '  (of an older definition, in use)',
+  removable: '  (of an older definition; the next build removes it)'
+}
 
 /** `pekka image`, as the table of commands has it. */
 export function register(program: Command, context: CliContext): void {
@@ -68,15 +76,18 @@ export function imageCommand(context: ImageCommandContext): Command {
     .description('show which environments are here')
     .action(async () => {
       const images = store()
-      const [names, trees] = await Promise.all([images.names(), images.list()])
-      const current = new Set(await Promise.all(names.map(name => images.digest(name))))
-      const built = trees.map(tree => ({ ...summary(tree), current: current.has(tree.digest) }))
+      const [names, standings] = await Promise.all([images.names(), images.standings()])
+      const built = standings.map(({ tree, standing }) => ({
+        ...summary(tree),
+        current: standing === 'current',
+        standing
+      }))
       const missing = names.filter(name => !built.some(tree => tree.name === name && tree.current))
       answer({ built, missing }, [
         ...built.map(
           tree =>
             `${tree.name.padEnd(12)} ${tree.digest.slice(0, 12)}  ${String(Math.round(tree.bytes / 1e6)).padStart(5)} MB  ` +
-            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.current ? '' : '  (of an older definition)'}`
+            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${STANDINGS[tree.standing]}`
         ),
         ...missing.map(name => `${name.padEnd(12)} not here: pekka image build ${name}`)
       ])

@@ -9,8 +9,10 @@
  */
 import type Docker from 'dockerode'
 import { FileImageStore } from './store.js'
+import type { Standing } from './prune.js'
 import type { PackageCheck } from './verify.js'
 
+export type { Standing } from './prune.js'
 export { engineTag } from './engine.js'
 export type { PackageCheck } from './verify.js'
 
@@ -25,7 +27,10 @@ export interface ImageTree {
   root: string
   /** Modules a warm sandbox imports beforehand, in this order. */
   preload: string[]
-  /** Numeric pins the interpreter must be started with (research: reproducibility §1.1). */
+  /**
+   * The whole environment of a sandbox's first process: the definition's numeric pins (research: reproducibility §1.1), which must be
+   * there before an interpreter starts; PATH, HOME, USER, LANG; and PEKKA_PRELOAD, which tells the runner what to import beforehand.
+   */
   environment: Record<string, string>
   /** All Python packages. */
   packages: { name: string; version: string }[]
@@ -63,10 +68,16 @@ export interface ImageStore {
   digest(name: string): Promise<string>
   /** All built trees, also of older definitions: by name, the newest first. */
   list(): Promise<ImageTree[]>
-  /** The tree of the definition as it is now, undefined where it isn't built. Throws as `digest`. */
+  /** The same trees, with what the next build of their image does with each. */
+  standings(): Promise<{ tree: ImageTree; standing: Standing }[]>
+  /**
+   * The tree of the definition as it is now, undefined where it isn't built. Whoever is given one counts as its user until its process
+   * ends: no build removes it. Throws as `digest`.
+   */
   get(name: string): Promise<ImageTree | undefined>
   /**
-   * Builds the tree unless it is there.
+   * Builds the tree unless it is there, and removes trees of older definitions of that image: all but the newest of them and those that a
+   * process uses.
    *
    * Throws IMAGE_UNKNOWN, IMAGE_DEFINITION_INVALID, DISK_FULL, IMAGE_DOWNLOAD_FAILED (a mirror or index failed: `base-small` may still
    * succeed), IMAGE_BUILD_FAILED, and the signal's reason.

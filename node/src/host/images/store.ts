@@ -18,7 +18,8 @@ import type {
   ImageTree
 } from './index.js'
 import { lockDefinition } from './lock.js'
-import { listTrees, readTree, treeFolder, type TreeRecord } from './tree.js'
+import { holdTree, pruneTrees, standingsOf, type Standing } from './prune.js'
+import { listTrees, readTree, treeFolder, type BuiltTree } from './tree.js'
 import { verifyTree, type PackageCheck } from './verify.js'
 
 /** Images as folders below `<home>/images`. */
@@ -52,6 +53,18 @@ export class FileImageStore implements ImageStore {
     return listTrees(this.images)
   }
 
+  async standings(): Promise<{ tree: ImageTree; standing: Standing }[]> {
+    const [known, trees] = await Promise.all([this.names(), listTrees(this.images)])
+    const found = await Promise.all(
+      [...new Set(trees.map(tree => tree.name))].map(async name => {
+        const current = known.includes(name) ? await this.digest(name) : undefined
+        const ofName = trees.filter(tree => tree.name === name)
+        return standingsOf(ofName, current)
+      })
+    )
+    return found.flat()
+  }
+
   get(name: string): Promise<ImageTree | undefined> {
     return this.find(name)
   }
@@ -59,7 +72,13 @@ export class FileImageStore implements ImageStore {
   async build(name: string, options: BuildOptions = {}): Promise<ImageTree> {
     const { definition, digest } = await this.identify(name)
     const present = await this.find(name)
-    if (present !== undefined) return present
+    const tree = present ?? (await this.make(definition, digest, options))
+    holdTree(tree)
+    await this.prune(tree)
+    return tree
+  }
+
+  private async make(definition: ImageDefinition, digest: string, options: BuildOptions): Promise<BuiltTree> {
     const tree = await buildTree({
       definition,
       digest,
@@ -74,11 +93,24 @@ export class FileImageStore implements ImageStore {
     })
     if (tree.debianChanges.length > 0) {
       this.components.log.warn(
-        { image: name, changes: tree.debianChanges },
+        { image: tree.name, changes: tree.debianChanges },
         'locked Debian versions are gone; the current ones were taken'
       )
     }
     return tree
+  }
+
+  /** What can't be removed stays: that is no reason for a build to fail. */
+  private async prune(tree: BuiltTree): Promise<void> {
+    try {
+      const removed = await pruneTrees(this.images, tree.name, tree.digest)
+      for (const { name, digest, bytes } of removed) {
+        this.components.log.info({ image: name, digest, bytes }, 'removed the tree of an older definition')
+      }
+    } catch (error) {
+      const issue = error instanceof Error ? error.message : String(error)
+      this.components.log.warn({ image: tree.name, issue }, 'trees of older definitions could not be removed')
+    }
   }
 
   async verify(name: string, options: ImageOptions = {}): Promise<PackageCheck[]> {
@@ -112,13 +144,15 @@ export class FileImageStore implements ImageStore {
     return { definition, digest: imageDigest(definition, await runnerFiles(this.runner)) }
   }
 
-  private async find(name: string): Promise<(TreeRecord & { root: string }) | undefined> {
+  private async find(name: string): Promise<BuiltTree | undefined> {
     const { digest } = await this.identify(name)
     const tree = await readTree(join(this.images, treeFolder(name, digest)))
-    return tree?.digest === digest ? tree : undefined
+    if (tree?.digest !== digest) return undefined
+    holdTree(tree)
+    return tree
   }
 
-  private async require(name: string): Promise<TreeRecord & { root: string }> {
+  private async require(name: string): Promise<BuiltTree> {
     const tree = await this.find(name)
     if (tree === undefined) throw new PekkaError('IMAGE_NOT_BUILT', { image: name })
     return tree

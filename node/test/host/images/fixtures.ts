@@ -1,4 +1,4 @@
-import { access, constants } from 'node:fs/promises'
+import { access, constants, mkdir, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -26,4 +26,16 @@ export function skipWithout(context: Mocha.Context, missing: readonly string[]):
   if (process.env.CI !== undefined) throw new Error(`missing: ${missing.join(', ')}`)
   console.log(`      left out, missing: ${missing.join(', ')}`)
   context.skip()
+}
+
+/** Puts a record where a built tree of that digest would stand, with an empty root. Returns the tree's folder. */
+export async function placeTree(home: string, name: string, digest: string, builtAt: string): Promise<string> {
+  const record = {
+    ...{ format: 1, name, digest, contentDigest: digest, files: 1, bytes: 2_000_000, pythonVersion: '3.11.2' },
+    ...{ packages: [], debian: [], debianChanges: [], preload: [], environment: {}, builtAt }
+  }
+  const folder = join(home, 'images', `${name}-${digest.slice(0, 12)}`)
+  await mkdir(join(folder, 'root'), { recursive: true })
+  await writeFile(join(folder, 'image.json'), JSON.stringify(record))
+  return folder
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { isPekkaError } from '@pekka/node/protocol'
 import { imageCommand } from '../../../src/cli/commands/image.js'
+import { placeTree } from './fixtures.js'
 
 describe('pekka image', () => {
   let home: string
@@ -30,27 +31,7 @@ describe('pekka image', () => {
 
   it('lists a tree of an older definition as such, and never one without its record', async () => {
     const digest = 'ab'.repeat(32)
-    const record = {
-      ...{
-        format: 1,
-        name: 'base',
-        digest,
-        contentDigest: digest,
-        files: 1,
-        bytes: 2_000_000,
-        pythonVersion: '3.11.2'
-      },
-      ...{
-        packages: [],
-        debian: [],
-        debianChanges: [],
-        preload: [],
-        environment: {},
-        builtAt: '2026-01-02T03:04:05.000Z'
-      }
-    }
-    await mkdir(join(home, 'images/base-abababababab/root'), { recursive: true })
-    await writeFile(join(home, 'images/base-abababababab/image.json'), JSON.stringify(record))
+    await placeTree(home, 'base', digest, '2026-01-02T03:04:05.000Z')
     await mkdir(join(home, 'images/base-cdcdcdcdcdcd/root'), { recursive: true })
     await pekka(['list'], true)
     const [line = ''] = lines
@@ -60,6 +41,14 @@ describe('pekka image', () => {
       [[digest, false]]
     )
     assert.deepEqual(missing, ['base', 'base-small'])
+  })
+
+  it('says of a tree of an older definition whether the next build removes it', async () => {
+    await placeTree(home, 'base', 'aa'.repeat(32), '2026-01-01T00:00:00.000Z')
+    await placeTree(home, 'base', 'bb'.repeat(32), '2026-01-02T00:00:00.000Z')
+    await pekka(['list'])
+    assert.match(lines[0] ?? '', /^base +bbbbbbbbbbbb .*older definition, kept/)
+    assert.match(lines[1] ?? '', /^base +aaaaaaaaaaaa .*next build removes it/)
   })
 
   it('refuses to verify what is not built, and a name nobody knows', async () => {
