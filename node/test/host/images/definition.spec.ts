@@ -10,6 +10,7 @@ import {
   parseLock,
   readDefinition
 } from '../../../src/host/images/definition.js'
+import { sandboxEnvironment } from '../../../src/host/images/environment.js'
 import { imageDigest, runnerFiles } from '../../../src/host/images/identity.js'
 import { DEFINITIONS } from './fixtures.js'
 
@@ -113,6 +114,22 @@ describe('image definitions', () => {
         error.code === 'IMAGE_DEFINITION_INVALID' &&
         String(error.data.issue).includes('postInstall')
     )
+  })
+
+  it('gives a sandbox its pins, places and preloading, and nothing of colour, terminal or time zone', async () => {
+    for (const name of await definitionNames(DEFINITIONS)) {
+      const definition = await readDefinition(DEFINITIONS, name)
+      const environment = sandboxEnvironment(definition)
+      assert.equal(environment.PYTHONHASHSEED, '0')
+      assert.equal(environment.OPENBLAS_NUM_THREADS, '1')
+      assert.equal(environment.PEKKA_PRELOAD, definition.preload.join(','))
+      assert.match(environment.PATH ?? '', /^\/opt\/pekka\/env\/bin:/)
+      const users = /^(TZ|TERM|COLORTERM|COLUMNS|LINES|LS_COLORS|.*_COLOR|CLICOLOR.*|LC_.*|MPLBACKEND)$/
+      assert.deepEqual(
+        Object.keys(environment).filter(key => users.test(key)),
+        []
+      )
+    }
   })
 
   it('changes its digest with a hash, a Debian version, a pin of the environment, a preloaded module', async () => {

@@ -43,6 +43,12 @@ describe('content digest of a tree', () => {
     await writeFile(join(root, 'etc/ld.so.cache'), 'x')
     assert.equal(await digest(), withFolder)
     await rm(join(root, 'etc'), { recursive: true })
+    await mkdir(join(root, 'opt/pekka'), { recursive: true })
+    const withPekka = await digest()
+    await mkdir(join(root, 'opt/pekka/cache/matplotlib'), { recursive: true })
+    await writeFile(join(root, 'opt/pekka/cache/matplotlib/fontlist.json'), '{}')
+    assert.equal(await digest(), withPekka)
+    await rm(join(root, 'opt'), { recursive: true })
     assert.equal(await digest(), before)
   })
 
