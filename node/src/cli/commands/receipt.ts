@@ -40,12 +40,19 @@ const fetchReceipt = (context: CliContext, prefix: string): Promise<Uint8Array> 
     }
   })
 
+const OUTCOME_WORDS = {
+  ok: 'Done, not re-run.',
+  user: 'Your code stopped; not re-run.',
+  limit: 'Stopped at a limit; not re-run.',
+  stopped: 'Cancelled by you.'
+} as const
+
 /** A receipt in plain words, sentence first (UX §4). */
 export function describeReceipt({ view, run, checked, draw, madeAt }: Receipt): string[] {
   const attempt = view.attempts.find(a => a.ended === 'committed')
   const claim = attempt?.claim
   const sentence = claim
-    ? 'Done, not re-run. One machine ran it; nobody has compared the result.'
+    ? `${OUTCOME_WORDS[claim.outcome]} One machine ran it; nobody has compared the result.`
     : 'Not finished. What was on hold came back.'
   return [
     sentence,

@@ -46,7 +46,7 @@ export function describeOutcome(task: Uint8Array, update: TaskUpdate): TaskOutco
   }
   const done = finished?.done
   if (!done) return { exitCode: EXIT.notConnected, line: 'The task goes on.', advice: 'pekka tasks' }
-  const { title, facts, advice } = describeEnd(done.reason, done.detail)
+  const { title, facts, advice } = describeEnd(done.reason, done.detail, done.exitCode)
   const words = done.reason === 'completed' ? 'Done, not re-run' : title
   const line = [words, ...facts, duration(done.usage.wallMs), `${paid} credits`, receipt].join('  ')
   return { exitCode: exitCodeOfRun(done), line, advice }

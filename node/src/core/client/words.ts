@@ -65,59 +65,64 @@ export interface EndWords {
   advice: string | null
 }
 
-/** How a finished run is told (UX §5's table). `detail` is the numbers of `done`, from an untrusted machine. */
-export function describeEnd(reason: DoneReason, detail: Record<string, unknown>): EndWords {
+/**
+ * How a finished run is told (UX §5's table). `detail` is what the runner says of the reason, from an untrusted machine:
+ * ename, cell, exitCode, signal, limitMs, limitBytes.
+ */
+export function describeEnd(
+  reason: DoneReason,
+  detail: Record<string, unknown>,
+  exitCode: number | null = null
+): EndWords {
   const number = (name: string): number | null => {
     const value = detail[name]
     return typeof value === 'number' && Number.isFinite(value) ? value : null
   }
   const text = (name: string): string | null => {
     const value = detail[name]
-    return typeof value === 'string' ? value.slice(0, 80) : null
+    return typeof value === 'string' && value !== '' ? value.slice(0, 80) : null
   }
+  const bytes = number('limitBytes')
+  const ms = number('limitMs')
   switch (reason) {
     case 'completed':
       return { title: 'Done', facts: [], advice: null }
     case 'exception':
       return { title: `Your code stopped: ${text('ename') ?? 'an error'}`, facts: [], advice: null }
     case 'exit-code':
-      return { title: `Your code ended with exit code ${number('exitCode') ?? '?'}`, facts: [], advice: null }
+      return { title: `Your code ended with exit code ${number('exitCode') ?? exitCode ?? 1}`, facts: [], advice: null }
     case 'kernel-died': {
       const signal = text('signal')
-      return {
-        title: 'Python ended by itself',
-        facts: signal ? [`signal ${signal}`] : [],
-        advice: 'Output so far is kept.'
-      }
+      const code = number('exitCode')
+      const how = signal ?? (code === null ? null : `exit code ${code}`)
+      return { title: 'Python ended by itself', facts: how === null ? [] : [how], advice: null }
     }
-    case 'out-of-memory': {
-      const limit = number('memoryBytes')
+    case 'out-of-memory':
       return {
-        title: limit === null ? 'Your code ran out of memory' : `Your code ran out of memory at ${memory(limit)}`,
+        title: bytes === null ? 'Your code ran out of memory' : `Your code ran out of memory at ${memory(bytes)}`,
         facts: [],
-        advice: limit === null ? 'Run again with more memory.' : `Run again with ${memory(limit * 2)}.`
+        advice: bytes === null ? 'Run again with more memory.' : `Run again with ${memory(bytes * 2)}.`
       }
-    }
-    case 'wall-limit': {
-      const limit = number('wallMs')
+    case 'wall-limit':
       return {
-        title: limit === null ? 'Stopped at your time limit' : `Stopped at your limit of ${duration(limit)}`,
+        title: ms === null ? 'Stopped at your time limit' : `Stopped at your limit of ${duration(ms)}`,
         facts: ['the code was still at work'],
         advice: 'Run again with more time.'
       }
-    }
-    case 'cpu-limit': {
-      const limit = number('cpuMs')
+    case 'cpu-limit':
       return {
-        title: limit === null ? 'Stopped at your CPU limit' : `Stopped at your limit of ${duration(limit)} of CPU`,
+        title: ms === null ? 'Stopped at your CPU limit' : `Stopped at your limit of ${duration(ms)} of CPU`,
         facts: [],
         advice: 'Run again with more time.'
       }
-    }
     case 'output-limit':
       return { title: 'Stopped: too much output', facts: [], advice: 'Write it to a file.' }
     case 'disk-limit':
-      return { title: 'The working directory is full', facts: [], advice: 'Run again with more disk, or write less.' }
+      return {
+        title: bytes === null ? 'The working directory is full' : `The working directory is full at ${memory(bytes)}`,
+        facts: [],
+        advice: 'Run again with more disk, or write less.'
+      }
     case 'cancelled':
       return { title: 'Cancelled by you', facts: ['output so far is kept'], advice: null }
     case 'runner-lost':
