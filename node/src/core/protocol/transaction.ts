@@ -74,7 +74,9 @@ export const signedTransactionSchema = z.strictObject({
 })
 export type SignedTransaction = z.infer<typeof signedTransactionSchema>
 
-export const encodeSigned = (signed: SignedTransaction): Uint8Array => encodeCanonical(signed)
+/** Canonical bytes of the two fields alone, also when more (an id) stands beside them. */
+export const encodeSigned = ({ transaction, signatures }: SignedTransaction): Uint8Array =>
+  encodeCanonical({ transaction, signatures })
 
 /**
  * Reads canonical bytes. Signatures are not verified here.
