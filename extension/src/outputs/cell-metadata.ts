@@ -28,6 +28,8 @@ export interface CellMetadata {
   price?: string
   /** ms since 1970 when the task was submitted. */
   submitted?: number
+  /** Tells what was sent from what stands there now: 16 hex digits of the source's hash. */
+  source?: string
 }
 
 const text = (value: unknown, max: number): value is string =>
@@ -38,7 +40,10 @@ const whole = (value: unknown): value is number =>
 /** Reads what a notebook file holds under `pekka`; undefined for whatever this version didn't write. Unknown fields are dropped. */
 export function parseCellMetadata(value: unknown): CellMetadata | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { v, task, bridge, owner, state, provider, image, wallMs, price, submitted } = value as Record<string, unknown> // each field is checked
+  const { v, task, bridge, owner, state, provider, image, wallMs, price, submitted, source } = value as Record<
+    string,
+    unknown
+  > // each field is checked
   const known = CELL_STATES.find(candidate => candidate === state)
   if (v !== 1 || known === undefined || typeof task !== 'string' || !/^[0-9a-f]{64}$/.test(task)) return undefined
   if (!text(bridge, 2048) || !text(owner, 256)) return undefined
@@ -52,7 +57,8 @@ export function parseCellMetadata(value: unknown): CellMetadata | undefined {
     ...(text(image, 256) ? { image } : {}),
     ...(whole(wallMs) ? { wallMs } : {}),
     ...(typeof price === 'string' && /^\d{1,20}$/.test(price) ? { price } : {}),
-    ...(whole(submitted) ? { submitted } : {})
+    ...(whole(submitted) ? { submitted } : {}),
+    ...(typeof source === 'string' && /^[0-9a-f]{16}$/.test(source) ? { source } : {})
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ICodeCellModel } from '@jupyterlab/cells'
 import type { OutputArea } from '@jupyterlab/outputarea'
+import type { PartialJSONObject } from '@lumino/coreutils'
 import type { EventOf, TaskEvent } from '@pekka/node/protocol'
 import { cellMetadataJson, METADATA_KEY } from './cell-metadata.js'
 import type { CellMetadata } from './cell-metadata.js'
@@ -42,6 +43,8 @@ export interface TaskWriterInit {
   /** The cells that the task may write to, in order. Events for other cells are ignored, whatever a provider sends. */
   cells: readonly string[]
   metadata: CellMetadata
+  /** `source` of each cell's metadata. */
+  sources?: ReadonlyMap<string, string>
   /** ISO date for message headers. */
   date: string
   onEvent?: (event: WriterEvent) => void
@@ -110,7 +113,7 @@ export class TaskWriter implements Claimant {
       this.components.claims.claim(cell, this)
       const place = this.components.locate(cell)
       if (place === undefined) continue
-      place.model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+      place.model.sharedModel.setMetadata(METADATA_KEY, this.memory(cell))
       place.model.executionState = 'running'
     }
     if (keep) this.waitingForFirst = true
@@ -171,7 +174,7 @@ export class TaskWriter implements Claimant {
     this.metadata = { ...this.metadata, ...patch }
     for (const cell of this.init.cells) {
       if (this.runs.get(cell)?.state === 'given-up' || this.components.claims.holder(cell) !== this) continue
-      this.components.locate(cell)?.model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+      this.components.locate(cell)?.model.sharedModel.setMetadata(METADATA_KEY, this.memory(cell))
     }
   }
 
@@ -206,6 +209,12 @@ export class TaskWriter implements Claimant {
     const run = this.runs.get(cell)
     if (run !== undefined) this.giveUp(run)
     this.emit({ type: 'superseded', cell })
+  }
+
+  /** What a cell remembers of the task. */
+  private memory(cell: string): PartialJSONObject {
+    const source = this.init.sources?.get(cell)
+    return cellMetadataJson({ ...this.metadata, ...(source === undefined ? {} : { source }) })
   }
 
   private emit(event: WriterEvent): void {
@@ -256,7 +265,7 @@ export class TaskWriter implements Claimant {
 
   private enter(run: CellRun, { model, outputArea }: CellPlace): void {
     clearUntrusted(model)
-    model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+    model.sharedModel.setMetadata(METADATA_KEY, this.memory(run.id))
     model.executionState = 'running'
     outputArea.future = run.future
     run.state = 'writing'
@@ -316,7 +325,7 @@ export class TaskWriter implements Claimant {
     }
     if (run.model !== model) {
       this.follow(run, model)
-      model.sharedModel.setMetadata(METADATA_KEY, cellMetadataJson(this.metadata))
+      model.sharedModel.setMetadata(METADATA_KEY, this.memory(run.id))
       if (!run.ended) model.executionState = 'running'
     }
     // "Clear outputs" while it runs would make JupyterLab trust what comes after.

@@ -3,13 +3,12 @@ import {
   CREDIT,
   concat,
   deriveKey,
-  encodeCanonical,
   encodeSigned,
   equalBytes,
   isPekkaError,
   outcomeSchema,
+  pairAnswerMessage,
   pairInfo,
-  sha256,
   tokenMessage,
   viewKeyFrom,
   type AccountView,
@@ -230,6 +229,3 @@ export class Wallet {
     if (outcome.status === 'failed') throw outcomeError(outcome)
   }
 }
-
-/** What the account's key signs of a pairing answer. */
-export const pairAnswerMessage = (answer: Omit<PairAnswer, 'signature'>): Uint8Array => sha256(encodeCanonical(answer))

@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { encodeCanonical } from './encoding.js'
 import { BOX_BYTES } from './keys.js'
-import { taggedHash } from './hash.js'
+import { sha256, taggedHash } from './hash.js'
 import { bytes32, bytes64, bytesUpTo, credits, millis } from './schema.js'
 
 /**
@@ -39,6 +40,9 @@ export const pairAnswerSchema = z.strictObject({
   signature: bytes64
 })
 export type PairAnswer = z.infer<typeof pairAnswerSchema>
+
+/** What the account's key signs of a pairing answer. */
+export const pairAnswerMessage = (answer: Omit<PairAnswer, 'signature'>): Uint8Array => sha256(encodeCanonical(answer))
 
 /** HKDF info and associated data of the sealed view key. */
 export const pairInfo = (

@@ -1,0 +1,130 @@
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
+import { Notification } from '@jupyterlab/apputils'
+import { PageConfig, URLExt } from '@jupyterlab/coreutils'
+import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
+import { ISettingRegistry } from '@jupyterlab/settingregistry'
+import { Connection, liveDoor, optionOfPage, parsePageOption, type PageOption } from '../connection/index.js'
+import { KeyStore, createPrimitives, findSupport, webRandom } from '../crypto/index.js'
+import { LiveRegion } from '../line/index.js'
+import { CellClaims, Preludes } from '../outputs/index.js'
+import { askNeeds, askQuote } from '../quote/index.js'
+import { OpenNotebook, Runner, Tasks, widgetOf } from '../run/index.js'
+import { CommandIds } from './command-ids.js'
+import { Settings } from './settings.js'
+import { IRemote, type Remote } from './tokens.js'
+
+/** The versions of JupyterLab that this extension is built and tested for. */
+const SUPPORTED = /^4\.6\./
+
+/** Connection, tasks and open notebooks, for the other plugins. */
+export const core: JupyterFrontEndPlugin<Remote | null> = {
+  id: '@pekka/jupyterlab:plugin',
+  description: 'Runs notebook cells on the PEKKA network: connection, tasks and open notebooks.',
+  autoStart: true,
+  requires: [INotebookTracker, ISettingRegistry],
+  provides: IRemote,
+  activate: async (app: JupyterFrontEnd, tracker: INotebookTracker, registry: ISettingRegistry) => {
+    if (!SUPPORTED.test(app.version)) {
+      const text = `PEKKA is for JupyterLab 4.6; this is ${app.version}, so remote runs are off.`
+      console.warn(text)
+      Notification.warning(text, { autoClose: false })
+      return null
+    }
+    const settings = new Settings(await registry.load(core.id))
+    return await createRemote(app, tracker, settings)
+  }
+}
+
+async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, settings: Settings): Promise<Remote> {
+  const now = (): number => Date.now()
+  const support = await findSupport(globalThis.crypto.subtle)
+  const { locks } = navigator as { locks?: LockManager } // missing in pages that are no secure context
+  const primitives = createPrimitives(support)
+  const keys = new KeyStore({ indexedDB, support, random: webRandom, ...(locks && { locks }) })
+  const labBase = PageConfig.getBaseUrl()
+  const option = (): PageOption | undefined => parsePageOption(PageConfig.getOption('pekka'))
+  const connection = new Connection(
+    {
+      // Cookies let the request through Lab's proxy; Lab's own token is not sent along.
+      fetch: (url, init) => fetch(url, { ...init, credentials: 'same-origin', cache: 'no-store' }),
+      live: liveDoor,
+      primitives,
+      keys,
+      clock: { now },
+      option,
+      freshOption: fetchOption
+    },
+    { labBase, bridge: settings.bridge }
+  )
+  const tasks = new Tasks({ connection, now })
+  const preludes = new Preludes()
+  const claims = new CellClaims()
+  const open = new Map<NotebookPanel['context'], OpenNotebook>()
+  const runner = new Runner({
+    tasks,
+    connection,
+    agreements: settings,
+    now,
+    say: text => void Notification.info(text, { autoClose: 6000 }),
+    questions: {
+      connect: () => void app.commands.execute(CommandIds.connect),
+      needs: askNeeds,
+      quote: ({ notebook, anchor, cells, kind, settings: wanted, notes, price }) => {
+        const [panel] = notebook.panels
+        const title =
+          kind === 'notebook'
+            ? 'Run this notebook remotely'
+            : cells.length === 1
+              ? 'Run this cell remotely'
+              : `Run ${cells.length} cells remotely`
+        const images = async (): Promise<string[]> => (await connection.client?.images())?.map(({ name }) => name) ?? []
+        return askQuote({ title, settings: wanted, notes, images, price }, panel && widgetOf(panel, anchor)?.node)
+      }
+    }
+  })
+  const owner = crypto.getRandomValues(new Uint32Array(2)).join('-')
+  tracker.widgetAdded.connect((_, panel) => void adopt(panel))
+  tracker.forEach(panel => void adopt(panel))
+  settings.changed.connect(() => {
+    if (settings.bridge !== connection.setting) connection.restart(settings.bridge)
+  })
+  connection.start()
+
+  async function adopt(panel: NotebookPanel): Promise<void> {
+    const { context } = panel
+    const known = open.get(context)
+    const notebook = known ?? new OpenNotebook({ tasks, connection, claims, preludes, locks, now, owner }, context)
+    open.set(context, notebook)
+    notebook.panels.add(panel)
+    panel.disposed.connect(() => {
+      notebook.panels.delete(panel)
+      if (notebook.panels.size > 0) return
+      notebook.dispose()
+      open.delete(context)
+    })
+    await context.ready
+    await panel.revealed
+    notebook.resume()
+  }
+
+  return {
+    connection,
+    tasks,
+    runner,
+    settings,
+    preludes,
+    live: new LiveRegion(),
+    notebookOf: panel => open.get(panel.context),
+    notebooks: () => open.values(),
+    option,
+    now,
+    clock: ms => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+  }
+}
+
+/** Lab's page once more, for the fresh code that stands in it. */
+async function fetchOption(signal: AbortSignal): Promise<PageOption | undefined> {
+  const page = URLExt.join(PageConfig.getBaseUrl(), PageConfig.getOption('appUrl') || 'lab')
+  const answer = await fetch(page, { credentials: 'same-origin', cache: 'no-store', signal })
+  return answer.ok ? optionOfPage(await answer.text()) : undefined
+}

@@ -1,0 +1,110 @@
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
+import { IToolbarWidgetRegistry } from '@jupyterlab/apputils'
+import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime'
+import { Lines, type LineActionId } from '../line/index.js'
+import { INTERACTIVE_RANK, interactiveRendererFactory } from '../outputs/index.js'
+import { moreMemory, moreTime, type CellRun, type OpenNotebook, type RunSettings } from '../run/index.js'
+import { BatchProgress } from '../panel/index.js'
+import { CommandIds } from './command-ids.js'
+import { createRunMenu } from './run-menu.js'
+import { IRemote, type Remote } from './tokens.js'
+
+/** Lines under cells, the notebook's toolbar, and the renderer of interactive outputs. */
+export const notebook: JupyterFrontEndPlugin<void> = {
+  id: '@pekka/jupyterlab:notebook',
+  description: 'Shows remote runs in notebooks.',
+  autoStart: true,
+  requires: [IRemote, INotebookTracker, IRenderMimeRegistry],
+  optional: [IToolbarWidgetRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    remote: Remote | null,
+    tracker: INotebookTracker,
+    rendermime: IRenderMimeRegistry,
+    toolbars: IToolbarWidgetRegistry | null
+  ) => {
+    if (remote === null) return
+    rendermime.addFactory(interactiveRendererFactory(remote.preludes), INTERACTIVE_RANK)
+    toolbars?.addFactory<NotebookPanel>('Notebook', 'pekka-run', () => createRunMenu(app.commands))
+    toolbars?.addFactory<NotebookPanel>('Notebook', 'pekka-progress', panel => {
+      const progress = new BatchProgress({ cancel: tasks => remote.runner.cancel(tasks) })
+      void whenOpen(remote, panel).then(open => progress.follow(open))
+      return progress
+    })
+    const adopt = async (panel: NotebookPanel): Promise<void> => {
+      // Each notebook has a copy of Lab's renderers, made before this plugin was there or after.
+      panel.content.rendermime.addFactory(interactiveRendererFactory(remote.preludes), INTERACTIVE_RANK)
+      const open = await whenOpen(remote, panel)
+      if (panel.isDisposed) return
+      const { connection, live, now, clock } = remote
+      new Lines(
+        {
+          notebook: open,
+          live,
+          now,
+          clock,
+          connection: () => ({ status: connection.state.status, seenAt: connection.seenAt }),
+          act: (action, cell, run) => void act(app, remote, open, action, cell, run)
+        },
+        panel
+      )
+    }
+    tracker.widgetAdded.connect((_, panel) => void adopt(panel))
+    tracker.forEach(panel => void adopt(panel))
+  }
+}
+
+async function whenOpen(remote: Remote, panel: NotebookPanel): Promise<OpenNotebook> {
+  await panel.context.ready
+  await panel.revealed
+  const open = remote.notebookOf(panel)
+  if (open === undefined) throw new Error('The notebook was closed while it opened')
+  return open
+}
+
+async function act(
+  app: JupyterFrontEnd,
+  remote: Remote,
+  open: OpenNotebook,
+  action: LineActionId,
+  cell: string,
+  run: CellRun
+): Promise<void> {
+  const { runner, connection } = remote
+  const again = (settings: Partial<RunSettings> = {}): Promise<void> => {
+    const cells = run.kind === 'failed' ? run.cells : [cell]
+    return runner.run(open, cells, cells.length > 1 ? 'selection' : 'cell', { settings })
+  }
+  const limits = remote.settings.settings()
+  switch (action) {
+    case 'cancel':
+      return run.kind === 'task' ? await runner.cancel([run.task]) : undefined
+    case 'again':
+      return await again()
+    case 'more-memory': {
+      const memoryBytes = moreMemory(offered(run)?.memoryBytes ?? limits.memoryBytes)
+      return await again(memoryBytes === undefined ? {} : { memoryBytes })
+    }
+    case 'more-time': {
+      const wallMs = moreTime(offered(run)?.wallMs ?? limits.wallMs)
+      return await again(wallMs === undefined ? {} : { wallMs })
+    }
+    case 'receipt': {
+      const task = run.kind === 'task' ? run.task.id : run.kind === 'remembered' ? run.metadata.task : undefined
+      return task === undefined ? undefined : await app.commands.execute(CommandIds.receipt, { task })
+    }
+    case 'retry':
+      return connection.retry()
+    case 'connect':
+      return await app.commands.execute(CommandIds.connect)
+    case 'settings':
+      return await app.commands.execute(CommandIds.settings)
+  }
+}
+
+/** The limits of the run that ended at one. */
+function offered(run: CellRun): { memoryBytes: number; wallMs: number } | undefined {
+  const offer = run.kind === 'task' ? run.task.item?.view?.offer : undefined
+  return offer && { memoryBytes: offer.resources.memoryBytes, wallMs: offer.limits.wallMs }
+}

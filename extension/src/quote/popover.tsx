@@ -1,0 +1,243 @@
+import React, { useEffect, useRef, useState } from 'react'
+import { ReactWidget } from '@jupyterlab/ui-components'
+import { Widget } from '@lumino/widgets'
+import { asPekkaError, type PekkaError } from '@pekka/node/protocol'
+import { credits, type Quote } from '@pekka/node/client'
+import { labIcon } from '../line/index.js'
+import type { RunSettings } from '../run/index.js'
+import { noPrice, quoteView, readCap } from './view.js'
+
+/** A price is asked for again this often while it is looked at, ms: machines come and go. */
+const REFRESH_MS = 60_000
+
+export interface QuoteQuestion {
+  /** `Run this cell remotely`. */
+  title: string
+  settings: RunSettings
+  /** What doesn't travel. */
+  notes: readonly string[]
+  images: () => Promise<string[]>
+  price: (settings: RunSettings) => Promise<Quote>
+}
+
+export type QuoteAnswer = { settings: RunSettings; dontAskUnder: bigint | undefined } | undefined
+
+type Price = { state: 'asking' } | { state: 'known'; quote: Quote } | { state: 'none'; error: PekkaError }
+
+interface QuoteFormProps extends QuoteQuestion {
+  answer: (answer: QuoteAnswer) => void
+}
+
+const RemoteIcon = labIcon('remote')
+const EyeIcon = labIcon('eye')
+const WarningIcon = labIcon('warning')
+const CloseIcon = labIcon('close')
+
+function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormProps): React.ReactElement {
+  const [found, setFound] = useState<Price>({ state: 'asking' })
+  const [capText, setCapText] = useState(credits(settings.cap))
+  const [image, setImage] = useState(settings.image)
+  const [known, setKnown] = useState<string[]>([settings.image])
+  const [silent, setSilent] = useState(true)
+  const run = useRef<HTMLButtonElement>(null)
+  const cap = readCap(capText)
+  const chosen = { ...settings, image, cap: cap ?? settings.cap }
+
+  useEffect(() => {
+    let live = true
+    const ask = (): void => {
+      price({ ...settings, image }).then(
+        quote => live && setFound({ state: 'known', quote }),
+        (error: unknown) => live && setFound({ state: 'none', error: asPekkaError(error) })
+      )
+    }
+    ask()
+    const timer = setInterval(ask, REFRESH_MS)
+    return () => {
+      live = false
+      clearInterval(timer)
+    }
+  }, [image])
+  useEffect(() => {
+    images().then(
+      names => setKnown([...new Set([settings.image, ...names])]),
+      () => undefined
+    )
+  }, [])
+  const ready = found.state === 'known' && cap !== null
+  useEffect(() => {
+    if (ready && document.activeElement?.closest('.pk-Quote') !== null) run.current?.focus()
+  }, [found.state])
+
+  const submit = (event: React.FormEvent): void => {
+    event.preventDefault()
+    if (ready) answer({ settings: chosen, dontAskUnder: silent ? chosen.cap : undefined })
+  }
+  return (
+    <form className="pk-Quote-form" onSubmit={submit} aria-labelledby="pk-Quote-title">
+      <header className="pk-Quote-header">
+        <h2 id="pk-Quote-title">{title}</h2>
+        <button type="button" className="pk-IconButton" aria-label="Close" onClick={() => answer(undefined)}>
+          <CloseIcon.react tag="span" />
+        </button>
+      </header>
+      <Price found={found} settings={chosen} />
+      <dl className="pk-Facts">
+        <dt>Environment</dt>
+        <dd>
+          <select
+            className="pk-Select"
+            aria-label="Environment"
+            value={image}
+            onChange={event => setImage(event.target.value)}
+          >
+            {known.map(name => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </dd>
+        {found.state === 'known' && (
+          <>
+            <dt>Machines</dt>
+            <dd>{quoteView(found.quote, chosen).machines}</dd>
+          </>
+        )}
+        <dt>
+          <label htmlFor="pk-Quote-cap">Spend at most</label>
+        </dt>
+        <dd>
+          <input
+            id="pk-Quote-cap"
+            className="pk-Input pk-Quote-cap"
+            inputMode="decimal"
+            value={capText}
+            aria-invalid={cap === null}
+            onChange={event => setCapText(event.target.value)}
+          />{' '}
+          credits <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : 'then it stops'}</span>
+        </dd>
+      </dl>
+      {notes.length > 0 && (
+        <div className="pk-Quote-notes">
+          <WarningIcon.react tag="span" className="pk-Icon pk-Warn" />
+          <div>
+            {notes.map(note => (
+              <p key={note}>{note}</p>
+            ))}
+          </div>
+        </div>
+      )}
+      <p className="pk-Quote-reader">
+        <EyeIcon.react tag="span" className="pk-Icon" />
+        The provider can read your code and data while it runs.
+      </p>
+      <footer className="pk-Quote-footer">
+        <label className="pk-Check">
+          <input type="checkbox" checked={silent} onChange={event => setSilent(event.target.checked)} />
+          Don’t ask for runs up to {credits(chosen.cap)}
+        </label>
+        <button type="button" className="pk-Button" onClick={() => answer(undefined)}>
+          Cancel
+        </button>
+        <button type="submit" ref={run} className="pk-Button pk-mod-go" disabled={!ready}>
+          <RemoteIcon.react tag="span" className="pk-Icon" />
+          Run
+        </button>
+      </footer>
+    </form>
+  )
+}
+
+function Price({ found, settings }: { found: Price; settings: RunSettings }): React.ReactElement {
+  if (found.state === 'asking') return <p className="pk-Quote-price pk-Quiet">Getting a price…</p>
+  if (found.state === 'none') {
+    const { title, advice } = noPrice(found.error)
+    return (
+      <div className="pk-Quote-price" role="alert">
+        <strong>{title}</strong>
+        <p className="pk-Quiet">{advice}</p>
+      </div>
+    )
+  }
+  const view = quoteView(found.quote, settings)
+  return (
+    <div className="pk-Quote-price">
+      <strong>{view.price}</strong> <span className="pk-Quiet">{view.minute}</span>
+      <p className="pk-Quiet">{view.until}</p>
+    </div>
+  )
+}
+
+/**
+ * Asks beside a cell. Enter runs, Esc and a click elsewhere leave it; the focus goes back to where it was.
+ *
+ * @param anchor the cell's node; without one the popover stands in the middle
+ */
+export function askQuote(question: QuoteQuestion, anchor: HTMLElement | undefined): Promise<QuoteAnswer> {
+  return new Promise(resolve => {
+    const opener = document.activeElement
+    const widget = ReactWidget.create(
+      <QuoteForm
+        {...question}
+        answer={result => {
+          close()
+          resolve(result)
+        }}
+      />
+    )
+    const leave = (): void => {
+      close()
+      resolve(undefined)
+    }
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.key === 'Escape') leave()
+      if (event.key === 'Tab') keepFocus(event, widget.node)
+      // Lab's shortcuts are not for what is typed here.
+      event.stopPropagation()
+    }
+    const onPointer = (event: PointerEvent): void => {
+      if (event.target instanceof Node && !widget.node.contains(event.target)) leave()
+    }
+    const close = (): void => {
+      document.removeEventListener('pointerdown', onPointer, true)
+      widget.dispose()
+      host.remove()
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus()
+    }
+    const host = document.createElement('div')
+    host.className = 'pk-Quote'
+    host.setAttribute('role', 'dialog')
+    host.setAttribute('aria-label', question.title)
+    host.tabIndex = -1
+    document.body.append(host)
+    Widget.attach(widget, host)
+    host.addEventListener('keydown', onKey)
+    document.addEventListener('pointerdown', onPointer, true)
+    place(host, anchor)
+    host.focus()
+  })
+}
+
+/** Tab goes round inside. */
+function keepFocus(event: KeyboardEvent, node: HTMLElement): void {
+  const stops = [...node.querySelectorAll<HTMLElement>('button:not(:disabled), input, select')]
+  const first = stops.at(0)
+  const last = stops.at(-1)
+  const leaving = event.shiftKey ? first : last
+  if (document.activeElement !== leaving) return
+  event.preventDefault()
+  ;(event.shiftKey ? last : first)?.focus()
+}
+
+/** Distance to the cell and to the window's edges, px. */
+const GAP = 8
+
+/** Below the cell's upper right corner where its toolbar is, inside the window. */
+function place(host: HTMLElement, anchor: HTMLElement | undefined): void {
+  const { width, height } = host.getBoundingClientRect()
+  const box = anchor?.getBoundingClientRect()
+  const right = box?.right ?? (innerWidth + width) / 2
+  const top = box === undefined ? (innerHeight - height) / 2 : Math.max(box.top, 0) + 4 * GAP
+  host.style.left = `${Math.max(GAP, Math.min(right - width - GAP, innerWidth - width - GAP))}px`
+  host.style.top = `${Math.max(GAP, Math.min(top, innerHeight - height - GAP))}px`
+}

@@ -1,0 +1,20 @@
+/**
+ * Sending cells and showing what comes back: which cells, what they need, one task, its outputs in their cells, and what a
+ * reopened notebook continues.
+ *
+ * ```ts
+ * const tasks = new Tasks({ connection, now: Date.now })
+ * const notebook = new OpenNotebook({ tasks, connection, claims, preludes, locks, now, owner }, panel.context)
+ * const runner = new Runner({ tasks, connection, questions, agreements, say, now })
+ * await runner.run(notebook, [panel.content.activeCell.model.id], 'cell')
+ * ```
+ */
+export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
+export { DEFAULT_CAP, DEFAULT_IMAGE } from './constants.js'
+export { OpenNotebook, stateOf, type CellRun, type OpenNotebookComponents } from './open-notebook.js'
+export { RemoteTask, lastLines, type EventSink } from './remote-task.js'
+export { moreMemory, moreTime, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
+export { Runner, type Agreements, type Questions, type RunOptions, type RunnerComponents } from './runner.js'
+export { costOf, isOver, phaseOfView, timeOf, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
+export { Tasks } from './tasks.js'
+export { NOTHING_TO_RUN, ONLY_PYTHON, isEmpty, whyNotCells, type WhyNot } from './why-not.js'

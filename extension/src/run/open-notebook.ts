@@ -1,0 +1,329 @@
+import type { DocumentRegistry } from '@jupyterlab/docregistry'
+import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook'
+import { asPekkaError, fromHex, isPekkaError, type PekkaError } from '@pekka/node/protocol'
+import { Signal, type ISignal } from '@lumino/signaling'
+import {
+  METADATA_KEY,
+  OutputCleaner,
+  TaskWriter,
+  parseCellMetadata,
+  writerLock,
+  type CellClaims,
+  type CellMetadata,
+  type CellState,
+  type Locks,
+  type Preludes,
+  type WriterEvent
+} from '../outputs/index.js'
+import { hintFor, type HintContext } from '../scan/index.js'
+import type { Connection } from '../connection/index.js'
+import { codeCells, modelOf, placeOf, sourceMark } from './cells.js'
+import type { RemoteTask } from './remote-task.js'
+import { isOver, type TaskSnapshot } from './snapshot.js'
+import type { Tasks } from './tasks.js'
+
+/** What the line under a cell tells. */
+export type CellRun =
+  /** Before a task has an id. */
+  | { kind: 'preparing' }
+  | { kind: 'asking' }
+  /** Never became a task. `cells`: what was to be run. */
+  | { kind: 'failed'; error: PekkaError; cells: readonly string[] }
+  | {
+      kind: 'task'
+      task: RemoteTask
+      snapshot: TaskSnapshot
+      cell: string
+      edited: boolean
+      /** Another page of this browser writes the output. */
+      elsewhere: boolean
+    }
+  /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
+  | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
+
+export interface OpenNotebookComponents {
+  tasks: Tasks
+  connection: Connection
+  claims: CellClaims
+  preludes: Preludes
+  locks: Locks | undefined
+  now: () => number
+  /** This page, as it signs what it writes into cells. */
+  owner: string
+}
+
+interface Run {
+  task: RemoteTask
+  cells: readonly string[]
+  writer: TaskWriter | null
+  stop: AbortController
+  elsewhere: boolean
+  /** What was written into the cells last. */
+  remembered: string
+}
+
+/** A notebook that is open in this page, in one or more views, and the remote runs of its cells. */
+export class OpenNotebook {
+  readonly panels = new Set<NotebookPanel>()
+  readonly #runs = new Map<string, Run>()
+  readonly #before = new Map<string, CellRun>()
+  readonly #unknown = new Set<string>()
+  readonly #changed = new Signal<this, void>(this)
+  #disposed = false
+
+  constructor(
+    private readonly components: OpenNotebookComponents,
+    readonly context: DocumentRegistry.IContext<INotebookModel>
+  ) {
+    components.connection.changed.connect(this.#onConnection, this)
+  }
+
+  /** A line may say something else now. */
+  get changed(): ISignal<this, void> {
+    return this.#changed
+  }
+
+  get model(): INotebookModel {
+    return this.context.model
+  }
+
+  /** Runs of this notebook that aren't over. */
+  get running(): RemoteTask[] {
+    return [...this.#runs.values()].map(run => run.task).filter(task => !isOver(task.snapshot))
+  }
+
+  /** What stands under a cell; undefined where it has no remote run. */
+  cellRun(id: string): CellRun | undefined {
+    const before = this.#before.get(id)
+    if (before) return before
+    const model = modelOf(this.model, id)
+    const metadata = parseCellMetadata(model?.sharedModel.getMetadata(METADATA_KEY))
+    if (model === undefined || metadata === undefined) return undefined
+    const edited = metadata.source !== undefined && metadata.source !== sourceMark(model.sharedModel.getSource())
+    const run = this.#runs.get(metadata.task)
+    const task = run?.task ?? this.components.tasks.get(metadata.task)
+    if (task === undefined) return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(metadata.task) }
+    return { kind: 'task', task, snapshot: task.snapshot, cell: id, edited, elsewhere: run?.elsewhere ?? false }
+  }
+
+  /** Whether a remote run of this page or another one writes to the cell. */
+  isRunning(id: string): boolean {
+    const run = this.cellRun(id)
+    return run?.kind === 'preparing' || (run?.kind === 'task' && !isOver(run.snapshot))
+  }
+
+  /** What is told of cells before they belong to a task; undefined takes it back. */
+  before(cells: readonly string[], state: CellRun | undefined): void {
+    for (const id of cells) {
+      if (state === undefined) this.#before.delete(id)
+      else this.#before.set(id, state)
+    }
+    this.#changed.emit()
+  }
+
+  /** Shows a task's output in its cells from now on, and remembers it in them. */
+  async attach(task: RemoteTask, cells: readonly string[], hints: HintContext, submitted: number): Promise<void> {
+    const sources = new Map(codeCells(this.model).map(({ id, source }) => [id, sourceMark(source)]))
+    const metadata: CellMetadata = {
+      v: 1,
+      task: task.id,
+      bridge: this.components.connection.setting,
+      owner: this.components.owner,
+      state: 'running',
+      submitted
+    }
+    const run = this.#add(task, cells)
+    for (const id of cells) this.#before.delete(id)
+    await this.#write(run, metadata, sources, hints, { keep: false })
+    void this.save()
+  }
+
+  /** Continues what the notebook was doing when it was closed. Called when it was opened, and when a connection comes. */
+  resume(): void {
+    if (this.#disposed || !this.context.isReady || this.components.connection.client === null) return
+    const tasks = new Map<string, { cells: string[]; metadata: CellMetadata; sources: Map<string, string> }>()
+    for (const { id } of codeCells(this.model)) {
+      const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
+      if (metadata === undefined || this.#runs.has(metadata.task)) continue
+      if (metadata.state !== 'running' && metadata.state !== 'received') continue
+      const entry = tasks.get(metadata.task) ?? { cells: [], metadata, sources: new Map<string, string>() }
+      entry.cells.push(id)
+      if (metadata.source !== undefined) entry.sources.set(id, metadata.source)
+      tasks.set(metadata.task, entry)
+    }
+    for (const { cells, metadata, sources } of tasks.values()) void this.#resumeTask(cells, metadata, sources)
+  }
+
+  /** Saves, so that a page closed now still finds its task; a notebook that can't be saved goes on unsaved. */
+  async save(): Promise<void> {
+    try {
+      if (!this.context.model.readOnly) await this.context.save()
+    } catch (error) {
+      console.warn('The notebook could not be saved after a remote run was sent', error)
+    }
+  }
+
+  /** Lets go; tasks go on. */
+  dispose(): void {
+    this.#disposed = true
+    this.components.connection.changed.disconnect(this.#onConnection, this)
+    for (const run of this.#runs.values()) this.#end(run)
+    Signal.clearData(this)
+  }
+
+  #onConnection(): void {
+    this.resume()
+    this.#changed.emit()
+  }
+
+  #add(task: RemoteTask, cells: readonly string[]): Run {
+    const run: Run = { task, cells, writer: null, stop: new AbortController(), elsewhere: false, remembered: '' }
+    this.#runs.set(task.id, run)
+    task.changed.connect(this.#onTask, this)
+    return run
+  }
+
+  #onTask(task: RemoteTask): void {
+    const run = this.#runs.get(task.id)
+    if (run) this.#remember(run)
+    this.#changed.emit()
+  }
+
+  async #resumeTask(cells: string[], metadata: CellMetadata, sources: Map<string, string>): Promise<void> {
+    const { tasks, connection } = this.components
+    const id = fromHex(metadata.task)
+    const { client } = connection
+    if (client === null) return
+    try {
+      const item = await client.task(id)
+      if (this.#disposed || this.#runs.has(metadata.task)) return
+      const task = tasks.learn(item, await client.note(item))
+      const run = this.#add(task, cells)
+      await this.#write(run, metadata, sources, { cells: [] }, { keep: true })
+    } catch (error) {
+      if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') this.#unknown.add(metadata.task)
+      else console.warn('A remote run could not be followed', asPekkaError(error).message)
+      for (const cell of cells) {
+        const model = modelOf(this.model, cell)
+        if (model) model.executionState = 'idle'
+      }
+      this.#changed.emit()
+    }
+  }
+
+  /** Follows the task and writes its output, as soon as no other page of this browser does. */
+  async #write(
+    run: Run,
+    metadata: CellMetadata,
+    sources: ReadonlyMap<string, string>,
+    hints: HintContext,
+    { keep }: { keep: boolean }
+  ): Promise<void> {
+    const { tasks, claims, preludes, locks, now, owner } = this.components
+    const { task, cells } = run
+    // Only a reopened notebook may find another writer.
+    if (keep) {
+      run.elsewhere = true
+      const waiting = writerLock(task.id, run.stop.signal, locks)
+      const first = await Promise.race([waiting, tick()])
+      if (first === undefined) {
+        this.#changed.emit()
+        await tasks.follow(task.bytes, null)
+      }
+      const { release } = await waiting
+      run.elsewhere = false
+      if (this.#disposed) return release()
+      run.stop.signal.addEventListener('abort', release, { once: true })
+    } else {
+      const held = writerLock(task.id, run.stop.signal, locks)
+      held
+        .then(({ release }) => run.stop.signal.addEventListener('abort', release, { once: true }))
+        .catch(() => undefined)
+    }
+    const cleaner = new OutputCleaner({ preludes, markdown: source => this.#markdown(source) }, { run: task.id })
+    const writer = new TaskWriter(
+      { locate: id => placeOf(this.panels, id), claims, cleaner },
+      {
+        cells,
+        metadata: { ...metadata, owner },
+        sources,
+        date: new Date(now()).toISOString(),
+        onEvent: event => this.#onWriter(run, event),
+        hintFor: error => hintFor(error, hints)
+      }
+    )
+    run.writer = writer
+    writer.begin({ keep })
+    this.#changed.emit()
+    await tasks.follow(task.bytes, {
+      superseded: () => writer.nextAttempt(),
+      events: events => {
+        for (const event of events) writer.push(event)
+      }
+    })
+    this.#remember(run)
+  }
+
+  async #markdown(source: string): Promise<string> {
+    const [panel] = this.panels
+    return (await panel?.content.rendermime.markdownParser?.render(source)) ?? ''
+  }
+
+  #onWriter(run: Run, event: WriterEvent): void {
+    if (event.type === 'run-locally' || event.type === 'superseded') {
+      // The cell is somebody else's now; the run's other cells may still be ours.
+      run.cells = run.cells.filter(cell => cell !== event.cell)
+    }
+    this.#changed.emit()
+  }
+
+  /** Writes the task's state into its cells when it has moved on. */
+  #remember(run: Run): void {
+    const { writer, task } = run
+    if (writer === null) return
+    const { snapshot } = task
+    const state = stateOf(snapshot)
+    if (state === 'running') return
+    void writer.finish()
+    const { provider, image, end, paid, phase } = snapshot
+    const facts = {
+      state,
+      ...(provider === null ? {} : { provider }),
+      ...(image === null ? {} : { image }),
+      ...(end === null ? {} : { wallMs: end.usage.wallMs }),
+      ...(paid === null || phase.phase === 'received' ? {} : { price: paid.toString() })
+    }
+    // Writing the same again would mark the notebook as changed.
+    const text = JSON.stringify(facts)
+    if (text !== run.remembered) writer.updateMetadata(facts)
+    run.remembered = text
+    if (state !== 'received') run.stop.abort()
+  }
+
+  #end(run: Run): void {
+    run.task.changed.disconnect(this.#onTask, this)
+    run.stop.abort()
+    run.writer?.dispose()
+    if (run.writer !== null || run.elsewhere) run.task.unfollow()
+  }
+}
+
+/** What a reopened notebook must know. */
+export function stateOf({ phase, end }: Pick<TaskSnapshot, 'phase' | 'end'>): CellState {
+  switch (phase.phase) {
+    case 'received':
+      return 'received'
+    case 'settled':
+      return end?.outcome === 'stopped' ? 'cancelled' : end === null || end.outcome === 'ok' ? 'settled' : 'failed'
+    case 'refunded':
+      return phase.reason === 'cancelled' ? 'cancelled' : 'failed'
+    case 'refused':
+    case 'mismatch':
+      return 'failed'
+    default:
+      return 'running'
+  }
+}
+
+/** One turn of the page: a free lock is had by then. */
+const tick = (): Promise<undefined> => new Promise(resolve => setTimeout(() => resolve(undefined), 50))

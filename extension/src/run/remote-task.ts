@@ -1,0 +1,247 @@
+import { equalBytes, toHex, type EventOf, type TaskEvent, type TaskItem } from '@pekka/node/protocol'
+import type { TaskFollower, TaskNote, TaskPhase, TaskUpdate } from '@pekka/node/client'
+import { Signal, type ISignal } from '@lumino/signaling'
+import { cleanText } from '../outputs/index.js'
+import { LAST_CHARS, LAST_LINES } from './constants.js'
+import { phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
+
+export interface RemoteTaskComponents {
+  /** What people call a provider; undefined while nobody knows. */
+  nameOf: (provider: Uint8Array) => string | undefined
+  now: () => number
+}
+
+/** Gets a task's events while somebody shows them. */
+export interface EventSink {
+  /** Another machine begins anew: what was shown is of the one before. */
+  superseded(): void
+  events(events: TaskEvent[]): void
+}
+
+/** One task as this page knows it: from its events where it follows them, else from what the bridge tells of it. */
+export class RemoteTask {
+  readonly id: string
+  #item: TaskItem | null = null
+  #note: TaskNote | null = null
+  #phase: TaskPhase = { phase: 'sending' }
+  #follower: TaskFollower | null = null
+  #finished: TaskUpdate['finished'] = null
+  #progress = new Map<string, CellProgress>()
+  #runningSince: number | null = null
+  #end: RunEnd | null = null
+  #error: string | null = null
+  #fraction: number | null = null
+  #tail = ''
+  #files: EventOf<'files'> | null = null
+  #lost: Uint8Array | null = null
+  #provider: Uint8Array | null = null
+  #cancelling = false
+  /** Machine's clock of the first event, and ours then: a cell's start in our time. */
+  #clock: { theirs: number; ours: number } | null = null
+  #starts = new Map<string, number>()
+  readonly #changed = new Signal<this, void>(this)
+
+  constructor(
+    private readonly components: RemoteTaskComponents,
+    readonly bytes: Uint8Array,
+    private readonly submittedAt: number
+  ) {
+    this.id = toHex(bytes)
+  }
+
+  get changed(): ISignal<this, void> {
+    return this.#changed
+  }
+
+  get note(): TaskNote | null {
+    return this.#note
+  }
+
+  set note(note: TaskNote | null) {
+    this.#note = note ?? this.#note
+  }
+
+  get item(): TaskItem | null {
+    return this.#item
+  }
+
+  get finished(): TaskUpdate['finished'] {
+    return this.#finished
+  }
+
+  get followed(): boolean {
+    return this.#follower !== null
+  }
+
+  /** Resolves when nothing more happens to a followed task. @throws PekkaError where it can't be followed */
+  get ended(): Promise<unknown> {
+    return this.#follower?.ended ?? Promise.resolve()
+  }
+
+  get cancelling(): boolean {
+    return this.#cancelling
+  }
+
+  set cancelling(value: boolean) {
+    this.#cancelling = value
+    this.#changed.emit()
+  }
+
+  /** The bridge's word about a task that isn't followed; a followed one hears it through its follower. */
+  tell(item: TaskItem): void {
+    const known = this.#item?.view?.transactions.length ?? -1
+    if (this.#item && (item.view?.transactions.length ?? -1) < known) return
+    this.#item = item
+    if (this.#follower === null || this.#follower.current.phase.phase === 'sending') {
+      if (item.bridge === 'refused') this.#phase = { phase: 'refused', code: item.code ?? 'INTERNAL' }
+      else if (item.view === null) this.#phase = { phase: 'waiting', since: item.submittedAt }
+      else this.#phase = phaseOfView(item.view)
+    }
+    this.#changed.emit()
+  }
+
+  follow(follower: TaskFollower): void {
+    this.#follower = follower
+  }
+
+  unfollow(): void {
+    this.#follower?.stop()
+    this.#follower = null
+  }
+
+  /** The follower's observer, passing events on to `sink`. */
+  observer(sink: EventSink | null) {
+    this.#begin()
+    return {
+      superseded: (): void => {
+        this.#lost = this.#provider
+        this.#begin()
+        sink?.superseded()
+        this.#changed.emit()
+      },
+      events: (events: TaskEvent[]): void => {
+        for (const event of events) this.#take(event)
+        sink?.events(events)
+        this.#changed.emit()
+      },
+      update: (update: TaskUpdate): void => {
+        this.#item = update.item ?? this.#item
+        this.#finished = update.finished
+        this.#phase = update.phase
+        if ('provider' in update.phase && update.phase.provider !== null) {
+          if (this.#provider && !equalBytes(this.#provider, update.phase.provider)) this.#lost ??= this.#provider
+          this.#provider = update.phase.provider
+        }
+        if (update.phase.phase === 'settled' || update.phase.phase === 'refunded') this.#cancelling = false
+        this.#changed.emit()
+      }
+    }
+  }
+
+  #begin(): void {
+    this.#progress = new Map()
+    this.#starts = new Map()
+    this.#runningSince = null
+    this.#clock = null
+    this.#end = null
+    this.#error = null
+    this.#fraction = null
+    this.#tail = ''
+    this.#files = null
+  }
+
+  #take(event: TaskEvent): void {
+    const now = this.components.now()
+    this.#clock ??= { theirs: event.t, ours: now }
+    const ours = now
+    this.#runningSince ??= now - event.t
+    switch (event.type) {
+      case 'cell-start':
+        this.#starts.set(event.cell, event.t)
+        this.#progress.set(event.cell, { status: 'running', since: ours })
+        return
+      case 'cell-end': {
+        const start = this.#starts.get(event.cell)
+        const ms = start === undefined ? null : Math.max(0, event.t - start)
+        this.#progress.set(event.cell, { status: event.status, ms })
+        return
+      }
+      case 'stream':
+        if (typeof event.text === 'string') this.#tail = (this.#tail + event.text.slice(-LAST_CHARS)).slice(-LAST_CHARS)
+        return
+      case 'error':
+        this.#error = cleanText(event.ename).slice(0, 80)
+        return
+      case 'progress':
+        this.#fraction = event.fraction
+        return
+      case 'files':
+        this.#files = event
+        return
+      case 'done':
+        this.#end = { reason: event.reason, outcome: event.outcome, detail: event.detail, usage: event.usage }
+        return
+      default:
+    }
+  }
+
+  get snapshot(): TaskSnapshot {
+    const view = this.#item?.view ?? null
+    const attempt = view?.attempts.at(-1)
+    const committed = view?.attempts.find(({ ended }) => ended === 'committed')
+    const provider = committed?.provider ?? attempt?.provider ?? this.#provider
+    const candidate = view?.offer.candidates.find(c => provider !== null && equalBytes(c.provider, provider))
+    const attempts = Math.max(1, view?.attempts.length ?? 1)
+    return {
+      task: this.id,
+      title: this.#note?.title ?? 'Remote task',
+      kind: this.#note?.kind ?? 'cell',
+      path: this.#note?.path ?? null,
+      cells: this.#note?.cells ?? [],
+      submittedAt: this.#item?.submittedAt ?? this.submittedAt,
+      phase: this.#phase,
+      lost: attempts > 1 || this.#lost ? this.#name(this.#lost ?? view?.attempts.at(-2)?.provider ?? null) : null,
+      attempt: 'attempt' in this.#phase ? this.#phase.attempt : attempts,
+      tries: view?.offer.candidates.length ?? attempts,
+      provider: this.#name(provider),
+      image: view?.offer.image.name ?? null,
+      cap: view?.offer.cap ?? 0n,
+      price: candidate?.pricePerSecond ?? view?.offer.candidates[0]?.pricePerSecond ?? null,
+      runningSince: this.#runningSince ?? (this.#end ? null : (attempt?.acceptedAt ?? null)),
+      end: this.#end ?? this.#endOf(committed?.claim ?? null),
+      error: this.#error,
+      paid: view?.paid ?? null,
+      refunded: view?.refunded ?? null,
+      progress: this.#progress,
+      fraction: this.#fraction,
+      lastLines: lastLines(this.#tail),
+      files: this.#files?.files ?? [],
+      moreFiles: this.#files?.more ?? 0,
+      cancelling: this.#cancelling
+    }
+  }
+
+  /** Of a run whose output isn't here: what stands on the ledger. */
+  #endOf(claim: { outcome: RunEnd['outcome']; usage: { wallMs: number; cpuMs: number } } | null): RunEnd | null {
+    if (claim === null) return null
+    const reason = { ok: 'completed', user: 'exception', limit: 'wall-limit', stopped: 'cancelled' } as const
+    const usage = { ...claim.usage, maxMemoryBytes: 0, outputBytes: 0 }
+    return { reason: reason[claim.outcome], outcome: claim.outcome, detail: {}, usage }
+  }
+
+  #name(provider: Uint8Array | null): string | null {
+    return provider === null ? null : (this.components.nameOf(provider) ?? toHex(provider).slice(0, 8))
+  }
+}
+
+/** The last lines of a cell's text, as a terminal would show them. */
+export function lastLines(tail: string): string[] {
+  const lines = cleanText(tail)
+    // What a progress bar drew before, the last drawing hides.
+    .split('\n')
+    .map(line => line.replace(/\r+$/, '').split('\r').at(-1) ?? '')
+    // Colours are for the cell.
+    // eslint-disable-next-line no-control-regex
+    .map(line => line.replace(/\u001b\[[0-9;]*m/g, '').trimEnd())
+  return lines.filter(line => line !== '').slice(-LAST_LINES)
+}
