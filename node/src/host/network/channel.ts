@@ -46,6 +46,7 @@ export class StreamChannel implements MessageChannel {
   #sawFin = false
   #ending: Ending = { kind: 'open' }
   #writing: 'open' | 'closing' | 'closed' = 'open'
+  #closing: Promise<void> | null = null
   #finish: () => void = () => {}
 
   /** Must be made in the same turn in which the stream was handed over: without a listener the library drops data (P5). */
@@ -137,7 +138,13 @@ export class StreamChannel implements MessageChannel {
     }
   }
 
-  async close(signal: AbortSignal = AbortSignal.timeout(CLOSE_TIMEOUT_MS)): Promise<void> {
+  close(signal: AbortSignal = AbortSignal.timeout(CLOSE_TIMEOUT_MS)): Promise<void> {
+    // One farewell, whoever asks for it first.
+    this.#closing ??= this.#close(signal)
+    return this.#closing
+  }
+
+  async #close(signal: AbortSignal): Promise<void> {
     try {
       await this.closeWrite(signal)
       // What still arrives is of no use to a caller who has closed, but it must be taken for the end to come through.

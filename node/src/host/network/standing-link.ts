@@ -21,6 +21,9 @@ export interface StandingLinkInit {
   serve: (channel: MessageChannel, signal: AbortSignal, established: () => void) => Promise<void>
 }
 
+/** How long a farewell may take when we stop, ms: a round trip on a bad line. */
+const FAREWELL_MS = 500
+
 /** Keeps a stream to another host open, for as long as it runs: dials, serves, dials again with growing, jittered pauses. */
 export class StandingLink implements Startable {
   readonly #stopping = new AbortController()
@@ -61,13 +64,15 @@ export class StandingLink implements Startable {
   async #live(address: string, signal: AbortSignal): Promise<void> {
     const { protocol, maxMessageBytes } = this.init
     const channel = await this.components.host.open(address, protocol, { signal, maxMessageBytes })
-    const end = () => channel.abort(new Error('the link is stopped'))
+    // A farewell that the other side can tell from a lost link; it needn't be answered.
+    const end = () => void channel.close(AbortSignal.timeout(FAREWELL_MS))
     signal.addEventListener('abort', end, { once: true })
     try {
       await this.init.serve(channel, signal, () => (this.#failures = 0))
     } finally {
       signal.removeEventListener('abort', end)
-      channel.abort(new Error('the link ended'))
+      if (signal.aborted) await channel.close(AbortSignal.timeout(FAREWELL_MS))
+      else channel.abort(new Error('the link ended'))
     }
   }
 

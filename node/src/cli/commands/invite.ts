@@ -1,0 +1,38 @@
+import type { Command } from 'commander'
+import { PekkaError, inviteSchema } from '../../core/protocol/index.js'
+import type { CliContext } from '../context.js'
+import { connectHouse } from '../house/control.js'
+import { controlSocket, housePlaces } from '../house/places.js'
+import { withSession } from '../task/session.js'
+
+/** `pekka invite`: a code with which one other machine may join the network that runs here. */
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('invite')
+    .description('a one-time code with which another machine joins as a provider')
+    .option('--json', 'as JSON')
+    .action(async () => {
+      await needRunning(context)
+      await withSession(context, async ({ client }) => {
+        const token = await client.tokens.get()
+        const { code, expires, addresses } = await client.http.request('POST', '/v1/invites', inviteSchema, { token })
+        if (context.json) return context.result({ code, expires, addresses })
+        context.result(code)
+        const [address = 'ADDRESS'] = addresses
+        context.say('On the other machine, within ten minutes:')
+        context.say(`  pekka provider start --bridge ${address} --join ${code}`)
+        if (addresses.every(isLoopback)) {
+          context.say('This bridge listens on this computer only; "pekka up --listen ADDRESS" opens it to others.')
+        }
+      })
+    })
+}
+
+/** A network that is started for this command alone would be gone before anybody could join it. */
+async function needRunning(context: CliContext): Promise<void> {
+  const link = await connectHouse(controlSocket(housePlaces(context.home, context.env)))
+  if (link === undefined) throw new PekkaError('USAGE', { issue: 'PEKKA does not run here. Start it first: pekka up' })
+  link.close()
+}
+
+const isLoopback = (address: string): boolean => address.startsWith('/ip4/127.') || address.startsWith('/ip6/::1/')
