@@ -74,11 +74,11 @@ export class Mempool {
     return taken
   }
 
-  /** When the first of those that wait for a predecessor has waited long enough; null: nobody waits. */
+  /** When the first lane that waits for a predecessor has waited long enough; null: none waits. */
   patienceEnds(): number | null {
     let first: number | null = null
-    for (const waiting of this.#lanes.values()) {
-      for (const { arrived } of waiting) first = Math.min(first ?? Infinity, arrived + GAP_WAIT_MS)
+    for (const [head] of this.#lanes.values()) {
+      if (head !== undefined) first = Math.min(first ?? Infinity, head.arrived + GAP_WAIT_MS)
     }
     return first
   }

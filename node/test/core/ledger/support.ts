@@ -156,6 +156,8 @@ export class Chain {
       witness: bytes(8),
       isFinal: vertex => this.#final.has(toHex(vertex))
     })
+    // A contract that changed a row in place would throw from here on.
+    for (const { row } of result.writes) freeze(row)
     this.state.write(result.writes)
     this.results.push(result)
     for (const { outcome } of result.ordered) this.#final.add(toHex(outcome.id))
@@ -230,6 +232,13 @@ export class Chain {
     if (head) this.#heads.set(lane, { sequence: head.sequence, previous: head.previous })
     else this.#heads.delete(lane)
   }
+}
+
+/** Freezes a row and all in it but byte strings, which can't be. */
+function freeze(value: unknown): void {
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const part of Object.values(value)) freeze(part)
 }
 
 export function outcomeOf(result: CommitResult, id: Uint8Array): TransactionOutcome {
