@@ -132,9 +132,9 @@ export class WalletServer {
 
   /** Allows pages of the listed origins; a page of another origin is refused even before its code is looked at (B7). */
   #preflight(request: IncomingMessage, response: ServerResponse): boolean {
-    const { origin } = request.headers
+    const { origin, host } = request.headers
     if (origin !== undefined) {
-      if (!this.init.allowedOrigins.includes(origin))
+      if (!this.init.allowedOrigins.includes(origin) && !isOwnPage(origin, host))
         throw new PekkaError('ORIGIN_REFUSED', { origin: origin.slice(0, 200) })
       response.setHeader('access-control-allow-origin', origin)
       response.setHeader('access-control-allow-headers', 'content-type, x-xsrftoken')
@@ -145,6 +145,16 @@ export class WalletServer {
     response.end()
     return true
   }
+}
+
+/**
+ * A page of the very host it asks, under a name of this machine: through JupyterLab's proxy (which passes Host on) on whatever
+ * port the user has forwarded. A name that merely resolves to this machine is none of ours (B12).
+ */
+function isOwnPage(origin: string, host: string | undefined): boolean {
+  if (host === undefined || !/^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/i.test(host)) return false
+  const page = origin.toLowerCase()
+  return page === `http://${host.toLowerCase()}` || page === `https://${host.toLowerCase()}`
 }
 
 const keySchema = z.strictObject({ key: bytes32 })

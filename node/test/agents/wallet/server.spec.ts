@@ -85,6 +85,19 @@ describe('the wallet process', () => {
     assert.equal(response.headers.get('access-control-allow-origin'), null)
   })
 
+  it('lets a page of the host it asks pair, on any forwarded port, but no rebound name', async () => {
+    const ask = (headers: Record<string, string>) =>
+      new Promise<number>((resolve, reject) => {
+        const outgoing = request(`${url}/v1/pair`, { method: 'POST', headers }, response => {
+          response.resume().on('end', () => resolve(response.statusCode ?? 0))
+        })
+        outgoing.on('error', reject).end(encodeCbor({}))
+      })
+    assert.equal(await ask({ host: 'localhost:9999', origin: 'http://localhost:9999' }), 400)
+    assert.equal(await ask({ host: 'rebound.example', origin: 'http://rebound.example' }), 403)
+    assert.equal(await ask({ host: 'localhost:9999', origin: 'http://localhost:1111' }), 403)
+  })
+
   it('answers rubbish with a problem and lives on', async () => {
     for (const body of [new Uint8Array([0xff]), new Uint8Array(70_000), new TextEncoder().encode('{}')]) {
       const response = await fetch(`${url}/v1/pair`, { method: 'POST', body })
