@@ -5,6 +5,7 @@ import {
   askOf,
   bytes,
   Chain,
+  claimOf,
   delegateOf,
   FULL_PARAMETERS,
   grantOf,
@@ -244,15 +245,19 @@ describe('ledger: accounts, lanes and delegates', () => {
     it('granting again renews: spent starts anew, what is locked still counts, the lane goes on', () => {
       const market = openMarket(1)
       const { chain, client, owner: own } = market
-      chain.done(client, { kind: 'offer', tasks: [offerOf(client.account, market.providers, { cap: 10n * CREDIT })] })
+      const [provider] = market.providers
+      assert.ok(provider)
+      const offer = (cap: bigint) => offerOf(client.account, market.providers, { cap })
+      const [paid, open] = [offer(2n * CREDIT), offer(10n * CREDIT)]
+      chain.done(client, { kind: 'offer', tasks: [paid, open] })
+      chain.done(provider.agent, { kind: 'accept', task: paid.task })
+      const claim = claimOf({ usage: { wallMs: 1000, cpuMs: 0 } })
+      chain.done(provider.agent, { kind: 'commit', task: paid.task, attempt: 1, claim }, 1000)
+      assert.equal(laneHead(chain.state, client.account, client.key)?.spent, 1000n)
       chain.done(own, grantOf(bytes(2), ['offer', 'cancel'], { cap: 15n * CREDIT }))
       assert.equal(laneHead(chain.state, client.account, client.key)?.sequence, 1)
-      const offer = (cap: bigint) => ({
-        kind: 'offer' as const,
-        tasks: [offerOf(client.account, market.providers, { cap })]
-      })
-      chain.fails(client, offer(6n * CREDIT), 'DELEGATE_CAP')
-      chain.done(client, offer(5n * CREDIT))
+      chain.fails(client, { kind: 'offer', tasks: [offer(5n * CREDIT + 1n)] }, 'DELEGATE_CAP')
+      chain.done(client, { kind: 'offer', tasks: [offer(5n * CREDIT)] })
     })
 
     it('a task belongs to a delegate’s lane: lane 0 makes no offers and runs none', () => {
