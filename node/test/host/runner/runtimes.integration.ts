@@ -12,6 +12,7 @@ import {
   type SandboxRuntime
 } from '@pekka/node/host/sandbox'
 import { canStartDockerd, startDockerd, type TestEngine } from '../../support/dockerd.js'
+import { missing } from '../sandbox/support.js'
 import { cellsCommand, imageEnvironment, imageRoot, needImage, scriptCommand, Transcript } from './sandboxed-runner.js'
 
 const MIB = 1 << 20
@@ -42,12 +43,6 @@ const LEFT_OUT = [
   ]
 ]
 
-function leaveOut(context: Mocha.Context, what: string): never {
-  if (process.env['CI']) throw new Error(`${what} (needed under CI)`)
-  console.error(`      left out: ${what}`)
-  return context.skip()
-}
-
 /** The image's own runner in the sandboxes that providers use. */
 for (const name of ['bubblewrap', 'docker'] as const) {
   describe(`runner: in a sandbox of ${name}`, function () {
@@ -66,7 +61,7 @@ for (const name of ['bubblewrap', 'docker'] as const) {
       if (name === 'bubblewrap') runtime = new BubblewrapRuntime({ owner })
       else {
         if (process.env['DOCKER_HOST'] === undefined) {
-          if (!canStartDockerd()) leaveOut(this, 'no Docker Engine: DOCKER_HOST is not set, and dockerd needs root')
+          if (!canStartDockerd()) missing(this, 'no Docker Engine: DOCKER_HOST is not set, and dockerd needs root')
           engine = await startDockerd()
         }
         docker = engine === undefined ? new Docker() : new Docker({ socketPath: engine.socket })
@@ -74,7 +69,7 @@ for (const name of ['bubblewrap', 'docker'] as const) {
         runtime = new DockerRuntime({ owner, docker })
       }
       const report = await runtime.probe()
-      if (!report.usable) leaveOut(this, `${name}: ${report.reason}`)
+      if (!report.usable) missing(this, `${name}: ${report.reason}`)
     })
 
     after(async () => {
