@@ -1,41 +1,5 @@
-/** A provider process for tests: as main.ts, on the image tree of PEKKA_TEST_IMAGE_ROOT. */
-import { pino } from 'pino'
-import { BubblewrapRuntime } from '@pekka/node/host/sandbox'
-import { ProviderProcess } from '@pekka/node/agents/provider'
+/** A provider process for tests: settings file, image root. */
+import { runProvider } from './test-machine.js'
 
 const [settings = '', root = ''] = process.argv.slice(2)
-const log = pino({ level: 'info' }, pino.destination({ dest: 2, sync: true }))
-const digest = new Uint8Array(32).fill(0xaa)
-const image = {
-  root,
-  digest: Buffer.from(digest).toString('hex'),
-  environment: { PATH: '/opt/pekka/env/bin:/usr/bin:/bin', HOME: '/home/pekka', LANG: 'C.UTF-8', PYTHONHASHSEED: '0' }
-}
-
-const provider = new ProviderProcess(log, settings, async (_log, init) => {
-  // The escape suite has tests of its own; here the runtime is wanted, proved or not, quickly.
-  const runtime = new BubblewrapRuntime({ owner: init.owner })
-  const report = await runtime.probe(init.signal)
-  if (!report.usable) throw new Error(report.reason)
-  await runtime.cleanup()
-  const ware = {
-    image: { name: 'base-small', digest },
-    contentDigest: digest,
-    resources: { ...init.settings.resources, gpu: null },
-    isolation: report.isolation,
-    runtime: report.name,
-    cpuClass: 'test'
-  }
-  return { runtime, report, verdicts: [], passedOver: [], images: [{ image, warm: 1 }], wares: [ware] }
-})
-
-let stopping = false
-const stop = () => {
-  if (stopping) return
-  stopping = true
-  void provider.stop().then(() => process.exit(0))
-}
-process.on('SIGTERM', stop)
-process.once('disconnect', stop)
-const ready = await provider.start(new AbortController().signal)
-process.send?.({ ready: true, ...ready })
+await runProvider(settings, root)

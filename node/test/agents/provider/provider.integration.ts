@@ -13,6 +13,7 @@ describe('provider process', function () {
   before(async function () {
     world = new World(imageRoot(this))
     await world.start()
+    await world.addProvider()
   })
   after(async () => {
     await world?.stop()

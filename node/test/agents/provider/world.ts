@@ -12,11 +12,14 @@ import {
   peerKeyFromSeed,
   publicKeyOfPeer,
   serveBlobs,
+  serveLedger,
+  serveRequests,
   type MessageChannel,
   type NetworkHost
 } from '@pekka/node/host/network'
 import {
   CLIENT_BODIES,
+  JOIN_PROTOCOL,
   LINK_PROTOCOL,
   MAX_LINK_MESSAGE,
   chainOf,
@@ -25,6 +28,7 @@ import {
   helloMessage,
   isEnded,
   isPekkaError,
+  joinRequestSchema,
   networkId,
   providerMessageSchema,
   readKey,
@@ -35,6 +39,7 @@ import {
   verifyRunHeader,
   viewKeyFrom,
   type BridgeMessage,
+  type LedgerAccess,
   type LogEntry,
   type Program,
   type ProviderMessage,
@@ -75,7 +80,16 @@ export class TestBridge {
   #port = 0
   readonly #seed = seed()
 
-  constructor(readonly network: Uint8Array) {}
+  /** Codes that are open, and what who shows one is told. */
+  readonly codes = new Set<string>()
+  genesis: Uint8Array = new Uint8Array()
+  /** The way to the ledger, for providers that can't reach a witness. */
+  ledger: LedgerAccess | null = null
+
+  constructor(
+    readonly network: Uint8Array,
+    private readonly ip = '127.0.0.1'
+  ) {}
 
   get address(): string {
     return this.host?.addresses()[0] ?? ''
@@ -85,7 +99,7 @@ export class TestBridge {
     const host = createNetworkHost(
       { key: await peerKeyFromSeed(this.#seed) },
       {
-        listen: [`/ip4/127.0.0.1/tcp/${this.#port}`],
+        listen: [`/ip4/${this.ip}/tcp/${this.#port}`],
         // A link that is cut is part of the tests; anything else is the provider's mistake.
         onHandlerError: (protocol, _peer, error) => {
           if (!isPekkaError(error) || error.code !== 'LINK_LOST') this.complaints.push(`${protocol}: ${String(error)}`)
@@ -110,6 +124,12 @@ export class TestBridge {
         this.blobs.set(toHex(hash), concat(...parts))
       }
     })
+    await serveRequests(host, JOIN_PROTOCOL, joinRequestSchema, async ({ code }) =>
+      this.codes.delete(code)
+        ? { kind: 'welcome', network: this.network, genesis: this.genesis, bridges: host.addresses(), witnesses: [] }
+        : { kind: 'refused', code: 'PAIRING_FAILED' }
+    )
+    if (this.ledger !== null) await serveLedger(host, this.ledger)
     await host.start()
     this.#port = Number(/\/tcp\/(\d+)/.exec(host.addresses()[0] ?? '')?.[1])
     this.host = host
@@ -211,7 +231,7 @@ export interface SentTask {
 export class World {
   readonly network = createTestNetwork()
   readonly networkId = networkId(this.network.genesis)
-  readonly bridge = new TestBridge(this.networkId)
+  readonly bridge: TestBridge
   readonly viewKey = viewKeyFrom(seed())
   readonly #client = createSigner(seed())
   readonly sender = new Sender(this.network.demo.account, this.#client.publicKey, this.#client)
@@ -225,8 +245,10 @@ export class World {
 
   constructor(
     readonly imageRoot: string,
-    private readonly settings: object = {}
-  ) {}
+    private readonly init: { settings?: object; bridgeIp?: string } = {}
+  ) {
+    this.bridge = new TestBridge(this.networkId, init.bridgeIp)
+  }
 
   get ledger(): LedgerClient {
     if (this.#ledger === null) throw new Error('the world has not begun')
@@ -242,10 +264,12 @@ export class World {
     this.folder = await mkdtemp(join(tmpdir(), 'pekka-world-'))
     this.#witness = new WitnessProcess(join(this.folder, 'witness'), this.network)
     this.witnessAddress = await this.#witness.start()
-    await this.bridge.start()
     this.#host = createNetworkHost({ key: await peerKeyFromSeed(seed()) })
     await this.#host.start()
     this.#ledger = new LedgerClient({ host: this.#host }, { addresses: [this.witnessAddress] })
+    this.bridge.genesis = this.network.bytes
+    this.bridge.ledger = this.#ledger
+    await this.bridge.start()
     const delegate = {
       key: this.#client.publicKey,
       cap: 1_000_000_000n,
@@ -255,6 +279,10 @@ export class World {
     }
     const granted = await this.network.demo.send(this.#ledger, { kind: 'grant', delegate })
     if (granted.status !== 'applied') throw new Error(`grant: ${JSON.stringify(granted, String)}`)
+  }
+
+  /** Settings for a provider on this machine, and its start. */
+  async addProvider(): Promise<void> {
     const folder = join(this.folder, 'provider')
     await mkdir(folder)
     await writeSigner(join(folder, 'account.key'), seed())
@@ -271,17 +299,23 @@ export class World {
         concurrency: 2,
         bond: '1000000',
         resources: { memoryBytes: 1 << 30, diskBytes: 1 << 28 },
-        ...this.settings
+        ...this.init.settings
       })
     )
     await this.startProvider()
   }
 
   async startProvider(): Promise<void> {
-    const child = fork(PROVIDER, [join(this.folder, 'provider', 'settings.json'), this.imageRoot], {
-      execArgv: ['--conditions=pekka-source', '--import=tsx'],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc']
-    })
+    await this.watch(
+      fork(PROVIDER, [join(this.folder, 'provider', 'settings.json'), this.imageRoot], {
+        execArgv: ['--conditions=pekka-source', '--import=tsx'],
+        stdio: ['ignore', 'ignore', 'pipe', 'ipc']
+      })
+    )
+  }
+
+  /** Takes a process as the provider and waits until it serves. */
+  async watch(child: ChildProcess): Promise<void> {
     this.provider = child
     child.stderr?.on('data', (data: Buffer) => (this.providerLog += data.toString()))
     const ended = once(child, 'exit').then(() => {
@@ -360,14 +394,17 @@ export class World {
     return sent
   }
 
+  /** Waits until the task is in one of the states; fails at once when it has ended otherwise. */
   async until(task: Uint8Array, ...states: TaskState[]): Promise<TaskView> {
     let view: TaskView | null = null
     await eventually(
       async () => {
         view = await this.ledger.task(task)
-        return view !== null && states.includes(view.state)
+        if (view !== null && states.includes(view.state)) return true
+        if (view !== null && isEnded(view.state)) throw new Error(`the task is ${view.state}, ${String(view.reason)}`)
+        return false
       },
-      `the task is ${String((view as TaskView | null)?.state)}`
+      `the task never was ${states.join(' or ')}`
     )
     if (view === null) throw new Error('no view')
     return view

@@ -51,6 +51,7 @@ describe('StandingLink', () => {
         maxDelay: 50,
         serve: async (channel, signal, established) => {
           established()
+          await channel.send(new Uint8Array([1]), signal)
           for (;;) if ((await channel.receive(signal)) === null) return
         }
       }
@@ -58,11 +59,13 @@ describe('StandingLink', () => {
     links.push(link)
     await link.start()
     const first = await accepted.next()
+    assert.deepEqual(await first.receive(), new Uint8Array([1]))
     proxy.cut()
     await assert.rejects(first.receive(), code('LINK_LOST'))
     const second = await accepted.next()
     await second.close()
     const third = await accepted.next()
+    assert.deepEqual(await third.receive(), new Uint8Array([1]))
     const farewell = third.receive()
     await link.stop()
     assert.equal(await farewell, null)
