@@ -280,10 +280,15 @@ export class LocalLedger implements LedgerAccess {
 
   async #load(): Promise<void> {
     const state = new MemoryState()
-    for await (const { table, key, value } of this.components.store.rows()) {
+    const { store } = this.components
+    for await (const { table, key, value } of store.rows()) {
       if (!isTable(table)) throw new TypeError(`the store has an unknown table ${table}`)
       state.put(table, key, decodeRow(table, decodeCanonical(value)))
     }
+    const { index } = timeView(state)
+    // One batch writes both, so this can't be; going on with a torn state would be worse than not starting.
+    if (index !== store.last())
+      throw new TypeError(`the state is of commit ${index}, the history ends at ${store.last()}`)
     this.#state = state
     for (const tip of timeView(state).parents) this.#remember(tip)
   }
