@@ -2,6 +2,7 @@
  * `npm run bench -- queue`: no-op tasks a second from submit to settled, through a real bridge (its own process), a real
  * ledger and Redis, with a provider that commits at once; beside bare BullMQ jobs of the same count on the same Redis.
  */
+import { readFileSync } from 'node:fs'
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import {
@@ -21,16 +22,18 @@ import { World, cell, type Person } from '../test/support/world.js'
 import { note, report, round } from './machine.js'
 
 const TASKS = Number(process.env['PEKKA_BENCH_TASKS'] ?? 2000)
-const WARM_UP = 200
+const WARM_UP = Math.min(200, TASKS)
 /** Tasks under way at once: what some dozens of busy users have. */
-const IN_FLIGHT = 64
+const IN_FLIGHT = 48
 
 const world = await World.start({ process: true })
 try {
   const person = await world.person()
   note(`${WARM_UP} tasks to warm up`)
   await measure(person, WARM_UP)
+  const before = bridgeCpu()
   const seconds = await measure(person, TASKS)
+  note(`the bridge took ${((bridgeCpu() - before) / TASKS).toFixed(2)} ms of CPU a task`)
   note(`${TASKS} tasks in ${seconds.toFixed(2)} s`)
   const bare = await bareBullmq(world.redis.path, TASKS)
   note(`bare BullMQ: ${TASKS} jobs in ${bare.toFixed(2)} s`)
@@ -39,6 +42,12 @@ try {
   await world.stop()
 }
 process.exit(0)
+
+/** CPU time of the bridge's process, ms. */
+function bridgeCpu(): number {
+  const fields = readFileSync(`/proc/${world.process.child.pid}/stat`, 'utf8').split(' ')
+  return (Number(fields[13]) + Number(fields[14])) * 10
+}
 
 /** Submits `count` tasks, at most IN_FLIGHT unsettled. Gives seconds from the first submit to the last settlement. */
 async function measure(person: Person, count: number): Promise<number> {

@@ -91,7 +91,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const genesis = genesisSchema.parse(decodeCanonical(genesisBytes))
   const network = networkId(genesis)
 
-  const store = await TaskStore.open(table)
+  const store = await TaskStore.open(table, error => log.error({ err: error }, 'the task table could not be written'))
   const refs = new BlobRefs(table)
   const logs = await createEventLog({ index: prefixed(table, 'log/') }, join(settings.home, 'logs'))
   const blobs = await createBlobStore(join(settings.home, 'blobs'))

@@ -33,3 +33,10 @@ export const MAX_INVITES = 100
 
 /** Bytes of sealed blobs a task may have beyond the output it offered for. */
 export const BLOB_SLACK_BYTES = 8 << 20
+
+/**
+ * Frames are acknowledged when so many bytes have been written since the last time, or after a short while. A quarter of a
+ * provider's window keeps it sending; a small run's one acknowledgement is that of its signed head.
+ */
+export const ACK_BYTES = 256 << 10
+export const ACK_MS = 10

@@ -21,7 +21,7 @@ import type { LedgerMirror } from '../ledger/index.js'
 import type { Metrics } from '../metrics.js'
 import { openCandidates } from '../queue/windows.js'
 import type { BlobRefs, TaskRecord, TaskStore } from '../tasks/index.js'
-import { CONFIRM_MS, INTAKE_BYTES } from './constants.js'
+import { ACK_BYTES, ACK_MS, CONFIRM_MS, INTAKE_BYTES } from './constants.js'
 import { isAgent } from './hello.js'
 import type { Link } from './link.js'
 import type { ReaderGate } from './reader-gate.js'
@@ -61,6 +61,8 @@ export class Intake {
   readonly #writing = new Map<string, Writing>()
   /** Runs that this link may not write: what follows of them is passed over, so that the provider's others go on. */
   readonly #ignored = new Set<string>()
+  /** Acknowledgements that wait for more frames. */
+  readonly #due = new Map<string, { run: Numbers; count: number; bytes: number; timer: NodeJS.Timeout | null }>()
   #inFlight = 0
   #room: (() => void) | null = null
 
@@ -117,9 +119,30 @@ export class Intake {
     void log
       .appendFrames(message, index, frames)
       .finally(() => this.#release(size))
-      .then(() => this.components.gate.clear(task))
-      .then(() => this.link.tell({ kind: 'ack', task, attempt, run, count, stored: null }))
+      .then(() => this.#acknowledge({ task, attempt, run }, count, size))
       .catch(error => this.#broken(error))
+  }
+
+  /** Acknowledges what is written, at intervals, and not while a reader is too far behind (ReaderGate). */
+  #acknowledge(run: Numbers, count: number, size: number): void {
+    const name = nameOf(run)
+    const due = this.#due.get(name) ?? { run, count: 0, bytes: 0, timer: null }
+    due.count = Math.max(due.count, count)
+    due.bytes += size
+    this.#due.set(name, due)
+    if (due.bytes >= ACK_BYTES) this.#tellAck(name)
+    else due.timer ??= setTimeout(() => this.#tellAck(name), ACK_MS)
+  }
+
+  #tellAck(name: string): void {
+    const due = this.#due.get(name)
+    if (due === undefined) return
+    this.#due.delete(name)
+    if (due.timer !== null) clearTimeout(due.timer)
+    const { run, count } = due
+    void this.components.gate
+      .clear(run.task)
+      .then(() => this.link.tell({ kind: 'ack', ...numbers(run), count, stored: null }))
   }
 
   /** A signed head: the chain must agree; then all before it is made durable and signed for. */
@@ -141,14 +164,23 @@ export class Intake {
       .then(() => log.sync())
       .then(() => gate.clear(head.task))
       .then(async () => {
+        const due = this.#due.get(nameOf(head))
+        if (due !== undefined && due.count <= head.count) this.#forgetDue(nameOf(head))
         const stored = await this.#sign(head)
         this.link.tell({ kind: 'ack', ...numbers(head), count: head.count, stored })
       })
       .catch(error => this.#broken(error))
   }
 
+  #forgetDue(name: string): void {
+    const timer = this.#due.get(name)?.timer ?? null
+    if (timer !== null) clearTimeout(timer)
+    this.#due.delete(name)
+  }
+
   /** The link is over; the logs it wrote may be closed. */
   end(): void {
+    for (const name of [...this.#due.keys()]) this.#forgetDue(name)
     for (const { release } of this.#writing.values()) release()
     this.#writing.clear()
   }

@@ -114,8 +114,10 @@ export class Candidates {
     this.#shown.set(name, shown)
     const told = [...(this.#told.get(name)?.values() ?? [])].map(({ link }) => link.provider)
     const ran = view.attempts.map(attempt => attempt.provider)
+    // Whose `accept` it was knows before us.
+    const own = view.state === 'running' ? toHex(view.attempts.at(-1)?.provider ?? new Uint8Array()) : ''
     for (const provider of new Map([...told, ...ran].map(one => [toHex(one), one])).values())
-      this.components.links.of(provider)?.tell({ kind: 'state', task: view })
+      if (toHex(provider) !== own) this.components.links.of(provider)?.tell({ kind: 'state', task: view })
   }
 
   #remember(record: TaskRecord, told: Told): void {

@@ -75,7 +75,6 @@ export class TaskDriver {
       }
       await this.components.candidates.update(next, view, this.components.mirror.now.contractTime)
       this.#changed(next)
-      await saved
     })
   }
 
@@ -136,7 +135,7 @@ export class TaskDriver {
       this.components.log.info({ task: toHex(record.task), code, candidates: length }, 'the ledger refused an offer')
       this.components.metrics.tasksRefused.inc({ code })
       this.components.candidates.forget(record.task)
-      this.#changed(await this.components.store.update(now, { bridge: 'refused', code }, this.#now()))
+      this.#changed(this.components.store.update(now, { bridge: 'refused', code }, this.#now()))
     })
   }
 

@@ -7,3 +7,6 @@ export const MAX_SUBSCRIPTIONS = 256
 /** A silent connection is asked, and given up, after these, ms: a closed laptop is noticed within 45 s. */
 export const PING_INTERVAL_MS = 25_000
 export const PING_TIMEOUT_MS = 20_000
+
+/** Shortest time between two readings of an account's changes, ms. */
+export const ACCOUNT_PAUSE_MS = 50

@@ -22,7 +22,13 @@ import type { ReaderGate } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskDriver } from '../queue/index.js'
 import type { TaskRecord, TaskStore } from '../tasks/index.js'
-import { MAX_INCOMING_BYTES, MAX_SUBSCRIPTIONS, PING_INTERVAL_MS, PING_TIMEOUT_MS } from './constants.js'
+import {
+  ACCOUNT_PAUSE_MS,
+  MAX_INCOMING_BYTES,
+  MAX_SUBSCRIPTIONS,
+  PING_INTERVAL_MS,
+  PING_TIMEOUT_MS
+} from './constants.js'
 import { pack, packEntries, unpack } from './packing.js'
 import { Subscription } from './subscription.js'
 
@@ -219,9 +225,12 @@ export class LiveStream {
       })
       .catch(error => this.components.log.debug({ err: error }, 'an account could not be read'))
       .finally(() => {
-        const again = this.#accounts.get(name) === 'changed'
-        this.#accounts.delete(name)
-        if (again) this.#accountChanged(account)
+        // A busy account changes hundreds of times a second; nobody reads that fast.
+        setTimeout(() => {
+          const again = this.#accounts.get(name) === 'changed'
+          this.#accounts.delete(name)
+          if (again) this.#accountChanged(account)
+        }, ACCOUNT_PAUSE_MS).unref()
       })
   }
 

@@ -12,13 +12,10 @@ export class BlobRefs {
 
   /** From now on the task has this blob; durable. */
   async add(account: Uint8Array, task: Uint8Array, hash: Uint8Array): Promise<void> {
-    await this.#writer.write(
-      [
-        { type: 'put', key: byTask(account, task) + toHex(hash), value: hash },
-        { type: 'put', key: byHash(toHex(account), toHex(hash)) + toHex(task), value: task }
-      ],
-      true
-    )
+    await this.#writer.write([
+      { type: 'put', key: byTask(account, task) + toHex(hash), value: hash },
+      { type: 'put', key: byHash(toHex(account), toHex(hash)) + toHex(task), value: task }
+    ])
   }
 
   async has(account: Uint8Array, task: Uint8Array, hash: Uint8Array): Promise<boolean> {
@@ -43,13 +40,10 @@ export class BlobRefs {
     const prefix = byTask(account, task)
     const hashes = await this.list(account, task)
     for (const hash of hashes)
-      await this.#writer.write(
-        [
-          { type: 'del', key: prefix + toHex(hash) },
-          { type: 'del', key: byHash(toHex(account), toHex(hash)) + toHex(task) }
-        ],
-        false
-      )
+      await this.#writer.write([
+        { type: 'del', key: prefix + toHex(hash) },
+        { type: 'del', key: byHash(toHex(account), toHex(hash)) + toHex(task) }
+      ])
     const free: Uint8Array[] = []
     for (const hash of hashes) if (!(await this.used(toHex(account), toHex(hash)))) free.push(hash)
     return free

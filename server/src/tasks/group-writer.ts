@@ -8,24 +8,56 @@ export interface BatchTarget {
 }
 
 /**
- * Writes many small changes as few batches: what comes while one is written goes into the next, and a batch is forced to
- * the disk once for all in it that asked.
+ * How long a change that nobody waits for may stay in memory, ms. A short task changes its record four times within some
+ * 20 ms; this way it is written once or twice.
+ */
+const LAZY_MS = 50
+
+/**
+ * Writes many small changes as few batches: what comes while one is written goes into the next, a later change of a key
+ * replaces an earlier one, and a batch is forced to the disk once for all in it that asked. Readers {@link peek} first.
  */
 export class GroupWriter {
   #pending = new Map<string, WriteOperation>()
-  #durable = false
+  #underWay = new Map<string, WriteOperation>()
   #next: Promise<void> | null = null
   #running: Promise<unknown> = Promise.resolve()
+  #timer: NodeJS.Timeout | null = null
 
-  constructor(private readonly target: BatchTarget) {}
+  /** @param failed told when changes of {@link writeLazily} were lost */
+  constructor(
+    private readonly target: BatchTarget,
+    private readonly failed: (error: unknown) => void = () => undefined
+  ) {}
 
   /**
-   * Resolves when the changes are written, and on the disk if `durable`. Changes of one call are written together or not at
-   * all. @throws PekkaError DISK_FULL, INTERNAL
+   * Resolves when the changes are on the disk. Changes of one call are written together or not at all.
+   * @throws PekkaError INTERNAL
    */
-  write(operations: WriteOperation[], durable: boolean): Promise<void> {
+  write(operations: WriteOperation[]): Promise<void> {
     for (const operation of operations) this.#pending.set(operation.key, operation)
-    this.#durable ||= durable
+    return this.#flushSoon(true)
+  }
+
+  /** Writes the changes some time soon; a crash may lose them, in the order in which they came or later ones only. */
+  writeLazily(operations: WriteOperation[]): void {
+    for (const operation of operations) this.#pending.set(operation.key, operation)
+    this.#timer ??= setTimeout(() => void this.#flushSoon(false).catch(this.failed), LAZY_MS)
+  }
+
+  /** The change of a key that isn't written yet: what a reader must see instead of the table's. */
+  peek(key: string): WriteOperation | undefined {
+    return this.#pending.get(key) ?? this.#underWay.get(key)
+  }
+
+  /** Resolves once all that was given is written. */
+  async settled(): Promise<void> {
+    if (this.#pending.size > 0) await this.#flushSoon(false)
+    await this.#running
+  }
+
+  #flushSoon(sync: boolean): Promise<void> {
+    if (sync) this.#sync = true
     if (this.#next !== null) return this.#next
     const next = this.#running.then(() => this.#flush())
     this.#next = next
@@ -33,21 +65,22 @@ export class GroupWriter {
     return next
   }
 
-  /** Resolves once all that was given is written. */
-  async settled(): Promise<void> {
-    await this.#running
-  }
+  #sync = false
 
   async #flush(): Promise<void> {
-    const operations = [...this.#pending.values()]
-    const sync = this.#durable
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#underWay = this.#pending
     this.#pending = new Map()
-    this.#durable = false
+    const sync = this.#sync
+    this.#sync = false
     this.#next = null
     try {
-      await this.target.batch(operations, { sync })
+      await this.target.batch([...this.#underWay.values()], { sync })
     } catch (cause) {
       throw new PekkaError('INTERNAL', { id: 'table-write' }, { cause })
+    } finally {
+      this.#underWay = new Map()
     }
   }
 }

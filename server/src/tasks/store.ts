@@ -51,12 +51,16 @@ export class TaskStore {
   readonly #recent = new Map<string, Uint8Array>()
   readonly #writer: GroupWriter
 
-  private constructor(private readonly table: Table) {
-    this.#writer = new GroupWriter(table)
+  private constructor(
+    private readonly table: Table,
+    failed: (error: unknown) => void
+  ) {
+    this.#writer = new GroupWriter(table, failed)
   }
 
-  static async open(table: Table): Promise<TaskStore> {
-    const store = new TaskStore(table)
+  /** @param failed told when a change that nobody waits for could not be written */
+  static async open(table: Table, failed: (error: unknown) => void): Promise<TaskStore> {
+    const store = new TaskStore(table, failed)
     for await (const [, task] of table.iterator({ gte: 'live/', lt: 'live0' })) {
       const record = await store.get(task)
       if (record !== null) store.#open.set(toHex(task), record)
@@ -102,7 +106,7 @@ export class TaskStore {
       }
       return record
     })
-    return { records, durable: this.#writer.write(operations, true) }
+    return { records, durable: this.#writer.write(operations) }
   }
 
   /** Takes back what {@link add} could not write. */
@@ -113,8 +117,8 @@ export class TaskStore {
   async get(task: Uint8Array): Promise<TaskRecord | null> {
     const open = this.#open.get(toHex(task))
     if (open !== undefined) return open
-    const bytes = await this.table.get(taskKey(task))
-    return bytes === undefined ? null : decodeRecord(bytes)
+    const bytes = await this.#read(taskKey(task))
+    return bytes === null ? null : decodeRecord(bytes)
   }
 
   /** As {@link get}, of tasks that haven't ended. */
@@ -128,23 +132,24 @@ export class TaskStore {
   }
 
   async bundle(task: Uint8Array): Promise<Uint8Array | null> {
-    return this.#recent.get(bundleKey(task)) ?? (await this.table.get(bundleKey(task))) ?? null
+    return this.#recent.get(bundleKey(task)) ?? (await this.#read(bundleKey(task)))
   }
 
   async offer(id: Uint8Array): Promise<Uint8Array | null> {
-    return this.#recent.get(offerKey(id)) ?? (await this.table.get(offerKey(id))) ?? null
+    return this.#recent.get(offerKey(id)) ?? (await this.#read(offerKey(id)))
   }
 
   /**
    * Changes what the bridge says of a task. Not forced to the disk: after a crash the ledger says it again.
    * @param now ms since 1970
    */
-  async update(record: TaskRecord, change: Partial<TaskRecord>, now: number): Promise<TaskRecord> {
+  update(record: TaskRecord, change: Partial<TaskRecord>, now: number): TaskRecord {
     const next = { ...record, ...change }
     const ended = hasEnded(next)
     if (ended) next.endedAt ??= now
     const key = toHex(record.task)
-    this.#open.set(key, next)
+    if (ended) this.#open.delete(key)
+    else this.#open.set(key, next)
     if (next.bridge !== 'queued') {
       this.#recent.delete(bundleKey(record.task))
       this.#recent.delete(offerKey(record.offer))
@@ -153,9 +158,7 @@ export class TaskStore {
     if (ended) operations.push({ type: 'del', key: liveKey(record.task) })
     if (next.endedAt !== null && record.endedAt === null)
       operations.push({ type: 'put', key: endedKey(next.endedAt, record.task), value: record.task })
-    await this.#writer.write(operations, false)
-    // Only now, so that nobody reads an older state from the disk in between.
-    if (ended && this.#open.get(key) === next) this.#open.delete(key)
+    this.#writer.writeLazily(operations)
     return next
   }
 
@@ -207,12 +210,19 @@ export class TaskStore {
     if (record.endedAt !== null) operations.push({ type: 'del', key: endedKey(record.endedAt, record.task) })
     const others = await this.#othersOfOffer(record)
     if (!others) operations.push({ type: 'del', key: offerKey(record.offer) })
-    await this.#writer.write(operations, false)
+    this.#writer.writeLazily(operations)
   }
 
   /** Resolves once everything given so far is written. */
   settled(): Promise<void> {
     return this.#writer.settled()
+  }
+
+  /** What the table will hold when all that was given is written. */
+  async #read(key: string): Promise<Uint8Array | null> {
+    const coming = this.#writer.peek(key)
+    if (coming !== undefined) return coming.type === 'put' ? coming.value : null
+    return (await this.table.get(key)) ?? null
   }
 
   async #othersOfOffer(record: TaskRecord): Promise<boolean> {

@@ -31,7 +31,11 @@ export class BridgeProcess {
     await writeFile(settingsPath, JSON.stringify(settings))
     const lines = { output: '' }
     const child = fork(MAIN, ['--settings', settingsPath], {
-      execArgv: ['--conditions=pekka-source', '--import=tsx'],
+      execArgv: [
+        '--conditions=pekka-source',
+        '--import=tsx',
+        ...(process.env['PEKKA_TEST_PROFILE'] ?? '').split(' ').filter(Boolean)
+      ],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, PEKKA_LOG_LEVEL: 'trace' }
     })

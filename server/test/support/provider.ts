@@ -52,6 +52,9 @@ export interface Opened {
   source: string
 }
 
+/** Transactions of one lane that aren't final yet; a witness takes 64. */
+const LANE_PENDING = 48
+
 /** The image every stand-in offers. */
 export const IMAGE = { name: 'base', digest: new Uint8Array(32).fill(7) }
 
@@ -69,6 +72,8 @@ export class StandInProvider {
   #typed: TypedChannel<BridgeMessage, ProviderMessage> | null = null
   #waiting: { wanted: (message: BridgeMessage) => boolean; found: (message: BridgeMessage) => void }[] = []
   #sending: Promise<unknown> = Promise.resolve()
+  #pending = 0
+  #room: () => void = () => undefined
 
   private constructor(
     readonly name: string,
@@ -137,9 +142,15 @@ export class StandInProvider {
   /** Sends on the agent's lane, one after another. */
   send(body: Body): Promise<TransactionOutcome> {
     const sent = this.#sending.then(async () => {
+      while (this.#pending >= LANE_PENDING) await new Promise<void>(resolve => (this.#room = resolve))
       const { bytes } = await this.lane.sign(this.ledger, body)
+      this.#pending++
+      const outcome = this.ledger.submit(bytes).finally(() => {
+        this.#pending--
+        this.#room()
+      })
       // The next one may follow before this one is final: the lane is a chain.
-      return { outcome: this.ledger.submit(bytes) }
+      return { outcome }
     })
     this.#sending = sent.catch(() => undefined)
     return sent.then(({ outcome }) => outcome)
