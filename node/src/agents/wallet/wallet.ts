@@ -103,14 +103,9 @@ export class Wallet {
     const left = lane?.delegate ? lane.delegate.cap - lane.used : 0n
     let delegate = lane?.delegate ?? null
     if (!delegate || delegate.expiry - RENEW_BEFORE_MS < clock.now() || left < terms.perTask) {
-      // What is on hold or spent stays counted, so a renewed cap starts above it.
-      delegate = {
-        key,
-        cap: terms.cap + (lane?.used ?? 0n),
-        perTask: terms.perTask,
-        bodies: [...CLIENT_BODIES],
-        expiry: clock.now() + terms.lifeMs
-      }
+      // The ledger counts what a renewed key spends from zero; what it has on hold stays counted.
+      const expiry = clock.now() + terms.lifeMs
+      delegate = { key, cap: terms.cap, perTask: terms.perTask, bodies: [...CLIENT_BODIES], expiry }
       await this.#send({ kind: 'grant', delegate })
     }
     return {

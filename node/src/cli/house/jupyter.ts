@@ -61,10 +61,14 @@ async function prepareFolders(places: HousePlaces): Promise<void> {
     join(places.jupyter, name)
   )
   await Promise.all([extensions, ...folders].map(folder => mkdir(folder, { recursive: true, mode: 0o700 })))
+  await writeFile(join(places.jupyter, 'page', 'labconfig', 'default_setting_overrides.json'), JSON.stringify(DEFAULTS))
   const link = join(extensions, 'jupyterlab')
   await rm(link, { force: true, recursive: true })
   if (existsSync(LABEXTENSION)) await symlink(LABEXTENSION, link)
 }
+
+/** JupyterLab's own defaults that we change: its question about news would cover the first cell's output. */
+const DEFAULTS = { '@jupyterlab/apputils-extension:notification': { fetchNews: 'false' } }
 
 const serverConfig = ({ port, work, env }: JupyterInit): object => ({
   ServerApp: {

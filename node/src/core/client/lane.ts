@@ -40,6 +40,8 @@ const OFFER_LIFE_MS = 60_000
 export class Lane {
   #head: { sequence: number; previous: Uint8Array | null } | null = null
   #parents: Uint8Array[] = []
+  /** What the ledger's clock is ahead of ours, ms: expiries are judged by it. */
+  #ahead = 0
 
   constructor(
     private readonly components: {
@@ -95,7 +97,7 @@ export class Lane {
         sequence,
         previous,
         parents,
-        expiry: clock.now() + OFFER_LIFE_MS,
+        expiry: clock.now() + this.#ahead + OFFER_LIFE_MS,
         body
       },
       [identity.signer]
@@ -109,6 +111,7 @@ export class Lane {
       http.request('GET', `/v1/accounts/${toHex(identity.account)}`, accountViewSchema, { token: await tokens.get() })
     ])
     this.#parents = time.parents
+    this.#ahead = time.timestamp - this.components.clock.now()
     const key = this.#key
     const own = account.lanes.find(lane =>
       key === null || lane.key === null ? key === lane.key : equalBytes(lane.key, key)
