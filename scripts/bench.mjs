@@ -1,0 +1,59 @@
+/**
+ * `npm run bench -- NAME [--json] […]`: sets up what a benchmark needs and runs it.
+ * A benchmark is `server/bench/NAME.ts` or `node/bench/NAME.ts`; its last line is one JSON object (docs/performance.md).
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { findNode, withModules } from '../node/bin/setup/modules.mjs'
+import { setUp } from '../node/bin/setup/index.mjs'
+import { MAIN, ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
+import { labIn, uvIn } from '../node/bin/setup/python.mjs'
+import { find } from '../node/bin/setup/search.mjs'
+import { StepError } from '../node/bin/setup/steps.mjs'
+import { imageRoot } from './test-machine.mjs'
+
+const FOLDERS = ['server/bench', 'node/bench']
+
+async function main() {
+  const [name, ...args] = process.argv.slice(2)
+  const file = FOLDERS.map(folder => join(ROOT, folder, `${name}.ts`)).find(existsSync)
+  if (!name || !file) {
+    const known = FOLDERS.flatMap(folder => (existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)) : []))
+    const names = known.filter(entry => entry.endsWith('.ts')).map(entry => entry.slice(0, -3))
+    console.error(`Usage: npm run bench -- NAME [--json]\nNAME: ${names.join(', ') || '(none yet)'}`)
+    return 64
+  }
+  const home = homeFrom(process.env)
+  await setUp({ home, needs: { network: true, lab: true } })
+  const node = findNode()
+  if (!node) throw new StepError({ step: 'Node', reason: 'no Node of 22.12 or newer is here' })
+  const places = placesIn(home)
+  const { PEKKA_HOME: _, ...inherited } = process.env
+  const root = imageRoot(node.path, MAIN, { ...process.env, PEKKA_HOME: home })
+  const chromium = find('chromium')
+  const env = {
+    ...withModules(inherited),
+    PEKKA_TEST_HOME: home,
+    PEKKA_TEST_PYTHON: join(labIn(places.python), 'bin', 'python'),
+    PEKKA_UV: uvIn(places.tools),
+    ...(root && { PEKKA_TEST_IMAGE_ROOT: root }),
+    ...(chromium && { PEKKA_TEST_CHROMIUM: chromium })
+  }
+  const child = spawn(node.path, ['--conditions=pekka-source', '--import=tsx', file, ...args], {
+    cwd: ROOT,
+    env,
+    stdio: 'inherit'
+  })
+  for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
+    process.on(signal, () => child.kill(signal))
+  return new Promise(resolve => child.on('exit', code => resolve(code ?? 70)))
+}
+
+main().then(
+  code => process.exit(Number(code)),
+  error => {
+    console.error(error instanceof StepError ? error.message : error)
+    process.exit(78)
+  }
+)
