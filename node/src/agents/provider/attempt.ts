@@ -38,7 +38,7 @@ export interface AttemptComponents {
   primitives: Primitives
   clock: Clock
   store: RunStore
-  workshop: Pick<Workshop, 'take'>
+  workshop: Workshop
   committer: Committer
   /** Makes the output's way to the bridge known; returns what takes it back. */
   register: (delivery: Delivery, record: RunRecord) => void

@@ -12,6 +12,11 @@
  */
 export { ProviderProcess, type ProviderReady } from './process.js'
 export { Provider, type ProviderComponents, type ProviderInit } from './provider.js'
+export { WarmWorkshop, commandOf, type TakenSandbox, type Workshop } from './workshop.js'
+export { LedgerLane } from './ledger-lane.js'
+export { AskBook, type Ware } from './asks.js'
+export { KemKeys } from './kem-keys.js'
+export { RunStore } from './run-store.js'
 export { readSettings, settingsSchema, type ProviderSettings } from './settings.js'
 export { loadIdentity, joinLedger, type Identity } from './identity.js'
 export { joinNetwork, type JoinedNetwork, type JoinRequestInit } from './join.js'

@@ -1,6 +1,7 @@
 import {
   PekkaError,
   asPekkaError,
+  equalBytes,
   toHex,
   type BridgeMessage,
   type LedgerAccess,
@@ -174,11 +175,14 @@ export class Intakes {
       throw new PekkaError('BRIDGE_BUSY', {})
     }
     try {
-      const eager = candidate === 0 && (intake.view?.attempts.length ?? 0) === 0
-      // Where others may have had a go the number of the attempt is the ledger's to say.
-      const view = eager ? intake.view : await ledger.task(offer.task, intake.abort.signal)
+      // A bridge's word that an offer is final isn't enough to run it: the ledger's is here already, or it is asked.
+      const view = intake.view ?? (await ledger.task(offer.task, intake.abort.signal))
       intake.abort.signal.throwIfAborted()
-      const attempt = (view?.attempts.length ?? 0) + 1
+      if (view === null) throw new Gone('not on the ledger')
+      if (view.state !== 'offered') throw new Gone(view.state)
+      if (view.attempts.some(one => equalBytes(one.provider, this.init.provider))) throw new Gone('we had our attempt')
+      const attempt = view.attempts.length + 1
+      const eager = candidate === 0 && attempt === 1
       await run({ opened, attempt, eager, bridge: intake.bridge })
     } finally {
       places.release()

@@ -11,7 +11,10 @@ import { openMachine, type Machine } from './machine.js'
 import { Provider } from './provider.js'
 import { RunStore } from './run-store.js'
 import { readSettings, type ProviderSettings } from './settings.js'
-import { Workshop } from './workshop.js'
+import { WarmWorkshop } from './workshop.js'
+
+/** How long a start waits for its first bridge, ms. Without one it serves all the same, as soon as one is there. */
+const LINKED_WAIT_MS = 5_000
 
 /** What a provider says when it serves. */
 export interface ProviderReady {
@@ -68,7 +71,7 @@ export class ProviderProcess {
       joinLedger({ ledger, clock, log }, identity, settings, signal)
     ])
     const { report, runtime } = machine
-    const workshop = new Workshop({ runtime, log }, { images: machine.images, resources: settings.resources })
+    const workshop = new WarmWorkshop({ runtime, log }, { images: machine.images, resources: settings.resources })
     const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: agent, lane: 'delegate' })
     const kem = new KemKeys({ agreement: primitives.agreement, clock }, join(directory, 'kem'))
     const { concurrency, pricePerSecond, pricePerGiB, name, bridges } = settings
@@ -93,6 +96,7 @@ export class ProviderProcess {
       { network, provider, name, peer, bridges, concurrency, runtime: report.name, isolation: report.isolation }
     )
     await this.#provider.start()
+    await this.#provider.linked(LINKED_WAIT_MS)
     const ready: ProviderReady = {
       pid: process.pid,
       name,

@@ -73,6 +73,7 @@ export class Provider implements Startable {
   readonly #watch: LedgerWatch
   readonly #committer: Committer
   readonly #stopping = new AbortController()
+  readonly #firstLink = Promise.withResolvers<void>()
 
   constructor(
     private readonly components: ProviderComponents,
@@ -102,7 +103,10 @@ export class Provider implements Startable {
     )
     const events: BridgeEvents = {
       resume: link => this.#outputs.resume(link.address),
-      up: (link, sender) => this.#outputs.linkUp(link.address, sender),
+      up: (link, sender) => {
+        this.#outputs.linkUp(link.address, sender)
+        this.#firstLink.resolve()
+      },
       down: (link, sender) => this.#outputs.linkDown(link.address, sender),
       message: (link, message) => this.#onMessage(link.address, message)
     }
@@ -143,6 +147,12 @@ export class Provider implements Startable {
     await this.#watch.stop()
     await this.#outputs.close()
     await store.close()
+  }
+
+  /** Resolves when a bridge is linked, or after `patience` ms. */
+  async linked(patience: number): Promise<void> {
+    if (this.#links.some(link => link.connected)) return
+    await Promise.race([this.#firstLink.promise, sleep(patience)])
   }
 
   /** For readiness and metrics. */

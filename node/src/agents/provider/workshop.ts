@@ -14,6 +14,14 @@ import type { OpenedTask } from './intake.js'
 
 export type TakenSandbox = PooledSandbox<RunnerSession>
 
+/** Where sandboxes for tasks come from. */
+export interface Workshop {
+  /** @throws PekkaError IMAGE_UNKNOWN, SANDBOX_FAILED; the signal's reason */
+  take(task: OpenedTask, signal: AbortSignal): Promise<TakenSandbox>
+  /** Removes all sandboxes. */
+  stop(): Promise<void>
+}
+
 export interface WorkshopComponents {
   runtime: SandboxRuntime
   log: PoolLog
@@ -35,7 +43,7 @@ const MAX_PIDS = 512
 const MAX_FILES = 1024
 
 /** Sandboxes for tasks: warm ones where they wait, with the task's limits set. */
-export class Workshop {
+export class WarmWorkshop implements Workshop {
   readonly #pool: SandboxPool<RunnerSession>
   readonly #images: ReadonlyMap<string, SandboxImage>
 
@@ -69,7 +77,6 @@ export class Workshop {
     )
   }
 
-  /** @throws PekkaError IMAGE_UNKNOWN, SANDBOX_FAILED; the signal's reason */
   async take({ offer }: OpenedTask, signal: AbortSignal): Promise<TakenSandbox> {
     const image = this.#images.get(toHex(offer.image.digest))
     if (image === undefined) throw new PekkaError('IMAGE_UNKNOWN', { image: offer.image.name, known: '' })
@@ -81,7 +88,6 @@ export class Workshop {
     return this.#pool.waiting()
   }
 
-  /** Removes all sandboxes. */
   async stop(): Promise<void> {
     await this.#pool.stop()
   }

@@ -53,8 +53,10 @@ export class StandingLink implements Startable {
         await this.#live(address, signal)
       } catch (error) {
         if (signal.aborted) return
-        const level = this.#failures === 0 ? 'warn' : 'info'
-        this.components.log[level]({ err: error, address, protocol: this.init.protocol }, 'link lost')
+        const { protocol } = this.init
+        // The first time in full; that it still doesn't answer needs no stack.
+        if (this.#failures === 0) this.components.log.warn({ err: error, address, protocol }, 'link lost')
+        else this.components.log.info({ reason: String(error), address, tries: this.#failures }, 'still no link')
       }
       await pause(this.#delay(), signal)
       this.#failures += 1
