@@ -258,8 +258,13 @@ describe('the HTTP API', function () {
   it('sends a large bundle ahead and runs it', async () => {
     const client = world.client(alice)
     const big = await client.submit(cell(`# ${'x'.repeat(300_000)}`))
-    const item = await client.task(big)
-    assert.ok(item)
+    await until('it is settled', async () => (await client.task(big)).view?.state === 'settled')
+    const hash = (await client.task(big)).view?.offer.bundle.hash
+    assert.ok(hash)
+    const path = `/v1/blobs/${toCid(hash, 'raw')}?task=${toHex(big)}`
+    const own = await call('GET', path, { 'x-pekka-token': await client.tokens.get() })
+    assert.ok(own.body.length > 300_000)
+    assert.equal((await call('GET', path, { 'x-pekka-token': await tokenOf(bob) })).status, 404)
   })
 
   it('survives whatever is sent to it', async () => {

@@ -34,7 +34,8 @@ import {
   createNetworkHost,
   loadPeerKey,
   publicKeyOfPeer,
-  type NetworkHost
+  type NetworkHost,
+  fetchBlob
 } from '@pekka/node/host/network'
 import { Sender, seed } from '../../../node/test/agents/witness/support.js'
 import { DONE, primitives, printed, sealRun, type SealedRun } from '../../../node/test/support/sealed-run.js'
@@ -162,6 +163,7 @@ export class StandInProvider {
     resume: Extract<ProviderMessage, { kind: 'hello' }>['resume'] = [],
     change: Partial<Extract<ProviderMessage, { kind: 'hello' }>> = {}
   ): Promise<BridgeMessage> {
+    this.address = address
     const channel = await this.host.open(address, LINK_PROTOCOL, { maxMessageBytes: MAX_LINK_MESSAGE })
     const typed = new TypedChannel<BridgeMessage, ProviderMessage>(channel, bridgeMessageSchema)
     const challenge = await typed.expect(AbortSignal.timeout(5_000))
@@ -234,6 +236,9 @@ export class StandInProvider {
       })
   }
 
+  /** The bridge it is linked to. */
+  address = ''
+
   /** Set by a test that ends things on purpose. */
   stopped = false
 
@@ -241,8 +246,13 @@ export class StandInProvider {
     const { transaction } = await openSigned(notice.transaction, primitives.verifier)
     if (transaction.body.kind !== 'offer' || notice.box === null) throw new TypeError('no offer')
     const offer = transaction.body.tasks.find(one => equalBytes(one.task, notice.task))
-    const bundle = notice.bundle ?? this.#early(notice.task)
-    if (offer === undefined || bundle === null) throw new TypeError('no bundle')
+    if (offer === undefined) throw new TypeError('no offer')
+    const name = { task: notice.task, hash: offer.bundle.hash }
+    const bundle =
+      notice.bundle ??
+      this.#early(notice.task) ??
+      (await fetchBlob(this.host, this.address, name, offer.bundle.size, AbortSignal.timeout(5_000)))
+    if (bundle === null) throw new TypeError('no bundle')
     const binding = { network: this.network, task: notice.task, provider: this.account, ask: this.ask.ask }
     const taskKey = await openBox(primitives, notice.box, this.#kem.privateKey, binding, offer.keyCommit)
     const { program } = decodeBundle(await openBundle(primitives.aead, taskKey, binding, bundle))
