@@ -66,13 +66,7 @@ export class TaskDriver {
       if (record === null || !equalBytes(record.account, view.account) || !equalBytes(record.lane, view.lane)) return
       if (record.view !== null && isOlder(view, record.view)) return
       if (record.view === null) this.components.metrics.offerSeconds.observe((this.#now() - record.submittedAt) / 1000)
-      const saved = this.components.store.update(record, { view, bridge: 'on-ledger', code: null }, this.#now())
-      const next = this.components.store.live(view.task) ?? {
-        ...record,
-        view,
-        bridge: 'on-ledger' as const,
-        code: null
-      }
+      const next = this.components.store.update(record, { view, bridge: 'on-ledger', code: null }, this.#now())
       await this.components.candidates.update(next, view, this.components.mirror.now.contractTime)
       this.#changed(next)
     })
