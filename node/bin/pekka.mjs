@@ -19,7 +19,7 @@ import { EXIT_SETUP } from './setup/system.mjs'
  * What a command needs set up. All others need what they are made of, and nothing of the machine.
  * @type {Record<string, import('./setup/index.mjs').Needs>}
  */
-const NEEDS = { up: { network: true, lab: true }, run: { network: true } }
+const NEEDS = { up: { network: true, lab: true }, run: { network: true }, provider: { network: true } }
 
 /**
  * Runs the command line on `node` and ends as it does. Signals are passed on; if this process is killed, the channel closes and

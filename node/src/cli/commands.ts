@@ -29,6 +29,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/verify.js')
   },
   { name: 'pair', summary: 'a one-time code that connects a browser', load: () => import('./commands/pair.js') },
+  {
+    name: 'invite',
+    summary: 'a one-time code with which another machine joins',
+    load: () => import('./commands/invite.js')
+  },
+  { name: 'provider', summary: 'offer this machine to a network', load: () => import('./commands/provider.js') },
   { name: 'down', summary: 'stop what runs here', load: () => import('./house/commands/down.js') },
   { name: 'reset', summary: 'start over with an empty network', load: () => import('./house/commands/reset.js') },
   {

@@ -54,7 +54,7 @@ export function agentChild(
       await rename(`${file}.new`, file)
       return {
         program: process.execPath,
-        args: [ENTRY_POINTS[kind], ...(kind === 'wallet' ? [] : ['--settings']), file],
+        args: [ENTRY_POINTS[kind], '--settings', file],
         env,
         cwd: folder
       }
