@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createPrimitives } from '@pekka/node/host/crypto'
-import { createNetworkHost, request } from '@pekka/node/host/network'
+import { createNetworkHost, isLoopback, request } from '@pekka/node/host/network'
 import {
   JOIN_PROTOCOL,
   PekkaError,
@@ -65,5 +65,3 @@ export async function joinNetwork(
     await host.stop()
   }
 }
-
-const isLoopback = (address: string): boolean => address.startsWith('/ip4/127.') || address.startsWith('/ip6/::1/')

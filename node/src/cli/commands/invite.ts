@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { PekkaError, inviteSchema } from '../../core/protocol/index.js'
+import { isLoopback } from '../../host/network/index.js'
 import type { CliContext } from '../context.js'
 import { connectHouse } from '../house/control.js'
 import { controlSocket, housePlaces } from '../house/places.js'
@@ -34,5 +35,3 @@ async function needRunning(context: CliContext): Promise<void> {
   if (link === undefined) throw new PekkaError('USAGE', { issue: 'PEKKA does not run here. Start it first: pekka up' })
   link.close()
 }
-
-const isLoopback = (address: string): boolean => address.startsWith('/ip4/127.') || address.startsWith('/ip6/::1/')

@@ -20,6 +20,7 @@ import { Libp2pHost, type NetworkHostComponents } from './host.js'
 
 export { StreamChannel, type ChannelInit } from './channel.js'
 export { loadPeerKey, peerKeyFromSeed, publicKeyOfPeer } from './peer-key.js'
+export { isLoopback } from './addresses.js'
 export { TypedChannel } from './typed-channel.js'
 export { request, serveRequests, type RequestOptions } from './request.js'
 export { StandingLink, pause, type StandingLinkComponents, type StandingLinkInit } from './standing-link.js'

@@ -98,6 +98,37 @@ describe('provider process', function () {
     assert.equal(await world.text(task), 'on\n')
   })
 
+  it('ends what goes over a limit or kills itself, keeps what was printed before, and is paid for it', async () => {
+    const programs: [string, string, string, object][] = [
+      ['print("spinning", flush=True)\nwhile True: pass', 'limit', 'wall-limit', { wallMs: 1_500 }],
+      ['print("greedy", flush=True)\nx = [bytearray(10_000_000) for _ in range(10_000)]', 'limit', 'out-of-memory', {}],
+      ['import os\nprint("leaving", flush=True)\nos._exit(7)', 'user', 'kernel-died', {}],
+      [
+        'import os, signal, time\nprint("killing", flush=True)\ntime.sleep(0.3)\nos.kill(os.getppid(), signal.SIGKILL)',
+        'user',
+        'runner-lost',
+        {}
+      ]
+    ]
+    for (const [source, outcome, reason, limits] of programs) {
+      const { task } = await world.run(cells(source), limits)
+      const view = await world.until(task, 'settled')
+      const { events, reader } = await world.read(task)
+      const done = events.at(-1)
+      assert.deepEqual([done?.type === 'done' && done.outcome, done?.type === 'done' && done.reason], [outcome, reason])
+      assert.match(textOf(events), /^(spinning|greedy|leaving|killing)\n/)
+      assert.equal(view.attempts[0]?.claim?.outcome, outcome)
+      assert.equal(reader.confirm(view), true)
+    }
+  })
+
+  it('holds its lease over a run that is longer than it', async () => {
+    const { task } = await world.run(cells('import time\ntime.sleep(33)\nprint("slept")'))
+    const view = await world.until(task, 'settled')
+    assert.equal(view.attempts.length, 1)
+    assert.equal(await world.text(task), 'slept\n')
+  })
+
   it('declines what it can’t open, and goes on', async () => {
     const wrongBundle = await world.offer(cells('print(1)'))
     const flipped = wrongBundle.prepared.sealedBundle.slice()
