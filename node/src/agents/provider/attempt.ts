@@ -29,7 +29,7 @@ import { FrameWriter } from './output/frame-writer.js'
 import { sizeOf, takeOutLarge } from './output/large-values.js'
 import { RunFile } from './output/run-file.js'
 import type { RunRecord, RunStore } from './run-store.js'
-import { commandOf, type TakenSandbox, type Workshop } from './workshop.js'
+import { commandOf, paidMs, type TakenSandbox, type Workshop } from './workshop.js'
 
 export interface AttemptComponents {
   lane: LedgerLane
@@ -258,7 +258,8 @@ export class Attempt {
     if (sandbox === null) throw new PekkaError('SANDBOX_FAILED', { issue: 'there is none' })
     const { signal } = this.#abandon
     signal.throwIfAborted()
-    const { wallMs, outputBytes } = this.init.task.offer.limits
+    const { outputBytes } = this.init.task.offer.limits
+    const { wallMs } = this.#limits
     // The runner keeps the limits; this holds where it can't any more.
     this.#timers.add(setTimeout(() => this.#kill('wall'), wallMs + KILL_AFTER_MS))
     const batcher = new Batcher(events => writer.write({ events, manifest: null }))
@@ -282,7 +283,20 @@ export class Attempt {
     signal.throwIfAborted()
     await batcher.flush()
     if (done === null) throw new PekkaError('RUNNER_LOST', { message: 'it ended without a word' })
-    return await this.#settleDone(done, sandbox)
+    return this.#sayCap(await this.#settleDone(done, sandbox))
+  }
+
+  /** The run ends at the cap if that comes before the wall limit. */
+  get #limits(): { wallMs: number; atCap: boolean } {
+    const { wallMs } = this.init.task.offer.limits
+    const paid = paidMs(this.init.task)
+    return paid < wallMs ? { wallMs: paid, atCap: true } : { wallMs, atCap: false }
+  }
+
+  /** The runner knows one limit of time; which one it was is known here. */
+  #sayCap(done: Done): Done {
+    if (done.reason !== 'wall-limit' || !this.#limits.atCap) return done
+    return { ...done, detail: { ...done.detail, atCap: true } }
   }
 
   /** Says what the host knows better than a runner that is gone. */

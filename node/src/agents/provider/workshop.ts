@@ -108,9 +108,15 @@ function limitsOf({
   }
 }
 
+/** How long the task's cap pays for, ms: nobody works for nothing, and nobody is billed more than they said. */
+export const paidMs = ({ offer, ask }: Pick<OpenedTask, 'offer' | 'ask'>): number =>
+  ask.pricePerSecond === 0n ? Infinity : Number((offer.cap * 1000n) / ask.pricePerSecond)
+
 /** What the runner is told to do. */
-export function commandOf({ offer, bundle }: OpenedTask): RunCommand {
-  const { wallMs, cpuMs, outputBytes } = offer.limits
+export function commandOf(task: OpenedTask): RunCommand {
+  const { offer, bundle } = task
+  const { cpuMs, outputBytes } = offer.limits
+  const wallMs = Math.min(offer.limits.wallMs, paidMs(task))
   const { memoryBytes, diskBytes } = offer.resources
   const limits = { wallMs, cpuMs, memoryBytes, diskBytes, outputBytes, cellTextBytes: bundle.cellTextBytes }
   const { program, seed } = bundle

@@ -83,7 +83,10 @@ export class WalletServer {
     const { wallet, codes } = this.components
     return {
       'POST /v1/codes': async () => ({ code: codes.create() }),
-      'POST /v1/delegates': async body => await wallet.grant(parse(keySchema, body).key),
+      'POST /v1/delegates': async body => {
+        const { key, perTask } = parse(delegateRequestSchema, body)
+        return await wallet.grant(key, perTask)
+      },
       'POST /v1/revocations': async body => {
         await wallet.revoke(parse(keySchema, body).key)
         return { ok: true }
@@ -158,6 +161,7 @@ function isOwnPage(origin: string, host: string | undefined): boolean {
 }
 
 const keySchema = z.strictObject({ key: bytes32 })
+const delegateRequestSchema = z.strictObject({ key: bytes32, perTask: credits.optional() })
 const challengeSchema = z.strictObject({ challenge: bytes32 })
 const amountSchema = z.strictObject({ amount: credits })
 

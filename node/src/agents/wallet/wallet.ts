@@ -36,6 +36,8 @@ export const DEFAULT_TERMS: GrantTerms = { cap: 5n * CREDIT, perTask: CREDIT, li
 /** A grant with less left than this is renewed when its owner asks: a task takes that long to be sent and cancelled. */
 const RENEW_BEFORE_MS = 15 * 60_000
 
+const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b)
+
 export interface WalletComponents {
   vault: Vault
   fetch: FetchLike
@@ -91,18 +93,21 @@ export class Wallet {
 
   /**
    * Makes `key` a delegate of the account, or renews it when it runs out. Final on the ledger when this resolves.
+   * @param perTask what one task must be able to cost, micro-credits, where the user asked for more than the usual terms
    * @throws PekkaError BRIDGE_UNREACHABLE, and whatever the ledger answers
    */
-  async grant(key: Uint8Array): Promise<LocalGrant> {
+  async grant(key: Uint8Array, perTask = 0n): Promise<LocalGrant> {
     const { vault, clock } = this.components
     const { info } = await this.#connect()
-    const terms = this.init.terms ?? DEFAULT_TERMS
+    const usual = this.init.terms ?? DEFAULT_TERMS
+    const terms = { ...usual, cap: larger(usual.cap, perTask), perTask: larger(usual.perTask, perTask) }
     await this.#ensureAccount()
     const account = await this.view()
     const lane = account.lanes.find(l => l.key !== null && equalBytes(l.key, key))
     const left = lane?.delegate ? lane.delegate.cap - lane.used : 0n
     let delegate = lane?.delegate ?? null
-    if (!delegate || delegate.expiry - RENEW_BEFORE_MS < clock.now() || left < terms.perTask) {
+    const runsOut = !delegate || delegate.expiry - RENEW_BEFORE_MS < clock.now() || left < terms.perTask
+    if (!delegate || runsOut || delegate.perTask < perTask) {
       // The ledger counts what a renewed key spends from zero; what it has on hold stays counted.
       const expiry = clock.now() + terms.lifeMs
       delegate = { key, cap: terms.cap, perTask: terms.perTask, bodies: [...CLIENT_BODIES], expiry }

@@ -8,7 +8,7 @@ import {
   type TaskRequest,
   type TaskUpdate
 } from '../../core/client/index.js'
-import { CREDIT, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
+import { CREDIT, PekkaError, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { Printer } from '../task/printer.js'
@@ -57,7 +57,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   // What is wrong with the call is said before anything is started.
   const loaded = await loadProgram(file, args)
   const request = readRequest(loaded, file, options)
-  return await withSession(context, session => runIn(session, context, loaded, request, options))
+  return await withSession(context, session => runIn(session, context, loaded, request, options), { cap: request.cap })
 }
 
 function readRequest(loaded: LoadedProgram, file: string, options: RunOptions): TaskRequest & { image: string } {
@@ -80,9 +80,10 @@ async function runIn(
   options: RunOptions
 ): Promise<number> {
   const { client } = session
-  const quote = await client.quote(request)
+  const [quote, { balance }] = await Promise.all([client.quote(request), client.account()])
   const machines = `${quote.matching} ${quote.matching === 1 ? 'machine' : 'machines'}`
   const perSecond = `${credits(quote.most)} credits a second`
+  if (balance < request.cap) throw new PekkaError('FUNDS_MISSING', { have: balance, need: request.cap })
   context.say(`${request.image} · ${perSecond} · at most ${credits(request.cap)} · ${machines}`)
   context.say('The provider can read your code and data while it runs.')
   const names = new Map(quote.candidates.map(({ provider }) => [provider.provider.join(), provider.name]))

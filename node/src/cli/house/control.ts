@@ -5,15 +5,15 @@ import type { HouseAddress } from './house.js'
 /** What a house says of itself, at once to whoever connects and again whenever it changes. */
 export type HouseStatus =
   | { state: 'starting'; pid: number; kind: HouseKind }
-  | { state: 'ready'; pid: number; kind: HouseKind; address: HouseAddress }
+  | { state: 'ready'; pid: number; kind: HouseKind; address: HouseAddress; users?: number }
   | { state: 'stopping'; pid: number; kind: HouseKind }
   | { state: 'failed'; pid: number; kind: HouseKind; reason: string }
 
 /** `up`: runs until it is stopped. `temporary`: made by `pekka run`, ends with its last user. */
 export type HouseKind = 'up' | 'temporary'
 
-/** What is asked of a house. */
-export type HouseRequest = { op: 'use' } | { op: 'stop' }
+/** What is asked of a house. `leave` is answered by a status with the number of `users` that are left. */
+export type HouseRequest = { op: 'use' } | { op: 'leave' } | { op: 'stop' }
 
 export interface ControlEvents {
   /** Someone wants the house to end. */
@@ -73,6 +73,10 @@ export class Control {
         this.users.add(socket)
         this.events.users(this.users.size)
       }
+      if (request?.op === 'leave') {
+        if (this.users.delete(socket)) this.events.users(this.users.size)
+        socket.write(`${JSON.stringify({ ...this.status, users: this.users.size })}\n`)
+      }
     })
   }
 }
@@ -81,7 +85,7 @@ function parse(line: string): HouseRequest | undefined {
   try {
     const request: unknown = JSON.parse(line)
     const op = request !== null && typeof request === 'object' && 'op' in request ? request.op : undefined
-    return op === 'use' || op === 'stop' ? { op } : undefined
+    return op === 'use' || op === 'leave' || op === 'stop' ? { op } : undefined
   } catch {
     return undefined
   }

@@ -62,13 +62,17 @@ async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwo
     ...status.address,
     gone: gone.signal,
     close: async () => {
+      if (status.kind === 'up') return link.close()
+      link.send({ op: 'leave' })
+      const left = await link.until(now => now.state !== 'ready' || now.users !== undefined)
       link.close()
-      if (status.kind === 'temporary') await ended(status.pid)
+      // others may keep it
+      if (left?.state !== 'ready' || left.users === 0) await ended(status.pid)
     }
   }
 }
 
-/** Waits until a process has ended: a temporary network whose last user has gone. Another user may keep it; that is not waited for. */
+/** Waits until a process has ended: a temporary network whose last user has gone. */
 async function ended(pid: number): Promise<void> {
   const deadline = Date.now() + HANDOVER_MS
   while (Date.now() < deadline && alive(pid)) await new Promise(resolve => setTimeout(resolve, LOOK_MS))

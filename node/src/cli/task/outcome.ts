@@ -22,7 +22,7 @@ export function describeOutcome(task: Uint8Array, update: TaskUpdate): TaskOutco
     const code: ErrorCode = Object.hasOwn(ERRORS, phase.code) ? (phase.code as ErrorCode) : 'INTERNAL' // just looked up
     return {
       exitCode: exitCodeOf(code),
-      line: `Not started: ${ERRORS[code].title.replace(/ ?\{\w+\}/g, '')} (${code}). Nothing was charged.`,
+      line: `Not started: ${plainTitle(code)} (${code}) Nothing was charged.`,
       advice: ERRORS[code].advice
     }
   }
@@ -50,6 +50,13 @@ export function describeOutcome(task: Uint8Array, update: TaskUpdate): TaskOutco
   const words = done.reason === 'completed' ? 'Done, not re-run' : title
   const line = [words, ...facts, duration(done.usage.wallMs), `${paid} credits`, receipt].join('  ')
   return { exitCode: exitCodeOfRun(done), line, advice }
+}
+
+/** What a code means where the facts behind it aren't known: the bridge passes on the ledger's code alone. */
+function plainTitle(code: ErrorCode): string {
+  if (code === 'DELEGATE_CAP') return 'This key may not spend that much.'
+  if (code === 'FUNDS_MISSING') return 'You have not enough credits.'
+  return ERRORS[code].title.replace(/:? ?[("]?\{\w+\}[)"]?/g, '')
 }
 
 /** The program's own code, or PEKKA's where a limit or a cancel ended it (UX §5). */

@@ -15,13 +15,18 @@ export interface Session {
   close: () => Promise<void>
 }
 
+export interface SessionInit {
+  /** What one task of this session may cost, micro-credits: the user has named it. */
+  cap?: bigint
+}
+
 /** Opens a network (the one that runs, or a temporary one) and signs in as this command line's own delegate. */
-export async function openSession(context: CliContext): Promise<Session> {
+export async function openSession(context: CliContext, init: SessionInit = {}): Promise<Session> {
   const network = await openNetwork(context)
   try {
     const wallet = new WalletSocket({ path: network.wallet.socket })
     const signer = await ownKey(join(context.home, 'wallet', 'cli-key.json'))
-    const grant = await wallet.delegate(signer.publicKey)
+    const grant = await wallet.delegate(signer.publicKey, init.cap)
     const identity = {
       network: grant.network,
       account: grant.account,
@@ -52,8 +57,12 @@ export async function openSession(context: CliContext): Promise<Session> {
 }
 
 /** Runs `work` in a session and lets go of it whatever happens. */
-export async function withSession<T>(context: CliContext, work: (session: Session) => Promise<T>): Promise<T> {
-  const session = await openSession(context)
+export async function withSession<T>(
+  context: CliContext,
+  work: (session: Session) => Promise<T>,
+  init: SessionInit = {}
+): Promise<T> {
+  const session = await openSession(context, init)
   try {
     return await work(session)
   } finally {

@@ -14,9 +14,12 @@ import {
 export class WalletSocket {
   constructor(private readonly init: { path: string }) {}
 
-  /** Makes `key` a delegate, or renews it. The view key comes along: the caller is the user. */
-  delegate(key: Uint8Array) {
-    return this.#call('POST', '/v1/delegates', { key }, grantSchema)
+  /**
+   * Makes `key` a delegate, or renews it. The view key comes along: the caller is the user.
+   * @param perTask what one task must be able to cost, micro-credits
+   */
+  delegate(key: Uint8Array, perTask = 0n) {
+    return this.#call('POST', '/v1/delegates', { key, perTask }, grantSchema)
   }
 
   /** The account's signature over a bridge's challenge (R38). */

@@ -65,6 +65,12 @@ export interface EndWords {
   advice: string | null
 }
 
+const ASKED_FOR_INPUT: EndWords = {
+  title: 'Your code asked for input',
+  facts: ['nobody can type there'],
+  advice: 'Set the value in your code.'
+}
+
 /**
  * How a finished run is told (UX §5's table). `detail` is what the runner says of the reason, from an untrusted machine:
  * ename, cell, exitCode, signal, limitMs, limitBytes.
@@ -88,8 +94,11 @@ export function describeEnd(
     case 'completed':
       return { title: 'Done', facts: [], advice: null }
     case 'exception':
+      if (text('ename') === 'StdinNotImplementedError') return ASKED_FOR_INPUT
       return { title: `Your code stopped: ${text('ename') ?? 'an error'}`, facts: [], advice: null }
     case 'exit-code':
+      // The runner has seen why: a script met the end of its empty input.
+      if (text('hint') !== null) return ASKED_FOR_INPUT
       return { title: `Your code ended with exit code ${number('exitCode') ?? exitCode ?? 1}`, facts: [], advice: null }
     case 'kernel-died': {
       const signal = text('signal')
@@ -104,6 +113,13 @@ export function describeEnd(
         advice: bytes === null ? 'Run again with more memory.' : `Run again with ${memory(bytes * 2)}.`
       }
     case 'wall-limit':
+      if (detail['atCap'] === true) {
+        return {
+          title: 'Stopped at your cap',
+          facts: ['the code was still at work'],
+          advice: 'Run again with a higher cap.'
+        }
+      }
       return {
         title: ms === null ? 'Stopped at your time limit' : `Stopped at your limit of ${duration(ms)}`,
         facts: ['the code was still at work'],

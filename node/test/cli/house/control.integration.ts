@@ -50,6 +50,23 @@ describe("a house's socket", () => {
     assert.deepEqual(counts, [1, 2, 1, 0])
   })
 
+  it('tells who leaves how many others keep it, so that only the last one waits for its end', async () => {
+    control.tell(ready)
+    const [one, other] = await Promise.all([connectHouse(path), connectHouse(path)])
+    one?.send({ op: 'use' })
+    other?.send({ op: 'use' })
+    await until(() => counts.length === 2)
+    const left = async (link: typeof one) => {
+      link?.send({ op: 'leave' })
+      const told = await link?.until(status => 'users' in status)
+      link?.close()
+      return told?.state === 'ready' ? told.users : undefined
+    }
+    assert.equal(await left(one), 1)
+    assert.equal(await left(other), 0)
+    assert.deepEqual(counts, [1, 2, 1, 0])
+  })
+
   it('passes a wish to stop on, and takes no harm from what it does not understand', async () => {
     const link = await connectHouse(path)
     link?.send(JSON.parse('{"op":"burn"}'))

@@ -11,6 +11,10 @@ describe('how an end is told', () => {
     const memory = describeEnd('out-of-memory', { limitBytes: 4 * 2 ** 30, usedBytes: 4.1 * 2 ** 30 })
     assert.equal(memory.title, 'Your code ran out of memory at 4 GB')
     assert.equal(memory.advice, 'Run again with 8 GB.')
+    assert.equal(describeEnd('wall-limit', { limitMs: 2000, atCap: true }).title, 'Stopped at your cap')
+    const input = 'Your code asked for input'
+    assert.equal(describeEnd('exit-code', { hint: 'nobody can answer' }, 1).title, input)
+    assert.equal(describeEnd('exception', { ename: 'StdinNotImplementedError' }).title, input)
     assert.equal(describeEnd('exit-code', {}, 3).title, 'Your code ended with exit code 3')
     assert.deepEqual(describeEnd('kernel-died', { signal: 'SIGSEGV' }).facts, ['SIGSEGV'])
   })
