@@ -74,7 +74,7 @@ export class Steps {
           runLogged(name, log, command, args, { ...options, signal: this.abort.signal })
       })
       this.active.delete(name)
-      if (said) this.say(`  ${name.padEnd(NAME_WIDTH)}${said.padEnd(30)} ${seconds(Date.now() - started)}`)
+      if (said) this.say(`  ${name.padEnd(NAME_WIDTH)}${said.padEnd(38)} ${seconds(Date.now() - started)}`)
       else this.#clear()
     } catch (error) {
       this.active.delete(name)
