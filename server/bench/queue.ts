@@ -75,7 +75,8 @@ async function measure(person: Person, count: number): Promise<number> {
     const { bytes } = await lane.sign(world.ledger, { kind: 'offer', tasks: [task.offer] })
     const done = settled.of(task.offer)
     ends.push(done.then(() => void (inFlight--, wake())))
-    await submit(token, bytes, task)
+    // Many users don't wait for one another's answers; the lane's order is in the transactions.
+    ends.push(submit(token, bytes, task))
   }
   await Promise.all(ends)
   const seconds = (performance.now() - started) / 1000
