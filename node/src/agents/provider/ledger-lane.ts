@@ -41,6 +41,9 @@ const SIGN_AGAIN = new Set(['LANE_SEQUENCE', 'PARENT_UNKNOWN', 'TRANSACTION_EXPI
 /** Tries per transaction. Two signers of one lane that keep getting in each other's way are a mistake, not bad luck. */
 const MAX_TRIES = 8
 
+/** Transactions of the lane that aren't final yet. A witness holds 64 of one lane. */
+const MAX_UNDER_WAY = 48
+
 /**
  * The chain of transactions of one key. Transactions are signed one after the other and may be under way together; one that was
  * overtaken is signed again with the same body, whose objects carry their own ids, so nothing happens twice (R13).
@@ -49,6 +52,8 @@ export class LedgerLane {
   #head: Head | null = null
   #parents: Uint8Array[] = []
   #signing: Promise<unknown> = Promise.resolve()
+  #underWay = 0
+  readonly #waiting: (() => void)[] = []
 
   constructor(
     private readonly components: LedgerLaneComponents,
@@ -76,6 +81,17 @@ export class LedgerLane {
   }
 
   async #sendOnce(body: Body, signal?: AbortSignal): Promise<TransactionOutcome> {
+    while (this.#underWay >= MAX_UNDER_WAY) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    this.#underWay += 1
+    try {
+      return await this.#signAndSubmit(body, signal)
+    } finally {
+      this.#underWay -= 1
+      this.#waiting.shift()?.()
+    }
+  }
+
+  async #signAndSubmit(body: Body, signal?: AbortSignal): Promise<TransactionOutcome> {
     // Only the signing is one at a time: what follows builds on this one's id and need not wait for its finality.
     const signed = this.#signing.then(() => this.#sign(body, signal))
     this.#signing = signed.catch(() => {})

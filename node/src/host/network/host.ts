@@ -41,6 +41,7 @@ export class Libp2pHost implements NetworkHost {
   readonly #listened: () => Multiaddr[]
   readonly #heard = new WeakMap<Connection, number>()
   readonly #perAddress = new Map<string, number>()
+  readonly #separate = new WeakSet<Connection>()
   readonly #handlers = new Map<string, { handler: ChannelHandler; options: HandleOptions }>()
   readonly #stopping = new AbortController()
   #node: Libp2p | null = null
@@ -130,7 +131,7 @@ export class Libp2pHost implements NetworkHost {
     const signal = AbortSignal.any(signals)
     let connection: Connection | undefined
     try {
-      connection = await node.dial(target, { signal, force: options.separate })
+      connection = await this.#connect(node, target, signal, options.separate === true)
       const stream = await connection.newStream([protocol], { signal, runOnLimitedConnection: false })
       const from = connection
       const channel = new StreamChannel(stream, from.remotePeer.toString(), {
@@ -158,6 +159,19 @@ export class Libp2pHost implements NetworkHost {
 
   connectionCount(): number {
     return this.#node?.getConnections().length ?? 0
+  }
+
+  /** A shared connection never is one that ends with somebody else's stream. */
+  async #connect(node: Libp2p, target: Multiaddr, signal: AbortSignal, separate: boolean): Promise<Connection> {
+    if (separate) {
+      const own = await node.dial(target, { signal, force: true })
+      this.#separate.add(own)
+      return own
+    }
+    const peer = target.getComponents().findLast(part => part.name === 'p2p')?.value
+    const known = node.getConnections().filter(one => one.remotePeer.toString() === peer && one.status === 'open')
+    const shared = known.find(one => !this.#separate.has(one))
+    return shared ?? (await node.dial(target, { signal, force: known.length > 0 }))
   }
 
   #started(): Libp2p {

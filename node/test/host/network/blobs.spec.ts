@@ -50,6 +50,22 @@ describe('blobs', () => {
     while (client.connectionCount() > 0) await new Promise(resolve => setTimeout(resolve, 10))
   })
 
+  it('do not take other streams with them when their connection ends', async () => {
+    const server = await network.listener()
+    await server.handle('/pekka/echo/1', async channel => {
+      for await (const message of channel) await channel.send(message)
+      await channel.close()
+    })
+    const client = await network.host()
+    const address = firstAddress(server)
+    const alone = await client.open(address, '/pekka/echo/1', { separate: true })
+    const shared = await client.open(address, '/pekka/echo/1')
+    await alone.close()
+    while (client.connectionCount() > 1) await new Promise(resolve => setTimeout(resolve, 5))
+    await shared.send(pattern(100, 1))
+    assert.deepEqual(await shared.receive(), pattern(100, 1))
+  })
+
   it('are null where they are unknown', async () => {
     const { address, client } = await bridge()
     assert.equal(await fetchBlob(client, address, named(pattern(5, 5)), 100, signal), null)
