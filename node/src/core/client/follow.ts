@@ -108,6 +108,8 @@ export class TaskFollower {
       if (output.kind === 'run') this.#running = { provider: output.header.provider, attempt: output.header.attempt }
       this.#refresh()
     }
+    // A batch may hold a signed head alone, and that may be what was still missing.
+    this.#refresh()
   }
 
   #update(item: TaskItem): void {

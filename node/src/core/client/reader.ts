@@ -205,13 +205,14 @@ export class TaskReader {
   }
 
   /**
-   * Whether the finished run is what the provider committed (R7, R15): count and head, result and blind.
+   * Whether the finished run is what the provider committed (R7, R15): count and head, result and blind, and its own signature
+   * over the last head. False while something of these is not here yet.
    * `received` may be said only after this. @throws PekkaError HEAD_MISMATCH
    */
   confirm(view: TaskView): boolean {
     const attempt = view.attempts.find(a => a.ended === 'committed')
     const run = this.#finished
-    if (!attempt?.claim || !run) return false
+    if (!attempt?.claim || !run || run.signedHead?.count !== run.count) return false
     const { claim } = attempt
     if (view.attempts.indexOf(attempt) + 1 !== run.header.attempt || claim.run !== run.header.run) return false
     const { network, task, taskKey } = this.init
@@ -228,6 +229,7 @@ export class TaskReader {
       equalBytes(attempt.provider, run.header.provider) &&
       claim.count === run.count &&
       equalBytes(claim.head, run.head) &&
+      equalBytes(run.signedHead.head, run.head) &&
       equalBytes(claim.commitment, expected)
     if (!holds) throw new PekkaError('HEAD_MISMATCH')
     return true
