@@ -8,7 +8,7 @@ import {
   type TaskRequest,
   type TaskUpdate
 } from '../../core/client/index.js'
-import { CREDIT, PekkaError, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
+import { asPekkaError, CREDIT, PekkaError, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { Printer } from '../task/printer.js'
@@ -112,7 +112,8 @@ async function runIn(
   const stopped = stopOnSignal(context, client, task)
   try {
     const ended = await Promise.race([follower.ended, stopped.left, goneFrom(session)])
-    if (!ended) return leave(context, task)
+    if (ended === null) return disconnected(context, task)
+    if (typeof ended === 'number') return ended
     if (loaded.notebook && options.out !== undefined) {
       await writeFile(options.out, `${JSON.stringify(recorder.notebook(loaded.notebook), null, 1)}\n`)
     }
@@ -127,30 +128,47 @@ async function runIn(
   }
 }
 
-/** Ctrl-C once cancels the task and waits for what is left of it; twice leaves it. */
+/** A cancelled task has 30 s to commit what it has (R10), and its end some more to get here, ms. */
+const CANCEL_WAIT_MS = 45_000
+
+/**
+ * Ctrl-C once cancels the task and waits for what is left of it; twice leaves it. A bridge or a ledger that doesn't answer is not
+ * waited for without end: `left` gives the exit code then.
+ */
 function stopOnSignal(context: CliContext, client: PekkaClient, task: Uint8Array) {
+  let leave: (exitCode: number) => void = () => undefined
+  const left = new Promise<number>(resolve => (leave = resolve))
+  let timer: NodeJS.Timeout | undefined
+  const goesOn = (): void => {
+    context.say(`The task goes on: pekka logs ${shortId(task, SHOWN_ID)} --follow`)
+    leave(EXIT.notConnected)
+  }
   const cancel = (): void => {
     context.say('Cancelling; output so far is kept. Ctrl-C again leaves the task alone.')
-    client
-      .cancel(task)
-      .catch((error: unknown) =>
-        context.say(`Cancelling failed: ${error instanceof Error ? error.message : String(error)}`)
-      )
+    timer = setTimeout(goesOn, CANCEL_WAIT_MS)
+    client.cancel(task).catch((error: unknown) => {
+      const { code, message } = asPekkaError(error)
+      if (code !== 'TASK_UNKNOWN') return context.say(`Cancelling failed: ${message} (${code})`)
+      context.say('It had not reached the ledger yet. Nothing is charged; the offer is void within a minute.')
+      leave(EXIT.cancelled)
+    })
   }
   if (context.signal.aborted) cancel()
   else context.signal.addEventListener('abort', cancel, { once: true })
-  const left = new Promise<null>(resolve => {
-    const leave = (): void => resolve(null)
-    if (context.hurry.aborted) leave()
-    else context.hurry.addEventListener('abort', leave, { once: true })
-  })
-  return { left, off: () => context.signal.removeEventListener('abort', cancel) }
+  if (context.hurry.aborted) goesOn()
+  else context.hurry.addEventListener('abort', goesOn, { once: true })
+  const off = (): void => {
+    clearTimeout(timer)
+    context.signal.removeEventListener('abort', cancel)
+    context.hurry.removeEventListener('abort', goesOn)
+  }
+  return { left, off }
 }
 
 const goneFrom = (session: Session): Promise<null> =>
   new Promise(resolve => session.network.gone.addEventListener('abort', () => resolve(null), { once: true }))
 
-function leave(context: CliContext, task: Uint8Array): number {
+function disconnected(context: CliContext, task: Uint8Array): number {
   context.say(`Not connected any more. The task goes on: pekka logs ${shortId(task, SHOWN_ID)} --follow`)
   return EXIT.notConnected
 }

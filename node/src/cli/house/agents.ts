@@ -1,4 +1,5 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
 import type { ChildSpec, Ready } from './child.js'
@@ -80,10 +81,10 @@ export function addressesOf(ready: Ready): string[] {
   return addresses.map(String)
 }
 
-/** Where to listen: the same port as before, so that others find a restarted process again; any free one at first. */
-export const listenAgain = (before: Ready | undefined): string[] =>
+/** Where to listen: the same ports as before, so that others find a restarted process again; any free ones at first. */
+export const listenAgain = (before: Ready | undefined, more?: string): string[] =>
   before === undefined
-    ? ['/ip4/127.0.0.1/tcp/0']
+    ? ['/ip4/127.0.0.1/tcp/0', ...(more === undefined ? [] : [`/ip${isIP(more)}/${more}/tcp/0`])]
     : addressesOf(before).map(address => address.replace(/\/p2p\/.*$/, ''))
 
 /** The port of an http address that a process said before; 0 lets the system choose. */

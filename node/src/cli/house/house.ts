@@ -27,6 +27,8 @@ export interface HouseInit {
   env: NodeJS.ProcessEnv
   /** JupyterLab, if it is wanted. */
   lab?: { port: number; token: string; work: string }
+  /** IP address at which other machines may join, beside loopback. */
+  listen?: string | undefined
 }
 
 /** Where the running network is reached on this computer. */
@@ -128,7 +130,7 @@ export class House {
         // everything it keeps stands in a folder of its own, so that it may as well run on another machine
         home: folderOf(places, 'bridge'),
         http: { host: '127.0.0.1', port: portAgain(before) },
-        libp2p: { listen: listenAgain(before) },
+        libp2p: { listen: listenAgain(before, this.init.listen) },
         redis: redis.address satisfies RedisAddress,
         witnesses,
         allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],

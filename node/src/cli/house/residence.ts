@@ -23,6 +23,8 @@ export interface ResidenceInit {
   env: NodeJS.ProcessEnv
   /** JupyterLab, once the home is ours. */
   lab?: () => Promise<HouseInit['lab']>
+  /** IP address at which other machines may join. */
+  listen?: string | undefined
 }
 
 /** Signals that end a residence. */
@@ -72,7 +74,10 @@ export async function reside(
     await makeSocketFolder(places.sockets)
     await control.listen(controlSocket(places))
     const devnet = await openDevnet(places)
-    house = new House({ places, devnet, steps: components.steps, say }, { env: init.env, lab: await init.lab?.() })
+    house = new House(
+      { places, devnet, steps: components.steps, say },
+      { env: init.env, lab: await init.lab?.(), listen: init.listen }
+    )
     const address = await house.start(end)
     control.tell({ ...told, state: 'ready', address })
     await lock.tell({ address: address.lab ?? address.bridge })

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { Steps } from '@pekka/node/setup/steps'
+import { credits } from '@pekka/node/client'
+import { PRACTICE_CREDITS } from '@pekka/node/ledger'
 import { PekkaError } from '@pekka/node/protocol'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.js'
@@ -16,6 +19,7 @@ import { labUrlFile, reside } from '../residence.js'
 interface UpOptions {
   dir?: string
   port: string
+  listen?: string
   browser: boolean
 }
 
@@ -25,6 +29,7 @@ export function register(program: Command, context: CliContext): void {
     .description('start the network and JupyterLab on this computer; Ctrl-C stops everything')
     .option('--dir <folder>', "JupyterLab's folder, instead of the one with the examples")
     .option('--port <number>', "JupyterLab's port; the next free one is taken", String(LAB_PORT))
+    .option('--listen <address>', 'let machines join at this IP address of this computer, see "pekka invite"')
     .option('--no-browser', "don't open a browser, on a desktop either")
     .option('--json', 'one line of JSON with the addresses when everything serves')
     .action((options: UpOptions) => up(context, options))
@@ -35,6 +40,7 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
   const places = housePlaces(context.home, env)
   const steps = new Steps({ logs: places.logs, quiet: context.quiet, signal: context.signal })
   const work = options.dir === undefined ? places.work : resolve(options.dir)
+  const listen = options.listen === undefined ? undefined : addressOf(options.listen)
   const token = randomBytes(24).toString('hex')
   const lab = async (): Promise<{ port: number; token: string; work: string }> => {
     await copyExamples(places.work, join(places.home, 'examples.json'))
@@ -43,18 +49,24 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
     return { port, token, work }
   }
   const components = { places, steps, say, version: pekkaVersion() }
-  await reside(components, { kind: 'up', env, lab }, context, ({ lab: url, ...address }) => {
+  await reside(components, { kind: 'up', env, lab, listen }, context, ({ lab: url, ...address }) => {
     const page = `${url}/lab${options.dir === undefined ? '/tree/hello.ipynb' : ''}?token=${token}`
     void tell(context, places, page, options.browser)
     if (context.json) context.result({ ...address, lab: page, pid: process.pid })
     else context.result(`Open  ${page}`)
-    say('Ctrl-C stops everything.')
+    say(`${credits(PRACTICE_CREDITS)} practice credits to begin with; they are worth nothing. Ctrl-C stops everything.`)
   })
 }
 
 async function tell({ env, stderr }: CliContext, places: HousePlaces, page: string, browser: boolean): Promise<void> {
   await writeFile(labUrlFile(places), page, { mode: 0o600 })
   if (browser && onDesktop(env, stderr.isTTY)) await openBrowser(page, `${labUrlFile(places)}.html`)
+}
+
+/** Only libp2p listens there: encrypted, and nothing is served to whom the ledger doesn't know. The HTTP side stays on loopback. */
+function addressOf(text: string): string {
+  if (isIP(text) === 0) throw new PekkaError('USAGE', { issue: `"${text}" is not an IP address.` })
+  return text
 }
 
 function portOf(text: string): number {
