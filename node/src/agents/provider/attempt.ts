@@ -299,16 +299,26 @@ export class Attempt {
     return { ...done, detail: { ...done.detail, atCap: true } }
   }
 
-  /** Says what the host knows better than a runner that is gone. */
+  /** Says what the host knows better than a runner that is gone, or that only saw its kernel killed. */
   async #settleDone(done: Done, { sandbox }: TakenSandbox): Promise<Done> {
-    if (done.reason !== 'runner-lost') return done
+    const killed = done.reason === 'kernel-died' && done.detail['signal'] === 'SIGKILL'
+    if (done.reason !== 'runner-lost' && !killed) return done
     const { cpuMs, maxMemoryBytes, oomKills } = await sandbox.usage()
+    if (killed)
+      return oomKills > 0
+        ? { ...done, outcome: 'limit', reason: 'out-of-memory', detail: this.#memoryDetail(done) }
+        : done
     const usage = { ...done.usage, cpuMs: Math.round(cpuMs), maxMemoryBytes: Math.round(maxMemoryBytes) }
     if (this.#killed === 'wall') return { ...done, usage, outcome: 'limit', reason: 'wall-limit' }
     if (this.#killed === 'output') return { ...done, usage, outcome: 'limit', reason: 'output-limit' }
     if (this.#killed === 'cancel') return { ...done, usage, outcome: 'stopped', reason: 'cancelled' }
-    if (oomKills > 0) return { ...done, usage, outcome: 'limit', reason: 'out-of-memory' }
+    if (oomKills > 0)
+      return { ...done, usage, outcome: 'limit', reason: 'out-of-memory', detail: this.#memoryDetail(done) }
     return { ...done, usage }
+  }
+
+  #memoryDetail(done: Done): Done['detail'] {
+    return { ...done.detail, limitBytes: this.init.task.offer.resources.memoryBytes }
   }
 
   #finished(writer: FrameWriter, manifest: ManifestEnvelope, done: Done): NonNullable<RunRecord['finished']> {
