@@ -102,6 +102,12 @@ export class RemoteTask {
 
   follow(follower: TaskFollower): void {
     this.#follower = follower
+    follower.ended.catch((error: unknown) => {
+      // What the bridge tells of the task goes on; only its output isn't followed any more.
+      console.error('The output of a remote run can no longer be followed', error)
+      if (this.#follower === follower) this.#follower = null
+      this.#changed.emit()
+    })
   }
 
   unfollow(): void {
@@ -241,7 +247,6 @@ export function lastLines(tail: string): string[] {
     .split('\n')
     .map(line => line.replace(/\r+$/, '').split('\r').at(-1) ?? '')
     // Colours are for the cell.
-    // eslint-disable-next-line no-control-regex
     .map(line => line.replace(/\u001b\[[0-9;]*m/g, '').trimEnd())
   return lines.filter(line => line !== '').slice(-LAST_LINES)
 }

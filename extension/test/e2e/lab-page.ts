@@ -1,0 +1,216 @@
+/** One page of JupyterLab with one notebook, driven as a user does. */
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BrowserContext, ElementHandle, Page } from 'playwright-core'
+import type { Network } from './network.js'
+
+export interface SavedCell {
+  id: string
+  cell_type: string
+  source: string | string[]
+  metadata: { pekka?: { task: string; state: string }; trusted?: boolean }
+  outputs: { output_type: string; name?: string; text?: string | string[]; data?: Record<string, unknown> }[]
+  execution_count: number | null
+}
+
+/** How long a state may take on a busy machine, ms. No test asserts a time; this only ends one that hangs. */
+const PATIENCE_MS = 30_000
+
+/** Words of the page's errors that are not ours: JupyterLab's own, and those of a bridge that a test has killed. */
+const FOREIGN = [/Failed to load resource/, /WebSocket connection to/, /ResizeObserver loop/, /favicon/]
+
+let serial = 0
+
+/** Writes a notebook into Lab's root. Every cell is code, but those that begin with `# markdown`. */
+export async function writeNotebook(network: Network, name: string, sources: string[]): Promise<void> {
+  const cells = sources.map((source, index) =>
+    source.startsWith('# markdown')
+      ? { cell_type: 'markdown', id: `c${index}`, metadata: {}, source: source.slice(11) }
+      : { cell_type: 'code', id: `c${index}`, metadata: {}, source, outputs: [], execution_count: null }
+  )
+  const metadata = {
+    kernelspec: { name: 'python3', display_name: 'Python 3 (ipykernel)', language: 'python' },
+    language_info: { name: 'python' }
+  }
+  await writeFile(
+    join(network.work, name),
+    JSON.stringify({ cells, metadata, nbformat: 4, nbformat_minor: 5 }, null, 1)
+  )
+}
+
+export class LabPage {
+  readonly errors: string[] = []
+
+  private constructor(
+    readonly network: Network,
+    readonly context: BrowserContext,
+    readonly page: Page,
+    readonly name: string
+  ) {}
+
+  /** A fresh browser profile with a fresh notebook. */
+  static async open(network: Network, sources: string[], options: { theme?: 'dark' } = {}): Promise<LabPage> {
+    const name = `test ${++serial}.ipynb`
+    await writeNotebook(network, name, sources)
+    const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
+    await context.addInitScript('globalThis.__name = value => value')
+    const lab = await LabPage.in(network, context, name)
+    if (options.theme === 'dark') await lab.darken()
+    return lab
+  }
+
+  /** Another page of the same profile, with the same notebook. */
+  async again(): Promise<LabPage> {
+    return await LabPage.in(this.network, this.context, this.name)
+  }
+
+  private static async in(network: Network, context: BrowserContext, name: string): Promise<LabPage> {
+    const page = await context.newPage()
+    const lab = new LabPage(network, context, page, name)
+    page.on('pageerror', error => lab.errors.push(`${error.message}\n${error.stack ?? ''}`))
+    page.on('console', message => {
+      if (message.type() === 'error' && !FOREIGN.some(foreign => foreign.test(message.text())))
+        lab.errors.push(message.text())
+    })
+    // Leaving a page with unsaved changes asks; a test that refuses would hang.
+    page.on('dialog', dialog => void dialog.accept())
+    const workspace = `e2e-${++serial}`
+    const path = encodeURIComponent(name)
+    await page.goto(`${network.origin}/lab/workspaces/${workspace}/tree/${path}?token=${network.token}`)
+    await lab.ready()
+    return lab
+  }
+
+  async ready(): Promise<void> {
+    await this.page.waitForSelector('.jp-Notebook .jp-Cell', { timeout: PATIENCE_MS })
+    await this.page.waitForFunction(
+      () => document.querySelector('.pk-Status')?.textContent?.startsWith('PEKKA: ') === false,
+      null,
+      {
+        timeout: PATIENCE_MS
+      }
+    )
+    // The kernel's start changes the notebook's metadata; a run meanwhile is fine, but pictures should not differ by it.
+    await this.page.waitForSelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', { timeout: PATIENCE_MS })
+  }
+
+  async close(): Promise<void> {
+    assert.deepEqual(this.errors, [], 'the page logged errors')
+    await this.context.close()
+  }
+
+  cell(index: number) {
+    return this.page.locator('.jp-Notebook .jp-Cell').nth(index)
+  }
+
+  async select(index: number): Promise<void> {
+    await this.cell(index).locator('.jp-InputPrompt').click()
+  }
+
+  /** Runs by the shortcut, and agrees where the first run on a bridge asks. */
+  async run(index: number): Promise<void> {
+    await this.select(index)
+    await this.press('Control+Shift+Enter')
+  }
+
+  /** A command by the palette's id, as menus and toolbars call it. */
+  async press(keys: string): Promise<void> {
+    await this.page.keyboard.press(keys)
+    await this.agree()
+  }
+
+  /** Presses Run in the quote where there is one. */
+  async agree(): Promise<void> {
+    const run = this.page.locator('.pk-Quote button[type=submit]:enabled')
+    const asked = await Promise.race([
+      run.waitFor({ timeout: PATIENCE_MS }).then(
+        () => true,
+        () => false
+      ),
+      this.page
+        .waitForFunction(() => document.querySelector('.pk-Quote, .jp-Dialog') === null, null, { timeout: PATIENCE_MS })
+        .then(() => new Promise<boolean>(resolve => setTimeout(() => resolve(false), 300)))
+    ])
+    if (asked || (await run.count()) > 0) await run.click()
+  }
+
+  /** Waits for the line of a cell to say something. */
+  async line(index: number, words: string | RegExp): Promise<string> {
+    const line = this.cell(index).locator('.pk-Line')
+    const word = line.locator('.pk-Line-word').filter({ hasText: words })
+    try {
+      await word.waitFor({ timeout: PATIENCE_MS })
+    } catch {
+      assert.fail(
+        `the line says ${JSON.stringify(await line.allInnerTexts())}, not ${String(words)}; ${this.errors.join('\n')}`
+      )
+    }
+    return (await line.innerText()).replace(/\s+/g, ' ')
+  }
+
+  async done(index: number): Promise<string> {
+    return await this.line(index, 'Done, not re-run')
+  }
+
+  async act(index: number, action: string): Promise<void> {
+    await this.cell(index).locator(`.pk-Line [data-action=${action}]`).click()
+  }
+
+  async output(index: number): Promise<string> {
+    return await this.cell(index)
+      .locator('.jp-OutputArea-child')
+      .evaluateAll(nodes => nodes.map(node => node.querySelector('.jp-OutputArea-output')?.textContent ?? '').join(''))
+  }
+
+  async prompt(index: number): Promise<string> {
+    return (await this.cell(index).locator('.jp-InputPrompt').innerText()).trim()
+  }
+
+  /** Waits until an output holds a text. */
+  async shows(index: number, text: string): Promise<void> {
+    await this.cell(index).locator('.jp-OutputArea-output', { hasText: text }).first().waitFor({ timeout: PATIENCE_MS })
+  }
+
+  async save(): Promise<void> {
+    await this.page.keyboard.press('Escape')
+    await this.page.keyboard.press('Control+S')
+    await this.page.waitForFunction(() => document.querySelector('.jp-mod-current.jp-mod-dirty') === null, null, {
+      timeout: PATIENCE_MS
+    })
+  }
+
+  /** The notebook's file. */
+  async saved(): Promise<SavedCell[]> {
+    const text = await readFile(join(this.network.work, this.name), 'utf8')
+    const notebook = JSON.parse(text) as { cells: SavedCell[] } // Lab wrote it
+    return notebook.cells
+  }
+
+  async reload(): Promise<void> {
+    await this.page.reload()
+    await this.ready()
+  }
+
+  /** An item of the Run menu. */
+  async command(label: string): Promise<void> {
+    await this.page.locator('.lm-MenuBar-item', { hasText: 'Run' }).click()
+    await this.page.locator('.lm-Menu-item', { hasText: label }).first().click()
+    await this.agree()
+  }
+
+  async darken(): Promise<void> {
+    await this.page.locator('.lm-MenuBar-item', { hasText: 'Settings' }).click()
+    await this.page.locator('.lm-Menu-item', { hasText: 'Theme' }).first().hover()
+    await this.page.locator('.lm-Menu-item', { hasText: 'JupyterLab Dark' }).first().click()
+    await this.page.waitForFunction(() => document.body.dataset['jpThemeLight'] === 'false')
+  }
+
+  async handle(selector: string): Promise<ElementHandle> {
+    return await this.page.waitForSelector(selector, { timeout: PATIENCE_MS })
+  }
+}
+
+/** The text that a saved cell printed. */
+export const textOf = (cell: SavedCell | undefined): string =>
+  (cell?.outputs ?? []).map(({ text }) => (Array.isArray(text) ? text.join('') : (text ?? ''))).join('')

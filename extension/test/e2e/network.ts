@@ -1,0 +1,134 @@
+/** The whole product as `npm start` brings it up, and a browser: one of each for all suites of this folder. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { chromium, type Browser } from 'playwright-core'
+
+const CHROMIUM = process.env['PEKKA_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
+/** A home whose environments and images are used; each test network has a home of its own beside it. */
+const PREPARED = process.env['PEKKA_TEST_HOME']
+const LAUNCHER = fileURLToPath(new URL('../../../node/bin/pekka.mjs', import.meta.url))
+
+/** Pictures, and the processes' logs of the last run, for whoever looks at a failure. */
+export const ARTIFACTS = fileURLToPath(new URL('../../../artifacts/', import.meta.url))
+
+/** Bringing everything up on a busy machine, ms. */
+const START_MS = 120_000
+
+export interface Network {
+  home: string
+  /** Lab's root. */
+  work: string
+  /** Lab's address without a path, and its token. */
+  origin: string
+  token: string
+  browser: Browser
+  /** Ends a process with SIGKILL; the supervisor starts it again. */
+  kill(name: 'bridge' | 'provider-1' | 'provider-2' | 'witness' | 'wallet'): Promise<void>
+}
+
+let starting: Promise<Network> | undefined
+let stop: (() => Promise<void>) | undefined
+
+/** What is missing here; under CI that is a failure, elsewhere the suites are left out. */
+export function missing(): string | undefined {
+  const what = !existsSync(CHROMIUM)
+    ? `no Chromium at ${CHROMIUM} (apt-get install chromium)`
+    : PREPARED === undefined
+      ? 'PEKKA_TEST_HOME names no home that is set up (npm test does)'
+      : undefined
+  if (what !== undefined && process.env['CI'] !== undefined) throw new Error(what)
+  return what
+}
+
+/** Starts the network at the first call. */
+export async function network(context: Mocha.Context): Promise<Network> {
+  const without = missing()
+  if (without !== undefined) {
+    console.log(`      left out: ${without}`)
+    context.skip()
+  }
+  starting ??= start()
+  return await starting
+}
+
+// A root hook: after the last suite.
+after(async function () {
+  this.timeout(60_000)
+  await stop?.()
+})
+
+async function start(): Promise<Network> {
+  // A space and an umlaut, as in people's names.
+  const base = await mkdtemp(join(tmpdir(), 'pekka e2e ü '))
+  const home = join(base, 'home')
+  await mkdir(home)
+  for (const name of ['tools', 'python', 'images', 'stamps', 'cache'])
+    if (existsSync(join(PREPARED ?? '', name))) await symlink(join(PREPARED ?? '', name), join(home, name))
+  const node = process.execPath
+  const child = spawn(node, [LAUNCHER, 'up', '--json', '--no-browser'], {
+    env: { ...process.env, PEKKA_HOME: home, XDG_RUNTIME_DIR: base, NODE_OPTIONS: '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true
+  })
+  const log: string[] = []
+  child.stderr.on('data', chunk => log.push(String(chunk)))
+  let browser: Browser | undefined
+  stop = async () => {
+    await browser?.close()
+    await end(child)
+    await cp(join(home, 'logs'), join(ARTIFACTS, 'e2e-logs'), { recursive: true, force: true }).catch(() => undefined)
+    await rm(base, { recursive: true, force: true })
+  }
+  const lab = await addressOf(child, log)
+  await quiet(home)
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+  return {
+    home,
+    work: join(home, 'work'),
+    origin: lab.origin,
+    token: lab.searchParams.get('token') ?? '',
+    browser,
+    kill: async name => {
+      const ready: unknown = JSON.parse(await readFile(join(home, 'devnet', name, 'ready.json'), 'utf8'))
+      if (typeof ready !== 'object' || ready === null || !('pid' in ready)) throw new Error(`${name} has no pid`)
+      process.kill(Number(ready.pid), 'SIGKILL')
+    }
+  }
+}
+
+/** The line of JSON that `up` prints when everything serves. */
+async function addressOf(child: ChildProcess, log: string[]): Promise<URL> {
+  const { stdout } = child
+  if (stdout === null) throw new Error('its output is not read')
+  const found = new Promise<URL>((resolve, reject) => {
+    createInterface({ input: stdout }).on('line', line => {
+      log.push(`${line}\n`)
+      const address = /http:\/\/[^"\s]+\/lab[^"\s]*/.exec(line)?.[0]
+      if (address !== undefined) resolve(new URL(address))
+    })
+    child.once('exit', code => reject(new Error(`pekka up ended with ${code}:\n${log.join('')}`)))
+    setTimeout(() => reject(new Error(`pekka up took too long:\n${log.join('')}`)), START_MS).unref()
+  })
+  return await found
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.pid === undefined) return
+  const gone = new Promise(resolve => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  const late = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'), 20_000)
+  await gone
+  clearTimeout(late)
+}
+
+/** Lab asks a new user about news in a corner of the page; that is not ours to test. */
+async function quiet(home: string): Promise<void> {
+  const folder = join(home, 'jupyter', 'settings', '@jupyterlab', 'apputils-extension')
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'notification.jupyterlab-settings'), '{"fetchNews": "false"}')
+}

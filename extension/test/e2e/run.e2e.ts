@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict'
+import { LabPage, textOf } from './lab-page.js'
+import { network, type Network } from './network.js'
+
+describe('extension: cells and notebooks run remotely', function () {
+  this.timeout(120_000)
+  let net: Network
+  let lab: LabPage | undefined
+
+  before(async function () {
+    this.timeout(180_000)
+    net = await network(this)
+  })
+  afterEach(async () => {
+    const open = lab
+    lab = undefined
+    await open?.close()
+  })
+
+  it('asks at the first run with price, cap and who can read the code; Esc leaves, Enter runs', async () => {
+    lab = await LabPage.open(net, ['print("remote", 6 * 7)'])
+    const { page } = lab
+    await lab.select(0)
+    await page.keyboard.press('Control+Shift+Enter')
+    const quote = page.locator('.pk-Quote')
+    await quote.locator('button[type=submit]:enabled').waitFor()
+    const text = await quote.innerText()
+    assert.match(text, /credits a second/)
+    assert.match(text, /The provider can read your code and data while it runs\./)
+    assert.match(text, /Spend at most/)
+    await page.keyboard.press('Escape')
+    await quote.waitFor({ state: 'detached' })
+    assert.equal(await lab.cell(0).locator('.pk-Line').count(), 0)
+    await page.keyboard.press('Control+Shift+Enter')
+    await quote.locator('button[type=submit]:enabled').waitFor()
+    await page.keyboard.press('Enter')
+    assert.match(await lab.done(0), /credits · provider-[12] · base · as the bridge says/)
+    assert.equal(await lab.output(0), 'remote 42\n')
+    assert.equal(await lab.prompt(0), '[1]:')
+    // The task's id was saved at once, without a key or a balance beside it.
+    const [cell] = await lab.saved()
+    assert.match(cell?.metadata.pekka?.task ?? '', /^[0-9a-f]{64}$/)
+  })
+
+  it('does not ask again under the agreed amount, and shows the price in the tooltip', async () => {
+    lab = await LabPage.open(net, ['print(1)', '', 'print(2)'])
+    await lab.select(0)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    await lab.done(0)
+    assert.equal(await lab.page.locator('.pk-Quote').count(), 0)
+    await lab.select(2)
+    const button = lab.cell(2).locator('[data-command="pekka:run-cell"]')
+    await lab.page.waitForFunction(() =>
+      /credits a second · at most/.test(
+        document.querySelector('.jp-mod-active [data-command="pekka:run-cell"]')?.getAttribute('title') ?? ''
+      )
+    )
+    await button.click()
+    await lab.done(2)
+    await lab.select(1)
+    const empty = lab.cell(1).locator('[data-command="pekka:run-cell"]')
+    await empty.waitFor()
+    assert.match((await empty.getAttribute('title')) ?? '', /Nothing to run: the cell is empty/)
+  })
+
+  it('runs selected cells as one task, in order, outputs in their own cells', async () => {
+    lab = await LabPage.open(net, ['a = 2\nprint("first", a)', '# markdown Some text', 'print("second", a * 21)'])
+    await lab.select(0)
+    await lab.page.keyboard.press('Escape')
+    await lab.page.keyboard.press('Shift+ArrowDown')
+    await lab.page.keyboard.press('Shift+ArrowDown')
+    await lab.press('Control+Shift+Enter')
+    await lab.done(2)
+    assert.equal(await lab.output(0), 'first 2\n')
+    assert.equal(await lab.output(2), 'second 42\n')
+    await lab.save()
+    const [first, , second] = await lab.saved()
+    assert.equal(first?.metadata.pekka?.task, second?.metadata.pekka?.task)
+  })
+
+  it('finds names from cells above and runs those too', async () => {
+    lab = await LabPage.open(net, ['x = 20', 'unrelated = 1', 'def f(n):\n    return n + x', 'print(f(1) * 2)'])
+    await lab.select(3)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    const dialog = lab.page.locator('.jp-Dialog')
+    await dialog.waitFor()
+    assert.match(await dialog.innerText(), /This cell needs f from cell 3\.|This cell needs `?f`?/)
+    await dialog.locator('button', { hasText: 'Run those too' }).click()
+    await lab.agree()
+    await lab.done(3)
+    assert.equal(await lab.output(3), '42\n')
+    assert.equal(await lab.cell(1).locator('.pk-Line').count(), 0)
+    assert.equal(await lab.cell(0).locator('.pk-Line').count(), 1)
+  })
+
+  it('run alone, such a cell fails with a hint under its traceback', async () => {
+    lab = await LabPage.open(net, ['x = 20', 'print(x)'])
+    await lab.select(1)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    await lab.page.locator('.jp-Dialog button', { hasText: 'Only this cell' }).click()
+    await lab.agree()
+    const line = await lab.line(1, 'Your code stopped: NameError')
+    assert.match(line, /Run again/)
+    assert.match(await lab.output(1), /NameError[\s\S]*This cell needs `x` from cell 1\./)
+  })
+
+  it('says before a run what does not travel, and under the error why', async () => {
+    lab = await LabPage.open(net, ['open("measured.csv").read()', 'import no_such_module_here'])
+    await lab.select(0)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    const quote = lab.page.locator('.pk-Quote')
+    await quote.locator('button[type=submit]:enabled').waitFor()
+    assert.match(await quote.innerText(), /measured\.csv is on your computer and doesn't travel yet\./)
+    await lab.page.keyboard.press('Enter')
+    await lab.line(0, 'Your code stopped: FileNotFoundError')
+    assert.match(await lab.output(0), /doesn't travel yet/)
+    await lab.run(1)
+    await lab.line(1, 'Your code stopped: ModuleNotFoundError')
+    assert.match(await lab.output(1), /no_such_module_here isn't in this environment/)
+  })
+
+  it('shows a plot, a table, a progress bar, and an interactive figure on request', async () => {
+    lab = await LabPage.open(net, [
+      'import matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.show()',
+      'import pandas as pd\npd.DataFrame({"n": [1, 2], "square": [1, 4]})',
+      'from tqdm import tqdm\nfor _ in tqdm(range(3), desc="steps"):\n    pass',
+      'from tqdm.notebook import tqdm as bar\nfor _ in bar(range(2)):\n    pass\nprint("after")',
+      'import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 3, 2]))'
+    ])
+    await lab.command('Run Notebook Remotely')
+    await lab.done(4)
+    await lab.cell(0).locator('.jp-OutputArea-output img').waitFor()
+    assert.match(await lab.cell(1).locator('.jp-OutputArea-output table').innerText(), /square/)
+    const bar = await lab.output(2)
+    assert.match(bar, /steps: 100%/)
+    assert.equal(bar.split('steps').length, 2, 'the bar was drawn over itself')
+    assert.match(await lab.output(3), /after/)
+    const figure = lab.cell(4)
+    await figure.locator('.pk-Interactive-button').click()
+    const frame = await (await figure.locator('iframe').elementHandle())?.contentFrame()
+    await frame?.waitForSelector('.plotly', { timeout: 30_000 })
+    assert.equal(await figure.locator('iframe').getAttribute('sandbox'), 'allow-scripts')
+  })
+
+  it('runs a notebook as one task; a failing cell stops it, and the rest says so', async () => {
+    lab = await LabPage.open(net, ['print("one")', '1 / 0', 'print("three")'])
+    await lab.command('Run Notebook Remotely')
+    await lab.line(1, 'Your code stopped: ZeroDivisionError')
+    await lab.line(2, 'Not run')
+    assert.equal(await lab.output(0), 'one\n')
+    assert.equal(await lab.prompt(2), '[ ]:')
+    await lab.save()
+    assert.equal(textOf((await lab.saved())[0]), 'one\n')
+  })
+
+  it('lists its tasks with price and balance, goes to a cell, and shows a receipt whose parts hold', async () => {
+    lab = await LabPage.open(net, ['print("for the panel")'])
+    await lab.run(0)
+    await lab.done(0)
+    await lab.page.locator('.pk-Status button').click()
+    const panel = lab.page.locator('.pk-Panel')
+    const row = panel.locator('.pk-Row').first()
+    assert.match(await row.innerText(), new RegExp(`${lab.name}, cell 1`))
+    assert.match(await row.innerText(), /Done, not re-run/)
+    assert.match(await panel.locator('.pk-Panel-foot').innerText(), /\d+\.\d+ credits[\s\S]*Connected/)
+    await panel.locator('.pk-Input').fill('nothing is called so')
+    assert.match(await panel.innerText(), /No task matches ‘nothing is called so’\./)
+    await panel.locator('.pk-Panel-empty .pk-Link').click()
+    await lab.act(0, 'receipt')
+    const dialog = lab.page.locator('.pk-ReceiptDialog')
+    await dialog.waitFor()
+    assert.match(await dialog.innerText(), /All 6 parts hold/)
+    await dialog.locator('button', { hasText: 'Close' }).click()
+  })
+})
