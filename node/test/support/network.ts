@@ -1,11 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Context } from 'mocha'
-import type { PekkaClient } from '@pekka/node/client'
-import { toHex, type AccountView, type TaskItem } from '@pekka/node/protocol'
+import { Wallet, openVault, type GrantTerms } from '@pekka/node/agents/wallet'
+import { PekkaClient, type LiveFactory } from '@pekka/node/client'
+import { createPrimitives, createSigner, random, systemClock } from '@pekka/node/host/crypto'
+import { toHex, viewKeyFrom, type AccountView, type TaskItem } from '@pekka/node/protocol'
 import { MAIN, homeFrom, placesIn } from '@pekka/node/setup/places'
 import type { CliContext } from '../../src/cli/context.js'
 import { connectHouse, type HouseLink } from '../../src/cli/house/control.js'
@@ -34,6 +37,11 @@ export function needNetwork(context: Context): void {
   if (process.env.CI !== undefined)
     throw new Error('no network can be started: run the tests by "npm test", which sets up what they need')
   context.skip()
+}
+
+/** For clients that follow nothing. */
+const NO_LIVE: LiveFactory = () => {
+  throw new Error('this client has no live connection')
 }
 
 /** How a command of `pekka` ended. */
@@ -90,6 +98,7 @@ export interface TestNetworkInit {
  * is large in a home (images, the Python environment) is that of the test set-up. Share one among the tests of a suite.
  */
 export class TestNetwork {
+  readonly #words: () => string
   readonly #house: ChildProcess
   readonly #link: HouseLink
   readonly #session: Session
@@ -100,6 +109,7 @@ export class TestNetwork {
   #idle = 0
 
   private constructor(init: {
+    words: () => string
     house: ChildProcess
     link: HouseLink
     session: Session
@@ -108,6 +118,7 @@ export class TestNetwork {
     env: NodeJS.ProcessEnv
     uid: number | undefined
   }) {
+    this.#words = init.words
     this.#house = init.house
     this.#link = init.link
     this.#session = init.session
@@ -118,20 +129,7 @@ export class TestNetwork {
   }
 
   static async start(init: TestNetworkInit = {}): Promise<TestNetwork> {
-    const prepared = preparedHome()
-    if (prepared === undefined) throw new Error('nothing is set up; see needNetwork()')
-    const folder = await mkdtemp(join(tmpdir(), 'pekka-network-'))
-    const home = join(folder, 'home')
-    await mkdir(home, { mode: 0o700 })
-    for (const name of SHARED)
-      if (existsSync(join(prepared, name))) await symlink(join(prepared, name), join(home, name))
-    if (init.uid !== undefined) {
-      await chmod(folder, 0o711)
-      await chown(home, init.uid, init.uid)
-    }
-    const env: NodeJS.ProcessEnv = { ...process.env, PEKKA_HOME: home, PEKKA_LOG_LEVEL: 'info', ...init.env }
-    // what would lead out of this network's own home
-    for (const name of ['XDG_RUNTIME_DIR', 'REDIS_URL', 'NODE_OPTIONS']) delete env[name]
+    const { folder, home, env } = await makeHome(init)
     const places = housePlaces(home, env)
     let words = ''
     const house = spawn(process.execPath, [MAIN, 'serve'], {
@@ -146,7 +144,7 @@ export class TestNetwork {
       const session = await openSession(contextOf(home, env))
       // made by this process, used by that user's commands
       if (init.uid !== undefined) await chown(join(home, 'wallet', 'cli-key.json'), init.uid, init.uid)
-      const network = new TestNetwork({ house, link, session, folder, places, env, uid: init.uid })
+      const network = new TestNetwork({ words: () => words, house, link, session, folder, places, env, uid: init.uid })
       await network.#settle()
       return network
     } catch (error) {
@@ -172,6 +170,19 @@ export class TestNetwork {
 
   get walletSocket(): string {
     return this.#session.network.wallet.socket
+  }
+
+  /** A client of its own, with a key that the account's owner allows this much. */
+  async delegate(terms: GrantTerms): Promise<PekkaClient> {
+    const vault = await openVault(this.home, random)
+    const components = { fetch, live: NO_LIVE, primitives: createPrimitives(), clock: systemClock }
+    const wallet = new Wallet({ ...components, vault }, { bridges: [this.bridge], terms })
+    const signer = createSigner(random.bytes(32))
+    const grant = await wallet.grant(signer.publicKey)
+    wallet.close()
+    const viewKey = viewKeyFrom(grant.viewKey)
+    const { network, account, bridge } = grant
+    return new PekkaClient(components, { base: this.bridge, identity: { network, account, bridge, signer, viewKey } })
   }
 
   /** Writes a program and returns its path. */
@@ -236,9 +247,13 @@ export class TestNetwork {
     return pid
   }
 
-  /** Kills a child with SIGKILL; resolves when the house has started it again and it serves. */
-  async killAndWait(name: string): Promise<void> {
+  /**
+   * Kills a child with SIGKILL; resolves when the house has started it again and it serves.
+   * @param meanwhile what happens while it is dead
+   */
+  async killAndWait(name: string, meanwhile?: () => Promise<void>): Promise<void> {
     const pid = await this.signal(name, 'SIGKILL')
+    await meanwhile?.()
     await until(`${name} is started again`, () => this.serves(name, pid), 60_000)
   }
 
@@ -246,6 +261,8 @@ export class TestNetwork {
   async serves(name: string, not?: number): Promise<boolean> {
     const pid = (await this.children())[name]
     if (pid === undefined || pid === not) return false
+    // not one of ours: the bridge tells whether it answers
+    if (name === 'valkey') return (await this.client.health()).queue
     const ready = join(folderOf(this.places, name), 'ready.json')
     const said: { pid?: number } = await readFile(ready, 'utf8').then(JSON.parse, () => ({}))
     return said.pid === pid
@@ -283,7 +300,7 @@ export class TestNetwork {
     await this.#session.network.close()
     const left = all.filter(alive)
     await rm(this.#folder, { recursive: true, force: true })
-    if (left.length > 0) throw new Error(`processes ${left.join(', ')} outlived the network`)
+    if (left.length > 0) throw new Error(`processes ${left.join(', ')} outlived the network:\n${this.#words()}`)
   }
 
   /** Waits for the warm sandboxes and counts what runs at rest. */
@@ -319,6 +336,30 @@ function contextOf(home: string, env: NodeJS.ProcessEnv): CliContext {
     say: () => undefined,
     result: () => undefined
   }
+}
+
+/** A new home, with the environment that leads there. The caller removes `folder`. */
+export async function makeHome(
+  init: TestNetworkInit = {}
+): Promise<{ folder: string; home: string; env: NodeJS.ProcessEnv }> {
+  const prepared = preparedHome()
+  if (prepared === undefined) throw new Error('nothing is set up; see needNetwork()')
+  const folder = await mkdtemp(join(tmpdir(), 'pekka-network-'))
+  const home = join(folder, 'home')
+  await mkdir(home, { mode: 0o700 })
+  if (init.uid === undefined) {
+    for (const name of SHARED)
+      if (existsSync(join(prepared, name))) await symlink(join(prepared, name), join(home, name))
+  } else {
+    // the prepared home is closed to others: its images are linked file by file, which takes seconds and no space
+    await chmod(folder, 0o711)
+    await promisify(execFile)('cp', ['-al', join(prepared, 'images'), join(home, 'images')])
+    await chown(home, init.uid, init.uid)
+  }
+  const env: NodeJS.ProcessEnv = { ...process.env, PEKKA_HOME: home, PEKKA_LOG_LEVEL: 'info', ...init.env }
+  // what would lead out of this home
+  for (const name of ['XDG_RUNTIME_DIR', 'REDIS_URL', 'NODE_OPTIONS']) delete env[name]
+  return { folder, home, env }
 }
 
 /** Becomes a user of the house as soon as it listens, so that it stays, and waits until all its processes serve. */

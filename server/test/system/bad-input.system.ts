@@ -1,5 +1,8 @@
-import { TestNetwork, needNetwork } from '../../../node/test/support/network.js'
 import assert from 'node:assert/strict'
+import type { PekkaClient, TaskRequest, TaskUpdate } from '@pekka/node/client'
+import { CREDIT, type TaskItem } from '@pekka/node/protocol'
+import { describeOutcome } from '../../../node/src/cli/task/outcome.js'
+import { TestNetwork, needNetwork, sleep, until } from '../../../node/test/support/network.js'
 import { expectRun } from './expect.js'
 
 const notebook = (cells: object[], extra: object = {}): string =>
@@ -15,6 +18,29 @@ const code = (source: string, id = 'one'): object => ({
 
 /** Credits of the price list of an embedded network: a thousandth a second. */
 const SECOND = 1000n
+
+const script = (source: string, cap: bigint): TaskRequest => ({
+  program: { kind: 'script', file: 'task.py', source: new TextEncoder().encode(source), args: [] },
+  image: 'base',
+  cap,
+  note: { v: 1, title: 'task.py', kind: 'script', path: null, cells: [] }
+})
+
+/** The task once it is refused, or done. */
+async function endOf(client: PekkaClient, task: Uint8Array): Promise<TaskItem> {
+  let item = await client.task(task)
+  await until('the task has ended', async () => {
+    item = await client.task(task)
+    return item.bridge === 'refused' || item.view?.state === 'settled'
+  })
+  return item
+}
+
+const refusal = (item: TaskItem): TaskUpdate => ({
+  phase: { phase: 'refused', code: item.code ?? '' },
+  item,
+  finished: null
+})
 
 /** docs/failures.md names these tests. */
 describe('bad input on a whole network', function () {
@@ -103,6 +129,35 @@ describe('bad input on a whole network', function () {
     const run = await network.run('hi.py', 'print(1)', '--cap', '50')
     const says = ['You have 10 credits, this needs 50 credits. (FUNDS_MISSING)', 'Lower the cap, or add credits.']
     await expectRun(network, run, { exit: 77, says, state: null, pays: 'nothing' })
+  })
+
+  it('refuses a task of a key that has spent what it may', async () => {
+    const client = await network.delegate({ cap: 3n * SECOND, perTask: 2n * SECOND, lifeMs: 600_000 })
+    const first = await endOf(client, await client.submit(script('print(1)', 2n * SECOND)))
+    assert.equal(first.view?.state, 'settled')
+    const rest = 3n * SECOND - (first.view?.paid ?? 0n)
+    const before = await network.free()
+    await client.submit(script('while True: pass', rest > 2n * SECOND ? 2n * SECOND : rest))
+    const task = await client.submit(script('print(2)', 2n * SECOND))
+    const refused = await endOf(client, task)
+    assert.equal(refused.code, 'DELEGATE_CAP')
+    const { line, exitCode } = describeOutcome(task, refusal(refused))
+    assert.equal(line, 'Not started: This key may not spend that much. (DELEGATE_CAP) Nothing was charged.')
+    assert.equal(exitCode, 77)
+    await until('the other has ended', async () => (await network.account()).locked === 0n)
+    assert.ok(before - (await network.free()) <= 2n * SECOND)
+  })
+
+  it('refuses a task of a key that has expired', async () => {
+    const client = await network.delegate({ cap: CREDIT, perTask: CREDIT, lifeMs: 2000 })
+    const before = await network.free()
+    await sleep(3000)
+    await assert.rejects(client.submit(script('print(1)', SECOND)), {
+      code: 'DELEGATE_EXPIRED',
+      message: 'This key has expired.',
+      advice: 'Pair again: "pekka pair".'
+    })
+    assert.equal(await network.free(), before)
   })
 
   it('runs code with a syntax error as code that failed: its message is shown, its seconds are paid', async () => {
