@@ -344,7 +344,7 @@ export async function makeHome(
 ): Promise<{ folder: string; home: string; env: NodeJS.ProcessEnv }> {
   const prepared = preparedHome()
   if (prepared === undefined) throw new Error('nothing is set up; see needNetwork()')
-  const folder = await mkdtemp(join(tmpdir(), 'pekka-network-'))
+  const folder = await mkdtemp(join(tmpdir(), 'pekka-net-'))
   const home = join(folder, 'home')
   await mkdir(home, { mode: 0o700 })
   if (init.uid === undefined) {
@@ -354,11 +354,15 @@ export async function makeHome(
     // the prepared home is closed to others: its images are linked file by file, which takes seconds and no space
     await chmod(folder, 0o711)
     await promisify(execFile)('cp', ['-al', join(prepared, 'images'), join(home, 'images')])
-    await chown(home, init.uid, init.uid)
+    const runtime = join(folder, 'run')
+    await mkdir(runtime, { mode: 0o700 })
+    for (const own of [home, runtime]) await chown(own, init.uid, init.uid)
   }
   const env: NodeJS.ProcessEnv = { ...process.env, PEKKA_HOME: home, PEKKA_LOG_LEVEL: 'info', ...init.env }
   // what would lead out of this home
   for (const name of ['XDG_RUNTIME_DIR', 'REDIS_URL', 'NODE_OPTIONS']) delete env[name]
+  // sockets would stand under the user's number, which isn't this process's
+  if (init.uid !== undefined) env.XDG_RUNTIME_DIR = join(folder, 'run')
   return { folder, home, env }
 }
 

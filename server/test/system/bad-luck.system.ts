@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { shortId } from '@pekka/node/protocol'
 import { TestNetwork, needNetwork, until, type Run } from '../../../node/test/support/network.js'
 import { expectRun } from './expect.js'
@@ -119,7 +120,10 @@ describe('bad luck on a whole network', function () {
     const logs = await network.pekka('logs', id)
     assert.equal(logs.stdout, 'kept\n')
     const path = await network.file('kept.receipt', '')
+    await rm(join(network.home, 'receipts'), { recursive: true })
     await network.pekka('receipt', id, '--out', path)
+    const verified = await network.pekka('verify', path)
+    assert.match(verified.stdout, /All \d+ parts hold\./)
     await expectRun(network, run, { exit: 0, says: ['Done, not re-run'], state: 'settled', pays: 'its seconds' })
     assert.equal((await network.newest())?.view?.paid, run.item.view?.paid)
   })
