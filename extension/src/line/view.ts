@@ -1,6 +1,8 @@
 import type { PekkaError } from '@pekka/node/protocol'
 import { billCredits, credits, describeEnd, duration, guessCredits, memory, size } from '@pekka/node/client'
-import { costOf, isOver, timeOf, type CellRun, type TaskSnapshot } from '../run/index.js'
+// Past the room's index, which needs JupyterLab: words are tested without a page.
+import { costOf, isOver, timeOf, type TaskSnapshot } from '../run/snapshot.js'
+import type { CellRun } from '../run/index.js'
 import type { CellMetadata } from '../outputs/index.js'
 import type { IconName } from './icons.js'
 

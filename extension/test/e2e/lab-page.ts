@@ -15,7 +15,7 @@ export interface SavedCell {
 }
 
 /** How long a state may take on a busy machine, ms. No test asserts a time; this only ends one that hangs. */
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 
 /** Words of the page's errors that are not ours: JupyterLab's own, and those of a bridge that a test has killed. */
 const FOREIGN = [/Failed to load resource/, /WebSocket connection to/, /ResizeObserver loop/, /favicon/]
@@ -204,6 +204,32 @@ export class LabPage {
     await this.page.locator('.lm-Menu-item', { hasText: 'Theme' }).first().hover()
     await this.page.locator('.lm-Menu-item', { hasText: 'JupyterLab Dark' }).first().click()
     await this.page.waitForFunction(() => document.body.dataset['jpThemeLight'] === 'false')
+  }
+
+  /** "Trust Notebook" by the status bar's shield, with its dialog. */
+  async trust(): Promise<void> {
+    await this.page
+      .locator('.jp-StatusItem-trust, .jp-Notebook-TrustedStatus, #jp-main-statusbar [title*="rust"]')
+      .first()
+      .click()
+    await this.page.locator('.jp-Dialog button', { hasText: 'Trust' }).click()
+    await this.page.waitForFunction(() => document.querySelector('.jp-Dialog') === null)
+    await this.page.waitForTimeout(500)
+  }
+
+  /** Takes back what was agreed to, so that the next run asks. */
+  async forget(): Promise<void> {
+    const { origin, token } = this.network
+    await this.page.evaluate(
+      async ([address, key]) => {
+        const url = `${address}/lab/api/settings/@pekka/jupyterlab:plugin`
+        const headers = { authorization: `token ${key}`, 'content-type': 'application/json' }
+        await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ raw: '{}' }) })
+      },
+      [origin, token]
+    )
+    await this.page.reload()
+    await this.ready()
   }
 
   async handle(selector: string): Promise<ElementHandle> {

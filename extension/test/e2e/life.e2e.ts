@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { LabPage, textOf } from './lab-page.js'
+import { network, type Network } from './network.js'
+
+/** Prints numbers, slowly enough to do something meanwhile. */
+const counting = (n: number, seconds = 0.25): string =>
+  `import time\nfor i in range(${n}):\n    print("n", i, flush=True)\n    time.sleep(${seconds})\nprint("end")`
+const counted = (n: number): string => `${Array.from({ length: n }, (_, i) => `n ${i}\n`).join('')}end\n`
+
+describe('extension: what happens to a run meanwhile', function () {
+  this.timeout(180_000)
+  let net: Network
+  let lab: LabPage | undefined
+
+  before(async function () {
+    this.timeout(180_000)
+    net = await network(this)
+  })
+  afterEach(async () => {
+    const open = lab
+    lab = undefined
+    await open?.close()
+  })
+
+  it('cancel keeps the output, says what it cost, and nothing runs afterwards', async () => {
+    lab = await LabPage.open(net, [counting(1000)])
+    await lab.run(0)
+    await lab.shows(0, 'n 2')
+    await lab.act(0, 'cancel')
+    assert.match(await lab.line(0, 'Cancelled by you'), /credits · output so far is kept/)
+    assert.match(await lab.output(0), /n 0\nn 1\nn 2\n/)
+    assert.doesNotMatch(await lab.prompt(0), /\*/)
+  })
+
+  it('a reloaded page shows all output, nothing lost or doubled', async () => {
+    lab = await LabPage.open(net, [counting(24)])
+    await lab.run(0)
+    await lab.shows(0, 'n 3')
+    await lab.reload()
+    await lab.done(0)
+    assert.equal(await lab.output(0), counted(24))
+    assert.match(await lab.prompt(0), /^\[\d+\]:$/)
+  })
+
+  it('a closed page finds result and receipt when it is opened again', async () => {
+    lab = await LabPage.open(net, [counting(8), 'print("second")'])
+    await lab.command('Run Notebook Remotely')
+    await lab.shows(0, 'n 1')
+    await lab.page.close()
+    lab = await lab.again()
+    await lab.done(1)
+    assert.equal(await lab.output(0), counted(8))
+    assert.equal(await lab.output(1), 'second\n')
+    await lab.save()
+    assert.equal(textOf((await lab.saved())[0]), counted(8))
+    await lab.act(1, 'receipt')
+    const dialog = lab.page.locator('.pk-ReceiptDialog')
+    await dialog.waitFor()
+    assert.match(await dialog.innerText(), /All 6 parts hold/)
+    await dialog.locator('button', { hasText: 'Close' }).click()
+  })
+
+  it('a bridge killed in mid-run: the line says so, and the output catches up', async () => {
+    lab = await LabPage.open(net, [counting(40)])
+    await lab.run(0)
+    await lab.shows(0, 'n 3')
+    await net.kill('bridge')
+    await lab.line(0, 'Not connected')
+    await lab.done(0)
+    assert.equal(await lab.output(0), counted(40))
+  })
+
+  it('moved and edited meanwhile, the cell gets its output and says that it is of an earlier version', async () => {
+    lab = await LabPage.open(net, ['print("above")', counting(16)])
+    await lab.run(1)
+    await lab.shows(1, 'n 1')
+    await lab.select(1)
+    await lab.page.keyboard.press('Control+Shift+ArrowUp')
+    await lab.shows(0, 'n 3')
+    await lab.cell(0).locator('.cm-content').click()
+    await lab.page.keyboard.press('Control+End')
+    await lab.page.keyboard.type('\n# changed')
+    await lab.line(0, 'Result of an earlier version of this cell')
+    assert.equal(await lab.output(0), counted(16))
+    assert.equal(await lab.output(1), '')
+  })
+
+  it('run here meanwhile, the cell is the local run’s alone', async () => {
+    lab = await LabPage.open(net, [counting(1000)])
+    await lab.run(0)
+    await lab.shows(0, 'n 1')
+    await lab.cell(0).locator('.cm-content').click()
+    await lab.page.keyboard.press('Control+A')
+    await lab.page.keyboard.type('print("local")')
+    await lab.page.keyboard.press('Control+Enter')
+    await lab.shows(0, 'local')
+    await lab.page.waitForFunction(() => document.querySelector('.pk-Line') === null)
+    await lab.save()
+    const [cell] = await lab.saved()
+    assert.equal(textOf(cell), 'local\n')
+    assert.equal(cell?.metadata.pekka, undefined)
+    // The task goes on in the panel, and is cancelled there.
+    await lab.page.locator('.pk-Status button').click()
+    await lab.page.locator('.pk-Row').first().click()
+    await lab.page.locator('.pk-Detail .pk-Button', { hasText: 'Cancel' }).click()
+    await lab.page.locator('.pk-Detail-ask .pk-mod-go').click()
+    await lab.page.locator('.pk-Row-state', { hasText: 'Cancelled by you' }).first().waitFor()
+  })
+
+  it('deleted meanwhile, the notebook stays whole and the task is listed', async () => {
+    lab = await LabPage.open(net, [counting(12), 'print("stays")'])
+    await lab.run(0)
+    await lab.shows(0, 'n 1')
+    await lab.select(0)
+    await lab.page.keyboard.press('d')
+    await lab.page.keyboard.press('d')
+    await lab.page.waitForFunction(() => document.querySelectorAll('.jp-Notebook .jp-Cell').length === 1)
+    await lab.page.locator('.pk-Status button').click()
+    await lab.page.locator('.pk-Row-state', { hasText: 'Done, not re-run' }).first().waitFor()
+    await lab.save()
+    assert.equal((await lab.saved()).length, 1)
+  })
+
+  it('in two tabs one writes; the other shows the state and takes over when the first goes', async () => {
+    lab = await LabPage.open(net, [counting(40)])
+    await lab.run(0)
+    await lab.shows(0, 'n 2')
+    const second = await lab.again()
+    await second.cell(0).locator('.pk-Line-facts', { hasText: 'output goes into your other tab' }).waitFor()
+    await lab.page.close()
+    await second.done(0)
+    assert.equal(await second.output(0), counted(40))
+    lab = second
+  })
+
+  it('without a connection it says since when, and the run button why', async () => {
+    lab = await LabPage.open(net, ['print(1)'])
+    await lab.select(0)
+    await lab.context.setOffline(true)
+    // The socket notices by itself only after its ping; closing it stands for that.
+    await net.kill('bridge')
+    await lab.page.locator('.pk-Status', { hasText: 'not connected' }).waitFor()
+    await lab.page.waitForFunction(() =>
+      /Not connected/.test(document.querySelector('[data-command="pekka:run-cell"]')?.getAttribute('title') ?? '')
+    )
+    await lab.page.locator('.pk-Status button').click()
+    await lab.page.locator('.pk-Panel-banner', { hasText: 'No connection since' }).waitFor()
+    await lab.context.setOffline(false)
+    await lab.page.locator('.pk-Panel-foot', { hasText: 'Connected' }).waitFor({ timeout: 60_000 })
+  })
+})

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { HOSTILE_ERROR, attacks } from '../outputs/attacks.js'
+import { LabPage } from './lab-page.js'
+import { network, type Network } from './network.js'
+
+declare const pkHits: string[]
+
+describe('extension: outputs of a hostile machine, through a real remote run', function () {
+  this.timeout(240_000)
+  let net: Network
+  let lab: LabPage | undefined
+  const beacons: string[] = []
+  const server = createServer((request, response) => {
+    beacons.push(request.url ?? '')
+    response.end()
+  })
+
+  before(async function () {
+    this.timeout(180_000)
+    net = await network(this)
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  })
+  after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+
+  async function counted(page: LabPage['page']): Promise<void> {
+    await page.evaluate(() => {
+      const hits: string[] = []
+      Object.assign(globalThis, { pkHits: hits, pkHit: (id: string) => hits.push(id) })
+      addEventListener('submit', event => event.preventDefault())
+    })
+  }
+
+  /** Clicks what can be clicked in outputs, without leaving the page. */
+  async function poke(open: LabPage): Promise<{ hits: string[]; beacons: string[] }> {
+    await open.page.evaluate(async () => {
+      for (const node of document.querySelectorAll<HTMLElement>(
+        '.jp-OutputArea-output a, .jp-OutputArea-output button, .jp-OutputArea-output summary'
+      )) {
+        if (node.className.includes('pk-Interactive-button')) continue
+        node.addEventListener('click', event => {
+          if (node instanceof HTMLAnchorElement && /^(https?|data):/.test(node.href)) event.preventDefault()
+        })
+        node.click()
+      }
+      await new Promise(resolve => setTimeout(resolve, 500))
+    })
+    return { hits: await open.page.evaluate(() => [...pkHits]), beacons: [...beacons] }
+  }
+
+  it('nothing runs or loads: live, after saving and reloading, and after "Trust Notebook"', async () => {
+    const { port } = server.address() as AddressInfo // a listening TCP server has one
+    const table = attacks(`http://127.0.0.1:${port}/`)
+    const payload = table.map(({ data, metadata = {} }) => ({ data, metadata }))
+    const source = (part: unknown[]): string =>
+      `import json\nfrom IPython.display import display\nfor o in json.loads(r'''${JSON.stringify(part).replace(/'/g, '\\u0027')}'''):\n    display(o["data"], metadata=o["metadata"], raw=True)`
+    const half = Math.ceil(payload.length / 2)
+    lab = await LabPage.open(net, [
+      source(payload.slice(0, half)),
+      source(payload.slice(half)),
+      `import json\nE = json.loads(r'''${JSON.stringify(HOSTILE_ERROR).replace(/'/g, '\\u0027')}''')\nraise type("Error", (Exception,), {"__name__": "x"})(E["evalue"] + E["ename"])`
+    ])
+    await counted(lab.page)
+    beacons.length = 0
+    await lab.command('Run Notebook Remotely')
+    await lab.line(2, 'Your code stopped')
+    assert.deepEqual(await poke(lab), { hits: [], beacons: [] })
+    const outputs = await lab.page.locator('.jp-OutputArea-output').count()
+    assert.ok(outputs > payload.length / 2, `only ${outputs} outputs were shown`)
+    assert.equal(await lab.page.locator('body').isVisible(), true)
+
+    await lab.save()
+    await lab.reload()
+    await counted(lab.page)
+    assert.deepEqual(await poke(lab), { hits: [], beacons: [] })
+
+    await lab.page.evaluate(() => window.scrollTo(0, 0))
+    await lab.page.locator('.lm-MenuBar-item', { hasText: 'File' }).waitFor()
+    await lab.trust()
+    await counted(lab.page)
+    assert.deepEqual(await poke(lab), { hits: [], beacons: [] })
+    await lab.close()
+  })
+})
