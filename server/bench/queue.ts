@@ -3,6 +3,7 @@
  * ledger and Redis, with a provider that commits at once; beside bare BullMQ jobs of the same count on the same Redis.
  */
 import { readFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import {
@@ -29,11 +30,14 @@ const IN_FLIGHT = 48
 const world = await World.start({ process: true })
 try {
   const person = await world.person()
-  note(`${WARM_UP} tasks to warm up`)
+  note(`load average ${loadavg()[0]?.toFixed(1)}; ${WARM_UP} tasks to warm up`)
   await measure(person, WARM_UP)
   const before = bridgeCpu()
+  const own = process.cpuUsage()
   const seconds = await measure(person, TASKS)
   note(`the bridge took ${((bridgeCpu() - before) / TASKS).toFixed(2)} ms of CPU a task`)
+  const { user, system } = process.cpuUsage(own)
+  note(`ledger, provider and clients took ${((user + system) / 1000 / TASKS).toFixed(2)} ms of CPU a task`)
   note(`${TASKS} tasks in ${seconds.toFixed(2)} s`)
   const bare = await bareBullmq(world.redis.path, TASKS)
   note(`bare BullMQ: ${TASKS} jobs in ${bare.toFixed(2)} s`)

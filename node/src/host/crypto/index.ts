@@ -1,6 +1,6 @@
 /**
- * Node's implementation of the primitives of `core/protocol`: AES-256-GCM and X25519 by node:crypto, Ed25519 signing by
- * node:crypto, verification by sodium-native (the only verifier of consensus, DESIGN §5).
+ * Node's implementation of the primitives of `core/protocol`: AES-256-GCM and Ed25519 signing by node:crypto, X25519
+ * and Ed25519 verification by sodium-native (the only verifier of consensus, DESIGN §5).
  *
  * ```ts
  * const primitives = createPrimitives()
@@ -10,18 +10,17 @@
  *
  * @packageDocumentation
  */
-import { randomBytes } from 'node:crypto'
-import type { Clock, Primitives, Random } from '../../core/protocol/index.js'
+import type { Clock, Primitives } from '../../core/protocol/index.js'
 import { createAead } from './aead.js'
 import { createAgreement } from './agreement.js'
+import { random } from './random.js'
 import { createVerifier } from './signing.js'
 
 export { createAead } from './aead.js'
 export { createAgreement } from './agreement.js'
 export { readSigner, writeSigner } from './key-file.js'
+export { random } from './random.js'
 export { createSigner, createVerifier, verifyNow } from './signing.js'
-
-export const random: Random = { bytes: length => new Uint8Array(randomBytes(length)) }
 
 export const systemClock: Clock = { now: () => Date.now() }
 

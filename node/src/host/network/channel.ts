@@ -1,9 +1,10 @@
 import type { Stream } from '@libp2p/interface'
-import { PekkaError } from '@pekka/node/protocol'
-import { ByteQueue } from './byte-queue.js'
+import { PekkaError, concat } from '@pekka/node/protocol'
+import { ByteQueue, uninitialised } from './byte-queue.js'
 import {
   CLOSE_TIMEOUT_MS,
   DEFAULT_MAX_MESSAGE_BYTES,
+  JOIN_BELOW_BYTES,
   MAX_CHUNK_BYTES,
   PREFIX_BYTES,
   READ_HIGH_WATER_BYTES,
@@ -43,6 +44,9 @@ export class StreamChannel implements MessageChannel {
   #reader: (() => void) | null = null
   #receiving = false
   #paused = false
+  /** Framed messages that go to the stream at the end of this turn, and their bytes. */
+  #outgoing: Uint8Array[] = []
+  #outgoingBytes = 0
   #sawFin = false
   #ending: Ending = { kind: 'open' }
   #writing: 'open' | 'closing' | 'closed' = 'open'
@@ -127,6 +131,7 @@ export class StreamChannel implements MessageChannel {
   async closeWrite(signal?: AbortSignal): Promise<void> {
     if (this.#ending.kind === 'failed') throw this.#ending.error
     if (this.#writing !== 'open') return
+    this.#flush()
     this.#writing = 'closing'
     for (const waiter of this.#waitingSenders.splice(0)) waiter.fail(new PekkaError('LINK_CLOSED', {}))
     try {
@@ -157,6 +162,7 @@ export class StreamChannel implements MessageChannel {
   }
 
   abort(error: Error): void {
+    this.#flush()
     this.#fail(error)
     this.stream.abort(error)
     this.#finish()
@@ -280,22 +286,41 @@ export class StreamChannel implements MessageChannel {
   }
 
   #hasRoom(): boolean {
-    return this.stream.writeBufferLength < WRITE_HIGH_WATER_BYTES
+    return this.stream.writeBufferLength + this.#outgoingBytes < WRITE_HIGH_WATER_BYTES
   }
 
-  /** Puts a whole message into the stream in one go, so that neither an abort nor another sender can cut it in two. */
+  /**
+   * Takes a message for the stream. What is sent in one turn of the event loop goes out together: each piece given to the
+   * stream is sealed and written to the socket by itself, which costs more than a small message's own work.
+   */
   #append(message: Uint8Array): void {
     // A copy, because the stream keeps a reference until the bytes are on the wire (P7). It also joins prefix and body.
-    const framed = new Uint8Array(PREFIX_BYTES + message.length)
-    new DataView(framed.buffer).setUint32(0, message.length)
+    const framed = uninitialised(PREFIX_BYTES + message.length)
+    new DataView(framed.buffer, framed.byteOffset).setUint32(0, message.length)
     framed.set(message, PREFIX_BYTES)
+    if (this.#outgoing.length === 0) setImmediate(() => this.#flush())
+    this.#outgoing.push(framed)
+    this.#outgoingBytes += framed.length
+    if (this.#outgoingBytes >= MAX_CHUNK_BYTES) this.#flush()
+  }
+
+  /** Whole messages in one go, so that neither an abort nor another sender can cut one in two. */
+  #flush(): void {
+    if (this.#outgoing.length === 0) return
+    const messages = this.#outgoing
+    this.#outgoing = []
+    this.#outgoingBytes = 0
+    if (this.#ending.kind === 'failed') return
     try {
-      for (let at = 0; at < framed.length; at += MAX_CHUNK_BYTES) {
-        this.stream.send(framed.subarray(at, at + MAX_CHUNK_BYTES))
+      for (const bytes of joined(messages)) {
+        for (let at = 0; at < bytes.length; at += MAX_CHUNK_BYTES) {
+          this.stream.send(bytes.subarray(at, at + MAX_CHUNK_BYTES))
+        }
       }
     } catch (cause) {
-      throw this.#fail(new PekkaError('LINK_LOST', { reason: 'the stream takes no more' }, { cause }))
+      this.#fail(new PekkaError('LINK_LOST', { reason: 'the stream takes no more' }, { cause }))
     }
+    if (this.#waitingSenders.length > 0) this.#admitSenders()
   }
 
   #waitForRoom(message: Uint8Array, signal?: AbortSignal): Promise<void> {
@@ -341,4 +366,20 @@ export class StreamChannel implements MessageChannel {
     this.#wakeReader()
     return error
   }
+}
+
+/** Neighbours below JOIN_BELOW_BYTES as one piece each; a larger one costs more to copy than to send by itself. */
+function* joined(messages: Uint8Array[]): Generator<Uint8Array> {
+  let small: Uint8Array[] = []
+  for (const message of messages) {
+    if (message.length < JOIN_BELOW_BYTES) {
+      small.push(message)
+      continue
+    }
+    if (small.length > 0) yield concat(...small)
+    small = []
+    yield message
+  }
+  const [first, second] = small
+  if (first !== undefined) yield second === undefined ? first : concat(...small)
 }

@@ -32,6 +32,12 @@ export const READ_LOW_WATER_BYTES = READ_HIGH_WATER_BYTES / 4
  */
 export const MAX_CHUNK_BYTES = 65_519 - 12
 
+/**
+ * Messages below this size that are sent in one turn go out as one piece. Sealing and writing a piece costs some 30 µs
+ * of CPU, as much as copying 100 KiB.
+ */
+export const JOIN_BELOW_BYTES = 16 << 10
+
 /** Pieces below this size are copied together on arrival, so that a peer can't make us keep one object per byte. */
 export const COALESCE_BELOW_BYTES = 4096
 

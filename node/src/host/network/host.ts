@@ -21,6 +21,7 @@ import {
   STREAM_WINDOW_BYTES
 } from './constants.js'
 import { recordListeners, type RecordedTransport } from './listeners.js'
+import { writeAtOnce } from './one-write.js'
 import type {
   ChannelHandler,
   HandleOptions,
@@ -89,7 +90,14 @@ export class Libp2pHost implements NetworkHost {
       },
       connectionGater: {
         denyDialMultiaddr: () => false,
-        denyInboundConnection: connection => !this.#admits(connection, maxInbound),
+        denyOutboundConnection: (_, connection) => {
+          writeAtOnce(connection)
+          return false
+        },
+        denyInboundConnection: connection => {
+          writeAtOnce(connection)
+          return !this.#admits(connection, maxInbound)
+        },
         denyInboundEncryptedConnection: peer => this.init.refusePeer?.(peer.toString()) ?? false
       }
     })
