@@ -77,16 +77,17 @@ async function start(): Promise<Network> {
   })
   const log: string[] = []
   child.stderr.on('data', chunk => log.push(String(chunk)))
-  let browser: Browser | undefined
+  const open: { browser?: Browser } = {}
   stop = async () => {
-    await browser?.close()
+    await open.browser?.close()
     await end(child)
     await cp(join(home, 'logs'), join(ARTIFACTS, 'e2e-logs'), { recursive: true, force: true }).catch(() => undefined)
     await rm(base, { recursive: true, force: true })
   }
   const lab = await addressOf(child, log)
   await quiet(home)
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+  open.browser = browser
   return {
     home,
     work: join(home, 'work'),
