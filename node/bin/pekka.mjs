@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import * as modules from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { commandOf, ownArguments } from './setup/arguments.mjs'
@@ -24,18 +25,21 @@ const NEEDS = { up: { network: true, lab: true }, run: { network: true }, provid
 /**
  * Runs the command line on `node` and ends as it does. Signals are passed on; if this process is killed, the channel closes and
  * the other one stops by itself.
- * @param {string} node @param {string[]} args
+ * @param {string} node @param {string[]} args @param {string} home
  */
-async function handOver(node, args) {
+async function handOver(node, args, home) {
+  // what was compiled once is kept: a sixth of the time until our processes serve; they inherit it
+  const env = { ...withModules(process.env), NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? compiledIn(home) }
   if (realpathSync(node) === realpathSync(process.execPath)) {
     process.argv = [process.execPath, MAIN, ...args]
-    Object.assign(process.env, withModules(process.env))
+    Object.assign(process.env, env)
+    modules.enableCompileCache?.(env.NODE_COMPILE_CACHE)
     await import(pathToFileURL(MAIN).href)
     return
   }
   const child = spawn(node, [MAIN, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: withModules(process.env)
+    env
   })
   for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
     process.on(signal, () => child.kill(signal))
@@ -44,6 +48,9 @@ async function handOver(node, args) {
     if (child.connected) child.disconnect()
   })
 }
+
+/** @param {string} home */
+const compiledIn = home => join(home, 'cache', 'node')
 
 const version = () => JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version
 
@@ -79,7 +86,7 @@ async function main() {
   for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.off(signal, giveUp)
   const node = findNode()
   if (!node || !existsSync(MAIN)) throw new StepError({ step: 'Set-up', reason: `nothing was built at ${MAIN}` })
-  await handOver(node.path, args)
+  await handOver(node.path, args, home)
 }
 
 main().catch(error => {

@@ -46,7 +46,9 @@ export async function setUp({ home, needs, quiet, signal, out }) {
     image: needs.network ? await imageDigestIfNeeded(home) : undefined
   })
   const before = await wanted()
-  const missing = needs.network ? missingPackages({ needUv: before.uv }) : []
+  const missing = needs.network
+    ? missingPackages({ needUv: before.uv, needPython: before.lab || Boolean(before.image) })
+    : []
   const nothingToDo =
     missing.length === 0 &&
     !before.modules &&

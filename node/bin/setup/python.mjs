@@ -98,7 +98,9 @@ async function labTarget(places) {
   const python = findPython()
   if (!python) throw new StepError({ step: 'JupyterLab', reason: 'there is no Python 3.10 or newer' })
   const lock = await readFile(lockFile('lab'), 'utf8')
-  const name = `lab-${await hashOf(lock, python.path, python.version, places.python)}`
+  // an environment can't be moved; one folder that several homes link to is one place
+  const where = await realpath(places.python).catch(() => places.python)
+  const name = `lab-${await hashOf(lock, python.path, python.version, where)}`
   return { python, lock, name, path: join(places.python, name) }
 }
 

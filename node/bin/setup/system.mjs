@@ -25,8 +25,15 @@ export const DISK = {
   home: 4.3e9
 }
 
-/** A distribution's Python that is new enough, or undefined. */
+/** @type {{ path: string, version: string } | undefined} */
+let foundPython
+
+/** A distribution's Python that is new enough, or undefined. Asked once: starting a Python takes a tenth of a second. */
 export function findPython() {
+  return (foundPython ??= askForPython())
+}
+
+function askForPython() {
   for (const name of ['python3', 'python3.14', 'python3.13', 'python3.12', 'python3.11', 'python3.10']) {
     const path = find(name)
     if (!path) continue
@@ -49,13 +56,14 @@ export function hasPip(python) {
 
 /**
  * Packages of the distribution that are missing.
- * @param {{ needUv: boolean }} need
+ * @param {{ needUv: boolean, needPython: boolean }} need
  */
-export function missingPackages({ needUv }) {
+export function missingPackages({ needUv, needPython }) {
   const missing = SYSTEM_PROGRAMS.filter(({ program }) => !find(program)).map(({ package: name, why }) => ({
     name,
     why
   }))
+  if (!needPython && !needUv) return missing
   const python = findPython()
   if (!python) missing.push({ name: 'python3', why: 'JupyterLab and the environments need Python 3.10 or newer' })
   if (needUv && !find('uv') && !(python && hasPip(python.path)))

@@ -1,5 +1,4 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
 import type { ChildSpec, Ready } from './child.js'
@@ -27,6 +26,7 @@ export interface CommonSettings {
  * One of our processes: its settings go into a file, made anew at each start.
  *
  * @param own gives the settings of its own; `before` is what it said when it served last, so that it can keep its ports
+ * @param before what it said when an earlier network of this home ran
  */
 export function agentChild(
   places: HousePlaces,
@@ -34,11 +34,12 @@ export function agentChild(
   kind: keyof typeof ENTRY_POINTS,
   network: string,
   env: NodeJS.ProcessEnv,
-  own: (before: Ready | undefined) => object
+  own: (before: Ready | undefined) => object,
+  before?: Ready
 ): ChildSpec {
   const folder = folderOf(places, name)
   const file = join(folder, 'settings.json')
-  let before: Ready | undefined
+  let last = before
   return {
     name,
     ours: true,
@@ -51,7 +52,7 @@ export function agentChild(
         logLevel: env.PEKKA_LOG_LEVEL ?? 'info',
         readyFile: join(folder, 'ready.json')
       }
-      await writeFile(`${file}.new`, JSON.stringify({ ...common, ...own(before) }, null, 2), { mode: 0o600 })
+      await writeFile(`${file}.new`, JSON.stringify({ ...common, ...own(last) }, null, 2), { mode: 0o600 })
       await rename(`${file}.new`, file)
       return {
         program: process.execPath,
@@ -61,32 +62,8 @@ export function agentChild(
       }
     },
     ready: async said => {
-      before = await said
-      return before
+      last = await said
+      return last
     }
   }
 }
-
-/** A field of what a process said, as text. Throws if it didn't say it: the two sides then disagree on what "ready" means. */
-export function textOf(ready: Ready, field: string): string {
-  const value = ready[field]
-  if (typeof value !== 'string') throw new Error(`said no ${field} when it was ready`)
-  return value
-}
-
-/** The multiaddresses that a process said. */
-export function addressesOf(ready: Ready): string[] {
-  const { addresses } = ready
-  if (!Array.isArray(addresses) || addresses.length === 0) throw new Error('said no addresses when it was ready')
-  return addresses.map(String)
-}
-
-/** Where to listen: the same ports as before, so that others find a restarted process again; any free ones at first. */
-export const listenAgain = (before: Ready | undefined, more?: string): string[] =>
-  before === undefined
-    ? ['/ip4/127.0.0.1/tcp/0', ...(more === undefined ? [] : [`/ip${isIP(more)}/${more}/tcp/0`])]
-    : addressesOf(before).map(address => address.replace(/\/p2p\/.*$/, ''))
-
-/** The port of an http address that a process said before; 0 lets the system choose. */
-export const portAgain = (before: Ready | undefined): number =>
-  before === undefined ? 0 : Number(new URL(textOf(before, 'url')).port)

@@ -5,7 +5,16 @@ import { BASE_IMAGE } from '@pekka/node/setup/index'
 import { placesIn, ROOT } from '@pekka/node/setup/places'
 import { uvIn } from '@pekka/node/setup/python'
 import { Steps, StepError } from '@pekka/node/setup/steps'
-import { addressesOf, agentChild, listenAgain, portAgain, textOf } from './agents.js'
+import {
+  addressesOf,
+  listenAgain,
+  portAgain,
+  readAddresses,
+  textOf,
+  writeAddresses,
+  type Addresses
+} from './addresses.js'
+import { agentChild } from './agents.js'
 import { Child, StartError, type ChildSpec, type Ready } from './child.js'
 import { PROVIDERS } from './constants.js'
 import type { Devnet } from './devnet.js'
@@ -60,12 +69,19 @@ export class House {
       const lab = this.startLab(steps, begun)
       // a failure of one step ends the others; the first is what is told
       lab.catch(() => undefined)
-      const ledger = await this.startLedger(steps, begun)
-      const [wallet] = await Promise.all([
-        this.startWallet(steps, begun, ledger.bridge),
-        this.startMachines(steps, begun, ledger)
+      const before = await readAddresses(this.components.places)
+      const ledger = this.startLedger(steps, begun, before)
+      ledger.catch(() => undefined)
+      // where their addresses are known from before, nobody waits for witness and bridge: all try until they are there
+      const { bridge, bridges, witnesses } = before === undefined ? await ledger : reachedAt(before)
+      const [{ said }, wallet] = await Promise.all([
+        ledger,
+        this.startWallet(steps, begun, bridge, before?.wallet),
+        this.startMachines(steps, begun, { bridges, witnesses })
       ])
-      return { bridge: ledger.bridge, wallet, lab: await lab }
+      const { places } = this.components
+      await writeAddresses(places, { ...said, wallet })
+      return { bridge, wallet: { url: wallet.url, socket: walletSocket(places) }, lab: await lab }
     } catch (error) {
       gone.abort(error)
       await this.stop(AbortSignal.abort())
@@ -103,11 +119,12 @@ export class House {
 
   private async startLedger(
     steps: Steps,
-    signal: AbortSignal
-  ): Promise<{ bridge: string; bridges: string[]; witnesses: string[] }> {
+    signal: AbortSignal,
+    before: Addresses | undefined
+  ): Promise<Reached & { said: Omit<Addresses, 'wallet'> }> {
     const { places, devnet } = this.components
     const { env, lab } = this.init
-    let started: { bridge: string; bridges: string[]; witnesses: string[] } | undefined
+    let started: Omit<Addresses, 'wallet'> | undefined
     await steps.step('Ledger, bridge', async () => {
       const redis = await chooseRedis(places, placesIn(places.home).python, env)
       if (redis === undefined)
@@ -115,64 +132,84 @@ export class House {
           step: 'Ledger, bridge',
           reason: 'there is no Redis and no Valkey; "pekka doctor" shows how to get one'
         })
-      const witness = agentChild(places, 'witness', 'witness', devnet.network, env, before => ({
-        listen: listenAgain(before),
-        genesis: devnet.genesis,
-        blockKey: devnet.blockKey
-      }))
-      const [said] = await Promise.all([
-        this.startChild(witness, signal),
-        redis.child && this.startChild(redis.child, signal)
-      ])
-      const witnesses = addressesOf(said)
+      const witness = this.startChild(
+        agentChild(
+          places,
+          'witness',
+          'witness',
+          devnet.network,
+          env,
+          last => ({ listen: listenAgain(last), genesis: devnet.genesis, blockKey: devnet.blockKey }),
+          before?.witness
+        ),
+        signal
+      )
+      witness.catch(() => undefined)
+      if (redis.child) await this.startChild(redis.child, signal)
+      const witnesses = addressesOf(before?.witness ?? (await witness))
       const labPort = lab?.port
-      const bridge = agentChild(places, 'bridge', 'bridge', devnet.network, env, before => ({
-        // everything it keeps stands in a folder of its own, so that it may as well run on another machine
-        home: folderOf(places, 'bridge'),
-        http: { host: '127.0.0.1', port: portAgain(before) },
-        libp2p: { listen: listenAgain(before, this.init.listen) },
-        redis: redis.address satisfies RedisAddress,
-        witnesses,
-        allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
-        allowedHosts: ['127.0.0.1', 'localhost']
-      }))
-      const serving = await this.startChild(bridge, signal)
-      started = { bridge: textOf(serving, 'url'), bridges: addressesOf(serving), witnesses }
+      const bridge = this.startChild(
+        agentChild(
+          places,
+          'bridge',
+          'bridge',
+          devnet.network,
+          env,
+          last => ({
+            // everything it keeps stands in a folder of its own, so that it may as well run on another machine
+            home: folderOf(places, 'bridge'),
+            http: { host: '127.0.0.1', port: portAgain(last) },
+            libp2p: { listen: listenAgain(last, this.init.listen) },
+            redis: redis.address satisfies RedisAddress,
+            witnesses,
+            allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
+            allowedHosts: ['127.0.0.1', 'localhost']
+          }),
+          before?.bridge
+        ),
+        signal
+      )
+      const [ordering, serving] = await Promise.all([witness, bridge])
+      started = {
+        witness: { addresses: addressesOf(ordering) },
+        bridge: { addresses: addressesOf(serving), url: textOf(serving, 'url') }
+      }
       return 'ready'
     })
     if (started === undefined) throw new Error('the ledger has not been started')
-    return started
+    return { ...reachedAt(started), said: started }
   }
 
   private async startWallet(
     steps: Steps,
     signal: AbortSignal,
-    bridge: string
-  ): Promise<{ url: string; socket: string }> {
+    bridge: string,
+    before: Ready | undefined
+  ): Promise<{ url: string }> {
     const { places, devnet } = this.components
     const { env, lab } = this.init
-    const socket = join(places.sockets, 'wallet')
-    const spec = agentChild(places, 'wallet', 'wallet', devnet.network, env, before => ({
-      http: { host: '127.0.0.1', port: portAgain(before) },
-      socket,
+    const settings = (last: Ready | undefined): object => ({
+      http: { host: '127.0.0.1', port: portAgain(last) },
+      socket: walletSocket(places),
       bridge,
       ...(lab && {
         pageConfig: pageConfigOf(places),
         allowedOrigins: [`http://127.0.0.1:${lab.port}`, `http://localhost:${lab.port}`]
       })
-    }))
+    })
     let url = ''
     await steps.step('Wallet', async () => {
+      const spec = agentChild(places, 'wallet', 'wallet', devnet.network, env, settings, before)
       url = textOf(await this.startChild(spec, signal), 'url')
       return 'ready'
     })
-    return { url, socket }
+    return { url }
   }
 
   private async startMachines(
     steps: Steps,
     signal: AbortSignal,
-    ledger: { bridges: string[]; witnesses: string[] }
+    ledger: Pick<Reached, 'bridges' | 'witnesses'>
   ): Promise<void> {
     const { places, devnet } = this.components
     const { env } = this.init
@@ -228,6 +265,21 @@ export class House {
     this.recording = this.recording.then(() => recordChildren(places, children)).catch(() => undefined)
   }
 }
+
+/** Where the ledger and the bridge are reached: `bridge` over HTTP, the others over libp2p. */
+interface Reached {
+  bridge: string
+  bridges: string[]
+  witnesses: string[]
+}
+
+const reachedAt = ({ witness, bridge }: Omit<Addresses, 'wallet'>): Reached => ({
+  bridge: bridge.url,
+  bridges: bridge.addresses,
+  witnesses: witness.addresses
+})
+
+const walletSocket = (places: HousePlaces): string => join(places.sockets, 'wallet')
 
 /** The base image; where its download failed, the small one that set-up made instead. */
 async function builtImage({ home }: HousePlaces): Promise<string> {

@@ -12,6 +12,9 @@ export async function freePort(first: number): Promise<number | undefined> {
   return undefined
 }
 
+/** Whether nobody listens on this port of 127.0.0.1. */
+export const isFree = async (port: number): Promise<boolean> => (await tryPort(port)) !== undefined
+
 const tryPort = (port: number): Promise<number | undefined> =>
   new Promise(resolve => {
     const server = createServer()

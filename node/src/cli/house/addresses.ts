@@ -1,0 +1,84 @@
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Ready } from './child.js'
+import type { HousePlaces } from './places.js'
+import { isFree } from './ports.js'
+
+const fileSchema = z.object({
+  witness: z.looseObject({ addresses: z.array(z.string()).min(1) }),
+  bridge: z.looseObject({ addresses: z.array(z.string()).min(1), url: z.string() }),
+  wallet: z.looseObject({ url: z.string() })
+})
+
+/** What the processes that others must find said when they served last. */
+export type Addresses = z.infer<typeof fileSchema>
+
+const fileIn = (places: HousePlaces): string => join(places.devnet, 'addresses.json')
+
+/**
+ * Where the network of this home was reached last. With these addresses all processes start beside each other, and a machine that
+ * joined finds its bridge again. Undefined at a first start, and where one of the ports is taken now.
+ */
+export async function readAddresses(places: HousePlaces): Promise<Addresses | undefined> {
+  const text = await readFile(fileIn(places), 'utf8').catch(() => undefined)
+  const { success, data } = fileSchema.safeParse(text === undefined ? undefined : parseOrNothing(text))
+  if (!success) return undefined
+  const ports = new Set([
+    ...[...data.witness.addresses, ...data.bridge.addresses].map(portOfAddress),
+    ...[data.bridge.url, data.wallet.url].map(portOfUrl)
+  ])
+  const free = await Promise.all([...ports].map(isFree))
+  return free.every(Boolean) ? data : undefined
+}
+
+export async function writeAddresses(places: HousePlaces, addresses: Addresses): Promise<void> {
+  const file = fileIn(places)
+  await writeFile(`${file}.new`, JSON.stringify(addresses), { mode: 0o600 })
+  await rename(`${file}.new`, file)
+}
+
+/** A field of what a process said, as text. Throws if it didn't say it: the two sides then disagree on what "ready" means. */
+export function textOf(ready: Ready, field: string): string {
+  const value = ready[field]
+  if (typeof value !== 'string') throw new Error(`said no ${field} when it was ready`)
+  return value
+}
+
+/** The multiaddresses that a process said. */
+export function addressesOf(ready: Ready): string[] {
+  const { addresses } = ready
+  if (!Array.isArray(addresses) || addresses.length === 0) throw new Error('said no addresses when it was ready')
+  return addresses.map(String)
+}
+
+/**
+ * Where to listen: on loopback and, if somebody asked for it now, at one IP address more. Ports are those of `before`, so that others
+ * find a restarted process again; any free ones at first.
+ */
+export function listenAgain(before: Ready | undefined, more?: string): string[] {
+  const known = before === undefined ? [] : addressesOf(before)
+  const at = (ip: string, port: string): string => `/ip${isIP(ip)}/${ip}/tcp/${port}`
+  const isLoopback = (address: string): boolean => address.startsWith(at('127.0.0.1', ''))
+  const port = (address: string | undefined): string => String(address === undefined ? 0 : portOfAddress(address))
+  return [
+    at('127.0.0.1', port(known.find(isLoopback))),
+    ...(more === undefined ? [] : [at(more, port(known.find(address => !isLoopback(address))))])
+  ]
+}
+
+/** The port of an http address that a process said before; 0 lets the system choose. */
+export const portAgain = (before: Ready | undefined): number =>
+  before === undefined ? 0 : portOfUrl(textOf(before, 'url'))
+
+const portOfUrl = (url: string): number => Number(new URL(url).port)
+const portOfAddress = (address: string): number => Number(/\/tcp\/(\d+)/.exec(address)?.[1] ?? 0)
+
+function parseOrNothing(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
