@@ -15,7 +15,7 @@ import {
   type LedgerAccess,
   type Signer
 } from '@pekka/node/protocol'
-import type { EventLog } from '../eventlog/index.js'
+import { bytesOf, type EventLog } from '../eventlog/index.js'
 import { owns } from './app.js'
 import { EVENT_PAGE_BYTES, MAX_BUNDLE_BLOB, MAX_EVENT_PAGE, MAX_TASK_PAGE, TASKS_BODY, TASK_PAGE } from './constants.js'
 import { itemOf, withCurrentView } from './items.js'
@@ -123,8 +123,8 @@ export function taskRoutes(components: TaskRoutesComponents): Route[] {
       answer: eventsSchema,
       handle: ({ record, query }) =>
         logs.use(record.task, async log => ({
-          entries: (await log.read(query.after + 1, EVENT_PAGE_BYTES, query.limit)).map(({ bytes }) =>
-            decodeCbor(bytes)
+          entries: (await log.read(query.after + 1, EVENT_PAGE_BYTES, query.limit)).map(entry =>
+            decodeCbor(bytesOf(entry))
           ),
           end: log.end
         }))

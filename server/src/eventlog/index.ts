@@ -8,7 +8,7 @@
  *   await log.appendRun(header)                       // written
  *   await log.appendFrames({ attempt: 1, run: 1 }, 0, sealed)
  *   await log.sync()                                  // durable: now `stored` may be signed
- *   const page = await log.read(0, PAGE_BYTES)        // CBOR of LogEntry each
+ *   const page = await log.read(0, PAGE_BYTES)        // CBOR of LogEntry each, in pieces (bytesOf joins them)
  * })
  * ```
  */
@@ -17,7 +17,8 @@ import { EventLog, type EventLogComponents } from './event-log.js'
 
 export { BlobStore } from './blobs.js'
 export { EventLog } from './event-log.js'
-export { TaskLog, type RawEntry } from './task-log.js'
+export { TaskLog } from './task-log.js'
+export { bytesOf, type RawEntry } from './entry.js'
 export type { RunState } from './runs.js'
 export * from './constants.js'
 

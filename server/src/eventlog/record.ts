@@ -1,11 +1,17 @@
 import { crc32 } from 'node:zlib'
 import { MAX_RECORD_BYTES, RECORD_HEADER_BYTES } from './constants.js'
 
-/** A record on disk: u32 length, u32 CRC-32 of the payload (both big-endian), payload. */
-export function recordHeader(payload: Uint8Array): Uint8Array {
+/** A record on disk: u32 length, u32 CRC-32 of the payload (both big-endian), payload. @param payload in pieces */
+export function recordHeader(payload: Uint8Array[]): Uint8Array {
   const header = Buffer.alloc(RECORD_HEADER_BYTES)
-  header.writeUInt32BE(payload.length, 0)
-  header.writeUInt32BE(crc32(payload), 4)
+  let length = 0
+  let sum = 0
+  for (const piece of payload) {
+    length += piece.length
+    sum = crc32(piece, sum)
+  }
+  header.writeUInt32BE(length, 0)
+  header.writeUInt32BE(sum, 4)
   return header
 }
 

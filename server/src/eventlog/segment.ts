@@ -51,11 +51,11 @@ export class Segment {
     return new Segment(path, first)
   }
 
-  /** Appends records with as few system calls as their number allows. */
-  async append(payloads: Uint8Array[]): Promise<void> {
+  /** Appends records, each of the pieces of its payload, with as few system calls as their number allows. */
+  async append(payloads: Uint8Array[][]): Promise<void> {
     const handle = await this.#acquire()
     try {
-      const pieces = payloads.flatMap(payload => [recordHeader(payload), payload])
+      const pieces = payloads.flatMap(payload => [recordHeader(payload), ...payload])
       for (let at = 0; at < pieces.length; at += WRITE_BATCH) {
         const batch = pieces.slice(at, at + WRITE_BATCH)
         const wanted = batch.reduce((sum, piece) => sum + piece.length, 0)

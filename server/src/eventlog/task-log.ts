@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import {
   PekkaError,
   decodeCbor,
-  encodeCbor,
   equalBytes,
   type LogEntry,
   type RunHeader,
@@ -11,14 +10,9 @@ import {
 } from '@pekka/node/protocol'
 import { MARK_BYTES, RECORD_HEADER_BYTES, SEGMENT_BYTES, TAIL_BYTES } from './constants.js'
 import type { DirectorySync } from './directory.js'
+import { entryOf, rawEntry, type RawEntry } from './entry.js'
 import { RunIndex, type RunState } from './runs.js'
 import { Segment } from './segment.js'
-
-/** An entry as it stands on disk and goes out to clients: CBOR of a LogEntry. */
-export interface RawEntry {
-  n: number
-  bytes: Uint8Array
-}
 
 interface Pending {
   entries: RawEntry[]
@@ -201,7 +195,7 @@ export class TaskLog {
     const raw: RawEntry[] = []
     for (const entry of entries) {
       this.#runs.add(entry)
-      raw.push({ n: entry.n, bytes: encodeCbor(entry) })
+      raw.push(rawEntry(entry))
     }
     this.#next += entries.length
     return new Promise((done, failed) => {
@@ -234,13 +228,13 @@ export class TaskLog {
     const index = this.#segments.length - 1
     const before = segment.size
     let offset = before
-    await segment.append(entries.map(entry => entry.bytes))
+    await segment.append(entries.map(entry => entry.pieces))
     this.#bytes += segment.size - before
     for (const entry of entries) {
       this.#mark(entry.n, index, offset)
-      offset += RECORD_HEADER_BYTES + entry.bytes.length
+      offset += RECORD_HEADER_BYTES + entry.size
       this.#tail.push(entry)
-      this.#tailBytes += entry.bytes.length
+      this.#tailBytes += entry.size
     }
     this.#written += entries.length
     this.#trimTail()
@@ -248,8 +242,7 @@ export class TaskLog {
 
   #trimTail(): void {
     let drop = 0
-    while (this.#tailBytes > TAIL_BYTES && drop < this.#tail.length)
-      this.#tailBytes -= this.#tail[drop++]?.bytes.length ?? 0
+    while (this.#tailBytes > TAIL_BYTES && drop < this.#tail.length) this.#tailBytes -= this.#tail[drop++]?.size ?? 0
     if (drop > 0) this.#tail.splice(0, drop)
   }
 
@@ -295,7 +288,7 @@ export class TaskLog {
       if (segment === undefined) break
       for await (const { payload } of segment.records(offset)) {
         if (n >= this.#written) return page.entries
-        if (n >= from && !page.add({ n, bytes: payload })) return page.entries
+        if (n >= from && !page.add(entryOf(n, [payload]))) return page.entries
         n++
       }
     }
@@ -326,9 +319,9 @@ class Page {
 
   add(entry: RawEntry): boolean {
     if (this.entries.length >= this.maxEntries) return false
-    if (this.entries.length > 0 && this.#bytes + entry.bytes.length > this.maxBytes) return false
+    if (this.entries.length > 0 && this.#bytes + entry.size > this.maxBytes) return false
     this.entries.push(entry)
-    this.#bytes += entry.bytes.length
+    this.#bytes += entry.size
     return true
   }
 }

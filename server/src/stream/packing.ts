@@ -14,7 +14,7 @@ const ARRAY = 4
  */
 export function packEntries(task: Uint8Array, entries: RawEntry[]): Buffer {
   const head = [MAP_2, TEXT + 4, ...Buffer.from('task'), ...BYTES_32, ...task, TEXT + 7, ...Buffer.from('entries')]
-  return Buffer.concat([Buffer.from(head), arrayHead(entries.length), ...entries.map(({ bytes }) => bytes)])
+  return Buffer.concat([Buffer.from(head), arrayHead(entries.length), ...entries.flatMap(({ pieces }) => pieces)])
 }
 
 function arrayHead(length: number): Buffer {

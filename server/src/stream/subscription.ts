@@ -93,7 +93,7 @@ export class Subscription {
   #send(entries: RawEntry[]): void {
     const last = entries.at(-1)
     if (last === undefined) return
-    const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0)
+    const bytes = entries.reduce((sum, entry) => sum + entry.size, 0)
     this.#next = last.n + 1
     this.#open.push({ end: last.n + 1, bytes })
     this.#openBytes += bytes

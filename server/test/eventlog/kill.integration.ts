@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chainOf, decodeCbor, fromHex, logEntrySchema, type RunHeader } from '@pekka/node/protocol'
-import { createEventLog } from '../../src/eventlog/index.js'
+import { bytesOf, createEventLog } from '../../src/eventlog/index.js'
 
 const WRITER = new URL('./writer.ts', import.meta.url)
 
@@ -49,8 +49,8 @@ async function readAll(folder: string) {
       const frames: Uint8Array[] = []
       let header: RunHeader | null = null
       for (let n = 0; n < log.end;) {
-        for (const { bytes } of await log.read(n, 1 << 20)) {
-          const entry = logEntrySchema.parse(decodeCbor(bytes))
+        for (const raw of await log.read(n, 1 << 20)) {
+          const entry = logEntrySchema.parse(decodeCbor(bytesOf(raw)))
           assert.equal(entry.n, n++)
           if (entry.kind === 'run') header = entry.header
           if (entry.kind === 'frame') frames.push(entry.sealed)

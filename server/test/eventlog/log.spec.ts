@@ -3,7 +3,7 @@ import { appendFile, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeCbor, logEntrySchema, signHead, type LogEntry } from '@pekka/node/protocol'
-import { SEGMENT_BYTES, createEventLog, type EventLog, type LogIndex } from '../../src/eventlog/index.js'
+import { SEGMENT_BYTES, bytesOf, createEventLog, type EventLog, type LogIndex } from '../../src/eventlog/index.js'
 import { createParties, sealRun, printed, type Parties, type SealedRun } from '../../../node/test/support/sealed-run.js'
 
 const code = (expected: string) => (error: unknown) =>
@@ -50,7 +50,7 @@ describe('event log', () => {
       const entries: LogEntry[] = []
       while (entries.length < log.end) {
         const page = await log.read(entries.length, 300)
-        entries.push(...page.map(({ bytes }) => logEntrySchema.parse(decodeCbor(bytes))))
+        entries.push(...page.map(raw => logEntrySchema.parse(decodeCbor(bytesOf(raw)))))
       }
       return entries
     })

@@ -68,6 +68,7 @@ export class StandInProvider {
   readonly lane: Sender
   readonly ask: Ask
   readonly heard: BridgeMessage[] = []
+  readonly #heardOf = new Map<string, BridgeMessage[]>()
   work: Work = (provider, opened) => provider.runAndCommit(opened, [printed('hello\n')])
   #kem: { publicKey: Uint8Array; privateKey: Uint8Array } = { publicKey: seed(), privateKey: seed() }
   #typed: TypedChannel<BridgeMessage, ProviderMessage> | null = null
@@ -204,9 +205,9 @@ export class StandInProvider {
     await this.host.stop()
   }
 
-  /** The first message, heard already or to come, for which `wanted` holds. */
-  next(wanted: (message: BridgeMessage) => boolean): Promise<BridgeMessage> {
-    const known = this.heard.find(wanted)
+  /** The first message (of a task), heard already or to come, for which `wanted` holds. */
+  next(wanted: (message: BridgeMessage) => boolean, task?: Uint8Array): Promise<BridgeMessage> {
+    const known = (task === undefined ? this.heard : (this.#heardOf.get(toHex(task)) ?? [])).find(wanted)
     if (known !== undefined) return Promise.resolve(known)
     return new Promise(found => this.#waiting.push({ wanted, found }))
   }
@@ -215,6 +216,12 @@ export class StandInProvider {
     try {
       for await (const message of typed) {
         this.heard.push(message)
+        if ('task' in message && message.task instanceof Uint8Array) {
+          const name = toHex(message.task)
+          const known = this.#heardOf.get(name)
+          if (known === undefined) this.#heardOf.set(name, [message])
+          else known.push(message)
+        }
         this.#waiting = this.#waiting.filter(({ wanted, found }) => {
           if (!wanted(message)) return true
           found(message)
@@ -262,8 +269,8 @@ export class StandInProvider {
   }
 
   #early(task: Uint8Array): Uint8Array | null {
-    for (const message of this.heard)
-      if (message.kind === 'notice' && equalBytes(message.task, task) && message.bundle !== null) return message.bundle
+    for (const message of this.#heardOf.get(toHex(task)) ?? [])
+      if (message.kind === 'notice' && message.bundle !== null) return message.bundle
     return null
   }
 
@@ -300,7 +307,8 @@ export class StandInProvider {
         equalBytes(one.task, task) &&
         one.attempt === attempt &&
         one.run === number &&
-        one.stored?.count === run.sealed.length
+        one.stored?.count === run.sealed.length,
+      task
     )
     if (message.kind !== 'ack' || message.stored === null) throw new TypeError('no stored')
     return message.stored

@@ -40,6 +40,26 @@ export function decodeCbor(bytes: Uint8Array): unknown {
   }
 }
 
+/**
+ * As {@link decodeCbor} for bytes that are nobody else's: byte strings of VIEW_BYTES and more are views into `bytes`, so that
+ * sealed frames aren't copied once more. `bytes` lives as long as one of them.
+ * @throws PekkaError ENCODING_MALFORMED
+ */
+export const decodeCborInPlace = (bytes: Uint8Array): unknown =>
+  decodeCbor(bytes.length < VIEW_BYTES ? bytes : new InPlace(bytes.buffer, bytes.byteOffset, bytes.length))
+
+/** Smaller byte strings (keys, ids, signatures) are kept for long and must not keep the whole message with them. */
+const VIEW_BYTES = 4096
+
+/** The decoder takes byte strings out with `slice`. */
+class InPlace extends Uint8Array<ArrayBufferLike> {
+  override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
+    // What is decoded never lies in shared memory.
+    const view = new Uint8Array(this.buffer as ArrayBuffer, this.byteOffset + start, end - start)
+    return view.length < VIEW_BYTES ? view.slice() : view
+  }
+}
+
 /** Deepest nesting that is read; deeper input is an attack on the stack. */
 const MAX_DEPTH = 64
 

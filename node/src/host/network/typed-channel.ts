@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { PekkaError, decodeCbor, encodeCbor } from '@pekka/node/protocol'
+import { PekkaError, decodeCborInPlace, encodeCbor } from '@pekka/node/protocol'
 import type { MessageChannel } from './index.js'
 
 /**
@@ -41,7 +41,7 @@ export class TypedChannel<Incoming, Outgoing> {
   #parse(bytes: Uint8Array): Incoming {
     let value: unknown
     try {
-      value = decodeCbor(bytes)
+      value = decodeCborInPlace(bytes)
     } catch (cause) {
       throw this.#broken('a message is no CBOR', cause)
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { z } from 'zod'
 import { request, serveRequests, TypedChannel } from '@pekka/node/host/network'
-import { encodeCbor } from '@pekka/node/protocol'
+import { decodeCbor, decodeCborInPlace, encodeCbor } from '@pekka/node/protocol'
 import { TestNetwork, firstAddress } from './support.js'
 
 const code = (expected: string) => (error: unknown) =>
@@ -25,6 +25,19 @@ describe('requests and typed messages', () => {
       answers,
       Array.from({ length: 20 }, (_, n) => ({ twice: 2 * n }))
     )
+  })
+
+  it('reads large byte strings in place and small ones as copies, and both are plain bytes', () => {
+    const large = new Uint8Array(70_000).fill(5)
+    const message = encodeCbor({ id: new Uint8Array(32).fill(3), parts: [large, large], text: 'ä'.repeat(50) })
+    const read = decodeCborInPlace(message)
+    assert.deepEqual(read, decodeCbor(message))
+    const shape = z.object({ id: z.instanceof(Uint8Array), parts: z.array(z.instanceof(Uint8Array)) })
+    const { id, parts } = shape.parse(read)
+    assert.notEqual(id.buffer, message.buffer)
+    for (const bytes of parts) assert.equal(bytes.buffer, message.buffer)
+    for (const bytes of [id, ...parts]) assert.equal(bytes.constructor, Uint8Array)
+    assert.notEqual(parts[0]?.slice(0, 8).buffer, message.buffer)
   })
 
   it('resets a stream whose message has a wrong shape and goes on serving others', async () => {
