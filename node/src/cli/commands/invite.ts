@@ -19,7 +19,8 @@ export function register(program: Command, context: CliContext): void {
         const { code, expires, addresses } = await client.http.request('POST', '/v1/invites', inviteSchema, { token })
         if (context.json) return context.result({ code, expires, addresses })
         context.result(code)
-        const [address = 'ADDRESS'] = addresses
+        // the other machine can't reach this one's loopback
+        const address = addresses.find(known => !isLoopback(known)) ?? addresses[0] ?? 'ADDRESS'
         context.say('On the other machine, within ten minutes:')
         context.say(`  pekka provider start --bridge ${address} --join ${code}`)
         if (addresses.every(isLoopback)) {

@@ -66,7 +66,7 @@ export class Control {
       if (this.users.delete(socket)) this.events.users(this.users.size)
     })
     socket.write(`${JSON.stringify(this.status)}\n`)
-    createInterface({ input: socket }).on('line', line => {
+    linesOf(socket, line => {
       const request = parse(line)
       if (request?.op === 'stop') this.events.stop()
       if (request?.op === 'use' && !this.users.has(socket)) {
@@ -79,6 +79,13 @@ export class Control {
       }
     })
   }
+}
+
+/** readline passes an error of its input on, and one that nobody listens for ends the process: a peer that was killed isn't worth that. */
+function linesOf(socket: Socket, listen: (line: string) => void): void {
+  createInterface({ input: socket })
+    .on('error', () => socket.destroy())
+    .on('line', listen)
 }
 
 function parse(line: string): HouseRequest | undefined {
@@ -121,7 +128,7 @@ export async function connectHouse(path: string): Promise<HouseLink | undefined>
       resolve()
     })
   )
-  createInterface({ input: socket }).on('line', line => {
+  linesOf(socket, line => {
     last = JSON.parse(line) as HouseStatus // both ends are this file
     changed()
   })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connectHouse, Control, type HouseStatus } from '../../../src/cli/house/control.js'
@@ -73,6 +74,20 @@ describe("a house's socket", () => {
     link?.send({ op: 'stop' })
     await until(() => stops === 1)
     link?.close()
+  })
+
+  it('may go without having read what was said to it, as a killed process does: the other end lives on', async () => {
+    const other = join(folder, 'killed')
+    const server = createServer({ pauseOnConnect: true }).listen(other)
+    const accepted = new Promise<Socket>(resolve => server.once('connection', resolve))
+    const link = await connectHouse(other)
+    link?.send({ op: 'use' })
+    const socket = await accepted
+    // closing with something unread resets the connection
+    await new Promise(resolve => setTimeout(resolve, 50))
+    socket.destroy()
+    await link?.closed
+    await new Promise(resolve => server.close(resolve))
   })
 
   it('that closes ends every wait', async () => {
