@@ -1,38 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { imageRoot, missing } from '../../host/sandbox/support.js'
+import { Namespace } from '../../support/namespace.js'
 import { World, cells } from './world.js'
-
-/** A second host: a network namespace with an address of its own and one wire to this one. */
-class Namespace {
-  readonly name = `pekka-${process.pid}`
-  readonly #wire = `pk${process.pid}`.slice(0, 14)
-  readonly #third = 1 + (process.pid % 250)
-
-  /** Our end of the wire, and its. */
-  get here(): string {
-    return `10.231.${this.#third}.1`
-  }
-
-  start(): void {
-    const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' })
-    ip('netns', 'add', this.name)
-    ip('link', 'add', this.#wire, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', this.name)
-    ip('addr', 'add', `${this.here}/24`, 'dev', this.#wire)
-    ip('link', 'set', this.#wire, 'up')
-    ip('-n', this.name, 'addr', 'add', `10.231.${this.#third}.2/24`, 'dev', 'eth0')
-    ip('-n', this.name, 'link', 'set', 'eth0', 'up')
-    ip('-n', this.name, 'link', 'set', 'lo', 'up')
-  }
-
-  stop(): void {
-    execFileSync('ip', ['netns', 'del', this.name], { stdio: 'pipe' })
-  }
-}
 
 const JOINING = fileURLToPath(new URL('./joining-process.ts', import.meta.url))
 
@@ -68,11 +42,8 @@ describe('provider on a second host', function () {
   function join2(code: string, folder: string): ChildProcess {
     if (world === null) throw new Error('the world has not begun')
     const node = [process.execPath, '--conditions=pekka-source', '--import=tsx', JOINING]
-    const child = spawn(
-      'nsenter',
-      [`--net=/run/netns/${namespace.name}`, ...node, folder, world.imageRoot, world.bridge.address, code],
-      { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] }
-    )
+    const [program = '', ...args] = namespace.inside(...node, folder, world.imageRoot, world.bridge.address, code)
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     children.push(child)
     return child
   }
