@@ -104,12 +104,12 @@ function PanelBody(components: TasksPanelComponents): React.ReactElement {
   }
   return (
     <>
-      <header className="pk-Panel-header">
+      <div className="pk-Panel-header">
         <h2>Remote tasks</h2>
         <button className="pk-IconButton" title="Settings" aria-label="Settings of PEKKA" onClick={actions.settings}>
           <Icon name="gear" />
         </button>
-      </header>
+      </div>
       {connection.state.status === 'off' && <Lost {...components} />}
       {connection.state.status === 'unpaired' && <Unpaired {...components} />}
       <div className="pk-Panel-filter">
@@ -117,7 +117,7 @@ function PanelBody(components: TasksPanelComponents): React.ReactElement {
         <input
           type="search"
           className="pk-Input"
-          placeholder="Filter by name, machine, state"
+          placeholder="Filter tasks"
           aria-label="Filter tasks by name, machine or state"
           value={filter}
           onChange={event => setFilter(event.target.value)}
@@ -243,12 +243,12 @@ function Detail(props: {
   const over = isOver(snapshot)
   return (
     <section className="pk-Detail" aria-label={`Details of ${snapshot.title}`}>
-      <header>
+      <div className="pk-Detail-header">
         <h3>{snapshot.title}</h3>
         <button className="pk-IconButton" aria-label="Close details" onClick={close}>
           <Icon name="close" />
         </button>
-      </header>
+      </div>
       <p>
         {cost.known ? `${billCredits(cost.amount)} credits` : `About ${guessCredits(cost.amount)} credits`}
         {snapshot.cap > 0n && ` of at most ${credits(snapshot.cap)}`}
@@ -344,7 +344,7 @@ function Foot({ connection, actions, clock }: TasksPanelComponents): React.React
   const words = connectionWords(state, clock)
   const money = account === null ? null : balanceWords(account.view)
   return (
-    <footer className="pk-Panel-foot">
+    <div className="pk-Panel-foot">
       {money && (
         <p
           title={
@@ -366,6 +366,6 @@ function Foot({ connection, actions, clock }: TasksPanelComponents): React.React
           </button>
         )}
       </p>
-    </footer>
+    </div>
   )
 }

@@ -143,7 +143,7 @@ export function connectionWords(
 /** A bridge behind Lab's proxy is the one of this Jupyter. */
 const nameOf = (address: string): string => {
   const { host, pathname } = new URL(address)
-  return /\/proxy\/(?:https:)?\d+\/?$/.test(pathname) ? 'the bridge beside Jupyter' : host
+  return /\/proxy\/(?:https:)?\d+\/?$/.test(pathname) ? 'the local bridge' : host
 }
 
 /** The status bar's text. */

@@ -1,35 +1,48 @@
-import { ToolbarButton } from '@jupyterlab/ui-components'
 import type { CommandRegistry } from '@lumino/commands'
-import { Menu, Panel } from '@lumino/widgets'
-import { labIcon } from '../line/index.js'
+import { Menu, Widget } from '@lumino/widgets'
+import { iconElement, type IconName } from '../line/index.js'
 import { CommandIds } from './command-ids.js'
 
 /** `Run remotely ⌄` in the notebook's toolbar: a click runs the selected cells, the arrow offers the rest. */
-export function createRunMenu(commands: CommandRegistry): Panel {
+export function createRunMenu(commands: CommandRegistry): Widget {
   const menu = new Menu({ commands })
   for (const command of [CommandIds.runSelected, CommandIds.runAbove, CommandIds.runNotebook]) menu.addItem({ command })
   menu.addItem({ type: 'separator' })
   for (const command of [CommandIds.cancel, CommandIds.showTasks, CommandIds.settings]) menu.addItem({ command })
-  const panel = new Panel()
-  panel.addClass('pk-RunMenu')
-  panel.addClass('jp-Toolbar-item')
-  const run = new ToolbarButton({
-    label: 'Run remotely',
-    icon: labIcon('remote'),
-    tooltip: 'Run the selected cells remotely (Ctrl+Shift+Enter)',
-    onClick: () => void commands.execute(CommandIds.runSelected)
+  const widget = new Widget()
+  widget.addClass('pk-RunMenu')
+  const run = button('remote', 'Run remotely', RUN_TITLE)
+  run.addEventListener('click', () => void commands.execute(CommandIds.runSelected))
+  const more = button('caret', '', 'More ways to run remotely')
+  more.setAttribute('aria-haspopup', 'menu')
+  more.addEventListener('click', () => {
+    const { left, bottom } = widget.node.getBoundingClientRect()
+    menu.open(left, bottom)
   })
-  const more = new ToolbarButton({
-    icon: labIcon('caret'),
-    tooltip: 'More ways to run remotely',
-    onClick: () => {
-      const { left, bottom } = panel.node.getBoundingClientRect()
-      menu.open(left, bottom)
-    }
+  const refresh = (): void => {
+    run.disabled = !commands.isEnabled(CommandIds.runSelected)
+    run.title = run.disabled ? commands.caption(CommandIds.runSelected) : RUN_TITLE
+  }
+  commands.commandChanged.connect(refresh)
+  refresh()
+  widget.node.append(run, more)
+  widget.disposed.connect(() => {
+    commands.commandChanged.disconnect(refresh)
+    menu.dispose()
   })
-  more.addClass('pk-RunMenu-more')
-  panel.addWidget(run)
-  panel.addWidget(more)
-  panel.disposed.connect(() => menu.dispose())
-  return panel
+  return widget
+}
+
+const RUN_TITLE = 'Run the selected cells remotely (Ctrl+Shift+Enter)'
+
+function button(icon: IconName, label: string, title: string): HTMLButtonElement {
+  const node = document.createElement('button')
+  node.type = 'button'
+  node.className = 'pk-ToolbarButton'
+  node.title = title
+  node.setAttribute('aria-label', label === '' ? title : label)
+  node.append(iconElement(icon), label)
+  // The notebook keeps its focus and its selection.
+  node.addEventListener('mousedown', event => event.preventDefault())
+  return node
 }

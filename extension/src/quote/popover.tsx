@@ -75,12 +75,12 @@ function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormP
   }
   return (
     <form className="pk-Quote-form" onSubmit={submit} aria-labelledby="pk-Quote-title">
-      <header className="pk-Quote-header">
+      <div className="pk-Quote-header">
         <h2 id="pk-Quote-title">{title}</h2>
         <button type="button" className="pk-IconButton" aria-label="Close" onClick={() => answer(undefined)}>
           <CloseIcon.react tag="span" />
         </button>
-      </header>
+      </div>
       <Price found={found} settings={chosen} />
       <dl className="pk-Facts">
         <dt>Environment</dt>
@@ -131,7 +131,7 @@ function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormP
         <EyeIcon.react tag="span" className="pk-Icon" />
         The provider can read your code and data while it runs.
       </p>
-      <footer className="pk-Quote-footer">
+      <div className="pk-Quote-footer">
         <label className="pk-Check">
           <input type="checkbox" checked={silent} onChange={event => setSilent(event.target.checked)} />
           Don’t ask for runs up to {credits(chosen.cap)}
@@ -143,7 +143,7 @@ function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormP
           <RemoteIcon.react tag="span" className="pk-Icon" />
           Run
         </button>
-      </footer>
+      </div>
     </form>
   )
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { LabPage, textOf } from './lab-page.js'
-import { network, type Network } from './network.js'
+import type { Network } from './network.js'
+import { network } from './suite.js'
 
 /** Prints numbers, slowly enough to do something meanwhile. */
 const counting = (n: number, seconds = 0.25): string =>

@@ -5,7 +5,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
 import { LabPage } from './lab-page.js'
-import { ARTIFACTS, network, type Network } from './network.js'
+import { ARTIFACTS, type Network } from './network.js'
+import { network } from './suite.js'
 
 declare const axe: { run(context: unknown): Promise<AxeResults> }
 

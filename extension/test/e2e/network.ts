@@ -1,4 +1,4 @@
-/** The whole product as `npm start` brings it up, and a browser: one of each for all suites of this folder. */
+/** The whole product as `npm start` brings it up, and a browser, for tests and benchmarks. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
@@ -27,12 +27,10 @@ export interface Network {
   origin: string
   token: string
   browser: Browser
+  stop(): Promise<void>
   /** Ends a process with SIGKILL; the supervisor starts it again. */
   kill(name: 'bridge' | 'provider-1' | 'provider-2' | 'witness' | 'wallet'): Promise<void>
 }
-
-let starting: Promise<Network> | undefined
-let stop: (() => Promise<void>) | undefined
 
 /** What is missing here; under CI that is a failure, elsewhere the suites are left out. */
 export function missing(): string | undefined {
@@ -45,24 +43,8 @@ export function missing(): string | undefined {
   return what
 }
 
-/** Starts the network at the first call. */
-export async function network(context: Mocha.Context): Promise<Network> {
-  const without = missing()
-  if (without !== undefined) {
-    console.log(`      left out: ${without}`)
-    context.skip()
-  }
-  starting ??= start()
-  return await starting
-}
-
-// A root hook: after the last suite.
-after(async function () {
-  this.timeout(60_000)
-  await stop?.()
-})
-
-async function start(): Promise<Network> {
+/** Brings everything up; `stop` ends it all and removes what it wrote. */
+export async function startNetwork(): Promise<Network> {
   // A space and an umlaut, as in people's names.
   const base = await mkdtemp(join(tmpdir(), 'pekka e2e ü '))
   const home = join(base, 'home')
@@ -78,13 +60,16 @@ async function start(): Promise<Network> {
   const log: string[] = []
   child.stderr.on('data', chunk => log.push(String(chunk)))
   const open: { browser?: Browser } = {}
-  stop = async () => {
+  const stop = async (): Promise<void> => {
     await open.browser?.close()
     await end(child)
     await cp(join(home, 'logs'), join(ARTIFACTS, 'e2e-logs'), { recursive: true, force: true }).catch(() => undefined)
     await rm(base, { recursive: true, force: true })
   }
-  const lab = await addressOf(child, log)
+  const lab = await addressOf(child, log).catch(async (error: unknown) => {
+    await stop()
+    throw error
+  })
   await quiet(home)
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
   open.browser = browser
@@ -94,6 +79,7 @@ async function start(): Promise<Network> {
     origin: lab.origin,
     token: lab.searchParams.get('token') ?? '',
     browser,
+    stop,
     kill: async name => {
       const ready: unknown = JSON.parse(await readFile(join(home, 'devnet', name, 'ready.json'), 'utf8'))
       if (typeof ready !== 'object' || ready === null || !('pid' in ready)) throw new Error(`${name} has no pid`)

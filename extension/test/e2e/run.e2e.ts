@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { LabPage, textOf } from './lab-page.js'
-import { network, type Network } from './network.js'
+import type { Network } from './network.js'
+import { network } from './suite.js'
 
 describe('extension: cells and notebooks run remotely', function () {
   this.timeout(120_000)

@@ -3,7 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { HOSTILE_ERROR, attacks } from '../outputs/attacks.js'
 import { LabPage } from './lab-page.js'
-import { network, type Network } from './network.js'
+import type { Network } from './network.js'
+import { network } from './suite.js'
 
 declare const pkHits: string[]
 

@@ -55,7 +55,7 @@ describe('panel: connection, money, messages', () => {
   const clock = (): string => '14:06'
   it('names the connection and its reason', () => {
     const words = connectionWords({ status: 'connected', address: 'http://localhost:8888/proxy/7420', since: 0 }, clock)
-    assert.equal(words.text, 'Connected to the bridge beside Jupyter')
+    assert.equal(words.text, 'Connected to the local bridge')
     assert.equal(
       connectionWords({ status: 'unpaired', reason: 'Signed out: the key has expired.' }, clock).help,
       'How to connect'
