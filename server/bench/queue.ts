@@ -27,7 +27,7 @@ const WARM_UP = Math.min(200, TASKS)
 /** Tasks under way at once: what some dozens of busy users have. */
 const IN_FLIGHT = 48
 
-const world = await World.start({ process: true })
+const world = await World.start({ process: 'built' })
 try {
   const person = await world.person()
   note(`load average ${loadavg()[0]?.toFixed(1)}; ${WARM_UP} tasks to warm up`)

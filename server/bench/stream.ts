@@ -41,7 +41,7 @@ if (process.argv[2] === 'bare-server') await bareServer()
 else await main()
 
 async function main(): Promise<void> {
-  const world = await World.start({ process: true })
+  const world = await World.start({ process: 'built' })
   try {
     const person = await world.person()
     await sealedRound(world, person, WARM_UP)

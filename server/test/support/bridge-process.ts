@@ -5,6 +5,8 @@ import { z } from 'zod'
 import { fromHex } from '@pekka/node/protocol'
 
 const MAIN = new URL('../../src/main.ts', import.meta.url)
+/** What people run. */
+const BUILT = new URL('../../dist/main.js', import.meta.url)
 const readySchema = z.object({
   ready: z.literal(true),
   url: z.string(),
@@ -27,17 +29,17 @@ export class BridgeProcess {
     return this.lines.output
   }
 
-  static async start(settingsPath: string, settings: object): Promise<BridgeProcess> {
+  /** @param built the built program at its usual log level, for benches; else the sources, which log everything */
+  static async start(settingsPath: string, settings: object, built = false): Promise<BridgeProcess> {
     await writeFile(settingsPath, JSON.stringify(settings))
     const lines = { output: '' }
-    const child = fork(MAIN, ['--settings', settingsPath], {
+    const child = fork(built ? BUILT : MAIN, ['--settings', settingsPath], {
       execArgv: [
-        '--conditions=pekka-source',
-        '--import=tsx',
+        ...(built ? [] : ['--conditions=pekka-source', '--import=tsx']),
         ...(process.env['PEKKA_TEST_PROFILE'] ?? '').split(' ').filter(Boolean)
       ],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...process.env, PEKKA_LOG_LEVEL: 'trace' }
+      env: { ...process.env, PEKKA_LOG_LEVEL: built ? 'info' : 'trace' }
     })
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (data: Buffer) => {

@@ -37,8 +37,8 @@ export interface WorldInit {
   parameters?: Parameters
   providers?: number
   settings?: object
-  /** The bridge as a process of its own. */
-  process?: boolean
+  /** The bridge as a process of its own, from its sources or as it was built. */
+  process?: boolean | 'built'
   /** Where the bridge's log goes; default nowhere. */
   logTo?: (line: string) => void
 }
@@ -120,8 +120,9 @@ export class World {
   }
 
   async startBridge(port = 0, libp2p = 0): Promise<void> {
-    if (this.init.process === true) {
-      this.#process = await BridgeProcess.start(join(this.folder, 'bridge.json'), this.settings(port, libp2p))
+    if (this.init.process !== undefined && this.init.process !== false) {
+      const built = this.init.process === 'built'
+      this.#process = await BridgeProcess.start(join(this.folder, 'bridge.json'), this.settings(port, libp2p), built)
       this.address = this.#process.addresses[0] ?? ''
       return
     }

@@ -1,11 +1,4 @@
-import {
-  decodeSigned,
-  peerVouchMessage,
-  PekkaError,
-  transactionId,
-  verifySignatures,
-  type Verifier
-} from '../protocol/index.js'
+import { decodeSigned, peerVouchMessage, PekkaError, verifiedId, type Verifier } from '../protocol/index.js'
 import type { VerifiedTransaction } from './commit.js'
 
 /**
@@ -16,10 +9,11 @@ import type { VerifiedTransaction } from './commit.js'
 export async function verifyTransaction(bytes: Uint8Array, verifier: Verifier): Promise<VerifiedTransaction> {
   const signed = decodeSigned(bytes)
   const { body, network, account } = signed.transaction
-  if (!(await verifySignatures(signed, verifier))) throw new PekkaError('SIGNATURE_INVALID')
+  const id = await verifiedId(signed, verifier)
+  if (id === null) throw new PekkaError('SIGNATURE_INVALID')
   if (body.kind === 'register-provider') {
     const vouched = await verifier.verify(body.peerKey, peerVouchMessage(network, account), body.peerSignature)
     if (!vouched) throw new PekkaError('PEER_NOT_VOUCHED')
   }
-  return { ...signed, id: transactionId(signed.transaction), bytes }
+  return { ...signed, id, bytes }
 }

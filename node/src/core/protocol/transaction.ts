@@ -104,7 +104,9 @@ export const transactionId = (transaction: Transaction): Uint8Array => sha256(en
 
 /** What is signed: a domain tag, the network and the id of the canonical bytes. */
 export const signingMessage = (transaction: Transaction): Uint8Array =>
-  taggedHash('pekka/tx/v1', transaction.network, transactionId(transaction))
+  messageFor(transaction, transactionId(transaction))
+
+const messageFor = ({ network }: Transaction, id: Uint8Array): Uint8Array => taggedHash('pekka/tx/v1', network, id)
 
 /** Signs with every signer; for lane 0 they are keys of the policy, else the delegate alone. */
 export async function signTransaction(transaction: Transaction, signers: Signer[]): Promise<SignedTransaction> {
@@ -116,12 +118,17 @@ export async function signTransaction(transaction: Transaction, signers: Signer[
 }
 
 /** Whether every signature on it holds and no key signed twice. Whether the keys suffice is the ledger's matter. */
-export async function verifySignatures(signed: SignedTransaction, verifier: Verifier): Promise<boolean> {
-  const message = signingMessage(signed.transaction)
+export const verifySignatures = async (signed: SignedTransaction, verifier: Verifier): Promise<boolean> =>
+  (await verifiedId(signed, verifier)) !== null
+
+/** The transaction's id where {@link verifySignatures} holds, else null: both need the canonical bytes, made once. */
+export async function verifiedId(signed: SignedTransaction, verifier: Verifier): Promise<Uint8Array | null> {
+  const id = transactionId(signed.transaction)
+  const message = messageFor(signed.transaction, id)
   const keys = new Set(signed.signatures.map(({ key }) => key.join()))
-  if (keys.size !== signed.signatures.length) return false
+  if (keys.size !== signed.signatures.length) return null
   const results = await Promise.all(signed.signatures.map(s => verifier.verify(s.key, message, s.signature)))
-  return results.every(Boolean)
+  return results.every(Boolean) ? id : null
 }
 
 /** Decodes and verifies in one go, for whoever receives a transaction from outside. */
@@ -130,8 +137,9 @@ export async function openSigned(
   verifier: Verifier
 ): Promise<SignedTransaction & { id: Uint8Array }> {
   const signed = decodeSigned(bytes)
-  if (!(await verifySignatures(signed, verifier))) throw new PekkaError('SIGNATURE_INVALID')
-  return { ...signed, id: transactionId(signed.transaction) }
+  const id = await verifiedId(signed, verifier)
+  if (id === null) throw new PekkaError('SIGNATURE_INVALID')
+  return { ...signed, id }
 }
 
 /** The peer's half of the mutual vouching: its Ed25519 peer key signs this. */

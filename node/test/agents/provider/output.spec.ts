@@ -244,6 +244,24 @@ describe('Batcher', () => {
     assert.ok(batches.length <= 4, `${batches.length} batches`)
   })
 
+  it('lets the end of a run wait for no company', async () => {
+    // Of the second batch the clock says that it is due in a day.
+    let asked = 0
+    const got: TaskEvent[] = []
+    const batcher = new Batcher(
+      async events => void got.push(...events),
+      () => (++asked === 2 ? 1e8 : 0)
+    )
+    await batcher.push(print('first'))
+    await Promise.resolve()
+    assert.equal(got.length, 1)
+    await batcher.push(print('last'))
+    await new Promise(resolve => setImmediate(resolve))
+    assert.equal(got.length, 1)
+    await batcher.flush()
+    assert.equal(got.length, 2)
+  })
+
   it('makes its caller wait while much is unwritten', async () => {
     const gate = Promise.withResolvers<void>()
     const batcher = new Batcher(() => gate.promise)

@@ -11,6 +11,9 @@ export class Batcher {
   #bytes = 0
   #flushing: Promise<void> | null = null
   #lastFlush = -Infinity
+  #ending = false
+  /** Ends the pause between two batches. */
+  #hurry: () => void = () => undefined
   #failed: { error: unknown } | null = null
   #room: (() => void)[] = []
 
@@ -29,8 +32,10 @@ export class Batcher {
     this.#assertWorking()
   }
 
-  /** Resolves when all that was pushed has been written. */
+  /** Resolves when all that was pushed has been written. Nothing more comes, so nothing waits for company. */
   async flush(): Promise<void> {
+    this.#ending = true
+    this.#hurry()
     while (this.#flushing !== null) await this.#flushing
     this.#assertWorking()
   }
@@ -44,7 +49,7 @@ export class Batcher {
       while (this.#events.length > 0) {
         const wait = this.#lastFlush + FLUSH_INTERVAL_MS - this.now()
         // A full frame's worth needs no company.
-        if (wait > 0 && this.#bytes < BATCH_BYTES) await new Promise(resolve => setTimeout(resolve, wait))
+        if (wait > 0 && !this.#ending && this.#bytes < BATCH_BYTES) await this.#pause(wait)
         this.#lastFlush = this.now()
         await this.write(this.#take())
         if (this.#bytes < BATCH_HIGH_WATER_BYTES) for (const go of this.#room.splice(0)) go()
@@ -55,6 +60,16 @@ export class Batcher {
     } finally {
       this.#flushing = null
     }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, ms)
+      this.#hurry = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 
   /** The first events that fill a frame. */
