@@ -3,8 +3,8 @@
  * A benchmark is `server/bench/NAME.ts` or `node/bench/NAME.ts`; its last line is one JSON object (docs/performance.md).
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { findNode, withModules } from '../node/bin/setup/modules.mjs'
 import { setUp } from '../node/bin/setup/index.mjs'
 import { MAIN, ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
@@ -15,13 +15,19 @@ import { imageRoot } from './test-machine.mjs'
 
 const FOLDERS = ['server/bench', 'node/bench']
 
+/** Files that begin with a comment, which says what they measure; what else stands beside them are parts of theirs. */
+function benchmarks() {
+  const folders = FOLDERS.map(folder => join(ROOT, folder)).filter(existsSync)
+  const files = folders.flatMap(folder => readdirSync(folder).map(file => join(folder, file)))
+  return files.filter(file => file.endsWith('.ts') && readFileSync(file, 'utf8').startsWith('/**'))
+}
+
 async function main() {
   const [name, ...args] = process.argv.slice(2)
-  const file = FOLDERS.map(folder => join(ROOT, folder, `${name}.ts`)).find(existsSync)
-  if (!name || !file) {
-    const known = FOLDERS.flatMap(folder => (existsSync(join(ROOT, folder)) ? readdirSync(join(ROOT, folder)) : []))
-    const names = known.filter(entry => entry.endsWith('.ts')).map(entry => entry.slice(0, -3))
-    console.error(`Usage: npm run bench -- NAME [--json]\nNAME: ${names.join(', ') || '(none yet)'}`)
+  const files = benchmarks()
+  const file = files.find(path => basename(path, '.ts') === name)
+  if (!file) {
+    console.error(`Usage: npm run bench -- NAME [--json]\nNAME: ${files.map(path => basename(path, '.ts')).join(', ')}`)
     return 64
   }
   const home = homeFrom(process.env)

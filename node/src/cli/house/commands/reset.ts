@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { PekkaError } from '@pekka/node/protocol'
 import { tilde } from '@pekka/node/setup/places'
@@ -25,7 +26,7 @@ async function reset(context: CliContext, { all, yes }: ResetOptions): Promise<v
   const places = housePlaces(context.home, context.env)
   const goes = [
     'tasks, receipts and credits of the practice network',
-    "JupyterLab's settings",
+    "JupyterLab's settings, and logs",
     ...(all ? ['the wallet and its keys, for good'] : [])
   ]
   if (!yes) {
@@ -36,7 +37,8 @@ async function reset(context: CliContext, { all, yes }: ResetOptions): Promise<v
     if (!/^y(es)?$/i.test(answer.trim())) return context.say('Nothing was deleted.')
   }
   await stopHouse(places, context.signal)
-  const folders = [places.devnet, places.jupyter, places.logs, ...(all ? [places.wallet] : [])]
+  const receipts = join(places.home, 'receipts')
+  const folders = [places.devnet, places.jupyter, places.logs, receipts, ...(all ? [places.wallet] : [])]
   await Promise.all(folders.map(folder => rm(folder, { recursive: true, force: true })))
   context.say(`Deleted. ${all ? '' : 'The wallet and '}your files in ${tilde(places.work)} stay.`)
 }
