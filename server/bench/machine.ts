@@ -10,7 +10,7 @@ export const machine = (): object => ({
 })
 
 /** Prints what belongs on the last line of a bench; everything else goes to stderr. */
-export const report = (bench: string, runs: number, figures: Record<string, number>): void =>
+export const report = (bench: string, runs: number, figures: Record<string, number | Record<string, number>>): void =>
   void process.stdout.write(`${JSON.stringify({ bench, machine: machine(), runs, figures })}\n`)
 
 export const note = (text: string): void => void process.stderr.write(`${text}\n`)

@@ -21,7 +21,10 @@ export interface SessionInit {
 }
 
 /** Opens a network (the one that runs, or a temporary one) and signs in as this command line's own delegate. */
-export async function openSession(context: CliContext, init: SessionInit = {}): Promise<Session> {
+export async function openSession(
+  context: Pick<CliContext, 'home' | 'env' | 'signal'>,
+  init: SessionInit = {}
+): Promise<Session> {
   const network = await openNetwork(context)
   try {
     const wallet = new WalletSocket({ path: network.wallet.socket })
