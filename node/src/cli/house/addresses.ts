@@ -2,9 +2,10 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { PekkaError } from '@pekka/node/protocol'
 import type { Ready } from './child.js'
 import type { HousePlaces } from './places.js'
-import { isFree } from './ports.js'
+import { freePort, isFree } from './ports.js'
 
 const fileSchema = z.object({
   witness: z.looseObject({ addresses: z.array(z.string()).min(1) }),
@@ -29,6 +30,7 @@ export async function readAddresses(places: HousePlaces): Promise<Addresses | un
     ...[...data.witness.addresses, ...data.bridge.addresses].map(portOfAddress),
     ...[data.bridge.url, data.wallet.url].map(portOfUrl)
   ])
+  if (![...ports].every(isKept)) return undefined
   const free = await Promise.all([...ports].map(isFree))
   return free.every(Boolean) ? data : undefined
 }
@@ -57,20 +59,35 @@ export function addressesOf(ready: Ready): string[] {
  * Where to listen: on loopback and, if somebody asked for it now, at one IP address more. Ports are those of `before`, so that others
  * find a restarted process again; any free ones at first.
  */
-export function listenAgain(before: Ready | undefined, more?: string): string[] {
+export async function listenAgain(before: Ready | undefined, more?: string): Promise<string[]> {
   const known = before === undefined ? [] : addressesOf(before)
   const at = (ip: string, port: string): string => `/ip${isIP(ip)}/${ip}/tcp/${port}`
   const isLoopback = (address: string): boolean => address.startsWith(at('127.0.0.1', ''))
-  const port = (address: string | undefined): string => String(address === undefined ? 0 : portOfAddress(address))
+  const port = async (address: string | undefined): Promise<string> =>
+    String(address === undefined ? await newPort() : portOfAddress(address))
   return [
-    at('127.0.0.1', port(known.find(isLoopback))),
-    ...(more === undefined ? [] : [at(more, port(known.find(address => !isLoopback(address))))])
+    at('127.0.0.1', await port(known.find(isLoopback))),
+    ...(more === undefined ? [] : [at(more, await port(known.find(address => !isLoopback(address))))])
   ]
 }
 
-/** The port of an http address that a process said before; 0 lets the system choose. */
-export const portAgain = (before: Ready | undefined): number =>
-  before === undefined ? 0 : portOfUrl(textOf(before, 'url'))
+/** The port of an http address that a process said before; a free one at first. */
+export const portAgain = async (before: Ready | undefined): Promise<number> =>
+  before === undefined ? newPort() : portOfUrl(textOf(before, 'url'))
+
+/**
+ * Ports are kept for later starts, so they lie below those that systems give to outgoing connections (from 32768 on Linux): one of
+ * those would be taken now and then. Where the search begins is left to chance, for homes that start at the same time.
+ */
+const FIRST_PORT = 20_000
+const PORTS = 12_000
+const isKept = (port: number): boolean => port >= FIRST_PORT && port < 32_768
+
+async function newPort(): Promise<number> {
+  const port = await freePort(FIRST_PORT + Math.floor(Math.random() * PORTS))
+  if (port === undefined) throw new PekkaError('PORT_TAKEN', { port: FIRST_PORT })
+  return port
+}
 
 const portOfUrl = (url: string): number => Number(new URL(url).port)
 const portOfAddress = (address: string): number => Number(/\/tcp\/(\d+)/.exec(address)?.[1] ?? 0)

@@ -34,7 +34,7 @@ export function agentChild(
   kind: keyof typeof ENTRY_POINTS,
   network: string,
   env: NodeJS.ProcessEnv,
-  own: (before: Ready | undefined) => object,
+  own: (before: Ready | undefined) => object | Promise<object>,
   before?: Ready
 ): ChildSpec {
   const folder = folderOf(places, name)
@@ -52,7 +52,7 @@ export function agentChild(
         logLevel: env.PEKKA_LOG_LEVEL ?? 'info',
         readyFile: join(folder, 'ready.json')
       }
-      await writeFile(`${file}.new`, JSON.stringify({ ...common, ...own(last) }, null, 2), { mode: 0o600 })
+      await writeFile(`${file}.new`, JSON.stringify({ ...common, ...(await own(last)) }, null, 2), { mode: 0o600 })
       await rename(`${file}.new`, file)
       return {
         program: process.execPath,

@@ -139,7 +139,7 @@ export class House {
           'witness',
           devnet.network,
           env,
-          last => ({ listen: listenAgain(last), genesis: devnet.genesis, blockKey: devnet.blockKey }),
+          async last => ({ listen: await listenAgain(last), genesis: devnet.genesis, blockKey: devnet.blockKey }),
           before?.witness
         ),
         signal
@@ -155,11 +155,11 @@ export class House {
           'bridge',
           devnet.network,
           env,
-          last => ({
+          async last => ({
             // everything it keeps stands in a folder of its own, so that it may as well run on another machine
             home: folderOf(places, 'bridge'),
-            http: { host: '127.0.0.1', port: portAgain(last) },
-            libp2p: { listen: listenAgain(last, this.init.listen) },
+            http: { host: '127.0.0.1', port: await portAgain(last) },
+            libp2p: { listen: await listenAgain(last, this.init.listen) },
             redis: redis.address satisfies RedisAddress,
             witnesses,
             allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
@@ -188,8 +188,8 @@ export class House {
   ): Promise<{ url: string }> {
     const { places, devnet } = this.components
     const { env, lab } = this.init
-    const settings = (last: Ready | undefined): object => ({
-      http: { host: '127.0.0.1', port: portAgain(last) },
+    const settings = async (last: Ready | undefined): Promise<object> => ({
+      http: { host: '127.0.0.1', port: await portAgain(last) },
       socket: walletSocket(places),
       bridge,
       ...(lab && {
