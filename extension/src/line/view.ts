@@ -166,6 +166,8 @@ function taskLine(run: Extract<CellRun, { kind: 'task' }>, context: LineContext)
   const { snapshot, cell, edited, elsewhere } = run
   const { connection } = context
   if (isOver(snapshot)) {
+    if (run.fetching && connection.status === 'connected')
+      return line('fetching', 'spinner', 'Fetching the output', { tone: 'live', bar: 'moving' })
     if (edited) return editedLine(endFacts(snapshot, context), [AGAIN, ...receiptOf(snapshot)], context)
     return overLine(snapshot, cell, context)
   }

@@ -20,7 +20,11 @@ export async function askNeeds(question: {
     focusNodeSelector: '.pk-mod-all',
     buttons: [
       Dialog.cancelButton({ label: 'Cancel' }),
-      Dialog.createButton({ label: chosen === 1 ? 'Only this cell' : 'Only these cells', actions: ['only'] }),
+      Dialog.createButton({
+        label: chosen === 1 ? 'Only this cell' : 'Only these cells',
+        actions: ['only'],
+        accept: false
+      }),
       Dialog.okButton({ label: more.length === 1 ? 'Run that too' : 'Run those too', className: 'pk-mod-all' })
     ]
   })

@@ -37,6 +37,8 @@ export type CellRun =
       edited: boolean
       /** Another page of this browser writes the output. */
       elsewhere: boolean
+      /** It is over, and its output is still on the way here. */
+      fetching: boolean
     }
   /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
   | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
@@ -103,7 +105,15 @@ export class OpenNotebook {
     const run = this.#runs.get(metadata.task)
     const task = run?.task ?? this.components.tasks.get(metadata.task)
     if (task === undefined) return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(metadata.task) }
-    return { kind: 'task', task, snapshot: task.snapshot, cell: id, edited, elsewhere: run?.elsewhere ?? false }
+    return {
+      kind: 'task',
+      task,
+      snapshot: task.snapshot,
+      cell: id,
+      edited,
+      elsewhere: run?.elsewhere ?? false,
+      fetching: run?.writer != null && !task.complete
+    }
   }
 
   /** Whether a remote run of this page or another one writes to the cell. */
@@ -280,7 +290,8 @@ export class OpenNotebook {
   /** Writes the task's state into its cells when it has moved on. */
   #remember(run: Run): void {
     const { writer, task } = run
-    if (writer === null) return
+    // What the bridge says of a task's end may be known before its output is here.
+    if (writer === null || !task.complete) return
     const { snapshot } = task
     const state = stateOf(snapshot)
     if (state === 'running') return

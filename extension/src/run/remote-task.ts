@@ -3,7 +3,7 @@ import type { TaskFollower, TaskNote, TaskPhase, TaskUpdate } from '@pekka/node/
 import { Signal, type ISignal } from '@lumino/signaling'
 import { cleanText } from '../outputs/index.js'
 import { LAST_CHARS, LAST_LINES } from './constants.js'
-import { phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
+import { isOver, phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 
 export interface RemoteTaskComponents {
   /** What people call a provider; undefined while nobody knows. */
@@ -36,6 +36,8 @@ export class RemoteTask {
   #lost: Uint8Array | null = null
   #provider: Uint8Array | null = null
   #cancelling = false
+  /** The follower has reached an end: nothing more of its output will come. */
+  #complete = false
   /** Machine's clock of the first event, and ours then: a cell's start in our time. */
   #clock: { theirs: number; ours: number } | null = null
   #starts = new Map<string, number>()
@@ -71,6 +73,11 @@ export class RemoteTask {
 
   get followed(): boolean {
     return this.#follower !== null
+  }
+
+  /** Whether all output of a followed task has been handed to its sink. */
+  get complete(): boolean {
+    return this.#complete
   }
 
   /** Resolves when nothing more happens to a followed task. @throws PekkaError where it can't be followed */
@@ -118,6 +125,7 @@ export class RemoteTask {
   /** The follower's observer, passing events on to `sink`. */
   observer(sink: EventSink | null) {
     this.#begin()
+    this.#complete = false
     return {
       superseded: (): void => {
         this.#lost = this.#provider
@@ -134,6 +142,7 @@ export class RemoteTask {
         this.#item = update.item ?? this.#item
         this.#finished = update.finished
         this.#phase = update.phase
+        this.#complete = isOver(update)
         if ('provider' in update.phase && update.phase.provider !== null) {
           if (this.#provider && !equalBytes(this.#provider, update.phase.provider)) this.#lost ??= this.#provider
           this.#provider = update.phase.provider

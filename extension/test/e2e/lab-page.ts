@@ -140,12 +140,14 @@ export class LabPage {
     const line = this.cell(index).locator('.pk-Line')
     const word = line.locator('.pk-Line-word').filter({ hasText: words })
     try {
-      await word.waitFor({ timeout: PATIENCE_MS })
+      // A cell out of sight is not drawn.
+      await word.waitFor({ timeout: PATIENCE_MS, state: 'attached' })
     } catch {
       assert.fail(
         `the line says ${JSON.stringify(await line.allInnerTexts())}, not ${String(words)}; ${this.errors.join('\n')}`
       )
     }
+    await line.scrollIntoViewIfNeeded()
     return (await line.innerText()).replace(/\s+/g, ' ')
   }
 
@@ -206,12 +208,12 @@ export class LabPage {
     await this.page.waitForFunction(() => document.body.dataset['jpThemeLight'] === 'false')
   }
 
-  /** "Trust Notebook" by the status bar's shield, with its dialog. */
+  /** "Trust Notebook", with its dialog. */
   async trust(): Promise<void> {
-    await this.page
-      .locator('.jp-StatusItem-trust, .jp-Notebook-TrustedStatus, #jp-main-statusbar [title*="rust"]')
-      .first()
-      .click()
+    await this.page.locator('.lm-MenuBar-item', { hasText: 'View' }).click()
+    await this.page.locator('.lm-Menu-item', { hasText: 'Activate Command Palette' }).click()
+    await this.page.locator('.lm-CommandPalette-input').fill('Trust Notebook')
+    await this.page.locator('.lm-CommandPalette-item', { hasText: 'Trust Notebook' }).first().click()
     await this.page.locator('.jp-Dialog button', { hasText: 'Trust' }).click()
     await this.page.waitForFunction(() => document.querySelector('.jp-Dialog') === null)
     await this.page.waitForTimeout(500)

@@ -21,6 +21,7 @@ const run = (part: Partial<TaskSnapshot>, more: Partial<Extract<CellRun, { kind:
   cell: 'c5',
   edited: false,
   elsewhere: false,
+  fetching: false,
   ...more
 })
 const view = (part: Partial<TaskSnapshot>, more = {}, at = {}): LineView => lineOf(run(part, more), context(at))
@@ -113,6 +114,10 @@ describe('line: what else it tells', () => {
       shown(view(ended('completed', 'ok'), { edited: true })),
       /^Result of an earlier version of this cell \| cell edited since/
     )
+  })
+
+  it('an end that is known before its output is here is not called done', () => {
+    assert.equal(view(ended('completed', 'ok'), { fetching: true }).word, 'Fetching the output')
   })
 
   it('of several cells each tells its own', () => {
