@@ -42,9 +42,9 @@ const STAGES = [
     ],
     [{ name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE }]
   ],
-  [[{ name: 'integration', tests: 'integration.ts', engine: true, limit: 10 * MINUTE }]],
-  [[{ name: 'e2e', tests: 'e2e.ts', limit: 10 * MINUTE }]],
-  [[{ name: 'system', tests: 'system.ts', engine: true, limit: 10 * MINUTE }]],
+  [[{ name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE }]],
+  [[{ name: 'e2e', tests: 'e2e.ts', limit: 15 * MINUTE }]],
+  [[{ name: 'system', tests: 'system.ts', engine: true, limit: 15 * MINUTE }]],
   [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]]
 ]
 
