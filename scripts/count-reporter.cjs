@@ -6,6 +6,10 @@ module.exports = class CountReporter extends Spec {
   constructor(runner, options) {
     super(runner, options)
     const skipped = []
+    // Said where it happens, so that what needs a second try is seen and mended, not hidden.
+    runner.on('retry', (test, error) =>
+      console.log(`    TRIED AGAIN: ${test.fullTitle()}\n      ${error?.stack ?? error}`)
+    )
     runner.on('pending', test => skipped.push(test.fullTitle()))
     runner.once('end', () => {
       const { passes, failures, pending } = runner.stats
