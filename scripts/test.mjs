@@ -41,7 +41,7 @@ const STAGES = [
       { name: 'lint', command: ['npm', 'run', '--silent', 'lint'], limit: 5 * MINUTE },
       { name: 'types', command: ['npm', 'run', '--silent', 'types'], limit: 5 * MINUTE }
     ],
-    [{ name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE }]
+    [{ name: 'unit', tests: 'spec.ts', retries: 1, coverage: true, limit: 8 * MINUTE }]
   ],
   [[{ name: 'integration', tests: 'integration.ts', retries: 1, engine: true, limit: 20 * MINUTE }]],
   [[{ name: 'e2e', tests: 'e2e.ts', retries: 1, limit: 15 * MINUTE }]],
