@@ -144,7 +144,7 @@ export class LabPage {
       await word.waitFor({ timeout: PATIENCE_MS, state: 'attached' })
     } catch {
       assert.fail(
-        `the line says ${JSON.stringify(await line.allInnerTexts())}, not ${String(words)}; ${this.errors.join('\n')}`
+        `the line says ${JSON.stringify(await line.allTextContents())}, not ${String(words)}; ${this.errors.join('\n')}`
       )
     }
     await line.scrollIntoViewIfNeeded()
@@ -196,6 +196,8 @@ export class LabPage {
 
   /** An item of the Run menu. */
   async command(label: string): Promise<void> {
+    // Lab's menus are about the notebook that has the focus.
+    await this.select(0)
     await this.page.locator('.lm-MenuBar-item', { hasText: 'Run' }).click()
     await this.page.locator('.lm-Menu-item', { hasText: label }).first().click()
     await this.agree()

@@ -21,6 +21,7 @@ describe('extension: cells and notebooks run remotely', function () {
   it('asks at the first run with price, cap and who can read the code; Esc leaves, Enter runs', async () => {
     lab = await LabPage.open(net, ['print("remote", 6 * 7)'])
     const { page } = lab
+    await lab.forget()
     await lab.select(0)
     await page.keyboard.press('Control+Shift+Enter')
     const quote = page.locator('.pk-Quote')
@@ -130,16 +131,17 @@ describe('extension: cells and notebooks run remotely', function () {
     ])
     await lab.command('Run Notebook Remotely')
     await lab.done(4)
-    await lab.cell(0).locator('.jp-OutputArea-output img').waitFor()
-    assert.match(await lab.cell(1).locator('.jp-OutputArea-output table').innerText(), /square/)
+    await lab.cell(0).locator('.jp-OutputArea-output img').waitFor({ state: 'attached' })
+    assert.match((await lab.cell(1).locator('.jp-OutputArea-output table').textContent()) ?? '', /square/)
     const bar = await lab.output(2)
     assert.match(bar, /steps: 100%/)
     assert.equal(bar.split('steps').length, 2, 'the bar was drawn over itself')
     assert.match(await lab.output(3), /after/)
     const figure = lab.cell(4)
+    await figure.scrollIntoViewIfNeeded()
     await figure.locator('.pk-Interactive-button').click()
     const frame = await (await figure.locator('iframe').elementHandle())?.contentFrame()
-    await frame?.waitForSelector('.plotly', { timeout: 30_000 })
+    await frame?.waitForSelector('svg.main-svg', { timeout: 30_000 })
     assert.equal(await figure.locator('iframe').getAttribute('sandbox'), 'allow-scripts')
   })
 

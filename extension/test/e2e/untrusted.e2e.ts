@@ -81,7 +81,7 @@ describe('extension: outputs of a hostile machine, through a real remote run', f
     assert.deepEqual(await poke(lab), { hits: [], beacons: [] })
     const outputs = await lab.page.locator('.jp-OutputArea-output').count()
     assert.ok(outputs > payload.length / 2, `only ${outputs} outputs were shown`)
-    assert.equal(await lab.page.locator('body').isVisible(), true)
+    assert.equal(await lab.page.locator('.jp-Notebook').isVisible(), true)
 
     await lab.save()
     await lab.reload()

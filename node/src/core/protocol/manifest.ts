@@ -176,7 +176,8 @@ const displayId = (event: EventOf<'display_data' | 'update_display_data'>): unkn
 export function sortedJson(value: unknown): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null'
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined)
+  // A key `__proto__` is lost where bytes become objects, so it must not count on the side that still has it.
+  const entries = Object.entries(value).filter(([key, item]) => item !== undefined && key !== '__proto__')
   entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
   return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${sortedJson(item)}`).join(',')}}`
 }
