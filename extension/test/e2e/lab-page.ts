@@ -17,8 +17,14 @@ export interface SavedCell {
 /** How long a state may take on a busy machine, ms. No test asserts a time; this only ends one that hangs. */
 const PATIENCE_MS = 60_000
 
-/** Words of the page's errors that are not ours: JupyterLab's own, and those of a bridge that a test has killed. */
-const FOREIGN = [/Failed to load resource/, /WebSocket connection to/, /ResizeObserver loop/, /favicon/]
+/** Words of the page's errors that are not ours: JupyterLab's own, those of a killed bridge, and what a figure's frame may not load. */
+const FOREIGN = [
+  /violates the following Content Security Policy/,
+  /Failed to load resource/,
+  /WebSocket connection to/,
+  /ResizeObserver loop/,
+  /favicon/
+]
 
 let serial = 0
 

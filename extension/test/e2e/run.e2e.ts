@@ -140,8 +140,9 @@ describe('extension: cells and notebooks run remotely', function () {
     const figure = lab.cell(4)
     await figure.scrollIntoViewIfNeeded()
     await figure.locator('.pk-Interactive-button').click()
-    const frame = await (await figure.locator('iframe').elementHandle())?.contentFrame()
-    await frame?.waitForSelector('svg.main-svg', { timeout: 30_000 })
+    // The page is in a frame within the frame.
+    const inner = lab.page.frameLocator('.pk-Interactive iframe').frameLocator('iframe')
+    await inner.locator('svg.main-svg').first().waitFor({ timeout: 60_000 })
     assert.equal(await figure.locator('iframe').getAttribute('sandbox'), 'allow-scripts')
   })
 
