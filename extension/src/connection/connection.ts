@@ -12,7 +12,7 @@ import { Http, PekkaClient, type FetchLike } from '@pekka/node/client'
 import { Signal, type ISignal } from '@lumino/signaling'
 import type { KeyStore } from '../crypto/index.js'
 import { addressesFor, shownAddress } from './addresses.js'
-import { PROBE_MS, RENEW_BEFORE_MS, RETRY_MS, WALLET_NAME } from './constants.js'
+import { FRESH_CODE_MS, PROBE_MS, RENEW_BEFORE_MS, RETRY_MS, UNPAIRED_RETRY_MS, WALLET_NAME } from './constants.js'
 import type { PageOption } from './page-option.js'
 import type { LiveDoor } from './socket.js'
 import { pair, readGrant, vouched, type Grant } from './pairing.js'
@@ -157,7 +157,7 @@ export class Connection {
         const { code, message } = asPekkaError(error)
         if (code === 'PAIRING_FAILED') {
           this.#set({ status: 'unpaired', reason: this.#unpairedReason() })
-          await this.#pause(30_000, signal)
+          await this.#pause(UNPAIRED_RETRY_MS, signal)
         } else {
           const wait = RETRY_MS[Math.min(round, RETRY_MS.length - 1)] ?? 0
           const since = this.#state.status === 'off' ? this.#state.since : this.components.clock.now()
@@ -208,9 +208,23 @@ export class Connection {
         if (!isPekkaError(error) || error.code !== 'PAIRING_FAILED') throw error
       }
     }
-    const fresh = await this.components.freshOption(signal)
-    if (!fresh || fresh.code === option?.code) throw new PekkaError('PAIRING_FAILED')
-    return await this.#pair(fresh, signal)
+    // Another page may have used the same code a moment ago; the next one is written within milliseconds.
+    let used = option?.code
+    for (const wait of [...FRESH_CODE_MS, null]) {
+      const fresh = await this.components.freshOption(signal)
+      if (!fresh) break
+      if (fresh.code !== used) {
+        try {
+          return await this.#pair(fresh, signal)
+        } catch (error) {
+          if (!isPekkaError(error) || error.code !== 'PAIRING_FAILED') throw error
+          used = fresh.code
+        }
+      }
+      if (wait !== null) await this.#pause(wait, signal)
+      signal.throwIfAborted()
+    }
+    throw new PekkaError('PAIRING_FAILED')
   }
 
   async #pair(option: Pick<PageOption, 'wallet' | 'code'>, signal: AbortSignal): Promise<Grant> {

@@ -7,6 +7,12 @@ export const PROBE_MS = 5_000
 /** Waits between tries to reach bridge or wallet, ms: quick at first, since a restarted process is back in seconds. */
 export const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000] as const
 
+/** Waits before another look for a fresh pairing code, where a page beside this one used the same code up, ms. */
+export const FRESH_CODE_MS = [100, 500, 2_000] as const
+
+/** A browser that no code lets in looks again after this, ms; a code that the user pastes comes in at once. */
+export const UNPAIRED_RETRY_MS = 30_000
+
 /** socket.io's own waits between tries, ms. */
 export const SOCKET_RETRY_MS = 200
 export const SOCKET_RETRY_MAX_MS = 3_000

@@ -17,6 +17,7 @@ const MAX_FAILURES = 50
 export class PairingCodes {
   readonly #codes = new Map<string, number>()
   #failures = 0
+  #onUsed: () => void = () => {}
 
   constructor(private readonly components: { random: Random; clock: Clock }) {}
 
@@ -28,6 +29,11 @@ export class PairingCodes {
     return code
   }
 
+  /** Told when a code was used up or all were withdrawn: who shows codes shows another one. */
+  onUsed(listener: () => void): void {
+    this.#onUsed = listener
+  }
+
   /** Whether the request shows knowledge of a live code; that code is used up then. */
   redeem(request: PairRequest): boolean {
     this.#sweep()
@@ -35,11 +41,13 @@ export class PairingCodes {
       if (!equalBytes(pairProof(utf8(code), request.key, request.exchange), request.proof)) continue
       this.#codes.delete(code)
       this.#failures = 0
+      this.#onUsed()
       return true
     }
     if (++this.#failures >= MAX_FAILURES) {
       this.#codes.clear()
       this.#failures = 0
+      this.#onUsed()
     }
     return false
   }
