@@ -27,7 +27,6 @@ const CI = Boolean(process.env.CI) && process.env.CI !== 'false'
  * @property {string[]} [command] a check: passes with exit code 0 and counts as one
  * @property {string} [tests] the ending of a mocha suite's files; each test counts
  * @property {boolean} [coverage]
- * @property {number} [retries] of a failed test: processes, browsers and other people's load make a time-out now and then
  * @property {boolean} [engine] a Docker Engine is started for it where it can be
  * @property {number} limit ms, after which it is killed and counts as failed
  * @property {boolean} [long] only with --full
@@ -41,12 +40,12 @@ const STAGES = [
       { name: 'lint', command: ['npm', 'run', '--silent', 'lint'], limit: 5 * MINUTE },
       { name: 'types', command: ['npm', 'run', '--silent', 'types'], limit: 5 * MINUTE }
     ],
-    [{ name: 'unit', tests: 'spec.ts', retries: 1, coverage: true, limit: 8 * MINUTE }]
+    [{ name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE }]
   ],
-  [[{ name: 'integration', tests: 'integration.ts', retries: 1, engine: true, limit: 20 * MINUTE }]],
-  [[{ name: 'e2e', tests: 'e2e.ts', retries: 1, limit: 15 * MINUTE }]],
-  [[{ name: 'system', tests: 'system.ts', retries: 1, engine: true, limit: 15 * MINUTE }]],
-  [[{ name: 'long', tests: 'long.ts', retries: 1, engine: true, limit: 120 * MINUTE, long: true }]]
+  [[{ name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE }]],
+  [[{ name: 'e2e', tests: 'e2e.ts', limit: 15 * MINUTE }]],
+  [[{ name: 'system', tests: 'system.ts', engine: true, limit: 15 * MINUTE }]],
+  [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]]
 ]
 
 /** Folders that hold tests. */
@@ -120,8 +119,7 @@ async function runSuite(suite, env, scratch) {
       ? ['c8', '--reporter=text-summary', '--reporter=lcovonly', '--src=node/src', '--src=server/src']
       : []
     const engine = suite.engine ? ['--require', 'scripts/mocha-engine.mjs'] : []
-    const again = suite.retries ? ['--retries', String(suite.retries)] : []
-    command = [...coverage, 'mocha', '--reporter', 'scripts/count-reporter.cjs', ...again, ...engine, ...files]
+    command = [...coverage, 'mocha', '--reporter', 'scripts/count-reporter.cjs', ...engine, ...files]
   }
   if (!command) throw new Error(`${suite.name} has nothing to run`)
   const began = Date.now()

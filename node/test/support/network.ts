@@ -89,6 +89,8 @@ export interface Run extends Ended {
 
 export interface TestNetworkInit {
   env?: NodeJS.ProcessEnv
+  /** Lets the providers find the test run's Docker Engine; else they use bubblewrap. */
+  docker?: boolean
   /** Runs everything as this user, in a home of its own. */
   uid?: number
 }
@@ -359,6 +361,8 @@ export async function makeHome(
     for (const own of [home, runtime]) await chown(own, init.uid, init.uid)
   }
   const env: NodeJS.ProcessEnv = { ...process.env, PEKKA_HOME: home, PEKKA_LOG_LEVEL: 'info', ...init.env }
+  // Docker takes over as soon as an engine has the image, in the middle of a test run: one runtime for all, unless a test asks
+  if (!init.docker) env.DOCKER_HOST = `unix://${join(folder, 'no-engine.sock')}`
   // what would lead out of this home
   for (const name of ['XDG_RUNTIME_DIR', 'REDIS_URL', 'NODE_OPTIONS']) delete env[name]
   // sockets would stand under the user's number, which isn't this process's
