@@ -22,6 +22,7 @@ module.exports = {
     ),
     forbid('core-client', '^node/src/core/client', '^(node/src/(?!core/(client|protocol))|server|extension)'),
     forbid('core-ledger', '^node/src/core/ledger', '^(node/src/(?!core/(ledger|protocol))|server|extension)'),
+    forbid('core-scan', '^node/src/core/scan', '^(node/src/(?!core/(scan|protocol))|server|extension)'),
     forbid('core-is-pure', '^node/src/core', '^(node:|node/src/(host|agents|cli))'),
     forbid('host-imports-core', '^node/src/host', '^(node/src/(agents|cli)|server|extension)'),
     forbid('agents-import-host-and-core', '^node/src/agents', '^(node/src/cli|server|extension)'),

@@ -1,5 +1,4 @@
-import type { CellNames } from './names.js'
-import type { Needed } from './needs.js'
+import type { CellNames, Needed } from '@pekka/node/scan'
 
 /** `a`, `a and b`, `a, b and c`. */
 function joined(items: string[]): string {

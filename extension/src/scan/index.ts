@@ -1,78 +1,8 @@
 /**
- * What a selection of cells needs from elsewhere, found in the sources alone: names that cells above define, files and
- * environment variables of the user's computer, `input()`. Needs no kernel.
- *
- * ```ts
- * const cells = [{ id: 'a', source: 'df = load()' }, { id: 'b', source: 'df.mean()' }]
- * neededCells(cells, ['b'])
- * // { missing: [{ name: 'df', line: 1, by: 'b', cell: 'a' }, …], run: ['a', 'b'] }
- * ```
- *
- * It is a help, never a gate: Python can define names in ways that no reader of sources sees, so a user may always run the
- * selection as it is. Analysis of a source is kept, so asking again after an edit parses the edited cell only.
+ * What a selection of cells needs from elsewhere, in sentences. The analysis itself is `@pekka/node/scan`, which the command
+ * line uses too.
  */
-import { parser } from '@lezer/python'
-import { CACHE_ENTRIES, MAX_SOURCE_CHARS } from './constants.js'
-import { plainPython } from './magics.js'
-import { NameFinder } from './names.js'
-import type { CellNames } from './names.js'
-import { needed } from './needs.js'
-import type { Needed, SourceCell } from './needs.js'
-
-export type { CellFacts } from './facts.js'
-export type { CellNames, ChangeAt, ImportAt, NameAt } from './names.js'
-export type { MissingName, Needed, SourceCell } from './needs.js'
+export { analyse, neededCells } from '@pekka/node/scan'
+export type { CellNames, MissingName, Needed, SourceCell } from '@pekka/node/scan'
 export { environmentSentence, hintFor, inputSentence, needsSentence, pathSentence, travelHints } from './hints.js'
 export type { HintContext } from './hints.js'
-
-const cache = new Map<string, CellNames>()
-
-/** Analyses one cell. Never throws: of what can't be understood it says nothing. */
-export function analyse(source: string): CellNames {
-  const kept = cache.get(source)
-  if (kept !== undefined) {
-    cache.delete(source)
-    cache.set(source, kept)
-    return kept
-  }
-  const names = analyseFresh(source)
-  cache.set(source, names)
-  const oldest = cache.keys().next()
-  if (cache.size > CACHE_ENTRIES && oldest.done !== true) cache.delete(oldest.value)
-  return names
-}
-
-function analyseFresh(source: string): CellNames {
-  const plain = plainPython(source.length > MAX_SOURCE_CHARS ? '' : source)
-  const starts = [0]
-  for (let at = plain.code.indexOf('\n'); at >= 0; at = plain.code.indexOf('\n', at + 1)) starts.push(at + 1)
-  const lineOf = (offset: number): number => {
-    let low = 0
-    let high = starts.length
-    while (high - low > 1) {
-      const middle = (low + high) >> 1
-      if ((starts[middle] ?? 0) <= offset) low = middle
-      else high = middle
-    }
-    return low + 1
-  }
-  const finder = new NameFinder(plain.code, plain, lineOf)
-  try {
-    finder.visit(parser.parse(plain.code).topNode)
-  } catch (error) {
-    // Thousands of nested brackets exhaust the stack; what was found until then is still true.
-    if (!(error instanceof RangeError)) throw error
-  }
-  return { ...finder.finish(), foreign: plain.cellMagic !== undefined && plain.code.trim() === '' }
-}
-
-/**
- * What `selection` (cell ids) reads and doesn't define, and which cells to run so that it would.
- * `cells` are the notebook's code cells in order.
- */
-export function neededCells(cells: readonly SourceCell[], selection: readonly string[]): Needed {
-  return needed(
-    cells.map(cell => ({ id: cell.id, names: analyse(cell.source) })),
-    selection
-  )
-}

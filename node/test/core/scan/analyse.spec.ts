@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { analyse } from '../../src/scan/index.js'
-import { plainPython } from '../../src/scan/magics.js'
+import { analyse, plainPython } from '@pekka/node/scan'
 
 const sorted = (list: { name: string }[]): string =>
   list

@@ -1,0 +1,59 @@
+import { parser } from '@lezer/python'
+import { CACHE_ENTRIES, MAX_SOURCE_CHARS } from './constants.js'
+import { plainPython } from './magics.js'
+import { NameFinder } from './names.js'
+import type { CellNames } from './names.js'
+import { needed } from './needs.js'
+import type { Needed, SourceCell } from './needs.js'
+
+const cache = new Map<string, CellNames>()
+
+/** Analyses one cell. Never throws: of what can't be understood it says nothing. */
+export function analyse(source: string): CellNames {
+  const kept = cache.get(source)
+  if (kept !== undefined) {
+    cache.delete(source)
+    cache.set(source, kept)
+    return kept
+  }
+  const names = analyseFresh(source)
+  cache.set(source, names)
+  const oldest = cache.keys().next()
+  if (cache.size > CACHE_ENTRIES && oldest.done !== true) cache.delete(oldest.value)
+  return names
+}
+
+function analyseFresh(source: string): CellNames {
+  const plain = plainPython(source.length > MAX_SOURCE_CHARS ? '' : source)
+  const starts = [0]
+  for (let at = plain.code.indexOf('\n'); at >= 0; at = plain.code.indexOf('\n', at + 1)) starts.push(at + 1)
+  const lineOf = (offset: number): number => {
+    let low = 0
+    let high = starts.length
+    while (high - low > 1) {
+      const middle = (low + high) >> 1
+      if ((starts[middle] ?? 0) <= offset) low = middle
+      else high = middle
+    }
+    return low + 1
+  }
+  const finder = new NameFinder(plain.code, plain, lineOf)
+  try {
+    finder.visit(parser.parse(plain.code).topNode)
+  } catch (error) {
+    // Thousands of nested brackets exhaust the stack; what was found until then is still true.
+    if (!(error instanceof RangeError)) throw error
+  }
+  return { ...finder.finish(), foreign: plain.cellMagic !== undefined && plain.code.trim() === '' }
+}
+
+/**
+ * What `selection` (cell ids) reads and doesn't define, and which cells to run so that it would.
+ * `cells` are the notebook's code cells in order.
+ */
+export function neededCells(cells: readonly SourceCell[], selection: readonly string[]): Needed {
+  return needed(
+    cells.map(cell => ({ id: cell.id, names: analyse(cell.source) })),
+    selection
+  )
+}

@@ -1,0 +1,20 @@
+/**
+ * What Python code needs from elsewhere, found in its text alone: names that other cells define, files and environment
+ * variables of the user's computer, `input()`, and the packages that it imports, with the image that has them.
+ *
+ * ```ts
+ * const cells = [{ id: 'a', source: 'df = load()' }, { id: 'b', source: 'df.mean()' }]
+ * neededCells(cells, ['b'])
+ * // { missing: [{ name: 'df', line: 1, by: 'b', cell: 'a' }, …], run: ['a', 'b'] }
+ * ```
+ *
+ * It is a help, never a gate: Python can define names in ways that no reader of sources sees, so a user may always run the
+ * selection as it is. Analysis of a source is kept, so asking again after an edit parses the edited cell only.
+ *
+ * @packageDocumentation
+ */
+export { analyse, neededCells } from './analyse.js'
+export type { CellFacts } from './facts.js'
+export type { CellNames, ChangeAt, ImportAt, NameAt } from './names.js'
+export type { MissingName, Needed, SourceCell } from './needs.js'
+export { plainPython, type PlainPython } from './magics.js'
