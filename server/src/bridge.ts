@@ -1,8 +1,5 @@
-import { createServer as createHttpServer, type Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AddressInfo } from 'node:net'
 import { Level } from 'level'
 import type { Logger } from 'pino'
 import {
@@ -32,6 +29,7 @@ import {
 import { createBlobStore, createEventLog } from './eventlog/index.js'
 import { LedgerMirror } from './ledger/index.js'
 import { Invites, LinkServer, ReaderGate } from './links/index.js'
+import { Listener } from './listener.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { Candidates, JobQueue, Sweeper, TaskDriver } from './queue/index.js'
 import type { Settings } from './settings.js'
@@ -69,6 +67,8 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const clock = systemClock
   const { verifier, random } = createPrimitives()
   const metrics = createMetrics()
+  // Before anything is opened: what is wrong with it is the operator's to mend.
+  const listener = await Listener.create(settings, log)
   await mkdir(settings.home, { recursive: true, mode: 0o700 })
   const signer = await loadSigner(join(settings.home, 'bridge.key'), random.bytes(32))
   const table = new Level<string, Uint8Array>(join(settings.home, 'level'), {
@@ -184,7 +184,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     })
   ]
   const app = createApp({ routes, guard, tokens, store, metrics, log, version: VERSION })
-  const server = await createServer(settings)
+  const { server } = listener
   server.on('request', app)
   server.headersTimeout = HEADERS_TIMEOUT_MS
   server.requestTimeout = REQUEST_TIMEOUT_MS
@@ -193,7 +193,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   mirror.start()
   queue.start().catch(error => components.fatal(error))
   await links.start()
-  const url = await listen(server, settings)
+  const url = await listener.listen()
   sweeper.start()
 
   return {
@@ -202,12 +202,14 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     key: signer.publicKey,
     metrics,
     routes,
-    sweep: () => sweeper.sweep(),
+    sweep: async () => {
+      await Promise.all([sweeper.sweep(), listener.renew()])
+    },
     stop: async () => {
       await sweeper.stop()
       // Also closes the HTTP server.
       await live.stop()
-      server.closeAllConnections()
+      listener.close()
       await queue.stop()
       await mirror.stop()
       await client.stop()
@@ -265,22 +267,3 @@ const prefixed = (table: Level<string, Uint8Array>, prefix: string) => ({
   put: (key: string, value: Uint8Array) => table.put(prefix + key, value),
   del: (key: string) => table.del(prefix + key)
 })
-
-async function createServer({ tls }: Settings): Promise<Server> {
-  if (tls === undefined) return createHttpServer()
-  return createTlsServer({ cert: await readFile(tls.cert), key: await readFile(tls.key) })
-}
-
-async function listen(server: Server, { http, tls }: Settings): Promise<string> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', error => {
-      const taken = 'code' in error && error.code === 'EADDRINUSE'
-      reject(taken ? new PekkaError('PORT_TAKEN', { port: http.port }, { cause: error }) : error)
-    })
-    server.listen(http.port, http.host, resolve)
-  })
-  // Bound to a TCP port, it has an address of this form.
-  const { port } = server.address() as AddressInfo
-  const name = http.host.includes(':') ? `[${http.host}]` : http.host
-  return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`
-}
