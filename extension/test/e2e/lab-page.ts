@@ -79,6 +79,10 @@ export class LabPage {
       if (message.type() === 'error' && !FOREIGN.some(foreign => foreign.test(message.text())))
         lab.errors.push(message.text())
     })
+    // Lab's own word about a lost connection, in the way of every click.
+    await page.addLocatorHandler(page.locator('.jp-Dialog', { hasText: 'Server Connection Error' }), dialog =>
+      dialog.locator('.jp-Dialog-button').last().click()
+    )
     // Leaving a page with unsaved changes asks; a test that refuses would hang.
     page.on('dialog', dialog => void dialog.accept())
     const workspace = `e2e-${++serial}`
@@ -169,6 +173,13 @@ export class LabPage {
     return await this.cell(index)
       .locator('.jp-OutputArea-child')
       .evaluateAll(nodes => nodes.map(node => node.querySelector('.jp-OutputArea-output')?.textContent ?? '').join(''))
+  }
+
+  /** Waits until an output is exactly this: Lab draws long after the line on a busy machine. */
+  async prints(index: number, text: string): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS
+    while ((await this.output(index)) !== text && Date.now() < deadline) await this.page.waitForTimeout(100)
+    assert.equal(await this.output(index), text)
   }
 
   async prompt(index: number): Promise<string> {

@@ -39,7 +39,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.shows(0, 'n 3')
     await lab.reload()
     await lab.done(0)
-    assert.equal(await lab.output(0), counted(24))
+    await lab.prints(0, counted(24))
     assert.match(await lab.prompt(0), /^\[\d+\]:$/)
   })
 
@@ -50,8 +50,8 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.page.close()
     lab = await lab.again()
     await lab.done(1)
-    assert.equal(await lab.output(0), counted(8))
-    assert.equal(await lab.output(1), 'second\n')
+    await lab.prints(0, counted(8))
+    await lab.prints(1, 'second\n')
     await lab.save()
     assert.equal(textOf((await lab.saved())[0]), counted(8))
     await lab.act(1, 'receipt')
@@ -68,7 +68,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await net.kill('bridge')
     await lab.line(0, 'Not connected')
     await lab.done(0)
-    assert.equal(await lab.output(0), counted(40))
+    await lab.prints(0, counted(40))
   })
 
   it('moved and edited meanwhile, the cell gets its output and says that it is of an earlier version', async () => {
@@ -82,8 +82,8 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.page.keyboard.press('Control+End')
     await lab.page.keyboard.type('\n# changed')
     await lab.line(0, 'Result of an earlier version of this cell')
-    assert.equal(await lab.output(0), counted(16))
-    assert.equal(await lab.output(1), '')
+    await lab.prints(0, counted(16))
+    await lab.prints(1, '')
   })
 
   it('run here meanwhile, the cell is the local run’s alone', async () => {
@@ -130,7 +130,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await second.cell(0).locator('.pk-Line-facts', { hasText: 'output goes into your other tab' }).waitFor()
     await lab.page.close()
     await second.done(0)
-    assert.equal(await second.output(0), counted(40))
+    await second.prints(0, counted(40))
     lab = second
   })
 
