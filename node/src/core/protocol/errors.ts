@@ -200,6 +200,11 @@ export const ERRORS = {
     title: 'The output is not what the machine signed or fixed on the ledger.',
     advice: 'Do not use this result. Run again on another machine.'
   },
+  IMAGE_NOT_OFFERED: {
+    status: 409,
+    title: 'No machine offers {image}, which this code needs ({why}). Nothing was charged.',
+    advice: 'On a machine of yours: npx pekka image build {image}. Or choose another environment: {known}.'
+  },
   IMAGE_UNKNOWN: {
     status: 404,
     title: 'No machine offers the environment "{image}".',
@@ -212,6 +217,11 @@ export const ERRORS = {
     advice: 'Choose a Python notebook.'
   },
   INPUT_NOTEBOOK: { status: 400, title: 'The notebook cannot be read: {issue}', advice: '{remedy}' },
+  INPUT_REQUIREMENTS: {
+    status: 400,
+    title: '{file}, line {line}: {what} can’t be used there.',
+    advice: 'Only packages from the index, by their names, are installed. Take the line out, or name the package.'
+  },
   INPUT_TOO_LARGE: {
     status: 413,
     title: 'The code is too large ({size} bytes; at most {max}).',
@@ -226,6 +236,16 @@ export const ERRORS = {
     status: 503,
     title: 'Not connected to the bridge.',
     advice: 'Tasks that run go on; it is tried again.'
+  },
+  PACKAGE_MISSING: {
+    status: 409,
+    title: 'No environment has {packages}. Nothing was charged.',
+    advice: 'Leave out what needs it: --without NAME. Or run anyway in {image}: --image {image}.'
+  },
+  PACKAGE_UNKNOWN: {
+    status: 409,
+    title: '{question} Nothing was sent.',
+    advice: 'Say which package has it: --with {module}=PACKAGE. Or leave it out: --without {module}.'
   },
   PAIRING_FAILED: {
     status: 403,
