@@ -257,7 +257,89 @@ export const ERRORS = {
     title: '{part} fails: {issue}',
     advice: 'Changed after signing, or from another task.'
   },
+  VALUE_REFUSED: {
+    status: 502,
+    title: 'What the machine sent as {name} was not taken: {issue}',
+    advice: 'Nothing was run. Run again on another machine, or have the code write a file.'
+  },
   WALLET_UNREACHABLE: { status: 503, title: 'The wallet does not answer.', advice: 'Start it with "pekka up".' },
+
+  // packages on top of an image, and inputs
+  INPUT_REFUSED: {
+    status: 400,
+    title: 'The input {url} is not fetched: {issue}',
+    advice: 'Use an https:// address of a public server, or send the file along.'
+  },
+  INPUT_TOO_BIG: {
+    status: 413,
+    title: 'The input {url} is larger than {max} bytes.',
+    advice: 'Fetch a part of it, or keep it at a place that the program can be sent to.'
+  },
+  INPUT_UNREACHABLE: {
+    status: 502,
+    title: 'The input {url} could not be fetched: {issue}',
+    advice: 'Is the address right? Nothing was charged.'
+  },
+  LAYER_CONFLICT: {
+    status: 409,
+    title: 'These packages do not go together: {issue}',
+    advice: 'Loosen a version. Nothing was charged.'
+  },
+  LAYER_DOUBTFUL: {
+    status: 409,
+    title: '"{name}" is one letter away from "{likely}".',
+    advice: 'If it is what you mean, name its version: {name}==VERSION.'
+  },
+  LAYER_IMAGE_UNKNOWN: {
+    status: 409,
+    title: 'This bridge has no package list of the environment "{image}" as the machines offer it.',
+    advice: 'Use an environment that has the package, or update PEKKA on both sides.'
+  },
+  LAYER_NOT_HERE: {
+    status: 404,
+    title: 'The packages of the task are not here any more.',
+    advice: 'Run again: they are looked up anew.'
+  },
+  LAYER_REFUSED: {
+    status: 400,
+    title: '{what} is not used: {issue}',
+    advice: 'Report it to who publishes the package, or take another version.'
+  },
+  LAYER_SOURCE_ONLY: {
+    status: 409,
+    title: '{package} is published as source only, and nothing is built from source. Nothing was charged.',
+    advice: 'Look for a package that has wheels, or for a version that has: {package}==VERSION.'
+  },
+  LAYER_TOO_LARGE: {
+    status: 413,
+    title: 'The packages are too large ({size} bytes; at most {max}).',
+    advice: 'Use an environment that has them: "pekka image list".'
+  },
+  LAYER_TOO_NEW: {
+    status: 409,
+    title: '{package} was published in the last {days} days, or no older version fits.',
+    advice: 'Wait, ask for an older version, or let the operator of the bridge change the waiting time.'
+  },
+  LAYER_UNKNOWN_PACKAGE: {
+    status: 404,
+    title: 'There is no package "{name}".',
+    advice: '{remedy}'
+  },
+  LAYERS_OFF: {
+    status: 501,
+    title: 'This bridge does not add packages.',
+    advice: 'Use an environment that has them, or another bridge.'
+  },
+  LAYERS_UNREACHABLE: {
+    status: 502,
+    title: 'The package index does not answer: {issue}',
+    advice: 'Check connection, proxy and index settings of the computer that the bridge runs on. Nothing was charged.'
+  },
+  REQUIREMENT_REFUSED: {
+    status: 400,
+    title: '"{requirement}" is not a package that can be added: {issue}.',
+    advice: 'Write a name with versions, for example humanize>=4.'
+  },
 
   // images, sandbox, provider
   BUNDLE_REFUSED: { status: 400, title: 'The task could not be opened: {issue}', advice: 'Send it again.' },

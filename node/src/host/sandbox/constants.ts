@@ -4,6 +4,8 @@ export const SANDBOX_GID = 10_001
 export const SANDBOX_HOME = '/home/pekka'
 /** Working directory of the runner; it makes it. */
 export const SANDBOX_WORK = '/home/pekka/work'
+/** Where a task's packages and inputs are seen, read-only (docs/decisions/0008). Images have nothing there. */
+export const SANDBOX_EXTRAS = '/srv/pekka'
 /** The same on every provider, so that a program can't tell them apart by it (R21). */
 export const SANDBOX_HOSTNAME = 'pekka'
 

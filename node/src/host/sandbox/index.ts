@@ -21,6 +21,7 @@ export { IMAGE_PYTHON, runProbes, selfTest, type SelfTest, type Verdict } from '
 export { selectRuntime, type SelectOptions, type SelectedRuntime } from './select.js'
 export { createSandboxPool } from './pool.js'
 export type {
+  Extras,
   PooledSandbox,
   PoolLog,
   SandboxPool,
@@ -29,4 +30,4 @@ export type {
   Starter,
   WarmImage
 } from './pool.js'
-export { SANDBOX_HOME, SANDBOX_HOSTNAME, SANDBOX_UID, SANDBOX_WORK } from './constants.js'
+export { SANDBOX_EXTRAS, SANDBOX_HOME, SANDBOX_HOSTNAME, SANDBOX_UID, SANDBOX_WORK } from './constants.js'

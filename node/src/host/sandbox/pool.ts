@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { PekkaError } from '@pekka/node/protocol'
-import type { Sandbox, SandboxImage, SandboxLimits, SandboxRuntime } from './types.js'
+import { SANDBOX_EXTRAS } from './constants.js'
+import type { Sandbox, SandboxImage, SandboxLimits, SandboxMount, SandboxRuntime } from './types.js'
 
 /** First wait after a start has failed, ms; doubled each time. */
 const BACK_OFF_MS = 500
@@ -24,9 +25,18 @@ export interface PoolLog {
   warn(data: object, text: string): void
 }
 
+/** A directory of a sandbox's own on this machine, seen read-only inside; filled when the task is known. */
+export interface Extras {
+  folder: string
+  /** Removes it; the sandbox is gone. */
+  remove(): Promise<void>
+}
+
 export interface SandboxPoolComponents<Session> {
   runtime: SandboxRuntime
   start: Starter<Session>
+  /** Makes the extras of a new sandbox. Default: it has none. */
+  extras?: () => Promise<Extras>
   log: PoolLog
 }
 
@@ -53,6 +63,8 @@ export interface PooledSandbox<Session> {
   session: Session
   /** It had been waiting. */
   warm: boolean
+  /** Folder on this machine that the sandbox sees at SANDBOX_EXTRAS; null where the pool makes none. */
+  extras: string | null
   /** Removes the sandbox with all in it. To be called in any case, once the task has ended. */
   release(): Promise<void>
 }
@@ -83,6 +95,7 @@ export function createSandboxPool<Session>(
 interface Waiting<Session> {
   sandbox: Sandbox
   session: Session
+  extras: string | null
 }
 
 class WarmPool<Session> implements SandboxPool<Session> {
@@ -128,8 +141,8 @@ class WarmPool<Session> implements SandboxPool<Session> {
     return this.handOut(await this.inBackground(fresh), false)
   }
 
-  private handOut({ sandbox, session }: Waiting<Session>, warm: boolean): PooledSandbox<Session> {
-    return { sandbox, session, warm, release: () => this.discard(sandbox) }
+  private handOut({ sandbox, session, extras }: Waiting<Session>, warm: boolean): PooledSandbox<Session> {
+    return { sandbox, session, extras, warm, release: () => this.discard(sandbox) }
   }
 
   setWarm(warm: readonly WarmImage[]): void {
@@ -163,6 +176,7 @@ class WarmPool<Session> implements SandboxPool<Session> {
   }
 
   private readonly removals = new Map<Sandbox, PromiseWithResolvers<void>>()
+  private readonly extras = new Map<Sandbox, Extras>()
 
   private removed(sandbox: Sandbox): Promise<void> {
     const known = this.removals.get(sandbox) ?? Promise.withResolvers<void>()
@@ -174,6 +188,8 @@ class WarmPool<Session> implements SandboxPool<Session> {
     try {
       await sandbox.remove()
     } finally {
+      await this.removeExtras(this.extras.get(sandbox))
+      this.extras.delete(sandbox)
       this.all.delete(sandbox)
       this.removals.get(sandbox)?.resolve()
       this.removals.delete(sandbox)
@@ -242,19 +258,37 @@ class WarmPool<Session> implements SandboxPool<Session> {
     const { runtime, start } = this.components
     const timeout = AbortSignal.timeout(this.init.startTimeout ?? 60_000)
     const either = AbortSignal.any([signal, timeout])
-    const sandbox = await runtime.create({ image, argv: this.init.argv, limits }, either)
+    const extras = await this.components.extras?.()
+    const mounts: SandboxMount[] = extras === undefined ? [] : [{ source: extras.folder, target: SANDBOX_EXTRAS }]
+    let sandbox: Sandbox
+    try {
+      sandbox = await runtime.create({ image, argv: this.init.argv, mounts, limits }, either)
+    } catch (error) {
+      await this.removeExtras(extras)
+      throw error
+    }
     this.all.add(sandbox)
+    if (extras !== undefined) this.extras.set(sandbox, extras)
     try {
       const died = sandbox.exited.then(({ code }) => {
         throw new PekkaError('SANDBOX_FAILED', { issue: `the runner ended with ${code} before it was ready` })
       })
       died.catch(() => {})
-      return { sandbox, session: await Promise.race([start(sandbox, either), died, aborted(either)]) }
+      const session = await Promise.race([start(sandbox, either), died, aborted(either)])
+      return { sandbox, session, extras: extras?.folder ?? null }
     } catch (error) {
       await this.discard(sandbox)
       signal.throwIfAborted()
       if (timeout.aborted) throw new PekkaError('SANDBOX_FAILED', { issue: 'the runner was not ready in time' })
       throw error
+    }
+  }
+
+  private async removeExtras(extras: Extras | undefined): Promise<void> {
+    try {
+      await extras?.remove()
+    } catch (error) {
+      this.components.log.warn({ error }, 'the extras of a sandbox could not be removed')
     }
   }
 

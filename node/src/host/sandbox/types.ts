@@ -50,7 +50,19 @@ export interface SandboxSpec {
   argv: readonly [string, ...string[]]
   /** On top of the image's. */
   environment?: Readonly<Record<string, string>>
+  /** Directories of this machine that are seen inside, for the life of the sandbox. */
+  mounts?: readonly SandboxMount[]
   limits: SandboxLimits
+}
+
+/**
+ * A directory of this machine, read-only inside. What is put into it later is seen there too: so a sandbox that was
+ * started before its task gets the task's packages. Files must be readable for everybody.
+ */
+export interface SandboxMount {
+  source: string
+  /** Absolute, and nothing of the image's. */
+  target: string
 }
 
 export interface SandboxExit {

@@ -1,10 +1,13 @@
 /** What every runtime must do, in one suite that each is put through. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Sandbox, SandboxImage, SandboxRuntime } from '@pekka/node/host/sandbox'
+import { SANDBOX_EXTRAS, type Sandbox, type SandboxImage, type SandboxRuntime } from '@pekka/node/host/sandbox'
 import { PekkaError } from '@pekka/node/protocol'
 import { LIMITS, runPython } from './support.js'
 
@@ -56,6 +59,39 @@ open('x', 'w').close(); open('/tmp/x', 'w').close(); open('/dev/shm/x', 'w').clo
       (names as string[]).filter(name => !own.includes(name)),
       ['HOME', 'LANG', 'PATH']
     )
+  })
+
+  it('shows a directory of the machine read-only, with what is put there while it runs', async () => {
+    const source = await mkdtemp(join(tmpdir(), 'pekka-extras-'))
+    try {
+      await chmod(source, 0o755)
+      const { runtime, image } = subject()
+      const look = `
+import os, sys
+print(os.listdir('/srv/pekka'), flush=True)
+sys.stdin.readline()
+print(open('/srv/pekka/later').read())
+for attempt in ("open('/srv/pekka/mine', 'w')", "open('/srv/pekka/later', 'a')", "os.chmod('/srv/pekka/later', 0o777)",
+                "os.remove('/srv/pekka/later')"):
+    try: eval(attempt); print('ESCAPED', attempt)
+    except OSError: print('refused')`
+      const mounts = [{ source, target: SANDBOX_EXTRAS }]
+      const sandbox = await runtime.create({ image, argv: [...PYTHON, look], limits: LIMITS, mounts })
+      started.push(sandbox)
+      const lines = createInterface({ input: sandbox.stdout })[Symbol.asyncIterator]()
+      const next = async (): Promise<unknown> => (await lines.next()).value
+      assert.equal(await next(), '[]')
+      await writeFile(join(source, 'later'), 'hello', { mode: 0o644 })
+      sandbox.stdin.write('\n')
+      assert.deepEqual(
+        [await next(), await next(), await next(), await next(), await next()],
+        ['hello', 'refused', 'refused', 'refused', 'refused']
+      )
+      await sandbox.remove()
+      assert.equal(await readFile(join(source, 'later'), 'utf8'), 'hello')
+    } finally {
+      await rm(source, { recursive: true })
+    }
   })
 
   it('puts nothing of its own into stdin, stdout or stderr', async () => {

@@ -35,7 +35,7 @@ describe('what is asked of a Docker Engine', () => {
     'dropping capabilities': { CapDrop: null },
     'no new privileges': { SecurityOpt: ['seccomp={}'] },
     'the seccomp profile': { SecurityOpt: ['no-new-privileges', 'seccomp=unconfined'] },
-    'no bind mounts': { Binds: ['/:/host'] },
+    'read-only mounts, and no others': { Binds: ['/:/host'] },
     'no devices': { Devices: [{ PathOnHost: '/dev/kvm' }] },
     'not privileged': { Privileged: true },
     'private IPC': { IpcMode: 'host' },

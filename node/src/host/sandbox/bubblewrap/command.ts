@@ -8,7 +8,7 @@ import {
   SANDBOX_HOSTNAME
 } from '../constants.js'
 import { SANDBOX_UID, SANDBOX_WORK, SHM_BYTES, TMP_SHARE } from '../constants.js'
-import type { SandboxLimits } from '../types.js'
+import type { SandboxLimits, SandboxMount } from '../types.js'
 
 export interface TreeEntry {
   name: string
@@ -76,6 +76,7 @@ export interface SandboxView {
   environment: Readonly<Record<string, string>>
   /** Prepared directories for what may be written; absent: bubblewrap makes its own, without a limit of inodes. */
   prepared?: { home: string; tmp: string; shm: string }
+  mounts: readonly SandboxMount[]
   limits: SandboxLimits
 }
 
@@ -84,7 +85,7 @@ export interface SandboxView {
  * process shows it in /proc/1/cmdline, with the provider's paths.
  */
 export function bubblewrapOptions(view: SandboxView): string[] {
-  const { tree, entries, masked, prepared, limits } = view
+  const { tree, entries, masked, prepared, mounts, limits } = view
   const writable = (path: string, size: number, mode: string, ready: string | undefined) =>
     ready === undefined ? ['--perms', mode, '--size', String(size), '--tmpfs', path] : ['--bind', ready, path]
   return [
@@ -99,6 +100,7 @@ export function bubblewrapOptions(view: SandboxView): string[] {
       .flatMap(({ name, link }) =>
         link === undefined ? ['--ro-bind', `${tree}/${name}`, `/${name}`] : ['--symlink', link, `/${name}`]
       ),
+    ...mounts.flatMap(({ source, target }) => ['--ro-bind', source, target]),
     // Kernel file systems, masked.
     ...['--proc', '/proc'],
     ...masked.files.flatMap(name => ['--ro-bind', '/dev/null', `/proc/${name}`]),
@@ -140,8 +142,8 @@ exec "$@"
  */
 const STAGE = `
 set -e
-tree=$1 stage=$2 user=$3 home=$4 home_inodes=$5 tmp=$6 tmp_inodes=$7 shm=$8; shift 8
-mount -t tmpfs -o mode=0755,size=65536,nr_inodes=16,nosuid,nodev pekka "$stage"
+tree=$1 stage=$2 user=$3 home=$4 home_inodes=$5 tmp=$6 tmp_inodes=$7 shm=$8 mounts=$9; shift 9
+mount -t tmpfs -o mode=0755,size=65536,nr_inodes=32,nosuid,nodev pekka "$stage"
 mkdir "$stage/tree" "$stage/home" "$stage/tmp" "$stage/shm"
 mount --bind "$tree" "$stage/tree"
 mount -o remount,bind,ro,nosuid,nodev "$stage/tree"
@@ -150,6 +152,13 @@ mount -t tmpfs -o "mode=1777,size=$tmp,nr_inodes=$tmp_inodes,uid=$user,gid=$user
 mount -t tmpfs -o "mode=1777,size=$shm,nr_inodes=4096,uid=$user,gid=$user,nosuid,nodev" pekka "$stage/shm"
 mkdir -m 0755 "$stage/home/work"
 chown "$user:$user" "$stage/home/work"
+while [ "$mounts" -gt 0 ]; do
+  mounts=$((mounts - 1))
+  mkdir "$stage/mount$mounts"
+  mount --bind "$1" "$stage/mount$mounts"
+  mount -o remount,bind,ro,nosuid,nodev "$stage/mount$mounts"
+  shift
+done
 exec "$@"
 `
 
@@ -171,8 +180,12 @@ export interface LaunchPlan {
   limits: SandboxLimits
   argv: readonly string[]
   /** As root: where the tree is, the empty directory to stage in, and the sandbox's user on the host. */
-  staged?: { tree: string; stage: string; user: number }
+  staged?: { tree: string; stage: string; user: number; mounts: readonly SandboxMount[] }
 }
+
+/** Where a mount is staged: the shell below counts down. */
+export const stagedMount = (stage: string, mounts: readonly SandboxMount[], index: number): string =>
+  `${stage}/mount${mounts.length - 1 - index}`
 
 /** The whole command, to be started with the descriptors of {@link DESCRIPTORS}. */
 export function launchCommand(plan: LaunchPlan): [string, ...string[]] {
@@ -194,11 +207,26 @@ export function launchCommand(plan: LaunchPlan): [string, ...string[]] {
   return [program, ...enter, ...rlimits, ...memory, ...run, ...limited]
 }
 
-function stage({ tree, stage, user }: NonNullable<LaunchPlan['staged']>, { diskBytes }: SandboxLimits): string[] {
+function stage(
+  { tree, stage, user, mounts }: NonNullable<LaunchPlan['staged']>,
+  { diskBytes }: SandboxLimits
+): string[] {
   const home = homeBytes(diskBytes)
   const tmp = tmpBytes(diskBytes)
-  const values = [tree, stage, user, home, inodes(home), tmp, inodes(tmp), SHM_BYTES].map(String)
-  return ['unshare', '--mount', '--propagation', 'private', '--', '/bin/sh', '-c', STAGE, 'sh', ...values]
+  const values = [tree, stage, user, home, inodes(home), tmp, inodes(tmp), SHM_BYTES, mounts.length].map(String)
+  return [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'private',
+    '--',
+    '/bin/sh',
+    '-c',
+    STAGE,
+    'sh',
+    ...values,
+    ...mounts.map(({ source }) => source)
+  ]
 }
 
 const asUser = (user: number) => ['setpriv', '--reuid', String(user), '--regid', String(user), '--clear-groups', '--']

@@ -13,7 +13,7 @@ import { HOST_UID_BASE, HOST_UID_COUNT } from '../constants.js'
 import { seccompFilter } from '../seccomp/filter.js'
 import type { RuntimeReport, Sandbox, SandboxRuntime, SandboxSpec } from '../types.js'
 import { bubblewrapOptions, launchCommand, MASKED_DIRECTORIES, MASKED_FILES, UNIFORM_BOOT_ID } from './command.js'
-import { UNIFORM_CPUINFO, type TreeEntry } from './command.js'
+import { UNIFORM_CPUINFO, stagedMount, type TreeEntry } from './command.js'
 import { identify, isAlive, killIfAlive, type ProcessIdentity } from './processes.js'
 import { BubblewrapSandbox } from './sandbox.js'
 import { findTool, runTool, TOOL_PATH } from './tools.js'
@@ -146,6 +146,7 @@ export class BubblewrapRuntime implements SandboxRuntime {
     const { root } = spec.image
     if (root === undefined) throw new PekkaError('SANDBOX_FAILED', { issue: 'the image has no tree on this machine' })
 
+    const { mounts = [] } = spec
     const id = randomBytes(8).toString('hex')
     await this.prepareState()
     const entries = await this.entries(root)
@@ -163,7 +164,9 @@ export class BubblewrapRuntime implements SandboxRuntime {
         limits: spec.limits,
         argv: spec.argv,
         // Random, so that a user number is as good as never used twice while something of the first is left.
-        staged: this.privileged ? { tree: root, stage, user: HOST_UID_BASE + randomInt(HOST_UID_COUNT) } : undefined
+        staged: this.privileged
+          ? { tree: root, stage, user: HOST_UID_BASE + randomInt(HOST_UID_COUNT), mounts }
+          : undefined
       })
       const options = bubblewrapOptions({
         tree: this.privileged ? join(stage, 'tree') : root,
@@ -173,6 +176,9 @@ export class BubblewrapRuntime implements SandboxRuntime {
         prepared: this.privileged
           ? { home: join(stage, 'home'), tmp: join(stage, 'tmp'), shm: join(stage, 'shm') }
           : undefined,
+        mounts: this.privileged
+          ? mounts.map(({ target }, index) => ({ source: stagedMount(stage, mounts, index), target }))
+          : mounts,
         limits: spec.limits
       })
       const started = await this.launch(command, options, signal)

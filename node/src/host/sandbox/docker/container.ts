@@ -62,7 +62,7 @@ type HostWish = Docker.HostConfig & { CgroupnsMode: 'private' }
 type ContainerWish = Docker.ContainerCreateOptions & { HostConfig: HostWish }
 
 export function containerOptions(plan: ContainerPlan): ContainerWish {
-  const { limits, argv, image, environment } = plan.spec
+  const { limits, argv, image, environment, mounts = [] } = plan.spec
   const tmp = Math.floor(limits.diskBytes * TMP_SHARE)
   const place = (bytes: number, mode: string) => {
     const inodes = Math.max(FEWEST_INODES, Math.floor(bytes / BYTES_PER_INODE))
@@ -101,6 +101,14 @@ export function containerOptions(plan: ContainerPlan): ContainerWish {
         { Name: 'fsize', Soft: limits.fileBytes, Hard: limits.fileBytes },
         { Name: 'core', Soft: 0, Hard: 0 }
       ],
+      Mounts: mounts.map(({ source, target }) => ({
+        Type: 'bind',
+        Source: source,
+        Target: target,
+        ReadOnly: true,
+        // A directory that isn't there is an error, not an empty one of root's.
+        BindOptions: { Propagation: 'rprivate' }
+      })),
       Tmpfs: { [SANDBOX_HOME]: place(limits.diskBytes - tmp, '0700'), '/tmp': place(tmp, '1777') },
       ShmSize: SHM_BYTES,
       LogConfig: { Type: 'none', Config: {} },
@@ -131,13 +139,23 @@ export function ignoredWishes(asked: ContainerWish, made: Docker.ContainerInspec
     ['no new privileges', security.some(option => option.startsWith('no-new-privileges'))],
     ['the seccomp profile', security.some(option => option.startsWith('seccomp=') && option !== 'seccomp=unconfined')],
     ['the user', made.Config.User === asked.User],
-    ['no bind mounts', isEmpty(has.Binds) && isEmpty(made.Mounts?.filter(({ Type }) => (Type as string) !== 'tmpfs'))],
+    ['read-only mounts, and no others', isEmpty(has.Binds) && mountsAsAsked(wish.Mounts ?? [], made)],
     ['no devices', isEmpty(has.Devices)],
     ['not privileged', has.Privileged === false],
     ['private IPC', has.IpcMode === 'private'],
     ...ignoredLimits(wish, has)
   ]
   return checks.filter(([, kept]) => !kept).map(([name]) => name)
+}
+
+function mountsAsAsked(
+  wish: readonly { Source: string; Target: string }[],
+  made: Docker.ContainerInspectInfo
+): boolean {
+  const binds = made.Mounts?.filter(({ Type }) => (Type as string) !== 'tmpfs') ?? []
+  const asked = (bind: (typeof binds)[number]) =>
+    !bind.RW && wish.some(({ Source, Target }) => Source === bind.Source && Target === bind.Destination)
+  return binds.length === wish.length && binds.every(asked)
 }
 
 export function ignoredLimits(wish: Docker.HostConfig, has: Docker.HostConfig): [string, boolean][] {
