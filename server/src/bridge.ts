@@ -26,6 +26,7 @@ import {
   taskRoutes,
   type Route
 } from './api/index.js'
+import { DiskSpace } from './disk.js'
 import { createBlobStore, createEventLog } from './eventlog/index.js'
 import { LedgerMirror } from './ledger/index.js'
 import { Invites, LinkServer, ReaderGate } from './links/index.js'
@@ -34,7 +35,7 @@ import { createMetrics, type Metrics } from './metrics.js'
 import { Candidates, JobQueue, Sweeper, TaskDriver } from './queue/index.js'
 import type { Settings } from './settings.js'
 import { LiveStream } from './stream/index.js'
-import { BlobRefs, TaskStore } from './tasks/index.js'
+import { BlobRefs, GroupWriter, TaskStore } from './tasks/index.js'
 
 export const VERSION = '0.1.0'
 
@@ -70,6 +71,8 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   // Before anything is opened: what is wrong with it is the operator's to mend.
   const listener = await Listener.create(settings, log)
   await mkdir(settings.home, { recursive: true, mode: 0o700 })
+  const disk = new DiskSpace({ metrics, log }, { path: settings.home, reserve: settings.reserve })
+  await disk.start()
   const signer = await loadSigner(join(settings.home, 'bridge.key'), random.bytes(32))
   const table = new Level<string, Uint8Array>(join(settings.home, 'level'), {
     keyEncoding: 'utf8',
@@ -91,14 +94,21 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const genesis = genesisSchema.parse(decodeCanonical(genesisBytes))
   const network = networkId(genesis)
 
-  const store = await TaskStore.open(table, error => log.error({ err: error }, 'the task table could not be written'))
-  const refs = new BlobRefs(table)
-  const logs = await createEventLog({ index: prefixed(table, 'log/') }, join(settings.home, 'logs'))
+  // After a write that failed, level writes nothing more and its files end in the middle: opened anew it repairs itself.
+  const broken = (error: unknown): void => {
+    log.error({ err: error }, 'the task table could not be written')
+    components.fatal(error)
+  }
+  const writer = () => new GroupWriter(table, broken, () => disk.has('table'))
+  const store = await TaskStore.open(table, writer())
+  const refs = new BlobRefs(table, writer())
+  const extras = keptIn(table, writer(), disk)
+  const logs = await createEventLog({ index: prefixed(extras, 'log/') }, join(settings.home, 'logs'))
   const blobs = await createBlobStore(join(settings.home, 'blobs'))
   const mirror = new LedgerMirror({ ledger, log })
   const gate = new ReaderGate(metrics)
   const invites = new Invites(clock)
-  const tokens = await Tokens.open({ ledger, verifier, clock, bridge: signer.publicKey, table })
+  const tokens = await Tokens.open({ ledger, verifier, clock, bridge: signer.publicKey, table: extras })
   const windowMs = (): number => genesis.parameters.windowMs
   const links = new LinkServer(
     {
@@ -116,6 +126,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       random,
       clock,
       metrics,
+      disk,
       log,
       network,
       windowMs
@@ -179,6 +190,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       signer,
       clock,
       metrics,
+      disk,
       network,
       enqueue: task => quiet(queue.add(task, 'submit'))
     })
@@ -216,6 +228,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       await host.stop()
       await logs.close()
       await store.settled()
+      disk.stop()
       await table.close()
     }
   }
@@ -262,7 +275,26 @@ async function untilReached(ledger: LedgerAccess, log: Logger): Promise<Uint8Arr
   }
 }
 
-const prefixed = (table: Level<string, Uint8Array>, prefix: string) => ({
+type Extras = ReturnType<typeof keptIn>
+
+/** What may be lost without harm (hashes of tokens, counts of logs): on a full disk it waits in memory. */
+function keptIn(table: Level<string, Uint8Array>, later: GroupWriter, disk: DiskSpace) {
+  return {
+    get: async (key: string): Promise<Uint8Array | undefined> => {
+      const coming = later.peek(key)
+      return coming === undefined ? table.get(key) : coming.type === 'put' ? coming.value : undefined
+    },
+    put: async (key: string, value: Uint8Array): Promise<void> =>
+      disk.has('table') && later.peek(key) === undefined
+        ? table.put(key, value)
+        : later.writeLazily([{ type: 'put', key, value }]),
+    del: async (key: string): Promise<void> =>
+      disk.has('table') && later.peek(key) === undefined ? table.del(key) : later.writeLazily([{ type: 'del', key }]),
+    iterator: (range: { gte: string; lt: string }) => table.iterator(range)
+  }
+}
+
+const prefixed = (table: Extras, prefix: string) => ({
   get: (key: string) => table.get(prefix + key),
   put: (key: string, value: Uint8Array) => table.put(prefix + key, value),
   del: (key: string) => table.del(prefix + key)

@@ -35,6 +35,7 @@ export function createMetrics() {
       buckets: [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
       registers
     }),
+    diskFree: new Gauge({ name: 'pekka_disk_free_bytes', help: 'Free space of the bridge’s disk', registers }),
     links: new Gauge({ name: 'pekka_links', help: 'Providers that are connected', registers }),
     linkRefusals: new Counter({
       name: 'pekka_link_refusals_total',

@@ -31,6 +31,12 @@ export const settingsSchema = z.strictObject({
   name: z.string().max(64).default('bridge'),
   /** Workers of the queue in this process. */
   workers: z.number().int().min(0).max(64).default(1),
+  /** Disk space that stays free, bytes: below it no new task is taken, below half of it no output. */
+  reserve: z
+    .number()
+    .int()
+    .min(0)
+    .default(256 << 20),
   /** How long ended tasks are kept, ms. */
   retention: z
     .number()

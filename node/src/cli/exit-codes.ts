@@ -31,6 +31,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   INPUT_TOO_LARGE: EXIT.usage,
   CAP_TOO_LOW: EXIT.usage,
   TASK_UNKNOWN: EXIT.usage,
+  BRIDGE_FULL: EXIT.noMachine,
   NO_MATCH: EXIT.noMachine,
   IMAGE_UNKNOWN: EXIT.noMachine,
   NOT_CONNECTED: EXIT.notConnected,

@@ -10,6 +10,7 @@ import {
   type Verifier
 } from '@pekka/node/protocol'
 import type { BlobStore } from '../eventlog/index.js'
+import type { DiskSpace } from '../disk.js'
 import type { LedgerMirror } from '../ledger/index.js'
 import type { Metrics } from '../metrics.js'
 import type { BlobRefs, TaskRecord, TaskStore } from '../tasks/index.js'
@@ -23,6 +24,7 @@ export interface SubmitComponents {
   verifier: Verifier
   clock: Clock
   metrics: Metrics
+  disk: DiskSpace
   network: Uint8Array
   /** Adds a task's job. */
   enqueue: (task: Uint8Array) => void
@@ -34,7 +36,7 @@ type Sent = Submit['tasks'][number]
  * Takes an offer in. Resolves when offer, bundles and boxes are on the disk; the way to the ledger begins meanwhile, which
  * loses nothing: who got no answer sends the same ids again (R13).
  * @throws PekkaError TRANSACTION_INVALID, SIGNATURE_INVALID, NETWORK_MISMATCH, BODY_NOT_ALLOWED, TRANSACTION_EXPIRED,
- *   BLOB_MISMATCH, BLOB_UNKNOWN, OBJECT_EXISTS
+ *   BLOB_MISMATCH, BLOB_UNKNOWN, OBJECT_EXISTS, BRIDGE_FULL
  */
 export async function submitTasks(
   components: SubmitComponents,
@@ -42,6 +44,7 @@ export async function submitTasks(
   submit: Submit
 ): Promise<{ tasks: Uint8Array[]; transaction: Uint8Array }> {
   const { store, mirror, clock, network, metrics } = components
+  await components.disk.require('intake')
   const { transaction, id } = await openSigned(submit.transaction, components.verifier)
   const { body, key, account } = transaction
   if (!equalBytes(transaction.network, network)) throw new PekkaError('NETWORK_MISMATCH')

@@ -45,7 +45,7 @@ const eventsQuery = z.strictObject({
 
 /** Routes about tasks and what belongs to them. */
 export function taskRoutes(components: TaskRoutesComponents): Route[] {
-  const { store, refs, blobs, logs, ledger, signer, network } = components
+  const { store, refs, blobs, disk, logs, ledger, signer, network } = components
   return [
     route({
       method: 'put',
@@ -54,6 +54,7 @@ export function taskRoutes(components: TaskRoutesComponents): Route[] {
       auth: 'token',
       status: 204,
       handle: async ({ path, grant, request }) => {
+        await disk.require('intake')
         await blobs.put(grant.account, path.cid, request, MAX_BUNDLE_BLOB)
       }
     }),

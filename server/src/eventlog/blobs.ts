@@ -4,6 +4,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { PekkaError, equalBytes, toHex } from '@pekka/node/protocol'
+import { isFull } from '../disk.js'
 import { syncDirectory } from './directory.js'
 
 /**
@@ -23,7 +24,7 @@ export class BlobStore {
 
   /**
    * Takes a blob in. It is on the disk when this resolves; the same blob again costs nothing but the reading.
-   * @throws PekkaError BLOB_MISMATCH (not this hash), BLOB_TOO_LARGE, DISK_FULL
+   * @throws PekkaError BLOB_MISMATCH (not this hash), BLOB_TOO_LARGE, BRIDGE_FULL
    */
   async put(owner: Uint8Array, hash: Uint8Array, bytes: AsyncIterable<Uint8Array>, max: number): Promise<number> {
     const draft = join(this.directory, 'drafts', randomBytes(12).toString('hex'))
@@ -51,8 +52,7 @@ export class BlobStore {
       return size
     } catch (cause) {
       await rm(draft, { force: true })
-      if (cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT'))
-        throw new PekkaError('DISK_FULL', { need: size, have: 0, path: this.directory }, { cause })
+      if (isFull(cause)) throw new PekkaError('BRIDGE_FULL', {}, { cause })
       throw cause
     }
   }

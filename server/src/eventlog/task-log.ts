@@ -8,6 +8,7 @@ import {
   type RunHeader,
   type SignedHead
 } from '@pekka/node/protocol'
+import { isFull } from '../disk.js'
 import { MARK_BYTES, RECORD_HEADER_BYTES, SEGMENT_BYTES, TAIL_BYTES } from './constants.js'
 import type { DirectorySync } from './directory.js'
 import { entryOf, rawEntry, type RawEntry } from './entry.js'
@@ -121,7 +122,7 @@ export class TaskLog {
 
   /**
    * Appends frames from `index` on, less those that are there already, so that a resend doubles nothing.
-   * @throws PekkaError FRAME_GAP, DISK_FULL
+   * @throws PekkaError FRAME_GAP, BRIDGE_FULL
    */
   async appendFrames(run: { attempt: number; run: number }, index: number, frames: Uint8Array[]): Promise<void> {
     const state = this.#runs.get(run)
@@ -213,7 +214,7 @@ export class TaskLog {
       try {
         await this.#writeGroup(entries)
       } catch (cause) {
-        this.#error = writeError(cause, this.components.directory)
+        this.#error = writeError(cause)
         for (const pending of [...group, ...this.#queue.splice(0)]) pending.failed(this.#error)
         for (const listener of [...this.#listeners]) listener()
         return
@@ -348,8 +349,7 @@ export async function removeSegments(directory: string, name: string): Promise<v
     await rm(join(directory, file), { force: true })
 }
 
-function writeError(cause: unknown, path: string): PekkaError {
-  const full = cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT')
-  if (full) return new PekkaError('DISK_FULL', { need: 'more', have: 'too few', path }, { cause })
+function writeError(cause: unknown): PekkaError {
+  if (isFull(cause)) return new PekkaError('BRIDGE_FULL', {}, { cause })
   return new PekkaError('INTERNAL', { id: 'log-write' }, { cause })
 }

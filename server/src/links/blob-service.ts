@@ -1,5 +1,6 @@
-import { MAX_BLOB_BYTES, PekkaError, equalBytes } from '@pekka/node/protocol'
+import { MAX_BLOB_BYTES, PekkaError, equalBytes, isPekkaError } from '@pekka/node/protocol'
 import type { BlobName, BlobService } from '@pekka/node/host/network'
+import type { DiskSpace } from '../disk.js'
 import type { BlobStore } from '../eventlog/index.js'
 import type { BlobRefs, TaskRecord, TaskStore } from '../tasks/index.js'
 import { BLOB_SLACK_BYTES } from './constants.js'
@@ -8,8 +9,11 @@ export interface ProviderBlobsComponents {
   store: TaskStore
   refs: BlobRefs
   blobs: BlobStore
+  disk: DiskSpace
   /** Account of a peer that is on a link. */
   providerOf: (peer: string) => Uint8Array | undefined
+  /** Called where there was no room: the provider sends it again over the next link. */
+  full: (provider: Uint8Array) => void
   /** Called when a blob is there. */
   stored: (provider: Uint8Array, name: BlobName) => void
 }
@@ -39,12 +43,18 @@ export class ProviderBlobs implements BlobService {
   ): Promise<void> {
     const record = await this.#record(task, peer)
     if (record === null) throw new PekkaError('TASK_UNKNOWN')
-    const { refs, blobs } = this.components
+    const { refs, blobs, disk } = this.components
     let used = 0
     for (const known of await refs.list(record.account, task)) used += (await blobs.size(record.account, known)) ?? 0
     const room = record.outputBytes * record.candidates.length + BLOB_SLACK_BYTES - used
     if (size > Math.min(room, MAX_BLOB_BYTES)) throw new PekkaError('BLOB_TOO_LARGE', { max: Math.max(0, room) })
-    await blobs.put(record.account, hash, chunks, size)
+    try {
+      await disk.require('output')
+      await blobs.put(record.account, hash, chunks, size)
+    } catch (error) {
+      if (isPekkaError(error) && error.code === 'BRIDGE_FULL') this.components.full(this.#provider(peer))
+      throw error
+    }
     await refs.add(record.account, task, hash)
     this.components.stored(this.#provider(peer), { task, hash })
   }

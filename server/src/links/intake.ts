@@ -3,6 +3,7 @@ import {
   PekkaError,
   asPekkaError,
   equalBytes,
+  isPekkaError,
   storedMessage,
   toHex,
   verifyHead,
@@ -16,6 +17,7 @@ import {
   type Stored,
   type Verifier
 } from '@pekka/node/protocol'
+import type { DiskSpace } from '../disk.js'
 import { QUOTA_SLACK_BYTES, type EventLog, type RunState, type TaskLog } from '../eventlog/index.js'
 import type { LedgerMirror } from '../ledger/index.js'
 import type { Metrics } from '../metrics.js'
@@ -37,6 +39,7 @@ export interface IntakeComponents {
   signer: Signer
   clock: Clock
   metrics: Metrics
+  disk: DiskSpace
   log: Logger
   network: Uint8Array
   /** w of R1, ms. */
@@ -64,6 +67,7 @@ export class Intake {
   /** Acknowledgements that wait for more frames. */
   readonly #due = new Map<string, { run: Numbers; count: number; bytes: number; timer: NodeJS.Timeout | null }>()
   #inFlight = 0
+  #unpark: (() => void) | null = null
   #room: (() => void) | null = null
 
   constructor(
@@ -85,6 +89,7 @@ export class Intake {
   }
 
   async run(header: RunHeader): Promise<void> {
+    if (this.parked()) return
     const { network, verifier, clock } = this.components
     const writing = await this.#find(header.task)
     if (writing === null) return this.#ignore(header, 'TASK_UNKNOWN')
@@ -102,7 +107,7 @@ export class Intake {
   /** Returns when the next message may be read, not when the frames are written. */
   async frames(message: RunMessage): Promise<void> {
     const { task, attempt, run, index, frames } = message
-    if (this.#ignored.has(nameOf(message))) return
+    if (this.parked() || this.#ignored.has(nameOf(message))) return
     const writing = await this.#find(task)
     const state = writing?.log.run(message)
     if (writing === null || state === undefined || !this.#isOurs(state)) return this.#ignore(message, 'TASK_UNKNOWN')
@@ -148,7 +153,7 @@ export class Intake {
   /** A signed head: the chain must agree; then all before it is made durable and signed for. */
   async head(head: SignedHead): Promise<void> {
     const { verifier, network, gate } = this.components
-    if (this.#ignored.has(nameOf(head))) return
+    if (this.parked() || this.#ignored.has(nameOf(head))) return
     const log = (await this.#find(head.task))?.log
     const state = log?.run(head)
     if (log === undefined || state === undefined || !this.#isOurs(state)) return this.#ignore(head, 'TASK_UNKNOWN')
@@ -180,6 +185,7 @@ export class Intake {
 
   /** The link is over; the logs it wrote may be closed. */
   end(): void {
+    this.#unpark?.()
     for (const name of [...this.#due.keys()]) this.#forgetDue(name)
     for (const { release } of this.#writing.values()) release()
     this.#writing.clear()
@@ -273,8 +279,25 @@ export class Intake {
     this.components.log.warn({ provider, run: name, code }, 'a run of a provider is not taken')
   }
 
+  /**
+   * A full disk: what comes is passed over. The provider holds what isn't acknowledged and, when there is room and it is made to
+   * come back, goes on from there.
+   */
+  parked(): boolean {
+    if (this.#unpark !== null) return true
+    if (this.components.disk.has('output')) return false
+    this.#unpark = this.components.disk.onRoom(() => this.link.end(new PekkaError('BRIDGE_FULL')))
+    this.components.log.warn({ provider: toHex(this.link.provider) }, 'output waits at the provider: the disk is full')
+    return true
+  }
+
   /** The disk is full or failing: the provider holds its frames and comes back. */
   #broken(error: unknown): void {
+    if (isPekkaError(error) && error.code === 'BRIDGE_FULL') {
+      this.components.disk.ranOut()
+      this.parked()
+      return
+    }
     this.components.log.error({ err: error, provider: toHex(this.link.provider) }, 'frames could not be written')
     this.link.end(asPekkaError(error))
   }

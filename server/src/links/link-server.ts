@@ -63,13 +63,18 @@ export class LinkServer implements LinkDirectory {
 
   /** Registers the protocols; before the host starts. */
   async start(): Promise<void> {
-    const { host, ledger, store, refs, blobs } = this.components
+    const { host, ledger, store, refs, blobs, disk } = this.components
     await host.handle(LINK_PROTOCOL, (channel, stopping) => this.#serve(channel, stopping), {
       maxMessageBytes: MAX_LINK_MESSAGE
     })
     const providerOf = (peer: string): Uint8Array | undefined => this.#peers.get(peer)
     const stored = (provider: Uint8Array, name: BlobName): void => this.#have(provider, name)
-    await serveBlobs(host, new ProviderBlobs({ store, refs, blobs, providerOf, stored }))
+    const full = (provider: Uint8Array): void => {
+      disk.ranOut()
+      const link = this.#links.get(toHex(provider))
+      if (link !== undefined) this.#intakes.get(link)?.parked()
+    }
+    await serveBlobs(host, new ProviderBlobs({ store, refs, blobs, disk, providerOf, full, stored }))
     await serveRequests(host, JOIN_PROTOCOL, joinRequestSchema, async ({ code }) => this.#join(code))
     await serveLedger(host, ledger)
   }
@@ -162,7 +167,7 @@ export class LinkServer implements LinkDirectory {
       await work()
     } catch (cause) {
       const error = asPekkaError(cause)
-      if (error.code === 'INTERNAL' || error.code === 'DISK_FULL' || error.code.startsWith('LINK_')) throw cause
+      if (error.code === 'INTERNAL' || error.code === 'BRIDGE_FULL' || error.code.startsWith('LINK_')) throw cause
       this.components.metrics.linkRefusals.inc({ code: error.code })
       link.tell({ kind: 'refused', code: error.code, issue: error.message.slice(0, 512) })
     }

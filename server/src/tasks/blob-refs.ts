@@ -6,8 +6,11 @@ import type { Table } from './store.js'
 export class BlobRefs {
   readonly #writer: GroupWriter
 
-  constructor(private readonly table: Table) {
-    this.#writer = new GroupWriter(table)
+  constructor(
+    private readonly table: Table,
+    writer: GroupWriter = new GroupWriter(table)
+  ) {
+    this.#writer = writer
   }
 
   /** From now on the task has this blob; durable. */

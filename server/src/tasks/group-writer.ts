@@ -13,6 +13,9 @@ export interface BatchTarget {
  */
 const LAZY_MS = 50
 
+/** How often changes that nobody waits for look for room on a full disk, ms. */
+const FULL_MS = 1_000
+
 /**
  * Writes many small changes as few batches: what comes while one is written goes into the next, a later change of a key
  * replaces an earlier one, and a batch is forced to the disk once for all in it that asked. Readers {@link peek} first.
@@ -24,17 +27,22 @@ export class GroupWriter {
   #running: Promise<unknown> = Promise.resolve()
   #timer: NodeJS.Timeout | null = null
 
-  /** @param failed told when changes of {@link writeLazily} were lost */
+  /**
+   * @param failed told when a batch could not be written: the target is no longer to be trusted
+   * @param room whether the disk has room; without it nothing is written, and {@link writeLazily} waits
+   */
   constructor(
     private readonly target: BatchTarget,
-    private readonly failed: (error: unknown) => void = () => undefined
+    private readonly failed: (error: unknown) => void = () => undefined,
+    private readonly room: () => boolean = () => true
   ) {}
 
   /**
    * Resolves when the changes are on the disk. Changes of one call are written together or not at all.
-   * @throws PekkaError INTERNAL
+   * @throws PekkaError INTERNAL, BRIDGE_FULL (then nothing of it is or will be written)
    */
   write(operations: WriteOperation[]): Promise<void> {
+    if (!this.room()) return Promise.reject(new PekkaError('BRIDGE_FULL'))
     for (const operation of operations) this.#pending.set(operation.key, operation)
     return this.#flushSoon(true)
   }
@@ -42,7 +50,12 @@ export class GroupWriter {
   /** Writes the changes some time soon; a crash may lose them, in the order in which they came or later ones only. */
   writeLazily(operations: WriteOperation[]): void {
     for (const operation of operations) this.#pending.set(operation.key, operation)
-    this.#timer ??= setTimeout(() => void this.#flushSoon(false).catch(this.failed), LAZY_MS)
+    this.#timer ??= setTimeout(() => this.#flushLazily(), LAZY_MS)
+  }
+
+  #flushLazily(): void {
+    if (this.room()) void this.#flushSoon(false).catch(() => undefined)
+    else this.#timer = setTimeout(() => this.#flushLazily(), FULL_MS).unref()
   }
 
   /** The change of a key that isn't written yet: what a reader must see instead of the table's. */
@@ -50,9 +63,9 @@ export class GroupWriter {
     return this.#pending.get(key) ?? this.#underWay.get(key)
   }
 
-  /** Resolves once all that was given is written. */
+  /** Resolves once all that was given is written; on a full disk, once nothing is under way. */
   async settled(): Promise<void> {
-    if (this.#pending.size > 0) await this.#flushSoon(false)
+    if (this.#pending.size > 0 && this.room()) await this.#flushSoon(false)
     await this.#running
   }
 
@@ -78,6 +91,7 @@ export class GroupWriter {
     try {
       await this.target.batch([...this.#underWay.values()], { sync })
     } catch (cause) {
+      this.failed(cause)
       throw new PekkaError('INTERNAL', { id: 'table-write' }, { cause })
     } finally {
       this.#underWay = new Map()

@@ -4,6 +4,7 @@
  * beside it and can be read from the ledger again.
  */
 export { TaskStore, type NewOffer } from './store.js'
+export { GroupWriter } from './group-writer.js'
 export { BlobRefs } from './blob-refs.js'
 export type { Table } from './store.js'
 export { toItem, type TaskRecord } from './record.js'

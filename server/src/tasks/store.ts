@@ -53,14 +53,13 @@ export class TaskStore {
 
   private constructor(
     private readonly table: Table,
-    failed: (error: unknown) => void
+    writer: GroupWriter
   ) {
-    this.#writer = new GroupWriter(table, failed)
+    this.#writer = writer
   }
 
-  /** @param failed told when a change that nobody waits for could not be written */
-  static async open(table: Table, failed: (error: unknown) => void): Promise<TaskStore> {
-    const store = new TaskStore(table, failed)
+  static async open(table: Table, writer: GroupWriter = new GroupWriter(table)): Promise<TaskStore> {
+    const store = new TaskStore(table, writer)
     for await (const [, task] of table.iterator({ gte: 'live/', lt: 'live0' })) {
       const record = await store.get(task)
       if (record !== null) store.#open.set(toHex(task), record)

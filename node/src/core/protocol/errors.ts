@@ -129,6 +129,11 @@ export const ERRORS = {
     advice: 'It may be gone after the task was closed.'
   },
   BRIDGE_BUSY: { status: 503, title: 'The bridge has too much to do.', advice: 'It will be tried again in a moment.' },
+  BRIDGE_FULL: {
+    status: 507,
+    title: 'The bridge has no disk space left.',
+    advice: 'Nothing was charged. Try again later, or tell its operator. Tasks that run go on.'
+  },
   BRIDGE_UNREACHABLE: {
     status: 503,
     title: 'The bridge at {address} does not answer.',
