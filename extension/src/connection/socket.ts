@@ -1,6 +1,6 @@
 import { io, type Socket } from 'socket.io-client'
 import { SOCKET_PATH } from '@pekka/node/protocol'
-import type { LiveFactory } from '@pekka/node/client'
+import { comeBack, type LiveFactory } from '@pekka/node/client'
 import { SOCKET_RETRY_MAX_MS, SOCKET_RETRY_MS } from './constants.js'
 
 /** socket.io to one bridge. */
@@ -31,25 +31,11 @@ export function liveDoor(base: string): LiveDoor {
         )
       }
     })
-    return comeBack(socket)
+    return comeBack(socket, {
+      later: (work, ms) => setTimeout(work, ms),
+      first: SOCKET_RETRY_MS,
+      longest: SOCKET_RETRY_MAX_MS
+    })
   }
   return { open, retry: () => void socket?.disconnect().connect() }
-}
-
-/** socket.io gives up where the server itself refused or ended a connection (a token it no longer knows after a restart); we don't. */
-function comeBack(socket: Socket): Socket {
-  let wait = SOCKET_RETRY_MS
-  const later = (): void => {
-    if (socket.active) return
-    setTimeout(() => socket.active || socket.connect(), wait)
-    wait = Math.min(wait * 2, SOCKET_RETRY_MAX_MS)
-  }
-  socket.on('connect', () => {
-    wait = SOCKET_RETRY_MS
-  })
-  socket.on('connect_error', later)
-  socket.on('disconnect', reason => {
-    if (reason === 'io server disconnect') later()
-  })
-  return socket
 }

@@ -13,7 +13,7 @@ import {
   type Parameters,
   type Signer
 } from '@pekka/node/protocol'
-import { PekkaClient, type Identity, type TaskRequest } from '@pekka/node/client'
+import { PekkaClient, comeBack, type Identity, type TaskRequest } from '@pekka/node/client'
 import { createPrimitives, createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { createNetworkHost, loadPeerKey, serveLedger, type NetworkHost } from '@pekka/node/host/network'
 import { MemoryLedgerStore } from '@pekka/node/host/storage'
@@ -186,14 +186,17 @@ export class World {
       {
         fetch: (url, init) => fetch(url, init),
         live: token =>
-          io(base, {
-            path: SOCKET_PATH,
-            transports: ['websocket'],
-            autoConnect: false,
-            reconnectionDelay: 50,
-            reconnectionDelayMax: 200,
-            auth: send => void token().then(value => send({ token: value }))
-          }),
+          comeBack(
+            io(base, {
+              path: SOCKET_PATH,
+              transports: ['websocket'],
+              autoConnect: false,
+              reconnectionDelay: 50,
+              reconnectionDelayMax: 200,
+              auth: send => void token().then(value => send({ token: value }))
+            }),
+            { later: setTimeout, first: 50, longest: 200 }
+          ),
         primitives,
         clock: systemClock
       },

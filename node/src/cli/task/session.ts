@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { io } from 'socket.io-client'
-import { PekkaClient, type LiveFactory } from '../../core/client/index.js'
+import { PekkaClient, comeBack, type LiveFactory } from '../../core/client/index.js'
 import { PekkaError, SOCKET_PATH, toHex, viewKeyFrom } from '../../core/protocol/index.js'
 import { createPrimitives, random, readSigner, systemClock, writeSigner } from '../../host/crypto/index.js'
 import type { CliContext } from '../context.js'
@@ -73,15 +73,19 @@ export async function withSession<T>(
   }
 }
 
-const liveSocket =
+/** Pauses between tries to reach the bridge, ms. */
+const RETRY_MS = { first: 200, longest: 3_000 }
+
+/** socket.io to the bridge, which comes back however it was cut off. */
+export const liveSocket =
   (base: string): LiveFactory =>
-  token =>
-    io(base, {
+  token => {
+    const socket = io(base, {
       path: SOCKET_PATH,
       transports: ['websocket'],
       autoConnect: false,
-      reconnectionDelay: 200,
-      reconnectionDelayMax: 3000,
+      reconnectionDelay: RETRY_MS.first,
+      reconnectionDelayMax: RETRY_MS.longest,
       auth: done => {
         // Without a token the bridge refuses, and the next try asks again.
         token().then(
@@ -90,6 +94,8 @@ const liveSocket =
         )
       }
     })
+    return comeBack(socket, { later: setTimeout, ...RETRY_MS })
+  }
 
 /** The command line's own Ed25519 key; its lane is this installation's. */
 async function ownKey(path: string) {

@@ -12,6 +12,7 @@
  * @packageDocumentation
  */
 export * from './client.js'
+export * from './come-back.js'
 export * from './credentials.js'
 export * from './follow.js'
 export * from './lane.js'
