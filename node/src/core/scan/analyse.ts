@@ -1,5 +1,6 @@
 import { parser } from '@lezer/python'
 import { CACHE_ENTRIES, MAX_SOURCE_CHARS } from './constants.js'
+import { lineFinder } from './lines.js'
 import { plainPython } from './magics.js'
 import { NameFinder } from './names.js'
 import type { CellNames } from './names.js'
@@ -25,19 +26,7 @@ export function analyse(source: string): CellNames {
 
 function analyseFresh(source: string): CellNames {
   const plain = plainPython(source.length > MAX_SOURCE_CHARS ? '' : source)
-  const starts = [0]
-  for (let at = plain.code.indexOf('\n'); at >= 0; at = plain.code.indexOf('\n', at + 1)) starts.push(at + 1)
-  const lineOf = (offset: number): number => {
-    let low = 0
-    let high = starts.length
-    while (high - low > 1) {
-      const middle = (low + high) >> 1
-      if ((starts[middle] ?? 0) <= offset) low = middle
-      else high = middle
-    }
-    return low + 1
-  }
-  const finder = new NameFinder(plain.code, plain, lineOf)
+  const finder = new NameFinder(plain.code, plain, lineFinder(plain.code))
   try {
     finder.visit(parser.parse(plain.code).topNode)
   } catch (error) {

@@ -18,3 +18,26 @@ export type { CellFacts } from './facts.js'
 export type { CellNames, ChangeAt, ImportAt, NameAt } from './names.js'
 export type { MissingName, Needed, SourceCell } from './needs.js'
 export { plainPython, type PlainPython } from './magics.js'
+export {
+  chooseImage,
+  listed,
+  type ChoiceOptions,
+  type ImageChoice,
+  type LocalPackages,
+  type MissingPackage,
+  type PackageQuestion
+} from './choose.js'
+export { importScan, type ImportScan, type ModuleUse, type NamedSource } from './imports.js'
+export {
+  parseRequirement,
+  readLock,
+  readPyproject,
+  readRequirements,
+  normalName,
+  type Requirement,
+  type RequirementsFile
+} from './requirements.js'
+export { STANDARD_LIBRARY } from './stdlib.js'
+export { IMAGE_PYTHON, tooNew, type TooNew } from './syntax.js'
+export { readTables, type ImageModules, type ModuleTables } from './tables.js'
+export { allows, breaks } from './versions.js'

@@ -13,6 +13,10 @@ export interface PlainPython {
   star: boolean
   /** Files that the cell itself makes (`%%writefile x.py`). */
   writes: string[]
+  /** Command lines that install packages, from the installer's name on: `pip install a b`. */
+  installs: { text: string; line: number }[]
+  /** Modules that magics import: `%load_ext x`, `%matplotlib`, `%%cython`. */
+  extensions: { text: string; line: number }[]
 }
 
 interface LineState {
@@ -59,7 +63,15 @@ function expansions(text: string, line: number): { name: string; line: number }[
  */
 export function plainPython(source: string): PlainPython {
   const lines = source.split(/\r\n|\r|\n/)
-  const result: PlainPython = { code: '', defines: [], reads: [], star: false, writes: [] }
+  const result: PlainPython = {
+    code: '',
+    defines: [],
+    reads: [],
+    star: false,
+    writes: [],
+    installs: [],
+    extensions: []
+  }
   let start = 0
   while (start < lines.length && (lines[start] ?? '').trim() === '') start += 1
   const head = /^%%([\w!.-]+)[ \t]*(.*)$/.exec(lines[start] ?? '')
@@ -74,6 +86,10 @@ export function plainPython(source: string): PlainPython {
       const file = /(?:^|\s)(?!-)(\S+)\s*$/.exec(rest)?.[1]
       if (file !== undefined) result.writes.push(file)
     }
+    if (MAGIC_MODULES.has(magic)) result.extensions.push({ text: MAGIC_MODULES.get(magic) ?? magic, line: start + 1 })
+    if (SHELL_MAGICS.has(magic)) {
+      lines.slice(start + 1).forEach((line, index) => installing(line, start + index + 2, result))
+    }
     if (!PYTHON_CELL_MAGICS.has(magic)) return { ...result, code: lines.map(() => '').join('\n') }
     const inline = /^timeit$|^time$|^prun$/.test(magic) ? rest.replace(/(?:^|\s)-[a-zA-Z]\s*\S*/g, '') : ''
     lines[start] = inline.trim()
@@ -84,6 +100,8 @@ export function plainPython(source: string): PlainPython {
   lines.forEach((line, index) => {
     if (inMagic) {
       inMagic = /\\\s*$/.test(line)
+      const install = result.installs.at(-1)
+      if (install?.text.endsWith('\\') === true) install.text = `${install.text.slice(0, -1)} ${line.trim()}`
       result.reads.push(...expansions(line, index + 1))
       lines[index] = ''
       return
@@ -102,12 +120,39 @@ export function plainPython(source: string): PlainPython {
   return { ...result, code: lines.join('\n') }
 }
 
+/** Cell magics that hand the cell to a shell. */
+const SHELL_MAGICS = new Set(['bash', 'sh', 'script', 'system', 'sx', '!'])
+
+/** Modules behind magics that work without `%load_ext`. */
+const MAGIC_MODULES: ReadonlyMap<string, string> = new Map([
+  ['cython', 'Cython'],
+  ['matplotlib', 'matplotlib'],
+  ['pylab', 'matplotlib']
+])
+
+/** Notes a command line that installs packages. Continuation lines are the caller's business. */
+function installing(text: string, line: number, result: PlainPython): void {
+  const command =
+    /(?:^|[\s;&|])(?:python3?(?:\.\d+)?\s+-m\s+|\{?sys\.executable\}?["']?\s+-m\s+)?((?:pip3?|uv\s+pip|uv|conda|mamba|micromamba)\s+(?:install|add)\s.+)$/.exec(
+      ` ${text.trim()}`
+    )?.[1]
+  if (command !== undefined) result.installs.push({ text: command, line })
+}
+
 /** One line at a statement's start, without its magic. */
 function withoutMagic(line: string, number: number, result: PlainPython): string {
   const magic = /^(\s*)%{1,2}([A-Za-z_][\w.]*)[ \t]*(.*)$/.exec(line)
   if (magic !== null) {
     const [, indent = '', name = '', rest = ''] = magic
     if (name === 'pylab') result.star = true
+    const module = MAGIC_MODULES.get(name)
+    if (module !== undefined) result.extensions.push({ text: module, line: number })
+    if (name === 'load_ext') {
+      const loaded = /^([A-Za-z_][\w.]*)/.exec(rest)?.[1]
+      if (loaded !== undefined) result.extensions.push({ text: loaded, line: number })
+    }
+    if (/^(pip3?|conda|mamba|micromamba|uv|system|sx)$/.test(name))
+      installing(`${name === 'system' || name === 'sx' ? '' : name} ${rest}`, number, result)
     if (name === 'store' && /^-r\b/.test(rest)) {
       for (const stored of rest.slice(2).trim().split(/\s+/)) {
         if (/^[A-Za-z_]\w*$/.test(stored)) result.defines.push({ name: stored, line: number })
@@ -120,8 +165,17 @@ function withoutMagic(line: string, number: number, result: PlainPython): string
     result.reads.push(...expansions(rest, number))
     return `${indent}pass`
   }
+  // Typed without its percent sign (automagic); no statement of Python looks so.
+  if (
+    /^(?:pip3?|conda|mamba|micromamba)\s+[a-z]+(?:\s|$)/.test(line) &&
+    !/^\w+\s+(?:in|is|and|or|not|if|for)\b/.test(line)
+  ) {
+    installing(line, number, result)
+    return 'pass'
+  }
   const shell = /^(\s*)(!|\?)/.exec(line)
   if (shell !== null) {
+    if (shell[2] === '!') installing(line.trim().replace(/^!+/, ''), number, result)
     result.reads.push(...expansions(line, number))
     return `${shell[1] ?? ''}pass`
   }
