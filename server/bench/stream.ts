@@ -1,11 +1,13 @@
 /**
- * `npm run bench -- stream`: sealed 64 KiB frames from a provider through the bridge (its own process, with its log) to a
- * client that opens each; beside bare socket.io sending as much between two processes; and what a reader that stops costs.
+ * `npm run bench -- stream`: sealed 64 KiB frames from a provider through the bridge (with its log) to a client that opens
+ * each, three processes as in life; beside bare socket.io sending as much between two; and what a reader that stops costs.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { loadavg } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import { io, type Socket } from 'socket.io-client'
 import {
   ACK_WINDOW_BYTES,
@@ -13,7 +15,6 @@ import {
   chainHead,
   decodeCbor,
   encodeCbor,
-  equalBytes,
   firstHead,
   openFrame,
   readKey,
@@ -25,8 +26,9 @@ import {
   type RunHeader
 } from '@pekka/node/protocol'
 import { createPrimitives } from '@pekka/node/host/crypto'
+import { ENGINE_FLAGS } from '../../node/src/cli/house/engine.js'
 import type { Opened, StandInProvider } from '../test/support/provider.js'
-import { World, cell, until, type Person } from '../test/support/world.js'
+import { World, cell, type Person } from '../test/support/world.js'
 import { machine, note, report, round } from './machine.js'
 
 const { aead, agreement } = createPrimitives()
@@ -36,8 +38,12 @@ const FRAMES = Math.ceil((TOTAL_MB * 1e6) / FRAME)
 const BATCH = 4
 /** Frames before anything is measured: code is compiled, buffers have their size. */
 const WARM_UP = 400
+/** How often a provider that waits for room looks whether to give up, ms. */
+const STOP_CHECK_MS = 100
+const EXEC_ARGV = ['--conditions=pekka-source', '--import=tsx', ...ENGINE_FLAGS]
 
 if (process.argv[2] === 'bare-server') await bareServer()
+else if (process.argv[2] === 'reader') await reader()
 else await main()
 
 async function main(): Promise<void> {
@@ -48,13 +54,18 @@ async function main(): Promise<void> {
     const stopped = await stoppedReader(world, person)
     note(`a stopped reader cost ${stopped.toFixed(1)} MB`)
     const before = bridgeCpu(world)
-    const sealed = await sealedRound(world, person, FRAMES)
-    const cpu = (bridgeCpu(world) - before) / ((FRAMES * FRAME) / 1e6)
-    note(`sealed: ${sealed.toFixed(1)} MB/s; the bridge took ${cpu.toFixed(1)} ms of CPU a MB`)
+    const own = process.cpuUsage()
+    const { speed, readerMs } = await sealedRound(world, person, FRAMES)
+    const { user, system } = process.cpuUsage(own)
+    const perMb = (ms: number): string => (ms / ((FRAMES * FRAME) / 1e6)).toFixed(1)
+    note(`sealed: ${speed.toFixed(1)} MB/s at a load average of ${loadavg()[0]?.toFixed(1)}; ms of CPU a MB:`)
+    note(
+      `bridge ${perMb(bridgeCpu(world) - before)}, provider ${perMb((user + system) / 1000)}, client ${perMb(readerMs)}`
+    )
     const bare = await bareRound(FRAMES)
     note(`bare socket.io: ${bare.toFixed(1)} MB/s on ${JSON.stringify(machine())}`)
     report('stream', FRAMES, {
-      sealed_mb_per_s: round(sealed),
+      sealed_mb_per_s: round(speed),
       bare_socketio_mb_per_s: round(bare),
       stopped_reader_mb: round(stopped)
     })
@@ -102,16 +113,12 @@ async function send(running: Running, count: number, stop: () => boolean = () =>
   const plain = new Uint8Array(FRAME)
   let head = firstHead(header)
   let acknowledged = 0
-  let read = 0
   for (let index = 0; index < count;) {
-    for (; read < provider.heard.length; read++) {
-      const message = provider.heard[read]
-      if (message?.kind === 'ack' && equalBytes(message.task, task))
-        acknowledged = Math.max(acknowledged, message.count)
-    }
     if (index - acknowledged + BATCH > window) {
       if (stop()) return index
-      await new Promise(resolve => setImmediate(resolve))
+      const more = provider.next(one => one.kind === 'ack' && one.count > acknowledged, task)
+      const message = await Promise.race([more, setTimeout(STOP_CHECK_MS, null)])
+      if (message?.kind === 'ack') acknowledged = message.count
       continue
     }
     const frames: Uint8Array[] = []
@@ -137,19 +144,53 @@ async function connect(world: World, person: Person): Promise<Socket> {
   return socket
 }
 
-/** MB a second from the first frame sealed to the last one opened. */
-async function sealedRound(world: World, person: Person, frames: number): Promise<number> {
+/** What the client's process is told. */
+interface Order {
+  url: string
+  token: string
+  header: RunHeader
+  secret: Uint8Array
+  frames: number
+}
+
+/** MB a second from the first frame sealed to the last one opened, and the client's CPU time. */
+async function sealedRound(world: World, person: Person, frames: number): Promise<{ speed: number; readerMs: number }> {
   const running = await begin(world, person)
-  const { task, header, provider } = running
-  const socket = await connect(world, person)
+  const { task, header } = running
+  const child = fork(new URL(import.meta.url), ['reader'], { execArgv: EXEC_ARGV, serialization: 'advanced' })
+  const token = await world.client(person).tokens.get()
   const secret = await readKey(person.identity.viewKey, task)
-  const binding = { network: provider.network, task, attempt: 1, run: 1 }
+  const order: Order = { url: world.at.url, token, header, secret, frames }
+  const ready = once(child, 'message')
+  child.send(order)
+  await ready
+  const done = once(child, 'message')
+  const started = performance.now()
+  await send(running, frames)
+  const [readerMs]: unknown[] = await done
+  const seconds = (performance.now() - started) / 1000
+  child.kill()
+  return { speed: (frames * FRAME) / 1e6 / seconds, readerMs: Number(readerMs) }
+}
+
+/** The client's process: opens a run's frames as they come. Says when it is subscribed, and what CPU time it took, ms. */
+async function reader(): Promise<void> {
+  // The parent's first message is an Order.
+  const [order] = (await once(process, 'message')) as [Order]
+  const { url, token, header, secret, frames } = order
+  const { task, network } = header
+  const socket = io(url, { path: SOCKET_PATH, transports: ['websocket'], auth: { token } })
+  await once(socket as unknown as NodeJS.EventEmitter, 'connect')
+  const binding = { network, task, attempt: 1, run: 1 }
   const { frame: key } = await runKeys(agreement, secret, header.runKey, binding)
+  const before = process.cpuUsage()
   let opened = 0
   let work = Promise.resolve()
   socket.on('entries', (packed: Uint8Array) => {
     // The bench's own bridge sent it.
-    const { entries } = decodeCbor(new Uint8Array(packed)) as { entries: LogEntry[] }
+    const { entries } = decodeCbor(new Uint8Array(packed.buffer, packed.byteOffset, packed.length)) as {
+      entries: LogEntry[]
+    }
     work = work.then(async () => {
       for (const entry of entries) {
         if (entry.kind !== 'frame') continue
@@ -157,15 +198,13 @@ async function sealedRound(world: World, person: Person, frames: number): Promis
         opened++
       }
       socket.emit('ack', encodeCbor({ task, n: entries.at(-1)?.n ?? 0 }))
+      if (opened < frames) return
+      const { user, system } = process.cpuUsage(before)
+      process.send?.((user + system) / 1000)
     })
   })
   await socket.emitWithAck('subscribe', encodeCbor({ task, after: -1 }))
-  const started = performance.now()
-  await send(running, frames)
-  await until('all frames are opened', () => opened === frames, 120_000)
-  const seconds = (performance.now() - started) / 1000
-  socket.close()
-  return (frames * FRAME) / 1e6 / seconds
+  process.send?.('ready')
 }
 
 /** How much the bridge's memory grows while a subscriber takes nothing and a provider has much to send, MB. */
@@ -198,7 +237,7 @@ function rss(world: World): number {
 /** socket.io alone, the same window, between two processes. */
 async function bareRound(frames: number): Promise<number> {
   const child = fork(new URL(import.meta.url), ['bare-server'], {
-    execArgv: ['--conditions=pekka-source', '--import=tsx'],
+    execArgv: EXEC_ARGV,
     env: { ...process.env, FRAMES: String(frames) }
   })
   const [port]: unknown[] = await once(child, 'message')

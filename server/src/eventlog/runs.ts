@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   PekkaError,
   chainHead,
@@ -46,8 +46,7 @@ export class RunIndex {
     if (entry.kind === 'frame') {
       if (entry.index !== state.count) throw new PekkaError('FRAME_GAP')
       // Native SHA-256: at 80 MB/s the pure one would take most of a core.
-      const hash = createHash('sha256').update(entry.sealed).digest()
-      state.head = chainHead(state.head, entry.index, hash)
+      state.head = chainHead(state.head, entry.index, hash('sha256', entry.sealed, 'buffer'))
       state.count++
       return
     }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { fromHex } from '@pekka/node/protocol'
+import { ENGINE_FLAGS } from '../../../node/src/cli/house/engine.js'
 
 const MAIN = new URL('../../src/main.ts', import.meta.url)
 /** What people run. */
@@ -35,7 +36,7 @@ export class BridgeProcess {
     const lines = { output: '' }
     const child = fork(built ? BUILT : MAIN, ['--settings', settingsPath], {
       execArgv: [
-        ...(built ? [] : ['--conditions=pekka-source', '--import=tsx']),
+        ...(built ? ENGINE_FLAGS : ['--conditions=pekka-source', '--import=tsx']),
         ...(process.env['PEKKA_TEST_PROFILE'] ?? '').split(' ').filter(Boolean)
       ],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

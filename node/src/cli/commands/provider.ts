@@ -9,6 +9,7 @@ import { ROOT } from '@pekka/node/setup/places'
 import { joinNetwork } from '../../agents/provider/index.js'
 import { PekkaError, toHex } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
+import { ENGINE_FLAGS } from '../house/engine.js'
 
 interface StartOptions {
   bridge: string[]
@@ -87,7 +88,7 @@ async function writeSettings(context: CliContext, folder: string, options: Start
 
 /** Runs the provider's process until it ends or the user stops it; gives its exit code. */
 async function serve(context: CliContext, file: string): Promise<number> {
-  const child = spawn(process.execPath, [MAIN, '--settings', file], {
+  const child = spawn(process.execPath, [...ENGINE_FLAGS, MAIN, '--settings', file], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: context.env
   })

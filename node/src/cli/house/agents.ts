@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
 import type { ChildSpec, Ready } from './child.js'
+import { ENGINE_FLAGS } from './engine.js'
 import { folderOf, logOf, type HousePlaces } from './places.js'
 
 /** Where our processes begin. They are started by path, never imported: parts are put together by starting them. */
@@ -56,7 +57,7 @@ export function agentChild(
       await rename(`${file}.new`, file)
       return {
         program: process.execPath,
-        args: [ENTRY_POINTS[kind], '--settings', file],
+        args: [...ENGINE_FLAGS, ENTRY_POINTS[kind], '--settings', file],
         env,
         cwd: folder
       }

@@ -9,10 +9,12 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes)
  * `H` of PROTOCOL.md: SHA-256 over a domain tag and parts, each preceded by its length, so that no two different lists
  * of parts have the same input.
  */
-export function taggedHash(tag: string, ...parts: Uint8Array[]): Uint8Array {
+export const taggedHash = (tag: string, ...parts: Uint8Array[]): Uint8Array => nobleSha256(prefixed(tag, parts))
+
+function prefixed(tag: string, parts: Uint8Array[]): Uint8Array {
   const pieces: Uint8Array[] = []
   for (const part of [utf8(tag), ...parts]) pieces.push(u32(part.length), part)
-  return nobleSha256(concat(...pieces))
+  return concat(...pieces)
 }
 
 /** An incremental SHA-256. */
@@ -28,8 +30,4 @@ export const deriveKey = (secret: Uint8Array, info: Uint8Array, length = 32): Ui
   hkdf(nobleSha256, secret, undefined, info, length)
 
 /** HKDF info from a tag and parts, length-prefixed as in {@link taggedHash}. */
-export function keyInfo(tag: string, ...parts: Uint8Array[]): Uint8Array {
-  const pieces: Uint8Array[] = []
-  for (const part of [utf8(tag), ...parts]) pieces.push(u32(part.length), part)
-  return concat(...pieces)
-}
+export const keyInfo = (tag: string, ...parts: Uint8Array[]): Uint8Array => prefixed(tag, parts)

@@ -21,6 +21,7 @@ import {
   STREAM_WINDOW_BYTES
 } from './constants.js'
 import { recordListeners, type RecordedTransport } from './listeners.js'
+import { noiseCrypto } from './noise-crypto.js'
 import { writeAtOnce } from './one-write.js'
 import type {
   ChannelHandler,
@@ -65,7 +66,7 @@ export class Libp2pHost implements NetworkHost {
       privateKey: this.components.key,
       addresses: { listen: this.init.listen ?? [], announce: this.init.announce ?? [] },
       transports: [this.#transport.factory],
-      connectionEncrypters: [noise()],
+      connectionEncrypters: [noise({ crypto: noiseCrypto })],
       streamMuxers: [
         yamux({
           streamOptions: {
