@@ -65,6 +65,8 @@ export interface PackageQuestion {
 
 export interface ImageChoice {
   image: string
+  /** Somebody chose it; the tables only say what it lacks. */
+  byUser: boolean
   /** What decided it: what the smallest image lacks. Empty where that one was enough. */
   uses: { module: string; distribution: string; version: string }[]
   /** "chemistry (rdkit)", "base". */
@@ -127,6 +129,7 @@ class Chooser {
     this.versions(image)
     return {
       image: image.name,
+      byUser: this.options.image !== undefined,
       uses,
       label: uses.length === 0 ? image.name : `${image.name} (${listed(uses.map(({ module }) => module))})`,
       reasons: this.reasons(image, uses),
@@ -156,7 +159,7 @@ class Chooser {
     // What the user's own Python doesn't have either, the code does without at home.
     if (use.optional && this.options.local?.modules.get(name) === null) return
     // An alternative that every machine has is as good.
-    if (use.optional && !known && this.dispensable(use)) return
+    if (use.optional && !known && use.alternatives.length > 0 && this.dispensable(use)) return
     const names = new Set([outside?.distribution, ...this.distributionsOf(use)])
     this.wanted.push({
       use,

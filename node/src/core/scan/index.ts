@@ -17,6 +17,8 @@ export { analyse, neededCells } from './analyse.js'
 export type { CellFacts } from './facts.js'
 export type { CellNames, ChangeAt, ImportAt, NameAt } from './names.js'
 export type { MissingName, Needed, SourceCell } from './needs.js'
+export { localModules, type Folder, type LocalModules } from './modules.js'
+export { nearest } from './nearest.js'
 export { plainPython, type PlainPython } from './magics.js'
 export {
   chooseImage,
@@ -41,3 +43,4 @@ export { STANDARD_LIBRARY } from './stdlib.js'
 export { IMAGE_PYTHON, tooNew, type TooNew } from './syntax.js'
 export { readTables, type ImageModules, type ModuleTables } from './tables.js'
 export { allows, breaks } from './versions.js'
+export { localPackagesCode, localPackagesExpression, readLocalPackages } from './local.js'

@@ -1,0 +1,131 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ROOT } from '@pekka/node/setup/places'
+import { asPekkaError, PekkaError } from '../../core/protocol/index.js'
+import {
+  chooseImage,
+  importScan,
+  listed,
+  localPackagesCode,
+  readLocalPackages,
+  readTables,
+  tooNew,
+  type ImageChoice,
+  type LocalPackages,
+  type ModuleTables
+} from '../../core/scan/index.js'
+import type { LoadedProgram } from './program.js'
+import { readSurroundings } from './surroundings.js'
+
+/** What the user says about packages. */
+export interface EnvironmentOptions {
+  image?: string | undefined
+  /** `module=package`. */
+  with?: string[]
+  /** Modules that may be missing. */
+  without?: string[]
+  /** A Python whose packages are compared. */
+  python?: string | undefined
+}
+
+const IMAGES = join(ROOT, 'sandbox-images')
+
+/** The tables made with the images, and the reviewed names. */
+export async function loadTables(): Promise<ModuleTables> {
+  const json = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(IMAGES, name), 'utf8'))
+  return readTables(await json('modules.json'), await json('reviewed-names.json'))
+}
+
+/**
+ * The environment of a script or notebook: what it imports, what stands beside it, what the user says.
+ * @throws PekkaError PACKAGE_UNKNOWN, PACKAGE_MISSING, INPUT_REQUIREMENTS, USAGE
+ */
+export async function chooseEnvironment(
+  file: string,
+  loaded: LoadedProgram,
+  options: EnvironmentOptions
+): Promise<ImageChoice> {
+  const answers = readAnswers(options)
+  const around = await readSurroundings(file, loaded)
+  const scan = importScan(around.sources)
+  const local =
+    options.python === undefined
+      ? undefined
+      : await askPython(
+          options.python,
+          scan.modules.map(({ name }) => name)
+        )
+  const choice = chooseImage(scan, await loadTables(), {
+    ...around,
+    answers,
+    local,
+    tooNew: tooNew(around.sources, scan.modules),
+    image: options.image ?? environmentOf(loaded)
+  })
+  const [question] = choice.questions
+  if (question !== undefined) {
+    const all = choice.questions.map(({ text }) => text).join(' ')
+    throw new PekkaError('PACKAGE_UNKNOWN', { question: all, module: question.module })
+  }
+  return choice
+}
+
+/** What a notebook says of itself: `pekka-environment` in its metadata, as the extension writes it. */
+function environmentOf({ notebook }: LoadedProgram): string | undefined {
+  const value = notebook?.metadata['pekka-environment']
+  return typeof value === 'string' && /^[a-z0-9][a-z0-9.-]{0,63}$/.test(value) ? value : undefined
+}
+
+/** What the chosen image lacks ends a run that can't do without it; the rest is said. */
+export function checkMissing({ image, missing }: ImageChoice): string[] {
+  const needed = missing.filter(({ optional, have }) => !optional && have === null)
+  if (needed.length > 0) {
+    throw new PekkaError('PACKAGE_MISSING', { packages: listed(needed.map(({ module }) => module)), image })
+  }
+  return missing.map(({ module, distribution, specifier, have }) =>
+    have === null
+      ? `${module} isn’t in ${image}; the code goes on without it.`
+      : `${distribution}${specifier} is asked for; ${image} has ${have}.`
+  )
+}
+
+/** Where the bridge has no machine with the image that was chosen for the code, what to do. */
+export function notOffered(error: unknown, { image, label, byUser }: ImageChoice): unknown {
+  const { code, data } = asPekkaError(error)
+  if (code !== 'IMAGE_UNKNOWN' || byUser) return error
+  const why = /\((.*)\)$/.exec(label)?.[1] ?? 'nothing special'
+  return new PekkaError('IMAGE_NOT_OFFERED', { image, why, known: String(data['known'] ?? 'none') }, { cause: error })
+}
+
+function readAnswers(options: EnvironmentOptions): Map<string, string | null> {
+  const answers = new Map<string, string | null>()
+  for (const module of options.without ?? []) answers.set(module, null)
+  for (const text of options.with ?? []) {
+    const match = /^([\p{L}_][\p{L}\p{N}_]*)(?:=([A-Za-z0-9][A-Za-z0-9._-]*))?$/u.exec(text)
+    const module = match?.[1]
+    if (module === undefined)
+      throw new PekkaError('USAGE', { issue: `--with ${text} is not understood; write --with MODULE=PACKAGE.` })
+    answers.set(module, match?.[2] ?? module)
+  }
+  return answers
+}
+
+/** A Python that doesn't answer by then is left out of the comparison, ms. */
+const PYTHON_MS = 20_000
+
+async function askPython(python: string, modules: string[]): Promise<LocalPackages> {
+  const code = `${localPackagesCode(modules)}\nprint(result)`
+  const answer = await new Promise<string>((resolve, reject) => {
+    execFile(python, ['-I', '-c', code], { timeout: PYTHON_MS, maxBuffer: 1 << 24 }, (error, stdout) => {
+      if (error)
+        reject(
+          new PekkaError('USAGE', { issue: `--python ${python} can’t be asked for its packages.` }, { cause: error })
+        )
+      else resolve(stdout)
+    })
+  })
+  const local = readLocalPackages(answer)
+  if (local === undefined) throw new PekkaError('USAGE', { issue: `--python ${python} is no Python 3.10 or newer.` })
+  return local
+}
