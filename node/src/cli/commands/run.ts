@@ -12,6 +12,8 @@ import { asPekkaError, CREDIT, PekkaError, shortId, toJson, type EventOf } from 
 import type { CliContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { Printer } from '../task/printer.js'
+import type { ImageChoice } from '../../core/scan/index.js'
+import { checkMissing, chooseEnvironment, notOffered, type EnvironmentOptions } from '../task/environment.js'
 import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
 import { loadProgram, type LoadedProgram } from '../task/program.js'
@@ -19,8 +21,7 @@ import { NotebookRecorder } from '../task/recorder.js'
 import { saveReceipt } from '../task/receipts.js'
 import { withSession, type Session } from '../task/session.js'
 
-interface RunOptions {
-  image: string
+interface RunOptions extends EnvironmentOptions {
   cap: string
   memory?: string
   cpus?: string
@@ -28,6 +29,9 @@ interface RunOptions {
   receipt?: string
   out?: string
 }
+
+/** Options that may stand more than once. */
+const collect = (value: string, before: string[]): string[] => [...before, value]
 
 /** What a task may cost when nobody said, micro-credits (UX: "at most 0.50"). */
 const DEFAULT_CAP = CREDIT / 2n
@@ -38,7 +42,10 @@ export function register(program: Command, context: CliContext): void {
     .description('run FILE.py or FILE.ipynb on the network')
     .argument('<file>', 'a Python script or a notebook')
     .argument('[args...]', "the script's own arguments")
-    .option('--image <name>', 'environment', 'base')
+    .option('--image <name>', 'environment (default: the smallest that has what the code imports)')
+    .option('--with <module=package>', 'which package has a module that is not known (repeatable)', collect, [])
+    .option('--without <module>', 'a module that may be missing (repeatable)', collect, [])
+    .option('--python <path>', 'compare with the packages of this Python')
     .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
     .option('--memory <size>', 'memory, e.g. 8GB')
     .option('--cpus <number>', 'CPUs')
@@ -56,14 +63,23 @@ export function register(program: Command, context: CliContext): void {
 async function run(context: CliContext, file: string, args: string[], options: RunOptions): Promise<number> {
   // What is wrong with the call is said before anything is started.
   const loaded = await loadProgram(file, args)
-  const request = readRequest(loaded, file, options)
-  return await withSession(context, session => runIn(session, context, loaded, request, options), { cap: request.cap })
+  const choice = await chooseEnvironment(file, loaded, options)
+  const request = readRequest(loaded, file, choice.image, options)
+  const place = { choice, lines: [...choice.notes, ...checkMissing(choice)] }
+  return await withSession(context, session => runIn(session, context, loaded, request, options, place), {
+    cap: request.cap
+  })
 }
 
-function readRequest(loaded: LoadedProgram, file: string, options: RunOptions): TaskRequest & { image: string } {
+function readRequest(
+  loaded: LoadedProgram,
+  file: string,
+  image: string,
+  options: RunOptions
+): TaskRequest & { image: string } {
   return {
     program: loaded.program,
-    image: options.image,
+    image,
     cap: readCap(options.cap),
     ...(options.memory === undefined ? {} : { memoryBytes: readMemory(options.memory) }),
     ...(options.cpus === undefined ? {} : { milliCpus: readCpus(options.cpus) }),
@@ -77,15 +93,20 @@ async function runIn(
   context: CliContext,
   loaded: LoadedProgram,
   request: TaskRequest & { image: string },
-  options: RunOptions
+  options: RunOptions,
+  place: { choice: ImageChoice; lines: readonly string[] }
 ): Promise<number> {
   const { client } = session
-  const [quote, { balance }] = await Promise.all([client.quote(request), client.account()])
+  const [quote, { balance }] = await Promise.all([
+    client.quote(request).catch((error: unknown) => Promise.reject(notOffered(error, place.choice))),
+    client.account()
+  ])
   const machines = `${quote.matching} ${quote.matching === 1 ? 'machine' : 'machines'}`
   const perSecond = `${credits(quote.most)} credits a second`
   if (balance < request.cap) throw new PekkaError('FUNDS_MISSING', { have: balance, need: request.cap })
-  context.say(`${request.image} · ${perSecond} · at most ${credits(request.cap)} · ${machines}`)
+  context.say(`${place.choice.label} · ${perSecond} · at most ${credits(request.cap)} · ${machines}`)
   context.say('The provider can read your code and data while it runs.')
+  for (const line of place.lines) context.say(line)
   const names = new Map(quote.candidates.map(({ provider }) => [provider.provider.join(), provider.name]))
   const task = await client.submit(request, quote)
 
