@@ -11,6 +11,7 @@ import {
   isEnded,
   networkId,
   toHex,
+  type Clock,
   type LedgerAccess,
   type Signer
 } from '@pekka/node/protocol'
@@ -35,7 +36,7 @@ import { createMetrics, type Metrics } from './metrics.js'
 import { Candidates, JobQueue, Sweeper, TaskDriver } from './queue/index.js'
 import type { Settings } from './settings.js'
 import { LiveStream } from './stream/index.js'
-import { BlobRefs, GroupWriter, TaskStore } from './tasks/index.js'
+import { BlobRefs, GroupWriter, TaskStore, Uploads } from './tasks/index.js'
 
 export const VERSION = '0.1.0'
 
@@ -45,6 +46,7 @@ export interface BridgeComponents {
   fatal: (error: unknown) => void
   /** The ledger, where it isn't reached through the witnesses of the settings. */
   ledger?: LedgerAccess
+  clock?: Clock
 }
 
 /** A bridge that serves. */
@@ -65,7 +67,7 @@ export interface Bridge {
 /** Puts a bridge together and starts it. Resolves once it serves; waits for a witness where it has never met one. */
 export async function startBridge(settings: Settings, components: BridgeComponents): Promise<Bridge> {
   const { log } = components
-  const clock = systemClock
+  const clock = components.clock ?? systemClock
   const { verifier, random } = createPrimitives()
   const metrics = createMetrics()
   // Before anything is opened: what is wrong with it is the operator's to mend.
@@ -141,7 +143,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   )
   const sweeper = new Sweeper(
     { store, refs, queue, driver, ledger, mirror, logs, blobs, clock, metrics, log },
-    { retention: settings.retention }
+    { retention: settings.retention, contestMs: genesis.parameters.contestWindowMs }
   )
 
   const quiet = (work: Promise<unknown>): void =>
@@ -191,6 +193,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       clock,
       metrics,
       disk,
+      uploads: new Uploads({ blobs, refs }, settings.uploads),
       network,
       enqueue: task => quiet(queue.add(task, 'submit'))
     })

@@ -2,6 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { PekkaError } from '@pekka/node/protocol'
 
+/** All that one task may send ahead: what travels with it, its bundle, and what sealing adds. */
+const LARGEST_TASK = 2.5 * 2 ** 30
+
+const bytes = z.number().int().min(0)
 const multiaddr = z.string().min(1).max(512)
 
 /** The settings file of the bridge, JSON. */
@@ -32,11 +36,11 @@ export const settingsSchema = z.strictObject({
   /** Workers of the queue in this process. */
   workers: z.number().int().min(0).max(64).default(1),
   /** Disk space that stays free, bytes: below it no new task is taken, below half of it no output. */
-  reserve: z
-    .number()
-    .int()
-    .min(0)
-    .default(256 << 20),
+  reserve: bytes.default(256 << 20),
+  /** Bytes sent ahead of tasks that one account, and all together, may leave here: two and eight of the largest tasks. */
+  uploads: z
+    .strictObject({ perAccount: bytes.default(2 * LARGEST_TASK), total: bytes.default(8 * LARGEST_TASK) })
+    .prefault({}),
   /** How long ended tasks are kept, ms. */
   retention: z
     .number()

@@ -16,6 +16,7 @@ import {
   type Signer
 } from '@pekka/node/protocol'
 import { bytesOf, type EventLog } from '../eventlog/index.js'
+import type { Uploads } from '../tasks/index.js'
 import { owns } from './app.js'
 import { EVENT_PAGE_BYTES, MAX_BUNDLE_BLOB, MAX_EVENT_PAGE, MAX_TASK_PAGE, TASKS_BODY, TASK_PAGE } from './constants.js'
 import { itemOf, withCurrentView } from './items.js'
@@ -25,6 +26,7 @@ import { submitTasks, type SubmitComponents } from './submit.js'
 export interface TaskRoutesComponents extends SubmitComponents {
   ledger: LedgerAccess
   logs: EventLog
+  uploads: Uploads
   /** The bridge's key: signs how a task ended, as the bridge saw it (R14c). */
   signer: Signer
 }
@@ -45,7 +47,7 @@ const eventsQuery = z.strictObject({
 
 /** Routes about tasks and what belongs to them. */
 export function taskRoutes(components: TaskRoutesComponents): Route[] {
-  const { store, refs, blobs, disk, logs, ledger, signer, network } = components
+  const { store, refs, blobs, disk, uploads, logs, ledger, signer, network } = components
   return [
     route({
       method: 'put',
@@ -55,7 +57,11 @@ export function taskRoutes(components: TaskRoutesComponents): Route[] {
       status: 204,
       handle: async ({ path, grant, request }) => {
         await disk.require('intake')
-        await blobs.put(grant.account, path.cid, request, MAX_BUNDLE_BLOB)
+        const length = Number(request.headers['content-length'] ?? NaN)
+        const declared = Number.isSafeInteger(length) ? length : undefined
+        await uploads.put(grant.account, path.cid, declared, MAX_BUNDLE_BLOB, max =>
+          blobs.put(grant.account, path.cid, request, max)
+        )
       }
     }),
     route({

@@ -74,13 +74,13 @@ export class BlobStore {
     await rm(this.#path(owner, hash), { force: true })
   }
 
-  /** Blobs of an owner that are older than `before` (ms since 1970), for the sweeper: those nobody came to use. */
-  async *olderThan(before: number): AsyncGenerator<{ owner: string; hash: string }> {
+  /** All blobs that are older than `before` (ms since 1970; default: all), for the sweeper: those nobody came to use. */
+  async *all(before = Infinity): AsyncGenerator<{ owner: string; hash: string; size: number }> {
     for (const owner of await readdir(this.directory)) {
       if (owner === 'drafts') continue
       for (const hash of await readdir(join(this.directory, owner))) {
         const found = await stat(join(this.directory, owner, hash)).catch(() => null)
-        if (found !== null && found.mtimeMs < before) yield { owner, hash }
+        if (found !== null && found.mtimeMs < before) yield { owner, hash, size: found.size }
       }
     }
   }

@@ -26,8 +26,9 @@ export interface SweeperComponents {
 export interface SweeperInit {
   /** How often it looks, ms. */
   interval?: number
-  /** How long an ended task stays, ms. */
+  /** How long an ended task stays, ms, and how long the ledger takes to close one (W of PROTOCOL §9): the longer one counts. */
   retention: number
+  contestMs: number
 }
 
 /**
@@ -74,8 +75,10 @@ export class Sweeper {
       }
     }
     const now = this.components.clock.now()
-    for (const record of await store.endedBefore(now - this.init.retention, SWEEP_BATCH)) await this.#remove(record)
-    for await (const { owner, hash } of this.components.blobs.olderThan(now - ORPHAN_BLOB_MS)) {
+    const keep = Math.max(this.init.retention, this.init.contestMs)
+    for (const record of await store.endedBefore(now - keep, SWEEP_BATCH))
+      if (await this.#isClosed(record)) await this.#remove(record)
+    for await (const { owner, hash } of this.components.blobs.all(now - ORPHAN_BLOB_MS)) {
       if (await this.components.refs.used(owner, hash)) continue
       await this.components.blobs.remove(fromHex(owner), fromHex(hash))
     }
@@ -88,6 +91,14 @@ export class Sweeper {
       if (record.bridge !== 'queued' || record.submittedAt > before) continue
       if (!(await this.components.queue.add(record.task, 'sweep'))) return
     }
+  }
+
+  /** Until then a contest may need what is here (R8), however long the ledger stood still. */
+  async #isClosed({ task, view }: TaskRecord): Promise<boolean> {
+    if (view === null || view.state === 'closed') return true
+    const now = await this.components.ledger.task(task)
+    if (now !== null) await this.components.driver.see(now)
+    return now === null || now.state === 'closed'
   }
 
   async #remove(record: TaskRecord): Promise<void> {

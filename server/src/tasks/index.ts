@@ -6,5 +6,6 @@
 export { TaskStore, type NewOffer } from './store.js'
 export { GroupWriter } from './group-writer.js'
 export { BlobRefs } from './blob-refs.js'
+export { Uploads } from './uploads.js'
 export type { Table } from './store.js'
 export { toItem, type TaskRecord } from './record.js'

@@ -10,6 +10,7 @@ import {
   SOCKET_PATH,
   networkId,
   viewKeyFrom,
+  type Clock,
   type Parameters,
   type Signer
 } from '@pekka/node/protocol'
@@ -39,6 +40,8 @@ export interface WorldInit {
   settings?: object
   /** The bridge as a process of its own, from its sources or as it was built. */
   process?: boolean | 'built'
+  /** The bridge's clock (in this process); default the system's. */
+  clock?: Clock
   /** Where the bridge's log goes; default nowhere. */
   logTo?: (line: string) => void
 }
@@ -131,7 +134,11 @@ export class World {
     const quiet = pino({ level: loud ? 'trace' : 'silent' }, pino.destination(2))
     const log = write === undefined ? quiet : pino({ level: 'trace' }, { write })
     const fatal = (error: unknown): void => void process.stderr.write(`bridge: ${String(error)}\n`)
-    this.#bridge = await startBridge(parseSettings(this.settings(port, libp2p)), { log, fatal })
+    this.#bridge = await startBridge(parseSettings(this.settings(port, libp2p)), {
+      log,
+      fatal,
+      clock: this.init.clock
+    })
     this.address = this.#bridge.addresses[0] ?? ''
   }
 
@@ -160,7 +167,7 @@ export class World {
   }
 
   /** A delegate of an account (default: the demo account's), with room to spend. */
-  async person(owner: Sender = this.net.demo, cap = 5n * CREDIT): Promise<Person> {
+  async person(owner: Sender = this.net.demo, cap = 5n * CREDIT, life = 3_600_000): Promise<Person> {
     const signer = createSigner(seed())
     const { timestamp } = await this.ledger.time()
     const delegate = {
@@ -168,7 +175,7 @@ export class World {
       cap,
       perTask: CREDIT,
       bodies: [...CLIENT_BODIES],
-      expiry: timestamp + 3_600_000
+      expiry: timestamp + life
     }
     expectApplied(await owner.send(this.ledger, { kind: 'grant', delegate }))
     const identity = {

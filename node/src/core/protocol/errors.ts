@@ -118,6 +118,11 @@ export const ERRORS = {
 
   // bridge
   BLOB_MISMATCH: { status: 400, title: 'The data does not have the hash it was sent under.', advice: 'Send it again.' },
+  BLOB_QUOTA: {
+    status: 507,
+    title: 'Too much of yours waits here for a task ({used} of {max} bytes).',
+    advice: 'Send the tasks that need it first. What no task names is deleted after an hour.'
+  },
   BLOB_TOO_LARGE: {
     status: 413,
     title: 'The data is larger than this bridge takes ({max} bytes).',
