@@ -1,7 +1,7 @@
 import { analyse } from './analyse.js'
 
 /** The folder of a notebook or script: the user's disk, or a Jupyter server's contents. Paths are below it, with `/`. */
-export interface Folder {
+export interface ModuleFolder {
   /** Text of a file; null where there is none, or it can't be read as text. */
   text(path: string): Promise<string | null>
   /** What stands in a folder below; empty where there is none. */
@@ -27,7 +27,7 @@ const MAX_DEPTH = 8
  * Finds modules and packages that stand beside the program. As in Python a module of that folder goes before an installed
  * one of the same name. Of a package all `.py` files travel, because they may import one another by any way.
  */
-export async function localModules(sources: readonly string[], folder: Folder): Promise<LocalModules> {
+export async function localModules(sources: readonly string[], folder: ModuleFolder): Promise<LocalModules> {
   const found = new Map<string, string>()
   const modules = new Set<string>()
   const looked = new Set<string>()
