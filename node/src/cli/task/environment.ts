@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
 import { asPekkaError, PekkaError } from '../../core/protocol/index.js'
 import {
@@ -9,14 +9,17 @@ import {
   listed,
   localPackagesCode,
   readLocalPackages,
+  readSurroundings,
   readTables,
   tooNew,
   type ImageChoice,
   type LocalPackages,
-  type ModuleTables
+  type ModuleFolder,
+  type ModuleTables,
+  type NamedSource
 } from '../../core/scan/index.js'
+import { cellId, joinLines } from './notebook.js'
 import type { LoadedProgram } from './program.js'
-import { readSurroundings } from './surroundings.js'
 
 /** What the user says about packages. */
 export interface EnvironmentOptions {
@@ -47,7 +50,7 @@ export async function chooseEnvironment(
   options: EnvironmentOptions
 ): Promise<ImageChoice> {
   const answers = readAnswers(options)
-  const around = await readSurroundings(file, loaded)
+  const around = await readSurroundings(folderOf(dirname(resolve(file))), programSources(loaded))
   const scan = importScan(around.sources)
   const local =
     options.python === undefined
@@ -59,6 +62,7 @@ export async function chooseEnvironment(
   const choice = chooseImage(scan, await loadTables(), {
     ...around,
     answers,
+    place: placeOf(loaded),
     local,
     tooNew: tooNew(around.sources, scan.modules),
     image: options.image ?? environmentOf(loaded)
@@ -128,4 +132,33 @@ async function askPython(python: string, modules: string[]): Promise<LocalPackag
   const local = readLocalPackages(answer)
   if (local === undefined) throw new PekkaError('USAGE', { issue: `--python ${python} is no Python 3.10 or newer.` })
   return local
+}
+
+function programSources({ program }: LoadedProgram): NamedSource[] {
+  if (program.kind === 'cells') return program.cells.map(({ id, source }) => ({ id, source }))
+  return [{ id: program.file, source: new TextDecoder().decode(program.source) }]
+}
+
+/** `fit.py, line 3`, or `cell 2, line 3` as people count code cells. */
+function placeOf({ notebook }: LoadedProgram): (source: string, line: number) => string {
+  const numbers = new Map<string, number>()
+  notebook?.cells.forEach((cell, index) => {
+    if (cell.cell_type === 'code' && joinLines(cell.source).trim() !== '')
+      numbers.set(cellId(cell, index), numbers.size + 1)
+  })
+  return (source, line) => {
+    const number = numbers.get(source)
+    return number === undefined ? `${source}, line ${line}` : `cell ${number}, line ${line}`
+  }
+}
+
+/** A folder of the disk. What can't be read says nothing. */
+function folderOf(root: string): ModuleFolder {
+  return {
+    text: async path => await readFile(join(root, path), 'utf8').catch(() => null),
+    list: async path => {
+      const entries = await readdir(join(root, path), { withFileTypes: true }).catch(() => [])
+      return entries.map(entry => ({ name: entry.name, folder: entry.isDirectory() }))
+    }
+  }
 }
