@@ -51,7 +51,8 @@ class CellsRun:
         for item in (kernel.shell, control.fd, kernel.pidfd):
             self._poller.register(item, zmq.POLLIN)
 
-    def run(self) -> tuple[Guard, Reporter, Stop, int | None]:
+    def run(self, unbound: dict[str, str]) -> tuple[Guard, Reporter, Stop, int | None]:
+        """`unbound`: values that couldn't be put in place, with the reason; said before the first cell's own output."""
         command, kernel = self._command, self._kernel
         if command.seed is not None:
             # Through sys.modules, where kernel_main.py has left it: the folder isn't on the path.
@@ -59,6 +60,7 @@ class CellsRun:
         self._reporter = Reporter(self._writer, command.limits)
         self._guard = Guard(command.limits, kernel.interrupt, kernel.kill)
         self._guard.watch(kernel.process.pid)
+        self._unbound = unbound
         end: Stop | None = None
         failed: Stop | None = None
         for cell in command.cells:
@@ -97,6 +99,9 @@ class CellsRun:
 
         :raises KernelDied: the kernel is gone"""
         self._reporter.send({"type": "cell-start", "cell": cell.id})
+        for name, why in self._unbound.items():
+            self._reporter.text(cell.id, "stderr", plain(f"PEKKA: `{name}` didn't get here: {why}\n").encode())
+        self._unbound = {}
         if not cell.source.strip():
             # JupyterLab doesn't send an empty cell to the kernel either, and gives it no number.
             self._end(cell, "ok", None)

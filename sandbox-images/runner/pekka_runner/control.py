@@ -16,6 +16,7 @@ from .limits import Limits
 from .records import MalformedRecord, Record, RecordReader
 
 MAX_CELLS = 10_000
+AHEAD_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Cell:
 class RunCells:
     limits: Limits
     seed: int | None
+    returns: dict[str, Any]
     cells: list[Cell]
     stop_on_error: bool
 
@@ -37,6 +39,7 @@ class RunCells:
 class RunScript:
     limits: Limits
     seed: int | None
+    returns: dict[str, Any]
     file: str
     args: list[str]
     source: bytes
@@ -49,6 +52,17 @@ def _seed(value: Any) -> int | None:
     if value is not None and (type(value) is not int or not 0 <= value < 1 << 32):
         raise ValueError("seed is neither null nor an unsigned 32-bit number")
     return value
+
+
+def _returns(value: Any) -> dict[str, Any]:
+    """What may come back: `{names, maxBytes, totalBytes}`."""
+    value = value or {"names": [], "maxBytes": 0, "totalBytes": 0}
+    names = value.get("names") if isinstance(value, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("the names that come back are a list of texts")
+    if any(type(value.get(key)) is not int or value[key] < 0 for key in ("maxBytes", "totalBytes")):
+        raise ValueError("what may come back has a limit in bytes")
+    return dict(value)
 
 
 def _cell(value: Any) -> Cell:
@@ -66,6 +80,7 @@ def parse_run(record: Record) -> RunCommand:
     if header.get("op") != "run" or header.get("v") != 1:
         raise ValueError("expected a run command of version 1")
     limits, seed = Limits.parse(header.get("limits")), _seed(header.get("seed"))
+    returns = _returns(header.get("returns"))
     if header.get("kind") == "cells":
         cells = json.loads(record.payload)
         if not isinstance(cells, list) or not 1 <= len(cells) <= MAX_CELLS:
@@ -76,14 +91,14 @@ def parse_run(record: Record) -> RunCommand:
         stop_on_error = header.get("stopOnError")
         if type(stop_on_error) is not bool:
             raise ValueError("stopOnError is a truth value")
-        return RunCells(limits, seed, parsed, stop_on_error)
+        return RunCells(limits, seed, returns, parsed, stop_on_error)
     if header.get("kind") == "script":
         file, args = header.get("file"), header.get("args")
         if not isinstance(file, str) or file in ("", ".", "..") or "/" in file or "\0" in file or len(file) > 255:
             raise ValueError("file is a plain file name")
         if not isinstance(args, list) or not all(isinstance(arg, str) and "\0" not in arg for arg in args):
             raise ValueError("args are a list of texts")
-        return RunScript(limits, seed, file, args, record.payload)
+        return RunScript(limits, seed, returns, file, args, record.payload)
     raise ValueError("kind is cells or script")
 
 
@@ -94,6 +109,9 @@ class Control:
         self._reader = reader
         self._on_lost = on_lost
         self._queue: deque[Record | MalformedRecord] = deque()
+        #: Bytes that may be read ahead of who takes them: data that travels is as large as a disk.
+        self._room = threading.Condition()
+        self._ahead = 0
         self.fd, self._wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         threading.Thread(target=self._run, name="control", daemon=True).start()
 
@@ -107,6 +125,9 @@ class Control:
         taken = []
         while self._queue:
             taken.append(self._queue.popleft())
+        with self._room:
+            self._ahead = 0
+            self._room.notify()
         return taken
 
     def put_back(self, records: list[Record | MalformedRecord]) -> None:
@@ -132,3 +153,7 @@ class Control:
                 return
             self._queue.append(record)
             self.wake()
+            with self._room:
+                self._ahead += len(record.payload)
+                while self._ahead > AHEAD_BYTES:
+                    self._room.wait()

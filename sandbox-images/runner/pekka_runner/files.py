@@ -1,4 +1,4 @@
-"""Files a task leaves in its working directory: "written there, doesn't come back yet"."""
+"""Files a task leaves in its working directory: they come back (travel.py)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import sys
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") not in (_PACKAGE, os.getcwd())]
 sys.path.insert(0, os.path.dirname(_PACKAGE))
-from pekka_runner import frontends, processes, seeding  # noqa: E402, F401
+from pekka_runner import frontends, identity, installs, processes, seeding, values  # noqa: E402, F401
 from pekka_runner.journal import Journal  # noqa: E402
 
 del sys.path[0]

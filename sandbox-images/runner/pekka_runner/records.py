@@ -161,6 +161,12 @@ class RecordWriter:
             self.pending += sum(len(part) for part in buffers)
             self._condition.notify_all()
 
+    def wait_below(self, size: int) -> None:
+        """Waits until fewer bytes are pending: for what is read from a disk faster than the host takes it."""
+        with self._condition:
+            while self.pending >= size:
+                self._condition.wait()
+
     def drain(self) -> None:
         """Waits until the host has taken everything."""
         with self._condition:

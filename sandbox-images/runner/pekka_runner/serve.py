@@ -19,6 +19,7 @@ from .kernel import Kernel, KernelDied
 from .limits import Stop
 from .records import Header, MalformedRecord, RecordReader, RecordWriter
 from .script import ScriptRun
+from .travel import Inbound, Outbound
 
 _STARTED = time.monotonic()
 #: Signals that end a Python process and that user code of the same user may send us. A handler that does nothing, rather
@@ -47,7 +48,7 @@ def _done(stop: Stop, exit_code: int | None, usage: dict[str, int], t: int) -> H
     }
 
 
-def _wait_for_run(control: Control, kernel: Kernel) -> RunCommand:
+def _wait_for_run(control: Control, kernel: Kernel, inbound: Inbound) -> RunCommand:
     """:raises ValueError, MalformedRecord: the host said something else
     :raises KernelDied: the kernel ended while it waited"""
     while True:
@@ -60,12 +61,15 @@ def _wait_for_run(control: Control, kernel: Kernel) -> RunCommand:
             taken = control.take()
             if not taken:
                 continue
-            first = taken[0]
-            if isinstance(first, MalformedRecord):
-                raise first
-            command = parse_run(first)
-            control.put_back(taken[1:])
-            return command
+            for index, record in enumerate(taken):
+                if isinstance(record, MalformedRecord):
+                    raise record
+                if record.header.get("op") == "put":
+                    inbound.put(record)
+                    continue
+                command = parse_run(record)
+                control.put_back(taken[index + 1 :])
+                return command
 
 
 def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
@@ -101,21 +105,26 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
         boot_ms = int((time.monotonic() - _STARTED) * 1000)
         ready = {"v": 1, "runner": VERSION, "python": platform.python_version(), "preloaded": loaded, "bootMs": boot_ms}
         writer.put({"type": "ready", **ready, "t": 0})
-        command = _wait_for_run(control, kernel)
+        inbound = Inbound(kernel)
+        command = _wait_for_run(control, kernel, inbound)
         before = files.snapshot(".")
         if isinstance(command, RunScript):
             kernel.close()  # a script has its own interpreter; the warm kernel has only kept its files in the page cache
             guard, reporter, stop, exit_code = ScriptRun(command, control, writer).run()
         else:
-            guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run()
+            extras.arrive(kernel)
+            guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run(inbound.bind())
         # Usage ends here: what follows is our own. So does the clock; the kernel is taken down after `done`, which would
         # otherwise wait for the memory of a large process to be given back.
         usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
-        left, more = files.left_behind(".", before, command.file if isinstance(command, RunScript) else None)
-        if left:
-            reporter.send({"type": "files", "files": left, "more": more})
+        back = Outbound(writer, reporter.send, command.returns["totalBytes"])
+        if isinstance(command, RunScript):
+            back.files(before, command.file)
+        else:
+            back.values(kernel, command.returns)
+            back.files(before, None)
         writer.put(_done(stop, exit_code, usage, reporter.elapsed_ms))
-    except (ValueError, MalformedRecord, KernelDied, TimeoutError) as error:
+    except (ValueError, OSError, MalformedRecord, KernelDied, TimeoutError) as error:
         writer.put(_done(Stop("stopped", "runner-error", {"message": str(error)[:1000]}), None, _NO_USAGE, 0))
         writer.drain()
         leave(2)

@@ -18,6 +18,8 @@ export const REMOTE_LOGINS = 60
 export const SMALL_BODY = 64 << 10
 export const TRANSACTION_BODY = 512 << 10
 export const TASKS_BODY = 14 << 20
+/** 2048 hashes of 32 bytes, as JSON. */
+export const MISSING_BODY = 256 << 10
 
 /** Tasks on a page of a list where the client names no number, and at most. */
 export const TASK_PAGE = 50

@@ -94,6 +94,10 @@ async function checkTask(
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'a task id does not belong to the account' })
   if (sent.boxes.length !== terms.candidates.length)
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'candidates and boxes differ in number' })
+  for (const { hash, size } of sent.parts)
+    if ((await components.blobs.size(account, hash)) !== size) throw new PekkaError('BLOB_UNKNOWN')
+  const hashes = sent.parts.map(({ hash }) => hash)
+  await components.refs.addAll(account, terms.task, hashes, true)
   const { hash, size } = terms.bundle
   if (sent.bundle !== null) {
     if (sent.bundle.length !== size || !equalBytes(contentHash(sent.bundle), hash))

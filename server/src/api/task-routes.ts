@@ -6,6 +6,8 @@ import {
   equalBytes,
   eventsSchema,
   hex32,
+  missingRequestSchema,
+  missingSchema,
   proofSchema,
   settlementMessage,
   submitSchema,
@@ -18,7 +20,15 @@ import {
 import { bytesOf, type EventLog } from '../eventlog/index.js'
 import type { Uploads } from '../tasks/index.js'
 import { owns } from './app.js'
-import { EVENT_PAGE_BYTES, MAX_BUNDLE_BLOB, MAX_EVENT_PAGE, MAX_TASK_PAGE, TASKS_BODY, TASK_PAGE } from './constants.js'
+import {
+  EVENT_PAGE_BYTES,
+  MAX_BUNDLE_BLOB,
+  MISSING_BODY,
+  MAX_EVENT_PAGE,
+  MAX_TASK_PAGE,
+  TASKS_BODY,
+  TASK_PAGE
+} from './constants.js'
 import { itemOf, withCurrentView } from './items.js'
 import { route, type Route } from './route.js'
 import { submitTasks, type SubmitComponents } from './submit.js'
@@ -57,11 +67,21 @@ export function taskRoutes(components: TaskRoutesComponents): Route[] {
       status: 204,
       handle: async ({ path, grant, request }) => {
         await disk.require('intake')
-        const length = Number(request.headers['content-length'] ?? NaN)
-        const declared = Number.isSafeInteger(length) ? length : undefined
-        await uploads.put(grant.account, path.cid, declared, MAX_BUNDLE_BLOB, max =>
-          blobs.put(grant.account, path.cid, request, max)
-        )
+        await blobs.put(grant.account, path.cid, request, MAX_BUNDLE_BLOB)
+      }
+    }),
+    route({
+      method: 'post',
+      path: '/v1/blobs/missing',
+      summary: 'Which of these sealed parts must be PUT before a task that names them',
+      auth: 'token',
+      body: missingRequestSchema,
+      bodyLimit: MISSING_BODY,
+      answer: missingSchema,
+      handle: async ({ body, grant }) => {
+        const missing: Uint8Array[] = []
+        for (const hash of body.hashes) if (!(await blobs.touch(grant.account, hash))) missing.push(hash)
+        return { missing }
       }
     }),
     route({

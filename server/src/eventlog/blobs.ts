@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { PekkaError, equalBytes, toHex } from '@pekka/node/protocol'
@@ -55,6 +55,15 @@ export class BlobStore {
       if (isFull(cause)) throw new PekkaError('BRIDGE_FULL', {}, { cause })
       throw cause
     }
+  }
+
+  /** Whether the blob is here; if so, it counts as new again, so that nobody sweeps it away before it is used. */
+  async touch(owner: Uint8Array, hash: Uint8Array): Promise<boolean> {
+    const now = new Date()
+    return await utimes(this.#path(owner, hash), now, now).then(
+      () => true,
+      () => false
+    )
   }
 
   /** Bytes of a blob, or null where it isn't here. */

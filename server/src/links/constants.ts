@@ -31,7 +31,7 @@ export const INVITE_MS = 600_000
 /** Invitations that are open at once. */
 export const MAX_INVITES = 100
 
-/** Bytes of sealed blobs a task may have beyond the output it offered for. */
+/** Bytes of sealed blobs a task may have beyond the output it offered for and what may come back: padding, bundles. */
 export const BLOB_SLACK_BYTES = 8 << 20
 
 /**

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import type { ReturnedPart } from '@pekka/node/host/runner'
 import {
   PekkaError,
   ResultDigester,
@@ -29,6 +30,7 @@ import { FrameWriter } from './output/frame-writer.js'
 import { sizeOf, takeOutLarge } from './output/large-values.js'
 import { RunFile } from './output/run-file.js'
 import type { RunRecord, RunStore } from './run-store.js'
+import { Returns, putsOf, type FetchPart } from './travel.js'
 import { commandOf, paidMs, type TakenSandbox, type Workshop } from './workshop.js'
 
 export interface AttemptComponents {
@@ -55,9 +57,14 @@ export interface AttemptInit {
   attempt: number
   /** Whether to run at once, before `accept` is final (R1): where nobody else can be in the way. */
   eager: boolean
+  /** Sealed parts of what travels. */
+  fetchPart: FetchPart
   runtime: string
   isolation: number
 }
+
+/** What a run brings back is read and sealed within this, ms: 1 GiB at 10 MB/s takes 100 s. */
+const RETURN_MS = 300_000
 
 /** Why a run was ended from outside. */
 type Killed = 'wall' | 'cancel' | 'output' | 'abandoned'
@@ -260,13 +267,28 @@ export class Attempt {
     signal.throwIfAborted()
     const { outputBytes } = this.init.task.offer.limits
     const { wallMs } = this.#limits
+    const { bundle } = this.init.task
+    const { aead } = this.components.primitives
+    for (const put of putsOf(bundle, aead, this.init.fetchPart, signal)) await sandbox.session.put(put, signal)
+    this.init.task.parts.clear()
     // The runner keeps the limits; this holds where it can't any more.
-    this.#timers.add(setTimeout(() => this.#kill('wall'), wallMs + KILL_AFTER_MS))
+    const late = setTimeout(() => this.#kill('wall'), wallMs + KILL_AFTER_MS)
+    this.#timers.add(late)
+    const returns = new Returns(value => writer.blob(value))
+    const onPart = async (part: ReturnedPart): Promise<void> => {
+      if (!returns.begun) {
+        // The program has ended; what is left is our own reading.
+        clearTimeout(late)
+        this.#timers.add(setTimeout(() => this.#kill('wall'), RETURN_MS))
+      }
+      await returns.take(part)
+    }
     const batcher = new Batcher(events => writer.write({ events, manifest: null }))
     let received = 0
     let done: Done | null = null
     if (this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
-    for await (const event of sandbox.session.run(commandOf(this.init.task), signal)) {
+    for await (const said of sandbox.session.run(commandOf(this.init.task), signal, onPart)) {
+      const event = returns.complete(said)
       if (event.type === 'done') {
         done = event
         break

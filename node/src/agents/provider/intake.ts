@@ -32,6 +32,8 @@ export interface OpenedTask extends NamedOffer {
   taskKey: Uint8Array
   bundle: Bundle
   sealedBundle: Uint8Array
+  /** Sealed parts of what travels, by hash: those fetched before `accept`. */
+  parts: Map<string, Uint8Array>
 }
 
 export interface IntakeComponents {
@@ -103,5 +105,5 @@ export async function openTask(
   if (!equalBytes(hash, offer.bundle.hash)) throw refuse('the bundle has another hash')
   const bundle = decodeBundle(await openBundle(primitives.aead, taskKey, { network, task }, sealedBundle))
   if (bundle.layer !== null) throw refuse('it needs packages on top of the image, which comes with a later version')
-  return { ...named, taskKey, bundle, sealedBundle }
+  return { ...named, taskKey, bundle, sealedBundle, parts: new Map() }
 }

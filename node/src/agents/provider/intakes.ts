@@ -5,6 +5,7 @@ import {
   toHex,
   type BridgeMessage,
   type LedgerAccess,
+  type SealedPart,
   type TaskView
 } from '@pekka/node/protocol'
 import { fetchBlob, type NetworkHost } from '@pekka/node/host/network'
@@ -19,6 +20,7 @@ import {
 } from './intake.js'
 import type { LedgerLane } from './ledger-lane.js'
 import type { Places } from './places.js'
+import { prefetched } from './travel.js'
 
 type Notice = Extract<BridgeMessage, { kind: 'notice' }>
 
@@ -151,10 +153,23 @@ export class Intakes {
         notice.bundle ?? this.#fetch(intake, named),
         until(intake.box.promise, signal)
       ])
-      return await openTask(this.components, this.init, named, box, bundle)
+      const opened = await openTask(this.components, this.init, named, box, bundle)
+      for (const part of prefetched(opened.bundle)) {
+        const id = toHex(part.hash)
+        if (!opened.parts.has(id)) opened.parts.set(id, await this.fetchPart(intake.bridge, named, part, signal))
+      }
+      return opened
     } finally {
       this.#bytes -= size
     }
+  }
+
+  /** Sealed bytes of a part that travels with the task. @throws PekkaError BLOB_UNKNOWN, LINK_… */
+  async fetchPart(bridge: string, { offer }: NamedOffer, part: SealedPart, signal: AbortSignal): Promise<Uint8Array> {
+    const name = { task: offer.task, hash: part.hash }
+    const bytes = await fetchBlob(this.components.host, bridge, name, part.size, signal)
+    if (bytes === null) throw new PekkaError('BLOB_UNKNOWN', {})
+    return bytes
   }
 
   async #fetch(intake: Intake, { offer }: NamedOffer): Promise<Uint8Array> {

@@ -21,6 +21,7 @@ import { LedgerWatch } from './ledger-watch.js'
 import { Outputs } from './outputs.js'
 import { Places } from './places.js'
 import type { RunRecord, RunStore } from './run-store.js'
+import { withPrefetched } from './travel.js'
 import type { Workshop } from './workshop.js'
 
 export interface ProviderLog {
@@ -259,7 +260,10 @@ export class Provider implements Startable {
         bridge: ready.bridge,
         task: ready.opened,
         attempt: ready.attempt,
-        eager: ready.eager
+        eager: ready.eager,
+        fetchPart: withPrefetched(ready.opened.parts, (part, signal) =>
+          this.#intakes.fetchPart(ready.bridge, ready.opened, part, signal)
+        )
       }
     )
     this.#attempts.set(id, attempt)

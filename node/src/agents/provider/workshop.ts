@@ -9,7 +9,7 @@ import {
   type SandboxPool,
   type SandboxRuntime
 } from '@pekka/node/host/sandbox'
-import { PekkaError, toHex, type OfferTask } from '@pekka/node/protocol'
+import { MAX_RETURN_BYTES, PekkaError, toHex, type OfferTask } from '@pekka/node/protocol'
 import type { OpenedTask } from './intake.js'
 
 export type TakenSandbox = PooledSandbox<RunnerSession>
@@ -120,9 +120,10 @@ export function commandOf(task: OpenedTask): RunCommand {
   const { memoryBytes, diskBytes } = offer.resources
   const limits = { wallMs, cpuMs, memoryBytes, diskBytes, outputBytes, cellTextBytes: bundle.cellTextBytes }
   const { program, seed } = bundle
+  const returns = { ...bundle.returns, totalBytes: MAX_RETURN_BYTES }
   if (program.kind === 'script') {
     const { file, source, args } = program
-    return { kind: 'script', file, args, source, limits, seed }
+    return { kind: 'script', file, args, source, limits, seed, returns }
   }
-  return { kind: 'cells', cells: program.cells, limits, seed, stopOnError: program.stopOnError }
+  return { kind: 'cells', cells: program.cells, limits, seed, stopOnError: program.stopOnError, returns }
 }

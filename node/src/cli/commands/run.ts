@@ -1,16 +1,22 @@
 import type { Command } from 'commander'
 import { writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import {
+  NOTHING,
   credits,
   encodeReceipt,
   size,
   type PekkaClient,
+  type TaskFollower,
   type TaskRequest,
   type TaskUpdate
 } from '../../core/client/index.js'
 import { asPekkaError, CREDIT, PekkaError, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
+import { printable } from './artifacts.js'
 import { EXIT } from '../exit-codes.js'
+import { RESULTS, placeFiles, shownPath, type ReturnedFile } from '../task/artifacts.js'
+import { findFiles } from '../task/files.js'
 import { Printer } from '../task/printer.js'
 import type { ImageChoice } from '../../core/scan/index.js'
 import { checkMissing, chooseEnvironment, notOffered, type EnvironmentOptions } from '../task/environment.js'
@@ -28,10 +34,10 @@ interface RunOptions extends EnvironmentOptions {
   time?: string
   receipt?: string
   out?: string
+  file: string[]
+  withFiles?: true
+  artifacts?: string | false
 }
-
-/** Options that may stand more than once. */
-const collect = (value: string, before: string[]): string[] => [...before, value]
 
 /** What a task may cost when nobody said, micro-credits (UX: "at most 0.50"). */
 const DEFAULT_CAP = CREDIT / 2n
@@ -50,6 +56,10 @@ export function register(program: Command, context: CliContext): void {
     .option('--memory <size>', 'memory, e.g. 8GB')
     .option('--cpus <number>', 'CPUs')
     .option('--time <time>', 'stop after this, e.g. 30min')
+    .option('--file <path>', 'send this file along; as often as needed', collect, [])
+    .option('--with-files', 'send the files along that the code opens by a literal name')
+    .option('--artifacts <folder>', 'put files that come back here; nothing is overwritten')
+    .option('--no-artifacts', 'leave them; "pekka artifacts TASK" fetches them')
     .option('--receipt <file>', 'write the receipt here')
     .option('--out <file>', 'write the executed notebook here')
     .option('-q, --quiet', "leave PEKKA's own words out")
@@ -65,10 +75,24 @@ async function run(context: CliContext, file: string, args: string[], options: R
   const loaded = await loadProgram(file, args)
   const choice = await chooseEnvironment(file, loaded, options)
   const request = readRequest(loaded, file, choice.image, options)
-  const place = { choice, lines: [...choice.notes, ...checkMissing(choice)] }
-  return await withSession(context, session => runIn(session, context, loaded, request, options, place), {
-    cap: request.cap
-  })
+  const folder = dirname(resolve(file))
+  // A script opens files from where it is started; a notebook from where it stands.
+  const work = loaded.kind === 'notebook' ? folder : process.cwd()
+  const found = await findFiles(
+    sourcesOf(loaded.program),
+    { folder, work },
+    { ...options, withFiles: options.withFiles === true }
+  )
+  try {
+    request.travel = { ...NOTHING, files: found.files }
+    const lines = [...choice.notes, ...checkMissing(choice), ...found.lines]
+    const place = { work, writes: found.writes, lines, choice }
+    return await withSession(context, session => runIn(session, context, loaded, request, options, place), {
+      cap: request.cap
+    })
+  } finally {
+    await found.close()
+  }
 }
 
 function readRequest(
@@ -94,7 +118,7 @@ async function runIn(
   loaded: LoadedProgram,
   request: TaskRequest & { image: string },
   options: RunOptions,
-  place: { choice: ImageChoice; lines: readonly string[] }
+  place: Place
 ): Promise<number> {
   const { client } = session
   const [quote, { balance }] = await Promise.all([
@@ -116,11 +140,14 @@ async function runIn(
   let left: EventOf<'files'>['files'] = []
   const follower = await client.follow(task, {
     superseded: () => context.say('The machine lost contact; another one tries.'),
-    reset: () => recorder.reset(),
+    reset: () => {
+      recorder.reset()
+      left = []
+    },
     events: async events => {
       for (const event of events) {
         recorder.add(event)
-        if (event.type === 'files' && event.files.length > 0) left = event.files
+        if (event.type === 'files') left = event.files
       }
       await printer.print(events)
     },
@@ -138,16 +165,49 @@ async function runIn(
     if (loaded.notebook && options.out !== undefined) {
       await writeFile(options.out, `${JSON.stringify(recorder.notebook(loaded.notebook), null, 1)}\n`)
     }
-    if (left.length > 0) {
-      const names = left.slice(0, 10).map(({ name, size: bytes }) => `${name} (${size(bytes)})`)
-      context.say(`Written there, doesn't come back yet: ${names.join(', ')}${left.length > 10 ? ', …' : ''}`)
-    }
+    if (left.length > 0 && ended.phase.phase !== 'mismatch')
+      await bringBack(context, follower, task, left, options, place)
     return await finish(session, context, task, ended, options)
   } finally {
     stopped.off()
     follower.stop()
   }
 }
+
+/** Where the program would have run here, what it says that it writes, and what is said of files before it starts. */
+interface Place {
+  work: string
+  writes: ReadonlySet<string>
+  lines: readonly string[]
+  choice: ImageChoice
+}
+
+/** Fetches the files that a task wrote, and says where they are. */
+async function bringBack(
+  context: CliContext,
+  follower: TaskFollower,
+  task: Uint8Array,
+  files: readonly ReturnedFile[],
+  options: RunOptions,
+  { work, writes }: Place
+): Promise<void> {
+  const total = size(files.reduce((sum, file) => sum + file.size, 0))
+  const count = files.length === 1 ? '1 file' : `${files.length} files`
+  if (options.artifacts === false)
+    return context.say(`${count} · ${total} · to fetch: pekka artifacts ${shortId(task, SHOWN_ID)}`)
+  const folder = options.artifacts ?? join(work, RESULTS, shortId(task, SHOWN_ID))
+  const beside = options.artifacts === undefined ? { beside: { folder: work, names: writes } } : {}
+  const placed = await placeFiles(follower, files, { folder, ...beside })
+  context.say(`${count} · ${total}`)
+  for (const { name, path, why, size: bytes } of placed.slice(0, 20))
+    context.say(path === null ? `  ${printable(name)}: ${why}` : `  ${shownPath(path, process.cwd())}  ${size(bytes)}`)
+  if (placed.length > 20) context.say(`  and ${placed.length - 20} more`)
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+const sourcesOf = (program: TaskRequest['program']): string[] =>
+  program.kind === 'cells' ? program.cells.map(({ source }) => source) : [new TextDecoder().decode(program.source)]
 
 /** A cancelled task has 30 s to commit what it has (R10), and its end some more to get here, ms. */
 const CANCEL_WAIT_MS = 45_000

@@ -33,6 +33,7 @@ import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNo
 import { TaskReader, type FinishedRun } from './reader.js'
 import { makeReceipt } from './receipt.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
+import { packTravel } from './travel.js'
 
 export interface ClientComponents {
   fetch: FetchLike
@@ -41,6 +42,8 @@ export interface ClientComponents {
   clock: Clock
   /** Signs tokens as the account's owner; default: as the delegate. */
   owner?: OwnerSignature
+  /** SHA-256 for large data, where a native one is at hand. Default: the portable one. */
+  hash?: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
   /** Serialises signing on the lane; between the tabs of a browser profile a Web Lock. Default: a mutex. */
   exclusive?: Exclusive
 }
@@ -121,11 +124,16 @@ export class PekkaClient {
   async submit(request: TaskRequest, quote?: Quote): Promise<Uint8Array> {
     const { candidates } = quote ?? (await this.quote({ ...request, image: request.image ?? DEFAULT_IMAGE }))
     for (const { provider, agentKey } of candidates) this.#agents.set(provider.provider.join(), agentKey)
-    const prepared = await prepareTask(
-      { primitives: this.components.primitives, identity: this.identity },
-      request,
-      candidates
-    )
+    const { primitives, hash } = this.components
+    const { viewKey } = this.identity
+    const packed =
+      request.travel === undefined
+        ? undefined
+        : await packTravel(
+            { http: this.http, token: () => this.tokens.get(), aead: primitives.aead, viewKey, hash },
+            request.travel
+          )
+    const prepared = await prepareTask({ primitives, identity: this.identity }, request, candidates, packed)
     if (!prepared.inline) {
       const path = `/v1/blobs/${toCid(contentHash(prepared.sealedBundle), 'raw')}`
       await this.http.bytes('PUT', path, { body: prepared.sealedBundle, token: await this.tokens.get() })
@@ -136,9 +144,12 @@ export class PekkaClient {
   }
 
   async #offer(prepared: PreparedTask): Promise<void> {
-    const { boxes, inline, sealedBundle, note } = prepared
+    const { boxes, inline, sealedBundle, note, parts } = prepared
     await this.#lane.send({ kind: 'offer', tasks: [prepared.offer] }, async signed => {
-      const body = { transaction: encodeSigned(signed), tasks: [{ boxes, bundle: inline ? sealedBundle : null, note }] }
+      const body = {
+        transaction: encodeSigned(signed),
+        tasks: [{ boxes, bundle: inline ? sealedBundle : null, note, parts }]
+      }
       return await this.#authorised(token => this.http.request('POST', '/v1/tasks', submittedSchema, { body, token }))
     })
   }

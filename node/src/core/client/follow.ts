@@ -7,7 +7,7 @@ import {
   type TaskItem,
   type TaskView
 } from '../protocol/index.js'
-import type { FinishedRun, TaskReader } from './reader.js'
+import type { FinishedRun, Returned, TaskReader } from './reader.js'
 import type { Live } from './live.js'
 
 /**
@@ -89,6 +89,11 @@ export class TaskFollower {
       item: item => this.#update(item),
       failed: error => this.#fail(error)
     })
+  }
+
+  /** See {@link TaskReader.open}. */
+  open(returned: Returned): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.components.reader.open(returned)
   }
 
   stop(): void {

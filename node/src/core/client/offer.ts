@@ -22,6 +22,7 @@ import {
   sealBox,
   sealBundle,
   taskKey,
+  toHex,
   type AuditPolicy,
   type OfferTask,
   type Primitives,
@@ -29,6 +30,7 @@ import {
 } from '../protocol/index.js'
 import type { Identity } from './credentials.js'
 import type { VerifiedAsk } from './market.js'
+import type { Packed, Travel } from './travel.js'
 
 /** What the user asks for; everything but the program has a default. */
 export interface TaskRequest {
@@ -46,6 +48,8 @@ export interface TaskRequest {
   /** null: real entropy; undefined: a seed per task. */
   seed?: number | null
   note: TaskNote
+  /** Values and files that travel along. */
+  travel?: Travel
 }
 
 /** What the client keeps with the bridge for itself, sealed: how the task is called and where its outputs belong. */
@@ -67,6 +71,8 @@ export interface PreparedTask {
   /** The bundle travels inside the request. */
   inline: boolean
   note: Uint8Array
+  /** Sealed parts of what travels. */
+  parts: { hash: Uint8Array; size: number }[]
 }
 
 export const requestResources = (request: TaskRequest) => ({
@@ -80,7 +86,8 @@ export const requestResources = (request: TaskRequest) => ({
 export async function prepareTask(
   { primitives, identity }: { primitives: Primitives; identity: Identity },
   request: TaskRequest,
-  candidates: VerifiedAsk[]
+  candidates: VerifiedAsk[],
+  packed?: Packed
 ): Promise<PreparedTask> {
   const { aead, agreement, random } = primitives
   const { network, account, viewKey } = identity
@@ -95,8 +102,9 @@ export async function prepareTask(
   const binding = { network, task }
   const [key, readPrivate] = await Promise.all([taskKey(viewKey, task), readKey(viewKey, task)])
   const seed = request.seed === undefined ? new DataView(random.bytes(4).buffer).getUint32(0) : request.seed
+  const { parts = [], ...travels } = packed ?? {}
   const [sealedBundle, boxes, readPublic, note] = await Promise.all([
-    sealBundle(aead, key, binding, encodeBundle(createBundle(request.program, seed))),
+    sealBundle(aead, key, binding, encodeBundle({ ...createBundle(request.program, seed), ...travels })),
     Promise.all(
       candidates.map(({ ask, provider }) =>
         sealBox({ aead, agreement }, key, ask.kemKey, { ...binding, provider: provider.provider, ask: ask.ask })
@@ -133,7 +141,15 @@ export async function prepareTask(
     session: null,
     gang: null
   }
-  return { offer, boxes, sealedBundle, inline: sealedBundle.length <= INLINE_BUNDLE_BYTES, note }
+  const unique = new Map(parts.map(({ hash, size }) => [toHex(hash), { hash, size }]))
+  return {
+    offer,
+    boxes,
+    sealedBundle,
+    inline: sealedBundle.length <= INLINE_BUNDLE_BYTES,
+    note,
+    parts: [...unique.values()]
+  }
 }
 
 /** The note's key serves this one sealing: a task's note is written once. */

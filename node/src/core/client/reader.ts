@@ -5,6 +5,7 @@ import {
   ResultDigester,
   commitment,
   contentHash,
+  createHasher,
   decodeCbor,
   equalBytes,
   firstHead,
@@ -19,6 +20,7 @@ import {
   verifyRunHeader,
   type BlobRef,
   type Done,
+  type EventOf,
   type LogEntry,
   type ManifestEnvelope,
   type Primitives,
@@ -190,6 +192,29 @@ export class TaskReader {
     return { ...event, data }
   }
 
+  /**
+   * The bytes of a file or value that the finished run brought back, in parts. Its end is reached only if all of them are
+   * what the machine fixed.
+   *
+   * @throws PekkaError ARTIFACT_MISSING: it stayed there, or the run is another one by now; BLOB_MISMATCH, SEAL_BROKEN
+   */
+  async *open({ size, hash, parts }: Returned): AsyncGenerator<Uint8Array, void, undefined> {
+    const run = this.#run
+    if (run === null || this.#finished === null || parts === undefined || hash === undefined)
+      throw new PekkaError('ARTIFACT_MISSING')
+    const hasher = createHasher()
+    let left = size
+    for (const part of parts) {
+      const bytes = await this.#fetch(part, run)
+      if (!(bytes instanceof Uint8Array) || bytes.length > left) throw new PekkaError('BLOB_MISMATCH')
+      left -= bytes.length
+      hasher.update(bytes)
+      if (left === 0 && !equalBytes(hasher.digest(), hash)) throw new PekkaError('BLOB_MISMATCH')
+      yield bytes
+    }
+    if (left > 0) throw new PekkaError('BLOB_MISMATCH')
+  }
+
   async #fetch(ref: BlobRef, run: RunState): Promise<unknown> {
     const sealed = await this.components.blob(ref.hash)
     if (sealed.length !== ref.size || !equalBytes(contentHash(sealed), ref.hash)) throw new PekkaError('BLOB_MISMATCH')
@@ -235,6 +260,9 @@ export class TaskReader {
     return true
   }
 }
+
+/** A file or value that came back, as its event names it. */
+export type Returned = Pick<EventOf<'files'>['files'][number], 'size' | 'hash' | 'parts'>
 
 interface RunState {
   header: RunHeader

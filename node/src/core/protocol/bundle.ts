@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
 import { CELL_TEXT_BYTES, MAX_BUNDLE_BYTES } from './limits.js'
+import { padme } from './padme.js'
 import { bytes32, bytesUpTo, whole } from './schema.js'
+import { MAX_FILES, MAX_VALUES, returnsSchema, travelFileSchema, travelIssue, travelValueSchema } from './values.js'
 
 /**
  * The private part of a task: what is run. It is sealed with the task key and read by the candidates only. Version 1;
@@ -38,9 +40,13 @@ export const bundleSchema = z.strictObject({
   seed: whole.max(0xffffffff).nullable(),
   /** Stream text of one cell above which the middle is cut. */
   cellTextBytes: whole.max(64 << 20),
-  /** Later: values, files, package layer and declared inputs that travel along. */
-  values: z.array(z.never()),
-  files: z.array(z.never()),
+  /** Values of the user's kernel, put in place before the first cell, in order. */
+  values: z.array(travelValueSchema).max(MAX_VALUES),
+  /** Files that stand in the working directory before the program begins. */
+  files: z.array(travelFileSchema).max(MAX_FILES),
+  /** Names that come back at the end. */
+  returns: returnsSchema,
+  /** Later: package layer and declared inputs. */
   layer: bytes32.nullable(),
   inputs: z.array(z.never())
 })
@@ -55,6 +61,7 @@ export const createBundle = (program: Program, seed: number | null): Bundle => (
   cellTextBytes: CELL_TEXT_BYTES,
   values: [],
   files: [],
+  returns: { names: [], maxBytes: 0 },
   layer: null,
   inputs: []
 })
@@ -78,20 +85,13 @@ export function decodeBundle(padded: Uint8Array): Bundle {
   }
   if (padded.subarray(4 + length).some(byte => byte !== 0))
     throw new PekkaError('BUNDLE_REFUSED', { issue: 'its padding is not zero' })
+  let bundle: Bundle
   try {
-    return bundleSchema.parse(decodeCanonical(padded.subarray(4, 4 + length)))
+    bundle = bundleSchema.parse(decodeCanonical(padded.subarray(4, 4 + length)))
   } catch (cause) {
     throw new PekkaError('BUNDLE_REFUSED', { issue: 'its content has a wrong shape' }, { cause })
   }
-}
-
-/**
- * Padmé (Nikitin et al., PURBs, 2019): rounds a size up so that only O(log log) of it leaks, at most 12 % more (R37).
- */
-export function padme(size: number): number {
-  if (size < 256) return 256
-  const exponent = Math.floor(Math.log2(size))
-  const significant = Math.floor(Math.log2(exponent)) + 1
-  const step = 2 ** (exponent - significant)
-  return Math.ceil(size / step) * step
+  const issue = travelIssue(bundle.files, bundle.values)
+  if (issue !== null) throw new PekkaError('BUNDLE_REFUSED', { issue })
+  return bundle
 }

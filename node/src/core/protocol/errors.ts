@@ -203,6 +203,11 @@ export const ERRORS = {
   },
 
   // client
+  ARTIFACT_MISSING: {
+    status: 404,
+    title: 'This did not come back from the machine.',
+    advice: 'It was too large, or the task is not done. Have the code write a smaller file, and run again.'
+  },
   CAP_TOO_LOW: { status: 400, title: 'A cap of {cap} is less than one second costs.', advice: 'Raise the cap.' },
   FRAME_GAP: { status: 502, title: 'Output arrived with a gap or out of order.', advice: 'It is fetched again.' },
   HEAD_MISMATCH: {
@@ -221,6 +226,21 @@ export const ERRORS = {
     advice: 'Choose one of: {known}.'
   },
   INPUT_EMPTY: { status: 400, title: 'Nothing to run: there is no code.', advice: 'Write some code first.' },
+  INPUT_FILE_CHANGED: {
+    status: 409,
+    title: 'The file {path} changed while it was sent.',
+    advice: 'Wait until nothing writes to it, then run again. Nothing was charged.'
+  },
+  INPUT_FILE_UNREADABLE: {
+    status: 400,
+    title: 'The file {path} cannot be sent: {issue}',
+    advice: 'Nothing was charged. Correct the file or its rights, or leave it at home.'
+  },
+  INPUT_FILES_TOO_LARGE: {
+    status: 413,
+    title: 'What travels is too large ({size} bytes; at most {max}).',
+    advice: 'Send less: leave files or values at home, or send a part of them.'
+  },
   INPUT_NOT_PYTHON: {
     status: 400,
     title: 'Only Python runs remotely; this is {language}.',

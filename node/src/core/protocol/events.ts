@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { bytes32, bytesUpTo, whole } from './schema.js'
 import { MAX_BLOB_BYTES } from './limits.js'
+import { MAX_FILES, MAX_RETURNS, MAX_RETURN_BYTES, PART_BYTES, SAFE_CODECS } from './values.js'
 
 /**
  * What a task prints, shows and reports, as the runner inside the sandbox says it: the content of frames (DESIGN §6).
@@ -37,6 +38,19 @@ export const usageSchema = z.strictObject({
 })
 export type Usage = z.infer<typeof usageSchema>
 
+/**
+ * What comes back as bytes: sealed parts of {@link PART_BYTES}, the last one shorter, and the SHA-256 of the whole. Both are
+ * absent where it stays there, because it is larger than what may come back.
+ */
+const returned = {
+  size: whole,
+  hash: bytes32.optional(),
+  parts: z
+    .array(blobRefSchema)
+    .max(MAX_RETURN_BYTES / PART_BYTES)
+    .optional()
+}
+
 /** How a run ended, as it stands on the ledger: the user's code was fine, failed, met a limit, or was stopped (R37). */
 export const OUTCOMES = ['ok', 'user', 'limit', 'stopped'] as const
 export type Outcome = (typeof OUTCOMES)[number]
@@ -67,6 +81,8 @@ export const doneSchema = z.object({
   /** Of a script; a notebook has 0, or 1 where a cell raised. */
   exitCode: z.number().int().min(-255).max(255).nullable(),
   usage: usageSchema,
+  /** What of the machine's identity the program read (R21). */
+  envRead: z.array(z.string().max(32)).max(32).optional(),
   t
 })
 export type Done = z.infer<typeof doneSchema>
@@ -115,12 +131,33 @@ export const taskEventSchema = z.discriminatedUnion('type', [
     cutBytes: whole,
     t
   }),
-  /** Files left in the working directory: "written there, doesn't come back yet". */
+  /** Regular files that the program wrote or changed below its working directory. Names are as the machine says them. */
   z.object({
     type: z.literal('files'),
-    files: z.array(z.object({ name: z.string().max(1024), size: whole })).max(1000),
+    files: z.array(z.object({ name: z.string().max(1024), ...returned })).max(MAX_FILES),
     /** How many there are besides those named. */
     more: whole.optional(),
+    t
+  }),
+  /** Values of names that were to come back, as they were when the program had ended. */
+  z.object({
+    type: z.literal('values'),
+    values: z
+      .array(
+        z.object({
+          name: z.string().max(256),
+          /** Its Python type, as the machine says. */
+          type: z.string().max(256),
+          /** The first characters of how it shows itself. */
+          look: z.string().max(1024),
+          /** Null where it can't come back: it is a handle. */
+          codec: z.enum(SAFE_CODECS).nullable(),
+          /** Why it can't, for people. */
+          reason: z.string().max(256).nullable(),
+          ...returned
+        })
+      )
+      .max(MAX_RETURNS),
     t
   }),
   doneSchema

@@ -3,8 +3,9 @@ import { askViewSchema, outcomeSchema } from './ledger-wire.js'
 import { encodeCanonical } from './encoding.js'
 import { taggedHash } from './hash.js'
 import { BOX_BYTES } from './keys.js'
-import { INLINE_BUNDLE_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
+import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
 import { logEntrySchema } from './log.js'
+import { MAX_PARTS } from './values.js'
 import { bytes32, bytes64, bytesUpTo, millis, whole } from './schema.js'
 import { taskViewSchema, type TaskView } from './task.js'
 
@@ -25,6 +26,7 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/transactions/:cid | transactionSchema, no token |
  * | GET /v1/accounts/:account | accountViewSchema; owner's token sees all lanes, a lane's token its own |
  * | PUT /v1/blobs/:cid | 204; sealed bundle bytes (`application/octet-stream`) |
+ * | POST /v1/blobs/missing {hashes} | missingSchema: which of these aren't there yet |
  * | GET /v1/blobs/:cid?task= | bytes, only of own tasks |
  * | POST /v1/tasks | 202 submittedSchema; only after the tasks are on disk |
  * | GET /v1/tasks?before=&limit= | taskListSchema |
@@ -90,13 +92,21 @@ export const submitSchema = z.strictObject({
       z.strictObject({
         boxes: z.array(bytesUpTo(BOX_BYTES)).min(1).max(8),
         bundle: bytesUpTo(INLINE_BUNDLE_BYTES).nullable(),
-        note: bytesUpTo(4096)
+        note: bytesUpTo(4096),
+        /** Sealed parts of values and files that travel, PUT before: hash and size of each. */
+        parts: z
+          .array(z.strictObject({ hash: bytes32, size: whole.max(MAX_BLOB_BYTES) }))
+          .max(MAX_PARTS)
+          .default([])
       })
     )
     .min(1)
     .max(64)
 })
 export type Submit = z.infer<typeof submitSchema>
+/** Asked before parts are sent: the same data isn't sent twice. What is there stays for an hour at least. */
+export const missingRequestSchema = z.strictObject({ hashes: z.array(bytes32).max(MAX_PARTS) })
+export const missingSchema = z.object({ missing: z.array(bytes32) })
 export const submittedSchema = z.object({ tasks: z.array(bytes32), transaction: bytes32 })
 
 /** Where a task stands with the bridge before the ledger knows it. */

@@ -18,8 +18,10 @@ export const resultSchema = z.strictObject({
   cells: z.array(
     z.strictObject({ cell: z.string(), status: z.enum(['ok', 'error', 'skipped', 'not-run']), digest: bytes32 })
   ),
-  /** Digests of typed values that come back (a later part). */
-  values: z.array(z.never())
+  /** Typed values that came back, by name. */
+  values: z.array(z.strictObject({ name: z.string(), codec: z.string(), size: whole, digest: bytes32 })),
+  /** Files that came back, by path; the digest is the SHA-256 of the content. */
+  files: z.array(z.strictObject({ path: z.string(), size: whole, digest: bytes32 }))
 })
 export type Result = z.infer<typeof resultSchema>
 
@@ -80,6 +82,9 @@ export class ResultDigester {
     { hasher: Hasher; stream: { name: string; size: number } | null; status: Result['cells'][number]['status'] }
   >()
 
+  readonly #files: Result['files'] = []
+  readonly #values: Result['values'] = []
+
   add(event: TaskEvent): void {
     switch (event.type) {
       case 'stream':
@@ -116,6 +121,14 @@ export class ResultDigester {
       case 'done':
         if (this.#cells.has(SCRIPT_CELL)) this.#cell(SCRIPT_CELL).status = event.outcome === 'ok' ? 'ok' : 'error'
         return
+      case 'files':
+        for (const { name, size, hash } of event.files)
+          if (hash !== undefined) this.#files.push({ path: name, size, digest: hash })
+        return
+      case 'values':
+        for (const { name, codec, size, hash } of event.values)
+          if (hash !== undefined && codec !== null) this.#values.push({ name, codec, size, digest: hash })
+        return
       default:
       // status, progress and files are not part of the result.
     }
@@ -127,7 +140,15 @@ export class ResultDigester {
       this.#close(state)
       return { cell, status: state.status, digest: state.hasher.digest() }
     })
-    return { v: 1, scheme: 1, outcome: done.outcome, exitCode: done.exitCode, cells, values: [] }
+    return {
+      v: 1,
+      scheme: 1,
+      outcome: done.outcome,
+      exitCode: done.exitCode,
+      cells,
+      values: this.#values,
+      files: this.#files
+    }
   }
 
   #cell(id: string) {

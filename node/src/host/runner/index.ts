@@ -22,6 +22,8 @@ export {
   type RunCell,
   type RunCommand,
   type RunLimits,
+  type RunReturns,
   type RunnerReady
 } from './records.js'
 export { RunnerSession, type RunnerStreams } from './session.js'
+export { encodePut, type Put, type ReturnedPart } from './travel.js'

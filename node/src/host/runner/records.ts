@@ -34,14 +34,25 @@ export interface RunCell {
 }
 
 /** `seed` is an unsigned 32-bit number, or null for real entropy. */
-export type RunCommand =
+export type RunCommand = (
   | { kind: 'cells'; cells: RunCell[]; limits: RunLimits; seed: number | null; stopOnError: boolean }
   | { kind: 'script'; file: string; args: string[]; source: Uint8Array; limits: RunLimits; seed: number | null }
+) & {
+  returns?: RunReturns
+}
+
+/** What may come back besides output: values of `names`, each of `maxBytes`, and files, all of `totalBytes`. */
+export interface RunReturns {
+  names: readonly string[]
+  maxBytes: number
+  totalBytes: number
+}
 
 /** The record that starts a run. Sources travel as payload, because they may be large. */
 export function encodeRun(command: RunCommand): Uint8Array {
   const limits = limitsSchema.parse(command.limits)
-  const common = { op: 'run', v: 1, kind: command.kind, limits, seed: command.seed }
+  const { kind, seed, returns = null } = command
+  const common = { op: 'run', v: 1, kind, limits, seed, returns }
   if (command.kind === 'script') {
     return encodeRecord({ ...common, file: command.file, args: command.args }, command.source)
   }

@@ -2,6 +2,7 @@ import { PekkaError, type TaskEvent } from '@pekka/node/protocol'
 import type { Readable, Writable } from 'node:stream'
 import { encodeRecord, RecordDecoder, type RawRecord } from './codec.js'
 import { encodeRun, lostDone, parseEvent, parseReady, type RunCommand, type RunnerReady } from './records.js'
+import { encodePut, parsePart, type Put, type ReturnedPart } from './travel.js'
 
 /** The two ends of a runner process that a runtime hands out. */
 export interface RunnerStreams {
@@ -52,6 +53,22 @@ export class RunnerSession {
   }
 
   /**
+   * Puts a file or a value where the run will find it. Takes the next piece only when the last one is on its way.
+   *
+   * @throws PekkaError TASK_STATE: the run has begun; what the pieces throw; the reason of `signal`
+   */
+  async put(what: Put, signal?: AbortSignal): Promise<void> {
+    if (this.#running) throw new PekkaError('TASK_STATE', { state: 'running', body: 'put' })
+    await this.ready(signal)
+    const { stdin } = this.#streams
+    for await (const record of encodePut(what)) {
+      signal?.throwIfAborted()
+      // A runner that is gone takes nothing, and then reading ends.
+      if (stdin.writable && !stdin.write(record)) await drained(stdin, signal)
+    }
+  }
+
+  /**
    * Runs the one task of this runner and yields what it reports, `done` last. If the runner ends without it, cells that
    * were open or to come are closed and a `done` with reason `runner-lost` is made here, so that every run ends alike.
    *
@@ -59,7 +76,12 @@ export class RunnerSession {
    *   reports a fault of its own; TASK_STATE: the runner has had its run; the reason of `signal`, after which the runner
    *   can only be ended
    */
-  async *run(command: RunCommand, signal?: AbortSignal): AsyncGenerator<TaskEvent, void> {
+  async *run(
+    command: RunCommand,
+    signal?: AbortSignal,
+    /** Takes what comes back; the next record is read when it resolves. */
+    onPart?: (part: ReturnedPart) => Promise<void>
+  ): AsyncGenerator<TaskEvent, void> {
     if (this.#running) throw new PekkaError('TASK_STATE', { state: 'running', body: 'run' })
     this.#running = true
     await this.ready(signal)
@@ -71,6 +93,10 @@ export class RunnerSession {
       if (next.done) {
         yield* endOfLost(command, progress)
         return
+      }
+      if (next.value.header['type'] === 'part') {
+        await onPart?.(parsePart(next.value))
+        continue
       }
       const event = parseEvent(next.value)
       follow(progress, event, next.value.payload.length)
@@ -105,6 +131,20 @@ async function* readRecords(stdout: Readable): AsyncGenerator<RawRecord, void> {
     // A stream that is torn down in the middle (a killed sandbox) is an end like any other.
     if (error instanceof PekkaError) throw error
   }
+}
+
+/** Resolves when the stream takes more, or never will. */
+function drained(stream: Writable, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      for (const name of ['drain', 'close', 'error'] as const) stream.off(name, end)
+      signal?.removeEventListener('abort', end)
+      if (signal?.aborted === true) reject(signal.reason)
+      else resolve()
+    }
+    for (const name of ['drain', 'close', 'error'] as const) stream.once(name, end)
+    signal?.addEventListener('abort', end, { once: true })
+  })
 }
 
 /** Keeps what is needed to end the run properly if the runner doesn't. */

@@ -16,11 +16,17 @@ export function sizeOf(event: TaskEvent): number {
     case 'error':
       return base + event.evalue.length + event.traceback.reduce((sum, line) => sum + line.length, 0)
     case 'files':
-      return base + 32 * event.files.length
+      return base + event.files.reduce((sum, file) => sum + entrySize(file), 0)
+    case 'values':
+      return base + event.values.reduce((sum, value) => sum + entrySize(value), 0)
     default:
       return base
   }
 }
+
+/** Of something that came back: its names, and about 60 bytes for each part. */
+const entrySize = ({ name, parts = [] }: { name: string; parts?: BlobRef[] | undefined }): number =>
+  128 + name.length + 60 * parts.length
 
 const sizeOfValue = (value: unknown): number =>
   typeof value === 'string' ? value.length : isReference(value) ? 64 : (JSON.stringify(value)?.length ?? 4)

@@ -1,0 +1,144 @@
+"""Values in the sandbox: those of the user's kernel are put in place before the first cell, names that are to come back are
+written when the last one has ended. Runs inside the kernel process; the runner hands both over as files (travel.py).
+
+What travels to here may execute code when it is read (`module`, `source`, `pickle`): the sandbox runs the user's code anyway.
+What leaves goes through the safe codecs alone.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import json
+import linecache
+import os
+import pickle
+import sys
+from typing import Any
+
+from . import codecs
+
+#: Of a value's own words, which user code may make as long as it likes.
+LOOK_CHARACTERS = 200
+#: What a look may read of a text or a container before it is cut: repr() of a list of a million takes seconds.
+LOOK_ITEMS = 1000
+
+
+def put(folder: str) -> None:
+    """Binds the values that stand in `folder`, in order, and writes what couldn't be to `failed.json` there."""
+    with open(os.path.join(folder, "values.json"), "rb") as file:
+        entries = json.load(file)
+    namespace = _namespace()
+    failed: dict[str, str] = {}
+    for index, entry in enumerate(entries):
+        path = os.path.join(folder, str(index))
+        try:
+            namespace[entry["name"]] = _load(entry, path, namespace)
+        except Exception as error:  # noqa: BLE001  whatever a value's own code raises
+            failed[entry["name"]] = _why(entry, error)
+        finally:
+            os.unlink(path)
+    with open(os.path.join(folder, "failed.json"), "w", encoding="utf-8") as file:
+        json.dump(failed, file)
+
+
+def _why(entry: dict[str, Any], error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{entry['type']} needs the package {error.name.partition('.')[0]}, which isn't in this environment"
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _namespace() -> dict[str, Any]:
+    from IPython import get_ipython
+
+    return get_ipython().user_ns  # type: ignore[no-untyped-call, no-any-return]
+
+
+def _load(entry: dict[str, Any], path: str, namespace: dict[str, Any]) -> Any:
+    codec, name = entry["codec"], entry["name"]
+    with open(path, "rb") as file:
+        data = file.read()
+    if codec == "module":
+        where = json.loads(data)
+        module = importlib.import_module(where["module"])
+        value: Any = module
+        for part in where["name"].split(".") if where.get("name") else ():
+            value = getattr(value, part)
+        return value
+    if codec == "source":
+        text = data.decode("utf-8")
+        # Found by tracebacks and by inspect, like the cell it came from.
+        file_name = f"<{name} from your notebook>"
+        linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
+        before = namespace.get(name, builtins)
+        exec(compile(text, file_name, "exec"), namespace)
+        if namespace.get(name, builtins) is before:
+            raise ValueError(f"its source doesn't define {name}")
+        return namespace[name]
+    if codec == "pickle":
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        if entry["python"] not in (None, here):
+            raise ValueError(f"it was written by Python {entry['python']} and can only be read by that; this is {here}")
+        return pickle.loads(data)
+    if codec == "arrow":
+        import pandas  # noqa: F401  a table becomes what it was
+
+        return codecs.as_pandas(codecs.decode(codec, data))
+    return codecs.decode(codec, data)
+
+
+def take(folder: str, names: list[str], limit: int, total: int) -> None:
+    """Writes the values of `names` into `folder` as 0, 1, … with their description in `values.json`. A value of more than
+    `limit` bytes, or that would make all of them more than `total`, is described alone."""
+    namespace = _namespace()
+    entries = []
+    for name in names:
+        if name not in namespace:
+            continue
+        value = namespace[name]
+        entry: dict[str, Any] = {"name": name, "type": codecs.kind_of(value), "look": look(value), "codec": None}
+        entry |= {"reason": None, "size": 0}
+        if isinstance(value, type(sys)) or callable(value) and hasattr(value, "__code__") or isinstance(value, type):
+            continue  # modules, functions and classes came from the source, which the user has
+        try:
+            encoded = codecs.encode(value, min(limit, total))
+            with open(os.path.join(folder, str(len(entries))), "wb") as file:
+                for piece in encoded.pieces:
+                    file.write(piece)
+            entry |= {"codec": encoded.codec, "size": encoded.size}
+            total -= encoded.size
+        except codecs.CannotTravel as error:
+            entry["reason"] = str(error)[:256]
+        except Exception as error:  # noqa: BLE001  a value's own code, or no memory for it
+            entry["reason"] = f"{type(error).__name__} while it was written"[:256]
+        if entry["codec"] is None:
+            entry["size"] = _size(value)
+        entries.append(entry)
+    with open(os.path.join(folder, "values.json"), "w", encoding="utf-8") as file:
+        json.dump(entries, file)
+
+
+def _size(value: Any) -> int:
+    try:
+        size = getattr(value, "nbytes", None)
+        return size if type(size) is int and size >= 0 else max(0, sys.getsizeof(value))
+    except Exception:  # noqa: BLE001
+        return 0
+
+
+def look(value: Any) -> str:
+    """The first characters of how a value shows itself; never more than a moment's work for what we know."""
+    try:
+        kind = type(value)
+        if kind in (str, bytes, bytearray):
+            return repr(value[:LOOK_CHARACTERS])[:LOOK_CHARACTERS]
+        if kind in (list, tuple, set, frozenset, dict) and len(value) > LOOK_ITEMS:
+            return f"{kind.__name__} of {len(value)}"
+        shape = getattr(value, "shape", None)
+        if type(shape) is tuple and hasattr(value, "dtype"):
+            return f"{kind.__name__} {' × '.join(map(str, shape))} {value.dtype}"[:LOOK_CHARACTERS]
+        if type(shape) is tuple and hasattr(value, "columns"):
+            return f"{kind.__name__} {' × '.join(map(str, shape))}"[:LOOK_CHARACTERS]
+        return repr(value)[:LOOK_CHARACTERS]
+    except Exception as error:  # noqa: BLE001  user code
+        return f"({type(error).__name__} in its own repr)"
