@@ -15,6 +15,7 @@ import {
   type LedgerAccess,
   type Signer
 } from '@pekka/node/protocol'
+import { ROOT } from '@pekka/node/setup/places'
 import { createPrimitives, readSigner, systemClock, writeSigner } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, loadPeerKey } from '@pekka/node/host/network'
 import {
@@ -29,6 +30,7 @@ import {
 } from './api/index.js'
 import { DiskSpace } from './disk.js'
 import { createBlobStore, createEventLog } from './eventlog/index.js'
+import { Downloader, Layers, definitionsIn, layerRoutes, uvOf } from './layers/index.js'
 import { LedgerMirror } from './ledger/index.js'
 import { Invites, LinkServer, ReaderGate } from './links/index.js'
 import { Listener } from './listener.js'
@@ -111,6 +113,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const gate = new ReaderGate(metrics)
   const invites = new Invites(clock)
   const tokens = await Tokens.open({ ledger, verifier, clock, bridge: signer.publicKey, table: extras })
+  const layers = settings.layers === undefined ? null : await startLayers(settings, settings.layers, { clock, log })
   const windowMs = (): number => genesis.parameters.windowMs
   const links = new LinkServer(
     {
@@ -123,6 +126,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       mirror,
       gate,
       invites,
+      shared: async hash => (await layers?.blob(hash)) ?? null,
       verifier,
       signer,
       random,
@@ -196,7 +200,8 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       uploads: new Uploads({ blobs, refs }, settings.uploads),
       network,
       enqueue: task => quiet(queue.add(task, 'submit'))
-    })
+    }),
+    ...layerRoutes(layers)
   ]
   const app = createApp({ routes, guard, tokens, store, metrics, log, version: VERSION })
   const { server } = listener
@@ -226,6 +231,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       await live.stop()
       listener.close()
       await queue.stop()
+      await layers?.stop()
       await mirror.stop()
       await client.stop()
       await host.stop()
@@ -235,6 +241,20 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       await table.close()
     }
   }
+}
+
+async function startLayers(
+  { home }: Settings,
+  { uv, ...init }: NonNullable<Settings['layers']>,
+  components: { clock: Clock; log: Logger }
+): Promise<Layers> {
+  const folder = join(home, 'layers')
+  const uvHere = uvOf(uv, folder)
+  const downloader = new Downloader(async () => (await uvHere()).environment)
+  const pins = definitionsIn(join(ROOT, 'sandbox-images'), home)
+  const layers = new Layers({ ...components, pins, uv: uvHere, downloader }, { folder, ...init })
+  await layers.start()
+  return layers
 }
 
 async function loadSigner(path: string, seed: Uint8Array): Promise<Signer> {

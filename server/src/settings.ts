@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { PekkaError } from '@pekka/node/protocol'
+import { QUARANTINE_DAYS } from './layers/constants.js'
 
 /** All that one task may send ahead: what travels with it, its bundle, and what sealing adds. */
 const LARGEST_TASK = 2.5 * 2 ** 30
@@ -33,6 +34,17 @@ export const settingsSchema = z.strictObject({
   /** PEM files; needed to listen beyond this machine. */
   tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
   name: z.string().max(64).default('bridge'),
+  /** Adding packages to images; left out: this bridge doesn't. Each of its fields has a default. */
+  layers: z
+    .strictObject({
+      /** Path of uv; by default the one on PATH. */
+      uv: z.string().optional(),
+      /** Days that a release must be old, against uploads that are found to be malicious within days; 0: none. */
+      quarantineDays: z.number().int().min(0).max(3650).default(QUARANTINE_DAYS),
+      /** Bytes of packages that are kept. */
+      maxBytes: bytes.optional()
+    })
+    .optional(),
   /** Workers of the queue in this process. */
   workers: z.number().int().min(0).max(64).default(1),
   /** Disk space that stays free, bytes: below it no new task is taken, below half of it no output. */

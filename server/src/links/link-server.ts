@@ -37,6 +37,8 @@ export interface LinkServerComponents extends IntakeComponents {
   ledger: LedgerAccess
   blobs: BlobStore
   invites: Invites
+  /** What belongs to no client: packages and inputs, by hash. */
+  shared: (hash: Uint8Array) => Promise<{ size: number; chunks: AsyncIterable<Uint8Array> } | null>
   random: Random
 }
 
@@ -63,7 +65,7 @@ export class LinkServer implements LinkDirectory {
 
   /** Registers the protocols; before the host starts. */
   async start(): Promise<void> {
-    const { host, ledger, store, refs, blobs, disk } = this.components
+    const { host, ledger, store, refs, blobs, disk, shared } = this.components
     await host.handle(LINK_PROTOCOL, (channel, stopping) => this.#serve(channel, stopping), {
       maxMessageBytes: MAX_LINK_MESSAGE
     })
@@ -74,7 +76,7 @@ export class LinkServer implements LinkDirectory {
       const link = this.#links.get(toHex(provider))
       if (link !== undefined) this.#intakes.get(link)?.parked()
     }
-    await serveBlobs(host, new ProviderBlobs({ store, refs, blobs, disk, providerOf, full, stored }))
+    await serveBlobs(host, new ProviderBlobs({ store, refs, blobs, disk, shared, providerOf, full, stored }))
     await serveRequests(host, JOIN_PROTOCOL, joinRequestSchema, async ({ code }) => this.#join(code))
     await serveLedger(host, ledger)
   }
