@@ -51,6 +51,9 @@ export const ASK_RENEW_MS = 2 * 3_600_000
 /** The agent's delegate lives so long, ms, and is renewed in the last tenth. */
 export const DELEGATE_LIFE_MS = 30 * 86_400_000
 
+/** How often is looked whether that time has come, ms: seventy times within the last tenth, each one question to the ledger. */
+export const AGENT_LOOK_MS = 3_600_000
+
 /** Running tasks may go on so long after SIGTERM, ms. Whoever stops us waits 15 s. */
 export const DRAIN_MS = 8_000
 

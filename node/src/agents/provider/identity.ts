@@ -3,7 +3,6 @@ import type { PrivateKey } from '@libp2p/interface'
 import { readSigner, writeSigner } from '@pekka/node/host/crypto'
 import { loadPeerKey } from '@pekka/node/host/network'
 import {
-  AGENT_BODIES,
   PekkaError,
   accountId,
   decodeCanonical,
@@ -17,7 +16,8 @@ import {
   type Random,
   type Signer
 } from '@pekka/node/protocol'
-import { DELEGATE_LIFE_MS, FAUCET_BOND } from './constants.js'
+import { AgentGrant } from './agent-grant.js'
+import { FAUCET_BOND } from './constants.js'
 import { LedgerLane } from './ledger-lane.js'
 
 /** The three keys of a provider: its account's, its agent's (a delegate that signs all of a task), its peer's. */
@@ -64,7 +64,7 @@ async function readOrMake(file: string, random: Random): Promise<Signer> {
 export interface JoinComponents {
   ledger: LedgerAccess
   clock: Clock
-  log: { info(data: object, text: string): void }
+  log: { info(data: object, text: string): void; warn(data: object, text: string): void }
 }
 
 /**
@@ -82,7 +82,7 @@ export async function joinLedger(
 ): Promise<void> {
   const genesis = genesisSchema.parse(decodeCanonical(await ledger.genesis(signal)))
   if (!equalBytes(networkId(genesis), identity.network)) throw new PekkaError('NETWORK_MISMATCH', {})
-  const { network, provider, account, agent, peer } = identity
+  const { network, provider, account, peer } = identity
   const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: account, lane: 'account' })
   const { parameters } = await ledger.time(signal)
 
@@ -104,25 +104,11 @@ export async function joinLedger(
     log.info({ name: init.name }, 'registered')
   }
   if (missing > 0n) await lane.apply({ kind: 'bond', amount: missing }, signal)
-  if (!holds(view, agent.publicKey, clock.now())) {
-    const expiry = clock.now() + DELEGATE_LIFE_MS
-    const delegate = { key: agent.publicKey, cap: 0n, perTask: 0n, bodies: [...AGENT_BODIES], expiry }
-    await lane.apply({ kind: 'grant', delegate }, signal)
-    log.info({}, 'the agent has its key')
-  }
+  await new AgentGrant({ ledger, clock, log }, identity).ensure(signal)
 }
 
 async function needAccount(ledger: LedgerAccess, account: Uint8Array, signal?: AbortSignal): Promise<AccountView> {
   const view = await ledger.account(account, signal)
   if (view === null) throw new PekkaError('ACCOUNT_UNKNOWN', { account: 'of this provider' })
   return view
-}
-
-/** Whether the account's delegate for `key` lets an agent work, and will for a while. */
-function holds(view: AccountView, key: Uint8Array, now: number): boolean {
-  const lane = view.lanes.find(one => one.key !== null && equalBytes(one.key, key))
-  const delegate = lane?.delegate
-  if (!delegate) return false
-  const lasts = delegate.expiry - now > DELEGATE_LIFE_MS / 10
-  return lasts && AGENT_BODIES.every(body => delegate.bodies.includes(body))
 }

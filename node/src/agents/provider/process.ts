@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
+import { AgentGrant } from './agent-grant.js'
 import { AskBook } from './asks.js'
 import { joinLedger, loadIdentity } from './identity.js'
 import { KemKeys } from './kem-keys.js'
@@ -36,6 +37,7 @@ export class ProviderProcess {
   #ledger: LedgerClient | null = null
   #machine: Machine | null = null
   #provider: Provider | null = null
+  #grant: AgentGrant | null = null
   #settings: ProviderSettings | null = null
 
   constructor(
@@ -70,6 +72,8 @@ export class ProviderProcess {
       this.machineOf(log, { settings, owner: directory, signal }).then(found => (this.#machine = found)),
       joinLedger({ ledger, clock, log }, identity, settings, signal)
     ])
+    this.#grant = new AgentGrant({ ledger, clock, log }, identity)
+    this.#grant.start(signal)
     const { report, runtime } = machine
     const workshop = new WarmWorkshop({ runtime, log }, { images: machine.images, resources: settings.resources })
     const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: agent, lane: 'delegate' })
@@ -113,6 +117,7 @@ export class ProviderProcess {
   async stop(): Promise<void> {
     if (this.#settings?.readyFile !== undefined) await rm(this.#settings.readyFile, { force: true })
     await this.#provider?.stop()
+    await this.#grant?.stop()
     await this.#machine?.runtime.close()
     await this.#ledger?.stop()
     await this.#host?.stop()
