@@ -77,6 +77,7 @@ def main() -> None:
     frontends.plant()
     app = KernelApp.instance(outstream_class=f"{__name__}.JournalledStream")
     app.initialize()  # type: ignore[no-untyped-call]
+    installs.plant(app.shell)
     app.start()  # type: ignore[no-untyped-call]
 
 

@@ -12,7 +12,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from . import VERSION, caches, files, processes
+from . import VERSION, caches, extras, files, processes
 from .cells import HIGH_WATER_BYTES, CellsRun
 from .control import Control, RunCommand, RunScript, parse_run
 from .kernel import Kernel, KernelDied

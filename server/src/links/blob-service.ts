@@ -1,4 +1,4 @@
-import { MAX_BLOB_BYTES, PekkaError, equalBytes, isPekkaError } from '@pekka/node/protocol'
+import { MAX_BLOB_BYTES, MAX_RETURN_BYTES, PekkaError, equalBytes, isPekkaError } from '@pekka/node/protocol'
 import type { BlobName, BlobService } from '@pekka/node/host/network'
 import type { DiskSpace } from '../disk.js'
 import type { BlobStore } from '../eventlog/index.js'
@@ -20,7 +20,7 @@ export interface ProviderBlobsComponents {
   stored: (provider: Uint8Array, name: BlobName) => void
 }
 
-/** Sealed blobs over libp2p: bundles to the candidates, large outputs from them. Peers without a link get nothing. */
+/** Sealed blobs over libp2p: bundles and what travels with them to the candidates, large outputs from them. Peers without a link get nothing. */
 export class ProviderBlobs implements BlobService {
   constructor(private readonly components: ProviderBlobsComponents) {}
 
@@ -30,8 +30,10 @@ export class ProviderBlobs implements BlobService {
   ): Promise<{ size: number; chunks: AsyncIterable<Uint8Array> } | null> {
     const record = await this.#record(task, peer)
     if (record === null) return null
-    if (!equalBytes(record.bundle, hash)) return this.components.shared(hash)
-    if (record.inline) {
+    const isBundle = equalBytes(record.bundle, hash)
+    if (!isBundle && !(await this.components.refs.isInput(record.account, task, hash)))
+      return this.components.shared(hash)
+    if (isBundle && record.inline) {
       const bytes = await this.components.store.bundle(task)
       return bytes === null ? null : { size: bytes.length, chunks: one(bytes) }
     }
@@ -48,8 +50,8 @@ export class ProviderBlobs implements BlobService {
     if (record === null) throw new PekkaError('TASK_UNKNOWN')
     const { refs, blobs, disk } = this.components
     let used = 0
-    for (const known of await refs.list(record.account, task)) used += (await blobs.size(record.account, known)) ?? 0
-    const room = record.outputBytes * record.candidates.length + BLOB_SLACK_BYTES - used
+    for (const known of await refs.outputs(record.account, task)) used += (await blobs.size(record.account, known)) ?? 0
+    const room = (record.outputBytes + MAX_RETURN_BYTES) * record.candidates.length + BLOB_SLACK_BYTES - used
     if (size > Math.min(room, MAX_BLOB_BYTES)) throw new PekkaError('BLOB_TOO_LARGE', { max: Math.max(0, room) })
     try {
       await disk.require('output')

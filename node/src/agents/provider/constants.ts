@@ -63,5 +63,8 @@ export const TRANSACTION_LIFE_MS = 60_000
 /** What a provider draws from a devnet's faucet for its bond, micro-credits: 100 credits. */
 export const FAUCET_BOND = 100_000_000n
 
+/** Fetching one package of a task, ms: 256 MiB at 2 Mbit/s. It goes on when its task has gone to another machine. */
+export const MAX_LAYER_FETCH_MS = 1_100_000
+
 /** Sealed bundles that may be held for offers under examination, bytes together. Two of the largest. */
 export const MAX_INTAKE_BYTES = 512 << 20

@@ -14,6 +14,7 @@ import {
   type OfferTask,
   type Primitives
 } from '@pekka/node/protocol'
+import type { Prepared } from './extras.js'
 import type { KemKeys } from './kem-keys.js'
 
 /** An offer that names us, checked as far as its public terms go. */
@@ -34,6 +35,8 @@ export interface OpenedTask extends NamedOffer {
   sealedBundle: Uint8Array
   /** Sealed parts of what travels, by hash: those fetched before `accept`. */
   parts: Map<string, Uint8Array>
+  /** Packages on top of the image, on this machine; null where it needs none. */
+  extras: Prepared | null
 }
 
 export interface IntakeComponents {
@@ -104,6 +107,5 @@ export async function openTask(
   const hash = new Uint8Array(createHash('sha256').update(sealedBundle).digest())
   if (!equalBytes(hash, offer.bundle.hash)) throw refuse('the bundle has another hash')
   const bundle = decodeBundle(await openBundle(primitives.aead, taskKey, { network, task }, sealedBundle))
-  if (bundle.layer !== null) throw refuse('it needs packages on top of the image, which comes with a later version')
-  return { ...named, taskKey, bundle, sealedBundle, parts: new Map() }
+  return { ...named, taskKey, bundle, sealedBundle, parts: new Map(), extras: null }
 }

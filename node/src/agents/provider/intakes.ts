@@ -9,6 +9,7 @@ import {
   type TaskView
 } from '@pekka/node/protocol'
 import { fetchBlob, type NetworkHost } from '@pekka/node/host/network'
+import { until, type TaskExtras } from './extras.js'
 import { INTAKE_LIFE_MS, MAX_INTAKES, MAX_INTAKE_BYTES, PLACE_WAIT_LAST_MS, PLACE_WAIT_SHARED_MS } from './constants.js'
 import {
   openTask,
@@ -39,6 +40,7 @@ export interface IntakesComponents extends IntakeComponents {
   ledger: LedgerAccess
   lane: LedgerLane
   places: Places
+  extras: TaskExtras
   /** Runs the task; the place is given back by whoever calls this. */
   run: (task: ReadyTask) => Promise<void>
   /** Tells the bridge that we don't take a task. */
@@ -158,6 +160,7 @@ export class Intakes {
         const id = toHex(part.hash)
         if (!opened.parts.has(id)) opened.parts.set(id, await this.fetchPart(intake.bridge, named, part, signal))
       }
+      opened.extras = await this.components.extras.prepare(opened, intake.bridge, signal)
       return opened
     } finally {
       this.#bytes -= size
@@ -213,14 +216,4 @@ export class Intakes {
         this.components.log.info({ task: toHex(task), why, err: error }, 'decline not posted')
     }
   }
-}
-
-/** `promise`, or the signal's reason if it comes first. */
-function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason)
-    if (signal.aborted) return aborted()
-    signal.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
 }

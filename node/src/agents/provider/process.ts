@@ -5,6 +5,7 @@ import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
 import { AgentGrant } from './agent-grant.js'
 import { AskBook } from './asks.js'
+import { TaskExtras } from './extras.js'
 import { joinLedger, loadIdentity } from './identity.js'
 import { KemKeys } from './kem-keys.js'
 import { LedgerLane } from './ledger-lane.js'
@@ -39,6 +40,7 @@ export class ProviderProcess {
   #provider: Provider | null = null
   #grant: AgentGrant | null = null
   #settings: ProviderSettings | null = null
+  #extras: TaskExtras | null = null
 
   constructor(
     private readonly log: Logger,
@@ -75,7 +77,12 @@ export class ProviderProcess {
     this.#grant = new AgentGrant({ ledger, clock, log }, identity)
     this.#grant.start(signal)
     const { report, runtime } = machine
-    const workshop = new WarmWorkshop({ runtime, log }, { images: machine.images, resources: settings.resources })
+    const extras = new TaskExtras({ host, log }, { folder: directory })
+    this.#extras = extras
+    const workshop = new WarmWorkshop(
+      { runtime, extras, log },
+      { images: machine.images, resources: settings.resources }
+    )
     const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: agent, lane: 'delegate' })
     const kem = new KemKeys({ agreement: primitives.agreement, clock }, join(directory, 'kem'))
     const { concurrency, pricePerSecond, pricePerGiB, name, bridges } = settings
@@ -95,6 +102,7 @@ export class ProviderProcess {
         asks,
         store: new RunStore(join(directory, 'runs')),
         workshop,
+        extras,
         log
       },
       { network, provider, name, peer, bridges, concurrency, runtime: report.name, isolation: report.isolation }
@@ -116,6 +124,7 @@ export class ProviderProcess {
 
   async stop(): Promise<void> {
     if (this.#settings?.readyFile !== undefined) await rm(this.#settings.readyFile, { force: true })
+    this.#extras?.stop()
     await this.#provider?.stop()
     await this.#grant?.stop()
     await this.#machine?.runtime.close()

@@ -22,6 +22,7 @@ import { Outputs } from './outputs.js'
 import { Places } from './places.js'
 import type { RunRecord, RunStore } from './run-store.js'
 import { withPrefetched } from './travel.js'
+import type { TaskExtras } from './extras.js'
 import type { Workshop } from './workshop.js'
 
 export interface ProviderLog {
@@ -42,6 +43,7 @@ export interface ProviderComponents {
   asks: AskBook
   store: RunStore
   workshop: Workshop
+  extras: TaskExtras
   log: ProviderLog
 }
 
@@ -80,7 +82,7 @@ export class Provider implements Startable {
     private readonly components: ProviderComponents,
     private readonly init: ProviderInit
   ) {
-    const { log, ledger, lane, store, signer, asks, host, kem, primitives } = components
+    const { log, ledger, lane, store, signer, asks, host, kem, primitives, extras } = components
     const { network, provider } = init
     this.#places = new Places(init.concurrency)
     this.#outputs = new Outputs({ store, signer, log }, network)
@@ -96,6 +98,7 @@ export class Provider implements Startable {
         lane,
         log,
         places: this.#places,
+        extras,
         ask: id => asks.get(id),
         run: task => this.#run(task),
         decline: (bridge, task, reason) => this.#decline(bridge, task, reason)

@@ -10,6 +10,7 @@ import {
   type SandboxRuntime
 } from '@pekka/node/host/sandbox'
 import { MAX_RETURN_BYTES, PekkaError, toHex, type OfferTask } from '@pekka/node/protocol'
+import type { TaskExtras } from './extras.js'
 import type { OpenedTask } from './intake.js'
 
 export type TakenSandbox = PooledSandbox<RunnerSession>
@@ -24,6 +25,7 @@ export interface Workshop {
 
 export interface WorkshopComponents {
   runtime: SandboxRuntime
+  extras: TaskExtras
   log: PoolLog
 }
 
@@ -47,11 +49,16 @@ export class WarmWorkshop implements Workshop {
   readonly #pool: SandboxPool<RunnerSession>
   readonly #images: ReadonlyMap<string, SandboxImage>
 
-  constructor({ runtime, log }: WorkshopComponents, init: WorkshopInit) {
+  constructor(
+    private readonly components: WorkshopComponents,
+    init: WorkshopInit
+  ) {
+    const { runtime, extras, log } = components
     this.#images = new Map(init.images.map(({ image }) => [image.digest, image]))
     this.#pool = createSandboxPool<RunnerSession>(
       {
         runtime,
+        extras: () => extras.create(),
         log,
         start: async (sandbox, signal) => {
           const session = new RunnerSession(sandbox)
@@ -77,10 +84,17 @@ export class WarmWorkshop implements Workshop {
     )
   }
 
-  async take({ offer }: OpenedTask, signal: AbortSignal): Promise<TakenSandbox> {
+  async take({ offer, extras }: OpenedTask, signal: AbortSignal): Promise<TakenSandbox> {
     const image = this.#images.get(toHex(offer.image.digest))
     if (image === undefined) throw new PekkaError('IMAGE_UNKNOWN', { image: offer.image.name, known: '' })
-    return await this.#pool.take(image, limitsOf(offer.resources), signal)
+    const taken = await this.#pool.take(image, limitsOf(offer.resources), signal)
+    try {
+      if (extras !== null && taken.extras !== null) await this.components.extras.fill(taken.extras, extras)
+      return taken
+    } catch (cause) {
+      await taken.release()
+      throw new PekkaError('SANDBOX_FAILED', { issue: 'its packages could not be put in place' }, { cause })
+    }
   }
 
   /** Sandboxes that wait, by image digest. */

@@ -7,6 +7,7 @@ import {
   fromProblem,
   healthSchema,
   imagesSchema,
+  layerAnswerSchema,
   networkSchema,
   outcomeSchema,
   proofSchema,
@@ -19,6 +20,8 @@ import {
   toHex,
   type AccountView,
   type Clock,
+  type LayerAnswer,
+  type LayerRequest,
   type NetworkInfo,
   type Primitives,
   type Receipt,
@@ -115,6 +118,21 @@ export class PekkaClient {
     const least = prices.reduce((a, b) => (a < b ? a : b))
     const most = prices.reduce((a, b) => (a > b ? a : b))
     return { image: request.image, candidates, matching: fit.length, misfit, least, most }
+  }
+
+  /**
+   * Has the bridge look up packages that the image lacks, with all that they need, and fetch them: before anything costs.
+   * The bridge learns their names. `digest` belongs into the request.
+   * @throws PekkaError REQUIREMENT_REFUSED, LAYER_…, LAYERS_OFF, LAYERS_UNREACHABLE
+   */
+  async addPackages(quote: Quote, requirements: readonly string[], signal?: AbortSignal): Promise<LayerAnswer> {
+    const [first] = quote.candidates
+    if (!first) throw new PekkaError('NO_MATCH')
+    const { name, digest } = first.ask.image
+    const body: LayerRequest = { image: name, digest, requirements: [...requirements] }
+    return await this.#authorised(token =>
+      this.http.request('POST', '/v1/layers', layerAnswerSchema, { body, token, ...(signal && { signal }) })
+    )
   }
 
   /**

@@ -48,6 +48,8 @@ export interface TaskRequest {
   /** null: real entropy; undefined: a seed per task. */
   seed?: number | null
   note: TaskNote
+  /** Digest of packages on top of the image, from `PekkaClient.addPackages`. */
+  layer?: Uint8Array | null
   /** Values and files that travel along. */
   travel?: Travel
 }
@@ -103,8 +105,9 @@ export async function prepareTask(
   const [key, readPrivate] = await Promise.all([taskKey(viewKey, task), readKey(viewKey, task)])
   const seed = request.seed === undefined ? new DataView(random.bytes(4).buffer).getUint32(0) : request.seed
   const { parts = [], ...travels } = packed ?? {}
+  const layer = request.layer ?? null
   const [sealedBundle, boxes, readPublic, note] = await Promise.all([
-    sealBundle(aead, key, binding, encodeBundle({ ...createBundle(request.program, seed), ...travels })),
+    sealBundle(aead, key, binding, encodeBundle({ ...createBundle(request.program, seed), ...travels, layer })),
     Promise.all(
       candidates.map(({ ask, provider }) =>
         sealBox({ aead, agreement }, key, ask.kemKey, { ...binding, provider: provider.provider, ask: ask.ask })

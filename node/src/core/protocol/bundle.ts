@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
+import { inputsSchema } from './inputs.js'
 import { CELL_TEXT_BYTES, MAX_BUNDLE_BYTES } from './limits.js'
 import { padme } from './padme.js'
 import { bytes32, bytesUpTo, whole } from './schema.js'
@@ -46,9 +47,10 @@ export const bundleSchema = z.strictObject({
   files: z.array(travelFileSchema).max(MAX_FILES),
   /** Names that come back at the end. */
   returns: returnsSchema,
-  /** Later: package layer and declared inputs. */
+  /** Digest of the packages on top of the image (layer.ts). */
   layer: bytes32.nullable(),
-  inputs: z.array(z.never())
+  /** Data that was fetched beforehand, readable where the program runs. */
+  inputs: inputsSchema
 })
 export type Bundle = z.infer<typeof bundleSchema>
 export type Program = Bundle['program']

@@ -88,16 +88,33 @@ export async function fetchBlob(
   maxBytes: number,
   signal: AbortSignal
 ): Promise<Uint8Array | null> {
+  const chunks: Uint8Array[] = []
+  const keep = async (chunk: Uint8Array): Promise<void> => void chunks.push(chunk)
+  return (await fetchBlobTo(host, address, name, maxBytes, keep, signal)) ? concat(...chunks) : null
+}
+
+/**
+ * As {@link fetchBlob}, handed on piece by piece. `take` must keep nothing where this rejects: the hash is known at the end.
+ * @returns false where the other side hasn't got it
+ * @throws PekkaError BLOB_MISMATCH, BLOB_TOO_LARGE, LINK_…; what `take` throws
+ */
+export async function fetchBlobTo(
+  host: NetworkHost,
+  address: string,
+  name: BlobName,
+  maxBytes: number,
+  take: (chunk: Uint8Array) => Promise<void>,
+  signal: AbortSignal
+): Promise<boolean> {
   const typed = await openBlobs(host, address, signal)
   try {
     await typed.send({ kind: 'get', ...name }, waiting(signal))
     await typed.channel.closeWrite(waiting(signal))
     const answer = await typed.expect(waiting(signal))
-    if (answer.kind !== 'bytes') return null
+    if (answer.kind !== 'bytes') return false
     if (answer.size > maxBytes) throw new PekkaError('BLOB_TOO_LARGE', { max: maxBytes })
-    const chunks: Uint8Array[] = []
-    for await (const chunk of receiveChunks(typed.channel, name.hash, answer.size, signal)) chunks.push(chunk)
-    return concat(...chunks)
+    for await (const chunk of receiveChunks(typed.channel, name.hash, answer.size, signal)) await take(chunk)
+    return true
   } finally {
     typed.channel.close().catch(() => {})
   }

@@ -9,7 +9,12 @@ export async function runProvider(settings: string, root: string): Promise<void>
   const image = {
     root,
     digest: Buffer.from(digest).toString('hex'),
-    environment: { PATH: '/opt/pekka/env/bin:/usr/bin:/bin', HOME: '/home/pekka', LANG: 'C.UTF-8', PYTHONHASHSEED: '0' }
+    environment: {
+      PATH: '/opt/pekka/env/bin:/usr/bin:/bin:/opt/pekka/runner/bin',
+      HOME: '/home/pekka',
+      LANG: 'C.UTF-8',
+      PYTHONHASHSEED: '0'
+    }
   }
   const provider = new ProviderProcess(log, settings, async (_log, init) => {
     const runtime = new BubblewrapRuntime({ owner: init.owner })
