@@ -20,7 +20,16 @@ module.exports = {
       '^node/src/core/protocol',
       '^(node/src/(?!core/protocol)|server|extension)'
     ),
-    forbid('core-client', '^node/src/core/client', '^(node/src/(?!core/(client|protocol))|server|extension)'),
+    forbid(
+      'core-client',
+      '^node/src/core/client',
+      '^(node/src/(?!core/(client|protocol|verification))|server|extension)'
+    ),
+    forbid(
+      'core-verification',
+      '^node/src/core/verification',
+      '^(node/src/(?!core/(verification|protocol))|server|extension)'
+    ),
     forbid('core-ledger', '^node/src/core/ledger', '^(node/src/(?!core/(ledger|protocol))|server|extension)'),
     forbid('core-scan', '^node/src/core/scan', '^(node/src/(?!core/(scan|protocol))|server|extension)'),
     forbid('core-is-pure', '^node/src/core', '^(node:|node/src/(host|agents|cli))'),

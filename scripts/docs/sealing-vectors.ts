@@ -6,7 +6,6 @@ import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { createPrimitives, createSigner } from '@pekka/node/host/crypto'
 import {
-  ResultDigester,
   commitment,
   createBundle,
   encodeBundle,
@@ -37,6 +36,7 @@ import {
   type Done,
   type TaskEvent
 } from '@pekka/node/protocol'
+import { RunDigester } from '@pekka/node/verification'
 
 export const SEALING_VECTORS = fileURLToPath(new URL('../../docs/vectors/sealing.json', import.meta.url))
 
@@ -94,7 +94,7 @@ export async function sealingVectors(): Promise<string> {
     { type: 'stream', cell: 'a', name: 'stdout', text: '1\n', t: 3 },
     { type: 'cell-end', cell: 'a', status: 'ok', executionCount: 1, t: 9 }
   ]
-  const digester = new ResultDigester()
+  const digester = new RunDigester()
   for (const event of [...events, done]) digester.add(event)
   const result = digester.result(done)
   const [plaintext] = encodeFrames({ events, manifest: null })
@@ -112,6 +112,11 @@ export async function sealingVectors(): Promise<string> {
     isolation: 2,
     cpuClass: 'x86-64-v3',
     fingerprint: null,
+      cpuPath: '',
+      numeric: 'pinned' as const,
+      seed: 7,
+      envRead: [],
+      raw: digester.raw(key),
     count: 1,
     head: head1
   }

@@ -7,6 +7,8 @@ export const EXIT = {
   ok: 0,
   /** Wrong use of the command line. */
   usage: 64,
+  /** Two runs of one program differ (`--runs 2`). */
+  differs: 65,
   /** No machine takes the task. */
   noMachine: 69,
   /** PEKKA itself failed. */

@@ -1,5 +1,4 @@
 import {
-  ResultDigester,
   commitment,
   encodeFrames,
   firstHead,
@@ -23,6 +22,7 @@ import {
   type TaskEvent,
   type TaskView
 } from '@pekka/node/protocol'
+import { RunDigester } from '@pekka/node/verification'
 import { createPrimitives, createSigner } from '@pekka/node/host/crypto'
 
 /** What a provider does with a run's events, step by step, so that tests can bend any of them. */
@@ -95,7 +95,7 @@ export async function sealRun(
   )
   const binding = { network, task, attempt, run }
   const keys = await runKeys(primitives.agreement, pair.privateKey, parties.readPublic, binding)
-  const digester = new ResultDigester()
+  const digester = new RunDigester()
   for (const event of [...claimed.flat(), DONE]) digester.add(event)
   const sealed: Uint8Array[] = []
   let head = firstHead(header)
@@ -107,8 +107,9 @@ export async function sealRun(
     }
   }
   for (const events of batches) await push({ events, manifest: null })
+  const result = digester.result(DONE)
   const manifest: ManifestEnvelope = {
-    result: digester.result(DONE),
+    result,
     run: {
       v: 1,
       usage: DONE.usage,
@@ -118,6 +119,11 @@ export async function sealRun(
       isolation: 2,
       cpuClass: 'x86-64-v3',
       fingerprint: null,
+      cpuPath: '',
+      numeric: 'pinned',
+      seed: 7,
+      envRead: [],
+      raw: digester.raw(parties.taskKey),
       count: sealed.length,
       head
     },

@@ -54,9 +54,8 @@ class CellsRun:
     def run(self, unbound: dict[str, str]) -> tuple[Guard, Reporter, Stop, int | None]:
         """`unbound`: values that couldn't be put in place, with the reason; said before the first cell's own output."""
         command, kernel = self._command, self._kernel
-        if command.seed is not None:
-            # Through sys.modules, where kernel_main.py has left it: the folder isn't on the path.
-            kernel.quietly(f"__import__('sys').modules['pekka_runner.seeding'].plant({command.seed})")
+        # Through sys.modules, where kernel_main.py has left it: the folder isn't on the path.
+        kernel.quietly(f"__import__('sys').modules['pekka_kernel'].begin({command.seed}, {command.cpus})")
         self._reporter = Reporter(self._writer, command.limits)
         self._guard = Guard(command.limits, kernel.interrupt, kernel.kill)
         self._guard.watch(kernel.process.pid)
@@ -107,7 +106,7 @@ class CellsRun:
             self._end(cell, "ok", None)
             return None
         go_on = "raises-exception" in cell.tags or not self._command.stop_on_error
-        request = self._kernel.client.execute(cell.source, allow_stdin=False, stop_on_error=not go_on)
+        request = self._kernel.execute(cell.id, cell.source, stop_on_error=not go_on)
         running = self._running = Running(cell, request)
         self._cell_of[request] = cell.id
         while not self._is_over(running):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .limits import Limits
+from .numeric import PATHS
 from .records import MalformedRecord, Record, RecordReader
 
 MAX_CELLS = 10_000
@@ -30,6 +31,8 @@ class Cell:
 class RunCells:
     limits: Limits
     seed: int | None
+    numeric: str
+    cpus: int
     returns: dict[str, Any]
     cells: list[Cell]
     stop_on_error: bool
@@ -39,6 +42,8 @@ class RunCells:
 class RunScript:
     limits: Limits
     seed: int | None
+    numeric: str
+    cpus: int
     returns: dict[str, Any]
     file: str
     args: list[str]
@@ -65,6 +70,15 @@ def _returns(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _numeric(header: dict[str, Any]) -> tuple[str, int]:
+    path, cpus = header.get("numeric", "pinned"), header.get("cpus", 1)
+    if path not in PATHS:
+        raise ValueError("numeric is no path that is known")
+    if type(cpus) is not int or not 1 <= cpus <= 1024:
+        raise ValueError("cpus is not a whole number from 1 on")
+    return path, cpus
+
+
 def _cell(value: Any) -> Cell:
     if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not isinstance(value.get("source"), str):
         raise ValueError("a cell needs an id and a source")
@@ -80,6 +94,7 @@ def parse_run(record: Record) -> RunCommand:
     if header.get("op") != "run" or header.get("v") != 1:
         raise ValueError("expected a run command of version 1")
     limits, seed = Limits.parse(header.get("limits")), _seed(header.get("seed"))
+    numeric, cpus = _numeric(header)
     returns = _returns(header.get("returns"))
     if header.get("kind") == "cells":
         cells = json.loads(record.payload)
@@ -91,14 +106,14 @@ def parse_run(record: Record) -> RunCommand:
         stop_on_error = header.get("stopOnError")
         if type(stop_on_error) is not bool:
             raise ValueError("stopOnError is a truth value")
-        return RunCells(limits, seed, returns, parsed, stop_on_error)
+        return RunCells(limits, seed, numeric, cpus, returns, parsed, stop_on_error)
     if header.get("kind") == "script":
         file, args = header.get("file"), header.get("args")
         if not isinstance(file, str) or file in ("", ".", "..") or "/" in file or "\0" in file or len(file) > 255:
             raise ValueError("file is a plain file name")
         if not isinstance(args, list) or not all(isinstance(arg, str) and "\0" not in arg for arg in args):
             raise ValueError("args are a list of texts")
-        return RunScript(limits, seed, returns, file, args, record.payload)
+        return RunScript(limits, seed, numeric, cpus, returns, file, args, record.payload)
     raise ValueError("kind is cells or script")
 
 

@@ -18,7 +18,7 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
-from . import journal, processes
+from . import identity, journal, processes
 
 #: From the start of the process to its first answer. A cold disk and a busy machine take 20 s; more is a broken image.
 START_SECONDS = 120.0
@@ -39,14 +39,38 @@ class Kernel:
         # Short, because a socket's path has at most 107 bytes; 0700, because the key to the kernel lies in it.
         base = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else None
         self.directory = tempfile.mkdtemp(prefix="pekka-", dir=base)
-        journal_file = os.path.join(self.directory, "journal")
+        self._starts = 0
+        self._start(dict(os.environ))
+
+    def restart(self, environment: dict[str, str]) -> None:
+        """Another kernel in the place of this one, for a task that wants another environment than the warm one has.
+
+        :raises KernelDied, TimeoutError: as `warm_up`"""
+        self.kill()
+        self.process.wait()
+        os.close(self.pidfd)
+        self.client.stop_channels()
+        self._start(environment)
+        self.warm_up([])
+
+    def _start(self, environment: dict[str, str]) -> None:
+        self._starts += 1
+        own = os.path.join(self.directory, str(self._starts))
+        os.mkdir(own, 0o700)
+        self.reads = os.path.join(own, "reads")
+        identity.create(self.reads)
+        journal_file = os.path.join(own, "journal")
         journal.create(journal_file)
         self._journal = journal.Journal(journal_file)
         self._arrived = dict.fromkeys(journal.STREAMS, 0)
         connection, _ = write_connection_file(
-            os.path.join(self.directory, "connection.json"), transport="ipc", ip=os.path.join(self.directory, "k")
+            os.path.join(own, "connection.json"), transport="ipc", ip=os.path.join(own, "k")
         )
-        environment = {**os.environ, "PEKKA_JOURNAL": journal_file, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        environment |= {
+            "PEKKA_JOURNAL": journal_file,
+            "PEKKA_READS": self.reads,
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
         environment.pop("PEKKA_PRELOAD", None)
         here = os.path.dirname(os.path.abspath(__file__))
         # All fds but 0 to 2 are closed in the child, and those are a null device and a pipe of its own: ipykernel writes
@@ -111,6 +135,21 @@ class Kernel:
         last = ("last_type", "last_value", "last_traceback", "last_exc")
         self.quietly(f"[vars(__import__('sys')).pop(name, 0) for name in {last}]", deadline)
         return loaded
+
+    def execute(self, cell: str, source: str, stop_on_error: bool) -> str:
+        """Sends a cell as JupyterLab does, with its id, and returns the request's."""
+        content = {
+            "code": source,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": stop_on_error,
+        }
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": cell})
+        self.client.shell_channel.send(message)
+        request: str = message["header"]["msg_id"]
+        return request
 
     def quietly(self, code: str, deadline: float | None = None) -> bool:
         """Executes without a trace in history, namespace or output; whether it went well."""

@@ -30,6 +30,9 @@ from traitlets import Type  # noqa: E402
 
 _journal = Journal(os.environ.pop("PEKKA_JOURNAL"))
 
+#: Armed when a task begins (`begin`).
+_witness = identity.Witness(os.environ.pop("PEKKA_READS"))
+
 #: Seconds. Long enough to join the words of one print(), short enough for a progress bar to be smooth.
 FLUSH_SECONDS = 0.01
 
@@ -68,6 +71,14 @@ class KernelApp(IPKernelApp):
         # queue is bounded by what is printed between two looks of the runner.
         context.sndhwm = 0  # type: ignore[attr-defined]
         super().init_iopub(context)  # type: ignore[no-untyped-call]
+
+
+def begin(seed: int | None, cpus: int) -> None:
+    """Called by the runner before the first cell of a task."""
+    identity.make_uniform(cpus)
+    if seed is not None:
+        seeding.plant(seed)
+    _witness.arm()
 
 
 def main() -> None:

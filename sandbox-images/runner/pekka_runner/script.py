@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 
-from . import processes
+from . import identity, numeric, processes
 from .cells import HIGH_WATER_BYTES, obey
 from .control import Control, RunScript
 from .limits import Guard, Stop
@@ -33,6 +36,8 @@ _DISK_SIGNS = (b"[Errno 28]", b"[Errno 122]", b"[Errno 27]")
 class ScriptRun:
     def __init__(self, command: RunScript, control: Control, writer: RecordWriter) -> None:
         self._command, self._control, self._writer = command, control, writer
+        self._reads = os.path.join(tempfile.mkdtemp(prefix="pekka-"), "reads")
+        identity.create(self._reads)
 
     def run(self) -> tuple[Guard, Reporter, Stop, int | None]:
         command = self._command
@@ -61,14 +66,20 @@ class ScriptRun:
         return self._guard, self._reporter, *self._verdict(code)
 
     def _environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
+        command = self._command
+        environment = numeric.environment(command.numeric, command.cpus, os.environ)
         environment.pop("PEKKA_PRELOAD", None)
-        if self._command.seed is not None:
-            boot = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "script_boot")
-            path = environment.get("PYTHONPATH")
-            environment["PYTHONPATH"] = os.pathsep.join([boot, path] if path else [boot])
-            environment["PEKKA_SEED"] = str(self._command.seed)
+        boot = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "script_boot")
+        path = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([boot, path] if path else [boot])
+        environment["PEKKA_BOOT"] = json.dumps([command.seed, command.cpus, self._reads])
         return environment
+
+    def reads(self) -> list[str]:
+        """What of the machine's identity the script read."""
+        noted = identity.noted(self._reads)
+        shutil.rmtree(os.path.dirname(self._reads), ignore_errors=True)
+        return noted
 
     def _interrupt(self) -> None:
         with suppress(ProcessLookupError):

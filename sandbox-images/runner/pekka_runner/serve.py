@@ -12,7 +12,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from . import VERSION, caches, extras, files, processes
+from . import VERSION, caches, files, identity, numeric, processes
 from .cells import HIGH_WATER_BYTES, CellsRun
 from .control import Control, RunCommand, RunScript, parse_run
 from .kernel import Kernel, KernelDied
@@ -110,10 +110,16 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
         before = files.snapshot(".")
         if isinstance(command, RunScript):
             kernel.close()  # a script has its own interpreter; the warm kernel has only kept its files in the page cache
-            guard, reporter, stop, exit_code = ScriptRun(command, control, writer).run()
+            script = ScriptRun(command, control, writer)
+            guard, reporter, stop, exit_code = script.run()
+            reads = script.reads()
         else:
+            if command.numeric != "pinned":
+                kernel.restart(numeric.environment(command.numeric, command.cpus, os.environ))
+                processes.prefer_for_oom(kernel.process.pid)
             extras.arrive(kernel)
             guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run(inbound.bind())
+            reads = identity.noted(kernel.reads)
         # Usage ends here: what follows is our own. So does the clock; the kernel is taken down after `done`, which would
         # otherwise wait for the memory of a large process to be given back.
         usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
@@ -123,7 +129,7 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
         else:
             back.values(kernel, command.returns)
             back.files(before, None)
-        writer.put(_done(stop, exit_code, usage, reporter.elapsed_ms))
+        writer.put({**_done(stop, exit_code, usage, reporter.elapsed_ms), "envRead": reads})
     except (ValueError, OSError, MalformedRecord, KernelDied, TimeoutError) as error:
         writer.put(_done(Stop("stopped", "runner-error", {"message": str(error)[:1000]}), None, _NO_USAGE, 0))
         writer.drain()

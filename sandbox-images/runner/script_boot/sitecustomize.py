@@ -1,6 +1,7 @@
 """Runs at the start of a script's interpreter, seeds it, and leaves no trace: path, environment and a sitecustomize of
-the image are as without it. Put on the path by pekka_runner/script.py, only when the task has a seed."""
+the image are as without it. Put on the path by pekka_runner/script.py."""
 
+import json
 import os
 import sys
 
@@ -13,15 +14,20 @@ def _boot() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(rest)
     else:
         os.environ.pop("PYTHONPATH", None)
-    seed = os.environ.pop("PEKKA_SEED", None)
-    if seed is not None:
+    begin = os.environ.pop("PEKKA_BOOT", None)
+    if begin is not None:
+        seed, cpus, reads = json.loads(begin)
         sys.path.insert(0, os.path.dirname(here))
-        from pekka_runner import seeding
+        from pekka_runner import identity, seeding
 
         del sys.path[0]
-        seeding.plant(int(seed))
+        identity.make_uniform(cpus)
+        if seed is not None:
+            seeding.plant(seed)
+        witness = identity.Witness(reads)
         for name in [name for name in sys.modules if name.partition(".")[0] == "pekka_runner"]:
             del sys.modules[name]
+        witness.arm()
     sys.modules.pop("sitecustomize", None)
     try:
         import sitecustomize  # noqa: F401  the image's own, if it has one

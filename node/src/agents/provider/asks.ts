@@ -8,6 +8,7 @@ import {
   type Random,
   type Resources
 } from '@pekka/node/protocol'
+import type { CpuPath } from './cpu-path.js'
 import { ASK_LIFE_MS, ASK_RENEW_MS } from './constants.js'
 import type { KemKeys } from './kem-keys.js'
 import type { LedgerLane } from './ledger-lane.js'
@@ -20,6 +21,8 @@ export interface Ware {
   isolation: number
   runtime: string
   cpuClass: string
+  /** How this machine computes in the image; absent where it isn't known. Not part of the ask. */
+  path?: CpuPath | null
 }
 
 export interface AskBookInit {

@@ -2,7 +2,6 @@ import { writeFile } from 'node:fs/promises'
 import type { ReturnedPart } from '@pekka/node/host/runner'
 import {
   PekkaError,
-  ResultDigester,
   commitment,
   equalBytes,
   isPekkaError,
@@ -16,12 +15,15 @@ import {
   type FailReason,
   type ManifestEnvelope,
   type Primitives,
+  type RunFacts,
   type Signer,
   type TaskEvent,
   type TaskView
 } from '@pekka/node/protocol'
+import { RunDigester } from '@pekka/node/verification'
 import { ALIVE_INTERVAL_MS, KILL_AFTER_MS, OUTPUT_SLACK_BYTES, SPOOL_AHEAD_BYTES, STORED_WAIT_MS } from './constants.js'
 import type { Committer } from './committer.js'
+import type { CpuPath } from './cpu-path.js'
 import type { OpenedTask } from './intake.js'
 import type { LedgerLane, Ordered } from './ledger-lane.js'
 import { Batcher } from './output/batcher.js'
@@ -61,6 +63,8 @@ export interface AttemptInit {
   fetchPart: FetchPart
   runtime: string
   isolation: number
+  /** How this machine computes in the task's image; null where it isn't known. */
+  path: CpuPath | null
 }
 
 /** What a run brings back is read and sealed within this, ms: 1 GiB at 10 MB/s takes 100 s. */
@@ -144,14 +148,15 @@ export class Attempt {
     taking.catch(() => {})
     const { file, record, writer, delivery } = await this.#openOutput()
     await taking
-    const digester = new ResultDigester()
+    const digester = new RunDigester()
     const done = await this.#execute(writer, delivery, digester)
     this.#done = true
     void this.#release()
     digester.add(done)
     const { count, head } = writer.chain
+    const result = digester.result(done)
     const manifest: ManifestEnvelope = {
-      result: digester.result(done),
+      result,
       run: {
         v: 1,
         usage: done.usage,
@@ -160,7 +165,9 @@ export class Attempt {
         runtime: this.init.runtime,
         isolation: this.init.isolation,
         cpuClass: this.init.task.ask.cpuClass,
-        fingerprint: null,
+        ...this.#path,
+        envRead: [...new Set(done.envRead)].sort(),
+        raw: digester.raw(this.init.task.taskKey),
         count,
         head
       },
@@ -176,6 +183,13 @@ export class Attempt {
     if (stored !== null && stored.count === record.finished.claim.count) record.finished.claim.stored = stored
     await this.components.committer.commit(record, offer.limits.wallMs, () => this.#view)
     this.#log.info({ task: toHex(offer.task), outcome: done.outcome, ledger: record.ledger }, 'task done')
+  }
+
+  /** On another path than the pinned one nothing is known of how the machine computes, and nothing is compared. */
+  get #path(): Pick<RunFacts, 'fingerprint' | 'cpuPath' | 'numeric' | 'seed'> {
+    const { numeric, seed } = this.init.task.bundle
+    const known = numeric === 'pinned' ? this.init.path : null
+    return { fingerprint: known?.fingerprint ?? null, cpuPath: known?.description ?? '', numeric, seed }
   }
 
   /** Posts `accept`; on its success the lease is renewed until the end. */
@@ -260,7 +274,7 @@ export class Attempt {
   }
 
   /** Runs the program and passes its output on, up to `done`. */
-  async #execute(writer: FrameWriter, delivery: Delivery, digester: ResultDigester): Promise<Done> {
+  async #execute(writer: FrameWriter, delivery: Delivery, digester: RunDigester): Promise<Done> {
     const sandbox = this.#sandbox
     if (sandbox === null) throw new PekkaError('SANDBOX_FAILED', { issue: 'there is none' })
     const { signal } = this.#abandon

@@ -6,6 +6,7 @@ import { selectRuntime, type PoolLog, type SandboxImage, type SelectedRuntime } 
 import { PekkaError, fromHex } from '@pekka/node/protocol'
 import { ROOT } from '@pekka/node/setup/places'
 import type { Ware } from './asks.js'
+import { cpuClassOf, measureCpuPaths } from './cpu-path.js'
 import type { ProviderSettings } from './settings.js'
 
 /** What this machine can run tasks with. */
@@ -19,13 +20,18 @@ export interface MachineInit {
   /** Whose sandboxes these are: the provider's own folder. */
   owner: string
   signal: AbortSignal
+  /** Whether to measure how the machine computes; false for a trial. */
+  measure?: boolean
 }
 
 /**
  * Finds the images, chooses a runtime, clears away what an earlier life left, and proves that the sandbox holds.
  * @throws PekkaError IMAGE_NOT_BUILT where none of the images is there, SANDBOX_UNUSABLE
  */
-export async function openMachine(log: PoolLog, { settings, owner, signal }: MachineInit): Promise<Machine> {
+export async function openMachine(
+  log: PoolLog,
+  { settings, owner, signal, measure = true }: MachineInit
+): Promise<Machine> {
   const store = createImageStore(
     { uv: () => Promise.reject(new PekkaError('IMAGE_NOT_BUILT', { image: 'any' })), log },
     { home: settings.images.home, definitions: join(ROOT, 'sandbox-images') }
@@ -40,14 +46,19 @@ export async function openMachine(log: PoolLog, { settings, owner, signal }: Mac
   const selected = await selectRuntime({ owner, image: first, only, docker, signal })
   for (const { name, reason } of selected.passedOver) log.info({ name, reason }, 'runtime not used')
   const { report } = selected
-  const cpuClass = await readCpuClass()
-  const wares = trees.map(tree => ({
+  const paths = measure
+    ? await measureCpuPaths({ runtime: selected.runtime, log }, { folder: owner, images: sandboxImages, signal })
+    : []
+  // Where nothing could be measured, machines of one maker and instruction set are taken for alike.
+  const unmeasured = await readCpuClass()
+  const wares = trees.map((tree, i) => ({
     image: { name: tree.name, digest: fromHex(tree.digest) },
     contentDigest: fromHex(tree.contentDigest),
     resources: { ...settings.resources, gpu: null },
     isolation: report.isolation,
     runtime: report.name,
-    cpuClass
+    cpuClass: paths[i] ? cpuClassOf(paths[i]) : unmeasured,
+    path: paths[i] ?? null
   }))
   const images = trees.flatMap((tree, i) => {
     const image = sandboxImages[i]

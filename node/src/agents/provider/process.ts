@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
+import { toHex } from '@pekka/node/protocol'
 import { AgentGrant } from './agent-grant.js'
 import { AskBook } from './asks.js'
 import { TaskExtras } from './extras.js'
@@ -90,6 +91,9 @@ export class ProviderProcess {
       { ledger, lane, kem, clock, random: primitives.random, log },
       { provider, wares: machine.wares, concurrency, pricePerSecond, pricePerGiB }
     )
+    const paths = new Map(
+      machine.wares.flatMap(({ image, path }) => (path ? [[toHex(image.digest), path] as const] : []))
+    )
     this.#provider = new Provider(
       {
         host,
@@ -105,7 +109,7 @@ export class ProviderProcess {
         extras,
         log
       },
-      { network, provider, name, peer, bridges, concurrency, runtime: report.name, isolation: report.isolation }
+      { network, provider, name, peer, bridges, concurrency, runtime: report.name, isolation: report.isolation, paths }
     )
     await this.#provider.start()
     await this.#provider.linked(LINKED_WAIT_MS)

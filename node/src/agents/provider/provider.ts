@@ -14,6 +14,7 @@ import { Attempt } from './attempt.js'
 import { BridgeLink, type BridgeEvents } from './bridge-link.js'
 import { Committer } from './committer.js'
 import { DRAIN_MS } from './constants.js'
+import type { CpuPath } from './cpu-path.js'
 import { Intakes, type ReadyTask } from './intakes.js'
 import type { KemKeys } from './kem-keys.js'
 import type { LedgerLane } from './ledger-lane.js'
@@ -58,6 +59,8 @@ export interface ProviderInit {
   concurrency: number
   runtime: string
   isolation: number
+  /** How this machine computes, by image digest (hex). */
+  paths?: ReadonlyMap<string, CpuPath>
   /** How long running tasks may go on when we stop, ms. */
   drain?: number
 }
@@ -260,6 +263,7 @@ export class Provider implements Startable {
         provider,
         runtime,
         isolation,
+        path: this.init.paths?.get(toHex(ready.opened.offer.image.digest)) ?? null,
         bridge: ready.bridge,
         task: ready.opened,
         attempt: ready.attempt,

@@ -133,11 +133,12 @@ export function commandOf(task: OpenedTask): RunCommand {
   const wallMs = Math.min(offer.limits.wallMs, paidMs(task))
   const { memoryBytes, diskBytes } = offer.resources
   const limits = { wallMs, cpuMs, memoryBytes, diskBytes, outputBytes, cellTextBytes: bundle.cellTextBytes }
-  const { program, seed } = bundle
+  const { program, seed, numeric } = bundle
+  const cpus = Math.max(1, Math.ceil(offer.resources.milliCpus / 1000))
   const returns = { ...bundle.returns, totalBytes: MAX_RETURN_BYTES }
   if (program.kind === 'script') {
     const { file, source, args } = program
-    return { kind: 'script', file, args, source, limits, seed, returns }
+    return { kind: 'script', file, args, source, limits, seed, numeric, cpus, returns }
   }
-  return { kind: 'cells', cells: program.cells, limits, seed, stopOnError: program.stopOnError, returns }
+  return { kind: 'cells', cells: program.cells, limits, seed, numeric, cpus, stopOnError: program.stopOnError, returns }
 }

@@ -7,6 +7,7 @@ import {
   encodeReceipt,
   size,
   type PekkaClient,
+  type Quote,
   type TaskFollower,
   type TaskRequest,
   type TaskUpdate
@@ -26,12 +27,16 @@ import { loadProgram, type LoadedProgram } from '../task/program.js'
 import { NotebookRecorder } from '../task/recorder.js'
 import { saveReceipt } from '../task/receipts.js'
 import { withSession, type Session } from '../task/session.js'
+import { runTwice } from '../task/twice.js'
 
 interface RunOptions extends EnvironmentOptions {
   cap: string
   memory?: string
   cpus?: string
   time?: string
+  runs: string
+  realEntropy?: true
+  pins: boolean
   receipt?: string
   out?: string
   file: string[]
@@ -60,6 +65,9 @@ export function register(program: Command, context: CliContext): void {
     .option('--with-files', 'send the files along that the code opens by a literal name')
     .option('--artifacts <folder>', 'put files that come back here; nothing is overwritten')
     .option('--no-artifacts', 'leave them; "pekka artifacts TASK" fetches them')
+    .option('--runs <number>', 'run this often (1 or 2) and compare what comes out', '1')
+    .option('--real-entropy', 'leave unseeded random numbers unseeded')
+    .option('--no-pins', 'let numeric libraries use all a processor can: faster, other last digits')
     .option('--receipt <file>', 'write the receipt here')
     .option('--out <file>', 'write the executed notebook here')
     .option('-q, --quiet', "leave PEKKA's own words out")
@@ -72,6 +80,8 @@ export function register(program: Command, context: CliContext): void {
 
 async function run(context: CliContext, file: string, args: string[], options: RunOptions): Promise<number> {
   // What is wrong with the call is said before anything is started.
+  if (!['1', '2'].includes(options.runs))
+    throw new PekkaError('USAGE', { issue: `--runs ${options.runs} is not understood; write --runs 2.` })
   const loaded = await loadProgram(file, args)
   const choice = await chooseEnvironment(file, loaded, options)
   const request = readRequest(loaded, file, choice.image, options)
@@ -87,9 +97,11 @@ async function run(context: CliContext, file: string, args: string[], options: R
     request.travel = { ...NOTHING, files: found.files }
     const lines = [...choice.notes, ...checkMissing(choice), ...found.lines]
     const place = { work, writes: found.writes, lines, choice }
-    return await withSession(context, session => runIn(session, context, loaded, request, options, place), {
-      cap: request.cap
-    })
+    const task = (session: Session): Promise<number> =>
+      options.runs === '2'
+        ? runTwice(session, context, { loaded, request, lines, out: options.out })
+        : runIn(session, context, loaded, request, options, place)
+    return await withSession(context, task, { cap: request.cap })
   } finally {
     await found.close()
   }
@@ -108,9 +120,14 @@ function readRequest(
     ...(options.memory === undefined ? {} : { memoryBytes: readMemory(options.memory) }),
     ...(options.cpus === undefined ? {} : { milliCpus: readCpus(options.cpus) }),
     ...(options.time === undefined ? {} : { wallMs: readTime(options.time) }),
+    ...(options.realEntropy === true ? { seed: null } : {}),
+    ...(options.pins ? {} : { numeric: 'native' as const }),
     note: { v: 1, title: loaded.name.slice(0, 200), kind: loaded.kind, path: file.slice(0, 1024), cells: [] }
   }
 }
+
+const quoteFor = ({ client }: Session, request: TaskRequest & { image: string }, choice: ImageChoice): Promise<Quote> =>
+  client.quote(request).catch((error: unknown) => Promise.reject(notOffered(error, choice)))
 
 async function runIn(
   session: Session,
@@ -121,10 +138,7 @@ async function runIn(
   place: Place
 ): Promise<number> {
   const { client } = session
-  const [quote, { balance }] = await Promise.all([
-    client.quote(request).catch((error: unknown) => Promise.reject(notOffered(error, place.choice))),
-    client.account()
-  ])
+  const [quote, { balance }] = await Promise.all([quoteFor(session, request, place.choice), client.account()])
   const machines = `${quote.matching} ${quote.matching === 1 ? 'machine' : 'machines'}`
   const perSecond = `${credits(quote.most)} credits a second`
   if (balance < request.cap) throw new PekkaError('FUNDS_MISSING', { have: balance, need: request.cap })

@@ -24,6 +24,7 @@ import {
   taskKey,
   toHex,
   type AuditPolicy,
+  type NumericPath,
   type OfferTask,
   type Primitives,
   type Program
@@ -47,6 +48,8 @@ export interface TaskRequest {
   audit?: AuditPolicy
   /** null: real entropy; undefined: a seed per task. */
   seed?: number | null
+  /** Which code paths numeric libraries take; `pinned` by default. */
+  numeric?: NumericPath
   note: TaskNote
   /** Digest of packages on top of the image, from `PekkaClient.addPackages`. */
   layer?: Uint8Array | null

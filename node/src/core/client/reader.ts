@@ -2,11 +2,11 @@ import { z } from 'zod'
 import {
   FrameReader,
   PekkaError,
-  ResultDigester,
   commitment,
   contentHash,
   createHasher,
   decodeCbor,
+  encodeCanonical,
   equalBytes,
   firstHead,
   nextHead,
@@ -30,6 +30,7 @@ import {
   type TaskEvent,
   type TaskView
 } from '../protocol/index.js'
+import { RunDigester } from '../verification/index.js'
 
 /** What the reader hands out, in order. */
 export type ReaderOutput =
@@ -116,7 +117,7 @@ export class TaskReader {
       head: firstHead(header),
       count: 0,
       frames: new FrameReader(),
-      digester: new ResultDigester(),
+      digester: new RunDigester(),
       signed: null
     }
     this.#finished = null
@@ -159,6 +160,8 @@ export class TaskReader {
     const recomputed = run.digester.result(done)
     // What was shown must be what was digested, or the machine streams A and commits B (R7).
     if (!equalBytes(resultRoot(recomputed), resultRoot(manifest.result))) throw new PekkaError('HEAD_MISMATCH')
+    const raw = run.digester.raw(this.init.taskKey)
+    if (!equalBytes(encodeCanonical(raw), encodeCanonical(manifest.run.raw))) throw new PekkaError('HEAD_MISMATCH')
     this.#finished = { header: run.header, count: run.count, head: run.head, signedHead: run.signed, manifest, done }
   }
 
@@ -270,7 +273,7 @@ interface RunState {
   head: Uint8Array
   count: number
   frames: FrameReader
-  digester: ResultDigester
+  digester: RunDigester
   signed: SignedHead | null
 }
 

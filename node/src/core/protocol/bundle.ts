@@ -3,6 +3,7 @@ import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
 import { inputsSchema } from './inputs.js'
 import { CELL_TEXT_BYTES, MAX_BUNDLE_BYTES } from './limits.js'
+import { NUMERIC_PATHS, type NumericPath } from './numeric.js'
 import { padme } from './padme.js'
 import { bytes32, bytesUpTo, whole } from './schema.js'
 import { MAX_FILES, MAX_VALUES, returnsSchema, travelFileSchema, travelIssue, travelValueSchema } from './values.js'
@@ -39,6 +40,7 @@ export const bundleSchema = z.strictObject({
   ]),
   /** Seeds unseeded randomness; null: real entropy. */
   seed: whole.max(0xffffffff).nullable(),
+  numeric: z.enum(NUMERIC_PATHS),
   /** Stream text of one cell above which the middle is cut. */
   cellTextBytes: whole.max(64 << 20),
   /** Values of the user's kernel, put in place before the first cell, in order. */
@@ -56,10 +58,11 @@ export type Bundle = z.infer<typeof bundleSchema>
 export type Program = Bundle['program']
 
 /** A bundle with the defaults of this version. */
-export const createBundle = (program: Program, seed: number | null): Bundle => ({
+export const createBundle = (program: Program, seed: number | null, numeric: NumericPath = 'pinned'): Bundle => ({
   v: 1,
   program,
   seed,
+  numeric,
   cellTextBytes: CELL_TEXT_BYTES,
   values: [],
   files: [],

@@ -3,6 +3,7 @@ import { u32, u64, utf8 } from './bytes.js'
 import { encodeCanonical } from './encoding.js'
 import { OUTCOMES, usageSchema, type EventOf, type TaskEvent } from './events.js'
 import { createHasher, deriveKey, keyInfo, taggedHash, type Hasher } from './hash.js'
+import { NUMERIC_PATHS } from './numeric.js'
 import { bytes32, whole } from './schema.js'
 
 /**
@@ -11,8 +12,8 @@ import { bytes32, whole } from './schema.js'
  */
 export const resultSchema = z.strictObject({
   v: z.literal(1),
-  /** 1 = exact bytes per cell. Canonical digests come later as 2. */
-  scheme: z.literal(1),
+  /** How cells are digested: 2 = canonical form (core/verification), what manifests carry; 1 = exact bytes. */
+  scheme: z.literal([1, 2]),
   outcome: z.enum(OUTCOMES),
   exitCode: z.number().int().nullable(),
   cells: z.array(
@@ -32,9 +33,20 @@ export const runFactsSchema = z.strictObject({
   contentDigest: bytes32,
   runtime: z.string().max(64),
   isolation: whole,
+  /** The ask's; results are compared within one. */
   cpuClass: z.string().max(64),
-  /** Probe fingerprint of the CPU path (a later part). */
+  /** Probe fingerprint of the CPU path; null where it isn't known, or the task asked for another path than the pinned one. */
   fingerprint: bytes32.nullable(),
+  /** What the numeric libraries said of themselves inside: `blas=Haswell×1 simd=X86_V2 libm=plain`. Empty where unknown. */
+  cpuPath: z.string().max(256),
+  /** Which numeric path the task asked for. */
+  numeric: z.enum(NUMERIC_PATHS),
+  /** Seed of unseeded randomness; null: real entropy. */
+  seed: whole.max(0xffffffff).nullable(),
+  /** What of the machine's identity the program read (R21): `cpu`, `memory`, `kernel` … Sorted. */
+  envRead: z.array(z.string().max(32)).max(32),
+  /** Exact digests per cell (scheme 1), salted with the task key: equal where two runs of a task wrote the same bytes. */
+  raw: z.array(z.strictObject({ cell: z.string(), digest: bytes32 })).max(10_001),
   /** Chain before the frames that carry this manifest. */
   count: whole,
   head: bytes32
@@ -130,7 +142,7 @@ export class ResultDigester {
           if (hash !== undefined && codec !== null) this.#values.push({ name, codec, size, digest: hash })
         return
       default:
-      // status, progress and files are not part of the result.
+      // status and progress are not part of the result.
     }
   }
 

@@ -1,4 +1,4 @@
-import { PekkaError, taskEventSchema, type Done, type TaskEvent } from '@pekka/node/protocol'
+import { PekkaError, taskEventSchema, type Done, type NumericPath, type TaskEvent } from '@pekka/node/protocol'
 import { z } from 'zod'
 import { encodeRecord, type RawRecord } from './codec.js'
 import { MAX_MIMES } from './constants.js'
@@ -39,6 +39,10 @@ export type RunCommand = (
   | { kind: 'script'; file: string; args: string[]; source: Uint8Array; limits: RunLimits; seed: number | null }
 ) & {
   returns?: RunReturns
+  /** Which numeric path; another than the pinned one starts an interpreter of its own. */
+  numeric?: NumericPath
+  /** CPUs of the task, rounded up: what `os.cpu_count()` says. */
+  cpus?: number
 }
 
 /** What may come back besides output: values of `names`, each of `maxBytes`, and files, all of `totalBytes`. */
@@ -51,8 +55,8 @@ export interface RunReturns {
 /** The record that starts a run. Sources travel as payload, because they may be large. */
 export function encodeRun(command: RunCommand): Uint8Array {
   const limits = limitsSchema.parse(command.limits)
-  const { kind, seed, returns = null } = command
-  const common = { op: 'run', v: 1, kind, limits, seed, returns }
+  const { kind, seed, returns = null, numeric = 'pinned', cpus = 1 } = command
+  const common = { op: 'run', v: 1, kind, limits, seed, numeric, cpus, returns }
   if (command.kind === 'script') {
     return encodeRecord({ ...common, file: command.file, args: command.args }, command.source)
   }
