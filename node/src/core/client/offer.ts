@@ -110,7 +110,12 @@ export async function prepareTask(
   const { parts = [], ...travels } = packed ?? {}
   const layer = request.layer ?? null
   const [sealedBundle, boxes, readPublic, note] = await Promise.all([
-    sealBundle(aead, key, binding, encodeBundle({ ...createBundle(request.program, seed), ...travels, layer })),
+    sealBundle(
+      aead,
+      key,
+      binding,
+      encodeBundle({ ...createBundle(request.program, seed, request.numeric), ...travels, layer })
+    ),
     Promise.all(
       candidates.map(({ ask, provider }) =>
         sealBox({ aead, agreement }, key, ask.kemKey, { ...binding, provider: provider.provider, ask: ask.ask })
