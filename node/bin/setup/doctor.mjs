@@ -178,6 +178,23 @@ async function sandbox(places, ok, fail) {
   }
 }
 
+/** Parts without which tasks run all the same. */
+const FOR_NOTEBOOKS = ['extension', 'jupyterlab']
+
+/**
+ * The last line: what is to be fixed, and whether tasks run now.
+ * @param {readonly Finding[]} found
+ */
+export function summary(found) {
+  const failed = found.filter(({ state }) => state === 'FAIL')
+  const isolation = found
+    .filter(({ state, part }) => state === 'ok' && part === 'sandbox')
+    .map(({ detail }) => /isolation \d of \d/.exec(detail)?.[0])[0]
+  const blocked = failed.some(({ part }) => !FOR_NOTEBOOKS.includes(part.split(' ')[0] ?? ''))
+  const tasks = isolation && !blocked ? `Tasks run now, with ${isolation}.` : "Tasks can't run yet."
+  return `${failed.length > 0 ? `${failed.length} to fix.` : 'All is there.'} ${tasks}`
+}
+
 /**
  * Prints the findings; returns the exit code: 0 if nothing fails.
  * @param {{ home: string, json: boolean }} what
@@ -193,6 +210,6 @@ export async function doctor({ home, json }) {
     process.stdout.write(`${state.padEnd(5)} ${part.padEnd(18)} ${tilde(detail)}\n`)
     if (todo) process.stdout.write(`      do: ${todo}\n`)
   }
-  process.stdout.write(failed ? `${failed} to fix.\n` : `All is there. State in ${tilde(home)}\n`)
+  process.stdout.write(`${summary(found)}\n`)
   return failed ? 78 : 0
 }

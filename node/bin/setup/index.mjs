@@ -132,7 +132,8 @@ async function buildImage(step, places, digest) {
     env: withModules({ ...withUv(places), PEKKA_HOME: places.home }),
     onLine: line => {
       const [, kind, text = ''] = /^(progress|done|fallback) (.*)$/.exec(line) ?? []
-      if (kind === 'progress') step.progress(text)
+      const [, fraction = '', shown = ''] = /^(\S+) (.*)$/.exec(text) ?? []
+      if (kind === 'progress') step.progress(shown, fraction === '-' ? undefined : Number(fraction))
       else if (kind) said = text
       if (kind === 'fallback') complete = false
     }

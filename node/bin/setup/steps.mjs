@@ -11,6 +11,12 @@ import { dirname, join } from 'node:path'
 const LAST_LINES = 15
 /** Width of the names' column. */
 const NAME_WIDTH = 22
+/** Characters of a bar. */
+const BAR_WIDTH = 20
+/** Where no line can be redrawn, a step says how far it is so often, ms: a log stays short, and nobody thinks it hangs. */
+const PLAIN_MS = 15_000
+/** Below this share the rest of the time can't be told from it. */
+const GUESS_FROM = 0.1
 
 /** A step that failed, told so that a person can go on. */
 export class StepError extends Error {
@@ -30,7 +36,7 @@ export class StepError extends Error {
 
 /**
  * @typedef {object} Step
- * @property {(text: string) => void} progress shows how far it is, on a terminal only
+ * @property {(text: string, fraction?: number) => void} progress shows how far it is: a line that is redrawn on a terminal, else a line now and then
  * @property {(command: string, args: string[], options?: { cwd?: string, env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }) => Promise<void>} run runs a command into the log
  * @property {AbortSignal} signal fires when another step failed or the user gave up
  */
@@ -46,6 +52,8 @@ export class Steps {
     this.abort = new AbortController()
     /** Steps under way and what they last said, in order of start. @type {Map<string, string>} */
     this.active = new Map()
+    /** Lines of the ones whose share is known, which are drawn as a bar. @type {Map<string, string>} */
+    this.bars = new Map()
     this.drawn = false
     signal?.addEventListener('abort', () => this.abort.abort(signal.reason), { once: true })
     if (signal?.aborted) this.abort.abort(signal.reason)
@@ -60,24 +68,33 @@ export class Steps {
   async step(name, work) {
     if (this.abort.signal.aborted) throw this.abort.signal.reason
     const started = Date.now()
+    let told = started
     const log = join(this.logs, `${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}.log`)
     this.active.set(name, '')
     this.#draw()
     try {
       const said = await work({
         signal: this.abort.signal,
-        progress: text => {
+        progress: (text, fraction) => {
           this.active.set(name, text)
+          if (fraction !== undefined) this.bars.set(name, barLine(name, text, fraction, Date.now() - started))
           this.#draw()
+          if (this.#draws() || this.quiet || Date.now() - told < PLAIN_MS) return
+          told = Date.now()
+          this.out.write(
+            `${barLine(name, text, fraction, Date.now() - started)
+              .replace(/#[#-]*/, '')
+              .trimEnd()}\n`
+          )
         },
         run: (command, args, options = {}) =>
           runLogged(name, log, command, args, { ...options, signal: this.abort.signal })
       })
-      this.active.delete(name)
+      this.#forget(name)
       if (said) this.say(`  ${name.padEnd(NAME_WIDTH)}${said.padEnd(38)} ${seconds(Date.now() - started)}`)
       else this.#clear()
     } catch (error) {
-      this.active.delete(name)
+      this.#forget(name)
       this.#clear()
       const failure = error instanceof StepError ? error : new StepError({ step: name, reason: messageOf(error) })
       if (!this.abort.signal.aborted) this.abort.abort(failure)
@@ -95,12 +112,25 @@ export class Steps {
     this.#draw()
   }
 
+  /** Whether a line can be redrawn here. */
+  #draws() {
+    return !this.quiet && Boolean(this.out.isTTY) && process.env.TERM !== 'dumb'
+  }
+
+  /** @param {string} name */
+  #forget(name) {
+    this.active.delete(name)
+    this.bars.delete(name)
+  }
+
   #draw() {
-    if (this.quiet || !this.out.isTTY || process.env.TERM === 'dumb') return
+    if (!this.#draws()) return
     this.#clear()
     if (this.active.size === 0) return
     const text = [...this.active].map(([name, said]) => (said ? `${name}: ${said}` : name)).join(' · ')
-    this.out.write(`  … ${text}`.slice(0, (this.out.columns ?? 80) - 1))
+    // the one whose end is known is the one that is waited for
+    const [bar] = this.bars.values()
+    this.out.write((bar ?? `  … ${text}`).slice(0, (this.out.columns ?? 80) - 1))
     this.drawn = true
   }
 
@@ -109,6 +139,20 @@ export class Steps {
     this.drawn = false
   }
 }
+
+/**
+ * `  Base environment      ###############-----  1283 of 1692 MB   about 40 s`
+ * @param {string} name @param {string} text @param {number | undefined} fraction @param {number} elapsed ms
+ */
+function barLine(name, text, fraction, elapsed) {
+  if (fraction === undefined) return `  ${name.padEnd(NAME_WIDTH)}${text}`
+  const full = Math.round(Math.min(1, fraction) * BAR_WIDTH)
+  const left = fraction < GUESS_FROM ? '' : `   about ${seconds(roundUp((elapsed * (1 - fraction)) / fraction))}`
+  return `  ${name.padEnd(NAME_WIDTH)}${'#'.repeat(full)}${'-'.repeat(BAR_WIDTH - full)}  ${text}${left}`
+}
+
+/** To whole tens of seconds, so that a guess looks like one. @param {number} ms */
+const roundUp = ms => Math.max(10_000, Math.ceil(ms / 10_000) * 10_000)
 
 /** @param {number} ms */
 export function seconds(ms) {

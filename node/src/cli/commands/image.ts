@@ -3,7 +3,13 @@ import { ROOT } from '@pekka/node/setup/places'
 import { withUv } from '@pekka/node/setup/python'
 import { Command } from 'commander'
 import type { CliContext } from '../context.js'
-import { createImageStore, type ImageStore, type ImageTree, type Standing } from '../../host/images/index.js'
+import {
+  createImageStore,
+  type ImageStore,
+  type ImageTree,
+  type PackageCheck,
+  type Standing
+} from '../../host/images/index.js'
 
 /** What the commands need of the command line's context. */
 export interface ImageCommandContext {
@@ -25,6 +31,16 @@ export interface ImageCommandContext {
 
 /** The definitions as they lie in the checkout. */
 const DEFINITIONS = join(ROOT, 'sandbox-images')
+
+/** What keeps the first run alive where the large download fails; nobody chooses it. */
+const FALL_BACK = 'base-small'
+
+/** Width of a column with names of images. */
+const NAME_WIDTH = 19
+
+/** All definitions, those that others extend first: their locks must stand when the others' are checked. */
+const lockOrder = async (images: ImageStore): Promise<string[]> =>
+  (await images.names()).sort((a, b) => Number(b.startsWith('base')) - Number(a.startsWith('base')))
 
 /** What a line of the list says of a tree. */
 const STANDINGS: Record<Standing, string> = {
@@ -59,16 +75,28 @@ export function imageCommand(context: ImageCommandContext): Command {
     else lines.forEach(context.out)
   }
 
+  /** The names that `name` stands for: itself, or all definitions that are no fall-back. */
+  const namesOf = async (name: string): Promise<string[]> =>
+    name === 'all' ? (await store().names()).filter(one => one !== FALL_BACK) : [name]
+
   command
     .command('build')
     .description('build an environment from its locks, unless it is there')
-    .argument('<name>', 'e.g. base')
+    .argument('<name>', 'e.g. chemistry, or "all"')
     .action(async (name: string) => {
-      const tree = await store().build(name, {
-        onProgress: progress => context.err(progress.text),
-        signal: context.signal
-      })
-      answer(summary(tree), [`${tree.name} ${tree.digest.slice(0, 12)}  ${tree.root}`])
+      const trees: ImageTree[] = []
+      for (const one of await namesOf(name)) {
+        const start = performance.now()
+        const onProgress = ({ text }: { text: string }): void =>
+          context.err(
+            `${one.padEnd(NAME_WIDTH)}${String(Math.round((performance.now() - start) / 1000)).padStart(4)} s  ${text}`
+          )
+        trees.push(await store().build(one, { onProgress, signal: context.signal }))
+      }
+      answer(
+        name === 'all' ? trees.map(summary) : trees.map(summary)[0],
+        trees.map(tree => `${tree.name.padEnd(NAME_WIDTH)} ${tree.digest.slice(0, 12)}  ${tree.root}`)
+      )
     })
 
   command
@@ -86,23 +114,27 @@ export function imageCommand(context: ImageCommandContext): Command {
       answer({ built, missing }, [
         ...built.map(
           tree =>
-            `${tree.name.padEnd(12)} ${tree.digest.slice(0, 12)}  ${String(Math.round(tree.bytes / 1e6)).padStart(5)} MB  ` +
-            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${STANDINGS[tree.standing]}`
+            `${tree.name.padEnd(NAME_WIDTH)} ${tree.digest.slice(0, 12)}  ${String(Math.round(tree.bytes / 1e6)).padStart(5)} MB  ` +
+            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.extends === undefined ? '' : `  on ${tree.extends}`}${STANDINGS[tree.standing]}`
         ),
-        ...missing.map(name => `${name.padEnd(12)} not here: pekka image build ${name}`)
+        ...missing.map(name => `${name.padEnd(NAME_WIDTH)} not here: pekka image build ${name}`)
       ])
     })
 
   command
     .command('verify')
     .description('import every package of an environment in a sandbox')
-    .argument('<name>', 'e.g. base')
+    .argument('<name>', 'e.g. chemistry, or "all"')
     .action(async (name: string) => {
-      const checks = await store().verify(name, { signal: context.signal })
-      const broken = checks.filter(check => !check.ok)
-      answer({ name, checks }, [
+      const results: { name: string; checks: PackageCheck[] }[] = []
+      for (const one of await namesOf(name))
+        results.push({ name: one, checks: await store().verify(one, { signal: context.signal }) })
+      const broken = results.flatMap(({ checks }) => checks.filter(check => !check.ok))
+      answer(name === 'all' ? results : results[0], [
         ...broken.map(check => `${check.package}: ${check.error ?? 'failed'}`),
-        `${checks.length - broken.length} of ${checks.length} packages of ${name} import`
+        ...results.map(
+          one => `${one.checks.filter(check => check.ok).length} of ${one.checks.length} packages of ${one.name} import`
+        )
       ])
       if (broken.length > 0) process.exitCode = 1
     })
@@ -110,11 +142,47 @@ export function imageCommand(context: ImageCommandContext): Command {
   command
     .command('lock')
     .description('make the locks of a definition again (for those who maintain images)')
-    .argument('<name>', 'e.g. base')
+    .argument('<name>', 'e.g. base; "all" resolves all definitions together first')
     .action(async (name: string) => {
-      await store().lock(name, { onProgress: progress => context.err(progress.text), signal: context.signal })
-      const digest = await store().digest(name)
-      answer({ name, digest }, [`${name} ${digest.slice(0, 12)}: look at the difference, build, verify, commit`])
+      const options = { onProgress: ({ text }: { text: string }) => context.err(text), signal: context.signal }
+      if (name === 'all') await store().lockTogether(options)
+      const locked: { name: string; digest: string }[] = []
+      for (const one of name === 'all' ? await lockOrder(store()) : [name]) {
+        await store().lock(one, options)
+        locked.push({ name: one, digest: await store().digest(one) })
+      }
+      answer(
+        name === 'all' ? locked : locked[0],
+        locked.map(
+          one => `${one.name} ${one.digest.slice(0, 12)}: look at the difference, build, verify, describe, commit`
+        )
+      )
+    })
+
+  command
+    .command('outdated')
+    .description('show which packages have something newer (for those who maintain images)')
+    .action(async () => {
+      const found = await store().outdated({ signal: context.signal })
+      const row = (...cells: (string | null)[]): string =>
+        cells
+          .map((cell, index) => (cell ?? '-').padEnd(index === 0 ? 26 : 18))
+          .join('')
+          .trimEnd()
+      answer(found, [
+        row('package', 'locked', 'newest here', 'newest', 'asked for by'),
+        ...found.map(one => row(one.name, one.locked, one.newest, one.newestAnywhere, one.images.join(', ')))
+      ])
+    })
+
+  command
+    .command('describe')
+    .description('write what a built environment holds into its definition (for those who maintain images)')
+    .argument('<name>', 'e.g. chemistry, or "all"')
+    .action(async (name: string) => {
+      const written: string[] = []
+      for (const one of await namesOf(name)) written.push(...(await store().describe(one)))
+      answer(written, written)
     })
 
   return command
@@ -129,7 +197,8 @@ const summary = ({
   files,
   bytes,
   builtAt,
-  debianChanges
+  debianChanges,
+  extends: base
 }: ImageTree) => ({
-  ...{ name, digest, contentDigest, root, pythonVersion, files, bytes, builtAt, debianChanges }
+  ...{ name, digest, contentDigest, root, pythonVersion, files, bytes, builtAt, debianChanges, extends: base }
 })

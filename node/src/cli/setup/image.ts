@@ -1,7 +1,7 @@
 /**
  * A step of set-up in a process of its own: builds an image and says how far it is.
  *
- *   node image.js NAME       prints lines `progress TEXT` and last `done TEXT` or `fallback TEXT`; PEKKA_HOME and PEKKA_UV say where things are
+ *   node image.js NAME       prints lines `progress FRACTION TEXT` (FRACTION 0 to 1, or - where nobody knows) and last `done TEXT` or `fallback TEXT`; PEKKA_HOME and PEKKA_UV say where things are
  *
  * Where the base image can't be downloaded, the small one keeps the first run alive.
  */
@@ -10,6 +10,7 @@ import { createImageStore, type ImageTree } from '@pekka/node/host/images'
 import { ROOT, homeFrom, placesIn } from '@pekka/node/setup/places'
 import { uvIn } from '@pekka/node/setup/python'
 import { join } from 'node:path'
+import { BuildMeter } from './build-progress.js'
 
 /** Tenth of base's size: an interpreter, numpy, pandas and matplotlib. */
 const SMALL = 'base-small'
@@ -22,8 +23,16 @@ async function main(name: string): Promise<void> {
   )
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(new Error(signal)))
-  const build = (image: string): Promise<ImageTree> =>
-    images.build(image, { signal: stop.signal, onProgress: ({ text }) => console.log(`progress ${text}`) })
+  const build = (image: string): Promise<ImageTree> => {
+    const meter = new BuildMeter()
+    return images.build(image, {
+      signal: stop.signal,
+      onProgress: ({ step, text }) => {
+        const { fraction, text: shown } = meter.read(step, text)
+        console.log(`progress ${fraction?.toFixed(3) ?? '-'} ${shown}`)
+      }
+    })
+  }
   try {
     const tree = await build(name)
     console.log(`done ${tree.packages.length} packages, ${(tree.bytes / 1e9).toFixed(1)} GB`)

@@ -1,24 +1,29 @@
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { PekkaError } from '@pekka/node/protocol'
 import { compileBytecode } from './bytecode.js'
 import { bakeCaches } from './caches.js'
-import { ENVIRONMENT_PATH, IMAGE_FORMAT } from './constants.js'
-import { downloadDebian, type DebianDownload } from './debian.js'
-import type { ImageDefinition } from './definition.js'
+import { DIGEST_DIGITS, ENVIRONMENT_PATH, IMAGE_FORMAT } from './constants.js'
+import { archivePrefix, compareWithLock, downloadDebian, type DebianDownload } from './debian.js'
+import type { ImageDefinition, LockedPackage } from './definition.js'
+import { linkTree, mergeInto } from './derive.js'
 import { sandboxEnvironment } from './environment.js'
 import { withFileLock } from './file-lock.js'
-import { contentDigest, normaliseModes } from './identity.js'
+import { contentDigest, normaliseModes, packagesDigest } from './identity.js'
 import type { BuildProgress } from './index.js'
-import { copyRunner, unpackDebian } from './layout.js'
+import { removeStray, siteOf, sitePackages } from './installed.js'
+import { addDebian, copyPathFiles, copyRunner, unpackDebian, writeStartup } from './layout.js'
 import { CommandError, type CommandOptions } from './process.js'
+import { holdTree } from './prune.js'
 import { installPython } from './python.js'
-import { leftoverPrefix, readTree, treeFolder, type BuiltTree, type TreeRecord } from './tree.js'
+import { leftoverPrefix, listTrees, readTree, treeFolder, type BuiltTree, type TreeRecord } from './tree.js'
 
 export interface TreeBuild {
   definition: ImageDefinition
+  /** The tree of the image that the definition extends. */
+  base?: BuiltTree
   /** Digest of definition, locks and runner. */
   digest: string
   /** `<home>/images`. */
@@ -65,6 +70,9 @@ export async function buildTree(build: TreeBuild): Promise<BuiltTree> {
       // mkdtemp makes it 700; a sandbox may run as another user.
       await chmod(work, 0o755)
       const record = await make(build, work, log)
+      // All that counts is in `root`.
+      for (const entry of await readdir(work))
+        if (entry !== 'root') await rm(join(work, entry), { recursive: true, force: true })
       await writeFile(join(work, 'image.json'), `${JSON.stringify(record, null, 2)}\n`)
       // What stands there doesn't count as built (readTree above), but would be in the way.
       await rm(place, { recursive: true, force: true })
@@ -86,7 +94,6 @@ export async function buildTree(build: TreeBuild): Promise<BuiltTree> {
 async function make(build: TreeBuild, work: string, log: WriteStream): Promise<TreeRecord> {
   const { definition, jobs } = build
   const root = join(work, 'root')
-  await mkdir(root)
   // One part that fails ends the other.
   const failed = new AbortController()
   const signal = build.signal === undefined ? failed.signal : AbortSignal.any([build.signal, failed.signal])
@@ -96,35 +103,36 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
       failed.abort(error)
       throw error
     })
-  const step = (name: BuildProgress['step'], text: string): void => {
+  const step: Step = (name, text) => {
     log.write(`[${new Date().toISOString()}] ${name}: ${text}\n`)
     build.onProgress({ step: name, text, fraction: null })
   }
-
-  const environment = join(work, 'environment')
-  const parts = await Promise.allSettled([
-    part(debianPart(build, root, options, step, log.path.toString())),
-    part(pythonPart(build, environment, options, step, log.path.toString()))
-  ])
-  const broken = parts.find(one => one.status === 'rejected')
-  if (broken !== undefined) throw failed.signal.aborted ? failed.signal.reason : broken.reason
-  const debian = parts[0].status === 'fulfilled' ? parts[0].value : undefined
-  if (debian === undefined) throw new Error('unreachable: both parts are done')
+  const both = async <A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> => {
+    const parts = [part(first), part(second)] as const
+    const ends = await Promise.allSettled(parts)
+    // The reason of the one that failed first; the other was only told to stop.
+    if (ends.some(end => end.status === 'rejected'))
+      throw failed.signal.aborted ? failed.signal.reason : build.signal?.reason
+    return Promise.all(parts)
+  }
+  const parts: Parts = { build, work, root, options, step, log: log.path.toString(), both }
+  const source = await sourceOf(build)
+  const debian = source === undefined ? await fromNothing(parts) : await fromTree(parts, source)
   for (const change of debian.changes) {
     step('debian', `${change.name}: locked ${change.locked ?? 'not at all'}, taken ${change.taken ?? 'none'}`)
   }
 
-  await mkdir(join(root, ENVIRONMENT_PATH, '..'), { recursive: true })
-  await rename(environment, join(root, ENVIRONMENT_PATH))
+  const environment = sandboxEnvironment(definition)
   await copyRunner(root, build.runner)
+  await copyPathFiles(sitePackages(root, definition.python), build.runner)
+  await writeStartup(sitePackages(root, definition.python), definition.startup)
   step('compile', 'byte code and digest')
-  const compiled = [
-    part(compileBytecode(root, definition.python, jobs, options)),
-    part(contentDigest(root, signal))
-  ] as const
-  await Promise.allSettled(compiled)
-  const [, content] = await Promise.all(compiled)
-  await bakeCaches(root, sandboxEnvironment(definition), options)
+  const [, content] = await both(
+    compileBytecode(root, definition.python, jobs, work, options),
+    contentDigest(root, signal)
+  )
+  step('compile', definition.warmup === undefined ? 'caches' : 'caches, which takes a minute')
+  await bakeCaches({ root, environment, warmup: definition.warmup, work, ...options })
   await normaliseModes(root)
   step('done', `${content.files} files, ${Math.round(content.bytes / 1e6)} MB`)
   const interpreter = debian.packages.find(one => one.name === `python${definition.python}`)
@@ -140,24 +148,97 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
     debian: debian.packages,
     debianChanges: debian.changes,
     preload: definition.preload,
-    environment: sandboxEnvironment(definition),
+    environment,
+    packagesDigest: packagesDigest(definition),
+    ...(definition.extends === undefined ? {} : { extends: definition.extends }),
     builtAt: new Date().toISOString()
   }
 }
 
 type Step = (name: BuildProgress['step'], text: string) => void
 
-async function debianPart(
-  build: TreeBuild,
-  root: string,
-  options: CommandOptions,
-  step: Step,
+/** What the steps of one build have in common. */
+interface Parts {
+  build: TreeBuild
+  /** Folder of this build; the tree stands in `root` below it. */
+  work: string
+  root: string
+  options: CommandOptions
+  step: Step
+  /** Path of the log, for errors. */
   log: string
-): Promise<DebianDownload> {
+  both: <A, B>(first: Promise<A>, second: Promise<B>) => Promise<[A, B]>
+}
+
+/** Debian packages of a tree, and how they differ from the lock. */
+type DebianPart = Pick<DebianDownload, 'packages' | 'changes'>
+
+/** A tree to start from: one with the same packages, or that of the image which the definition extends. */
+async function sourceOf({ definition, images, base }: TreeBuild): Promise<BuiltTree | undefined> {
+  const wanted = packagesDigest(definition)
+  const same = (await listTrees(images)).find(tree => tree.packagesDigest === wanted)
+  const source = same ?? base
+  if (source !== undefined) holdTree(source)
+  return source
+}
+
+/** Everything from the registries: Debian and Python packages at the same time. */
+async function fromNothing(parts: Parts): Promise<DebianPart> {
+  const { build, work, root, options, step, both } = parts
+  await mkdir(root)
+  const unpacked = async (): Promise<DebianDownload> => {
+    const download = await downloadArchives(parts)
+    step('unpack', `${download.archives.length} Debian packages`)
+    await unpackDebian(root, download.archives, options)
+    return download
+  }
+  const environment = join(work, 'python/environment')
+  const [debian] = await both(unpacked(), installInto(parts, environment, build.definition.locked))
+  await mkdir(join(root, ENVIRONMENT_PATH, '..'), { recursive: true })
+  await rename(environment, join(root, ENVIRONMENT_PATH))
+  return debian
+}
+
+/** A copy of another tree by hard links, and in it what that one lacks. */
+async function fromTree(parts: Parts, source: BuiltTree): Promise<DebianPart> {
+  const { build, work, root, options, step, both } = parts
+  const { definition } = build
+  step('unpack', `on top of ${source.name} ${source.digest.slice(0, DIGEST_DIGITS)}`)
+  const have = new Set(source.packages.map(one => one.name))
+  const added = definition.locked.filter(one => !have.has(one.name))
+  const environment = join(work, 'python/environment')
+  const [debian] = await both(
+    linkTree(source.root, root, options).then(() => addMissing(parts, source)),
+    added.length === 0 ? Promise.resolve() : installInto(parts, environment, added)
+  )
+  if (added.length > 0) {
+    const left = await mergeInto(environment, join(root, ENVIRONMENT_PATH))
+    for (const path of left) options.onLine?.(`left out, ${source.name} has it: ${path}`)
+  }
+  return debian
+}
+
+/** Debian packages that the definition has beyond those of the tree it starts from. */
+async function addMissing(parts: Parts, { debian: have }: BuiltTree): Promise<DebianPart> {
+  const { build, root, options, step } = parts
+  const { debianLock } = build.definition
+  const names = new Set(have.map(one => one.name))
+  if (debianLock.every(one => names.has(one.name)))
+    return { packages: have, changes: compareWithLock(debianLock, have) }
+  const download = await downloadArchives(parts)
+  const added = download.packages.filter(one => !names.has(one.name))
+  const archives = download.archives.filter(path => added.some(one => basename(path).startsWith(archivePrefix(one))))
+  step('unpack', `${archives.length} Debian packages`)
+  await addDebian(root, archives, options)
+  const packages = [...have, ...added].sort((a, b) => (a.name < b.name ? -1 : 1))
+  return { packages, changes: compareWithLock(debianLock, packages) }
+}
+
+async function downloadArchives({ build, options, step, log }: Parts): Promise<DebianDownload> {
   const cache = join(build.images, '../cache/apt')
   await mkdir(cache, { recursive: true })
   // One apt at a time in the cache; other images are built meanwhile.
-  const download = await downloaded(build, log, 'Debian packages', () =>
+  return downloaded(build, log, 'Debian packages', () =>
     withFileLock(join(cache, 'lock'), { signal: options.signal }, () =>
       downloadDebian(build.definition, {
         ...options,
@@ -167,29 +248,26 @@ async function debianPart(
       })
     )
   )
-  step('unpack', `${download.archives.length} Debian packages`)
-  await unpackDebian(root, download.archives, options)
-  return download
 }
 
-async function pythonPart(
-  build: TreeBuild,
+async function installInto(
+  { build, options, step, log }: Parts,
   environment: string,
-  options: CommandOptions,
-  step: Step,
-  log: string
+  packages: readonly LockedPackage[]
 ): Promise<void> {
   const cache = join(build.images, '../cache')
   const { definition, uv, uvEnvironment } = build
-  step('python', `${definition.locked.length} Python packages`)
+  step('python', `${packages.length} Python packages`)
   const onLine = (line: string): void => {
     options.onLine?.(line)
     if (/^\s*(Download|Prepared|Installed)/.test(line))
       build.onProgress({ step: 'python', text: line.trim(), fraction: null })
   }
+  await mkdir(join(environment, '..'), { recursive: true })
   await downloaded(build, log, 'Python packages', () =>
-    installPython(definition, environment, { ...options, onLine, uv, uvEnvironment, cache })
+    installPython({ ...definition, packages }, environment, { ...options, onLine, uv, uvEnvironment, cache })
   )
+  await removeStray(siteOf(environment, definition.python))
 }
 
 async function downloaded<T>(build: TreeBuild, log: string, what: string, body: () => Promise<T>): Promise<T> {

@@ -19,11 +19,14 @@ export const INDEX_TIMEOUT_SECONDS = 120
 /** Where caches that libraries would else fill in every sandbox stand in the tree. The runner copies them to `~/.cache`. */
 export const CACHE_PATH = 'opt/pekka/cache'
 
-/** Filling the caches takes 2 s; a machine under load takes several times as long. Without an end in this time a tree has none. */
-export const CACHE_TIMEOUT = 120_000
+/** Filling the caches takes 2 to 60 s; a machine under load takes several times as long. Without an end in this time a tree has none. */
+export const CACHE_TIMEOUT = 600_000
 
-/** Bytes of all caches of a tree. matplotlib's list of fonts has 27 kB. */
-export const CACHE_BYTES = 4 << 20
+/** Bytes of all caches of a tree: each sandbox copies them. matplotlib's list of fonts has 27 kB, numba's functions of biology some MB. */
+export const CACHE_BYTES = 64 << 20
+
+/** Where a definition's startup.py stands in site-packages. A `.pth` file beside it makes every interpreter import it. */
+export const STARTUP_MODULE = '_pekka_image_startup'
 
 /** Files hashed at a time. Reading overlaps with hashing; more only holds more memory (the largest file is about 100 MB). */
 export const HASH_CONCURRENCY = 6

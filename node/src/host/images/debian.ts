@@ -156,4 +156,4 @@ export function parsePlanned(line: string): DebianPackage | undefined {
 }
 
 /** Start of an archive's file name; the colon of an epoch is escaped there. */
-const archivePrefix = (one: DebianPackage): string => `${one.name}_${one.version.replaceAll(':', '%3a')}_`
+export const archivePrefix = (one: DebianPackage): string => `${one.name}_${one.version.replaceAll(':', '%3a')}_`

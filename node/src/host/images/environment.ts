@@ -1,4 +1,4 @@
-import { ENVIRONMENT_PATH, SANDBOX_USER } from './constants.js'
+import { ENVIRONMENT_PATH, RUNNER_PATH, SANDBOX_USER } from './constants.js'
 import type { ImageDefinition } from './definition.js'
 
 /**
@@ -10,7 +10,8 @@ export const sandboxEnvironment = ({
   preload
 }: Pick<ImageDefinition, 'environment' | 'preload'>): Record<string, string> => ({
   ...environment,
-  PATH: `/${ENVIRONMENT_PATH}/bin:/usr/bin:/bin`,
+  // Last the runner's own `pip`, which says why there is none.
+  PATH: `/${ENVIRONMENT_PATH}/bin:/usr/bin:/bin:/${RUNNER_PATH}/bin`,
   HOME: SANDBOX_USER.home,
   USER: SANDBOX_USER.name,
   LANG: 'C.UTF-8',

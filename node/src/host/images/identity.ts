@@ -35,9 +35,11 @@ export async function runnerFiles(folder: string): Promise<RunnerFile[]> {
  * anything is built. Description and licence are words for people and stay out; so do comments and order in the lock.
  */
 export function imageDigest(definition: ImageDefinition, runner: readonly RunnerFile[]): string {
-  const { format, name, python, platform, debian, preload, environment } = definition
+  const { format, name, python, platform, debian, preload, environment, startup, warmup } = definition
   const identity = {
     definition: { format, name, python, platform, debian, preload, environment },
+    ...(startup === undefined ? {} : { startup: sha256Hex(Buffer.from(startup)) }),
+    ...(warmup === undefined ? {} : { warmup: sha256Hex(Buffer.from(warmup)) }),
     python: definition.locked
       .map(one => ({ name: one.name, version: one.version, hashes: one.hashes }))
       .sort((a, b) => byText(a.name, b.name)),
@@ -45,6 +47,21 @@ export function imageDigest(definition: ImageDefinition, runner: readonly Runner
     runner: runner.map(({ path, sha256 }) => ({ path, sha256 }))
   }
   return toHex(taggedHash('pekka/image/1', encodeCanonical(identity)))
+}
+
+/**
+ * Digest of what a tree takes from registries: Python and Debian packages. Trees with equal ones differ only in the runner, start-up and
+ * environment, so one is made from the other by hard links.
+ */
+export function packagesDigest({ python, platform, debian, locked, debianLock }: ImageDefinition): string {
+  const identity = {
+    ...{ python, platform, suite: debian.suite },
+    packages: locked
+      .map(({ name, version, hashes }) => ({ name, version, hashes }))
+      .sort((a, b) => byText(a.name, b.name)),
+    debian: debianLock.map(one => `${one.name}=${one.version}`).sort(byText)
+  }
+  return toHex(taggedHash('pekka/image-packages/1', encodeCanonical(identity)))
 }
 
 /** An entry of a tree: sorted by path they make its content digest. */

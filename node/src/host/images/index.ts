@@ -10,10 +10,13 @@
 import type Docker from 'dockerode'
 import { FileImageStore } from './store.js'
 import type { Standing } from './prune.js'
+import type { OutdatedPackage } from './lock.js'
 import type { PackageCheck } from './verify.js'
 
 export type { Standing } from './prune.js'
 export { engineTag } from './engine.js'
+export type { OutdatedPackage } from './lock.js'
+export { readModules, type ImageModules, type ModulesFile } from './modules-file.js'
 export type { PackageCheck } from './verify.js'
 
 /** A built image. All of it is recorded in image.json beside the tree. */
@@ -36,6 +39,8 @@ export interface ImageTree {
   packages: { name: string; version: string }[]
   /** E.g. `3.11.2`. */
   pythonVersion: string
+  /** The image that it was built on; absent where it stands on its own. */
+  extends?: string
   /** Where the mirrors no longer had a locked Debian version. Not empty: the content digest differs from that of other machines. */
   debianChanges: { name: string; locked: string | null; taken: string | null }[]
   /** Files in the tree and their bytes, without byte code. */
@@ -72,15 +77,15 @@ export interface ImageStore {
   standings(): Promise<{ tree: ImageTree; standing: Standing }[]>
   /**
    * The tree of the definition as it is now, undefined where it isn't built. Whoever is given one counts as its user until its process
-   * ends: no build removes it. Throws as `digest`.
+   * ends: no build removes it. Throws as `digest`; IMAGE_NOT_REGISTERED where the home's signed list of images doesn't have it.
    */
   get(name: string): Promise<ImageTree | undefined>
   /**
-   * Builds the tree unless it is there, and removes trees of older definitions of that image: all but the newest of them and those that a
+   * Builds the tree unless it is there, with that of the image it extends, puts it on the home's signed list, and removes trees of older definitions of that image: all but the newest of them and those that a
    * process uses.
    *
    * Throws IMAGE_UNKNOWN, IMAGE_DEFINITION_INVALID, DISK_FULL, IMAGE_DOWNLOAD_FAILED (a mirror or index failed: `base-small` may still
-   * succeed), IMAGE_BUILD_FAILED, and the signal's reason.
+   * succeed), IMAGE_SOURCE_MISSING, IMAGE_BUILD_FAILED, and the signal's reason.
    */
   build(name: string, options?: BuildOptions): Promise<ImageTree>
   /** Imports every package inside a sandbox of the tree. Throws IMAGE_NOT_BUILT, SANDBOX_FAILED. */
@@ -89,6 +94,15 @@ export interface ImageStore {
   importInto(docker: Docker, name: string, options?: ImageOptions): Promise<string>
   /** Makes the locks of a definition again from its inputs; writes into the definition's folder. Throws IMAGE_DOWNLOAD_FAILED. */
   lock(name: string, options?: BuildOptions): Promise<void>
+  /** Resolves the packages of all definitions together and writes constraints.txt. Throws IMAGE_DOWNLOAD_FAILED. */
+  lockTogether(options?: BuildOptions): Promise<void>
+  /** Packages that definitions ask for and that have something newer. Throws IMAGE_DOWNLOAD_FAILED. */
+  outdated(options?: BuildOptions): Promise<OutdatedPackage[]>
+  /**
+   * Writes what a built tree holds into its definition's folder: modules.json, licences.md, the table in README.md. Resolves with the paths.
+   * Throws IMAGE_NOT_BUILT.
+   */
+  describe(name: string): Promise<string[]>
 }
 
 export interface ImageStoreComponents {

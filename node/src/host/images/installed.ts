@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ENVIRONMENT_PATH } from './constants.js'
 import { normalName } from './definition.js'
@@ -28,8 +28,12 @@ const STRAY = new Set(
 /** Levels of a namespace package that are looked into: `a.b.c`. */
 const NAMESPACE_LEVELS = 3
 
-export const sitePackages = (root: string, python: string): string =>
-  join(root, ENVIRONMENT_PATH, `lib/python${python}/site-packages`)
+/** Where the packages of an environment stand. */
+export const siteOf = (environment: string, python: string): string =>
+  join(environment, `lib/python${python}/site-packages`)
+
+/** Where the packages of a tree stand. */
+export const sitePackages = (root: string, python: string): string => siteOf(join(root, ENVIRONMENT_PATH), python)
 
 /** The distributions in a site-packages folder, by name. Throws an `Error` where one lacks its list of files. */
 export async function readInstalled(site: string): Promise<InstalledPackage[]> {
@@ -83,6 +87,24 @@ export function modulesOf(packages: readonly InstalledPackage[]): Map<string, st
       .map(([module, claims]): [string, string] => [module, ownerOf(module, claims)])
       .sort(([a], [b]) => (a < b ? -1 : 1))
   )
+}
+
+/**
+ * Removes files in stray folders that several packages brought: which one's is there would hang on the order in which they were installed.
+ * Resolves with their paths. Files that only one package brought stay: some packages do import from a folder named `testing`.
+ */
+export async function removeStray(site: string): Promise<string[]> {
+  const seen = new Set<string>()
+  const shared = new Set<string>()
+  for (const { files } of await readInstalled(site)) {
+    for (const file of new Set(files)) {
+      if (!STRAY.has(file.split('/')[0] ?? '')) continue
+      if (seen.has(file)) shared.add(file)
+      seen.add(file)
+    }
+  }
+  await Promise.all([...shared].map(file => rm(join(site, file), { force: true })))
+  return [...shared].sort()
 }
 
 /** The dotted name that a file makes importable, undefined where it makes none. */

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { RUNNER_PATH, SANDBOX_USER } from './constants.js'
+import { RUNNER_PATH, SANDBOX_USER, STARTUP_MODULE } from './constants.js'
 import { runnerFiles } from './identity.js'
 import { CommandError, runCommand, type CommandOptions } from './process.js'
 
@@ -71,6 +71,16 @@ export async function unpackDebian(root: string, archives: readonly string[], op
     await symlink(`usr/${folder}`, join(root, folder))
   }
   for (const archive of archives) await unpack(archive, root, options)
+  await layOut(root, options)
+}
+
+/** Unpacks further archives into the copy of a tree. Throws `CommandError`. */
+export async function addDebian(root: string, archives: readonly string[], options: CommandOptions): Promise<void> {
+  for (const archive of archives) await unpack(archive, root, options)
+  if (archives.length > 0) await layOut(root, options)
+}
+
+async function layOut(root: string, options: CommandOptions): Promise<void> {
   await Promise.all(STRIPPED.map(path => rm(join(root, path), { recursive: true, force: true })))
   await keepLicencesOnly(join(root, 'usr/share/doc'))
   for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true })
@@ -78,19 +88,44 @@ export async function unpackDebian(root: string, archives: readonly string[], op
     await rm(join(root, path), { force: true })
     await symlink(target, join(root, path))
   }
-  for (const [path, text] of Object.entries(FILES)) await writeFile(join(root, path), text)
+  for (const [path, text] of Object.entries(FILES)) {
+    // Removed first: the file may be shared with the tree that this one was copied from.
+    await rm(join(root, path), { force: true })
+    await writeFile(join(root, path), text)
+  }
   // The tree's own ldconfig is linked statically; --ignore-aux-cache because that cache holds inode numbers.
   await runCommand(join(root, 'usr/sbin/ldconfig'), ['--ignore-aux-cache', '-X', '-r', root], options)
   await rm(join(root, 'var/cache'), { recursive: true, force: true })
 }
 
-/** Copies the runner into the tree. */
+/** Copies the runner into the tree, in place of one that is there. */
 export async function copyRunner(root: string, runner: string): Promise<void> {
+  await rm(join(root, RUNNER_PATH), { recursive: true, force: true })
   for (const file of await runnerFiles(runner)) {
     const to = join(root, RUNNER_PATH, file.path)
     await mkdir(join(to, '..'), { recursive: true })
     await cp(join(runner, file.path), to)
   }
+}
+
+/** Puts the runner's own path file into site-packages: every interpreter of the image reads it at its start. */
+export async function copyPathFiles(site: string, runner: string): Promise<void> {
+  for (const { path } of await runnerFiles(runner)) {
+    const name = /^site\/([^/]+\.pth)$/.exec(path)?.[1]
+    if (name === undefined) continue
+    // Removed first: the file may be shared with the tree that this one was copied from.
+    await rm(join(site, name), { force: true })
+    await cp(join(runner, path), join(site, name))
+  }
+}
+
+/** Puts what every interpreter of the image runs first into site-packages; none where the definition has none. */
+export async function writeStartup(site: string, startup: string | undefined): Promise<void> {
+  const [module, hook] = [join(site, `${STARTUP_MODULE}.py`), join(site, `${STARTUP_MODULE}.pth`)]
+  await Promise.all([rm(module, { force: true }), rm(hook, { force: true })])
+  if (startup === undefined) return
+  await writeFile(module, startup)
+  await writeFile(hook, `import ${STARTUP_MODULE}\n`)
 }
 
 async function keepLicencesOnly(folder: string): Promise<void> {

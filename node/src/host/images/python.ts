@@ -1,7 +1,9 @@
 import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ENVIRONMENT_PATH, INDEX_TIMEOUT_SECONDS } from './constants.js'
-import type { ImageDefinition } from './definition.js'
+import type { LockedPackage } from './definition.js'
+import { packageSources } from './package-sources.js'
+import { PekkaError } from '@pekka/node/protocol'
 import { CommandError, runCommand, type CommandOptions } from './process.js'
 
 export interface PythonOptions extends CommandOptions {
@@ -20,36 +22,80 @@ export interface PythonOptions extends CommandOptions {
  *
  * Throws `CommandError`.
  *
- * @param environment the folder to make; its final place in the tree is `/opt/pekka/env`
+ * Throws also IMAGE_SOURCE_MISSING, where a package of its own build (`+cpu`) can't be had from the sources that are set.
+ *
+ * @param environment the folder to make, in a folder for files of this step; its final place in the tree is `/opt/pekka/env`
  */
-export async function installPython(
-  definition: ImageDefinition,
-  environment: string,
-  options: PythonOptions
-): Promise<void> {
+export async function installPython(what: PythonPackages, environment: string, options: PythonOptions): Promise<void> {
   const { uv, cache, signal, onLine } = options
-  const command: CommandOptions = {
-    signal,
-    onLine,
-    cwd: join(environment, '..'),
-    env: uvVariables(options.uvEnvironment, cache)
-  }
+  const work = join(environment, '..')
+  const env = uvVariables(options.uvEnvironment, cache)
+  const command: CommandOptions = { signal, onLine, cwd: work, env }
   await runCommand(uv, ['venv', '--quiet', '--no-project', '--python', '>=3.10', '--relocatable', environment], command)
-  const install = [
-    ...['pip', 'install', '--python', join(environment, 'bin/python')],
-    ...['--python-version', definition.python, '--python-platform', definition.platform],
-    ...['--require-hashes', '--no-deps', '--only-binary', ':all:', '--link-mode', 'hardlink'],
-    ...['--requirements', definition.lockFile]
-  ]
+  const install = async (packages: readonly LockedPackage[], from: string[]): Promise<void> => {
+    if (packages.length === 0) return
+    const lock = join(work, 'requirements.txt')
+    await writeFile(lock, lockText(packages))
+    const args = [
+      ...['pip', 'install', '--python', join(environment, 'bin/python')],
+      ...['--python-version', what.python, '--python-platform', what.platform],
+      ...['--require-hashes', '--no-deps', '--only-binary', ':all:', '--link-mode', 'hardlink'],
+      ...['--requirements', lock, ...from]
+    ]
+    try {
+      // What the cache holds is what the lock's hashes allow: the index needn't be asked again. Says no within a second.
+      await runCommand(uv, [...args, '--offline', '--quiet'], command)
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error
+      await runCommand(uv, args, command)
+    }
+  }
+  await install(
+    what.packages.filter(one => !isLocalBuild(one)),
+    []
+  )
+  await installLocalBuilds(what, env, install)
+  await normaliseEnvironment(environment, what.python)
+}
+
+/** What is to be installed. */
+export interface PythonPackages {
+  /** Name of the image, for errors. */
+  name: string
+  python: string
+  platform: string
+  packages: readonly LockedPackage[]
+}
+
+/** Whether the version says that it is a build of its own (`2.13.0+cpu`): the usual index has none of these (PEP 440). */
+export const isLocalBuild = (one: { version: string }): boolean => one.version.includes('+')
+
+async function installLocalBuilds(
+  { name, packages }: PythonPackages,
+  env: NodeJS.ProcessEnv,
+  install: (packages: readonly LockedPackage[], from: string[]) => Promise<void>
+): Promise<void> {
+  const wanted = packages.filter(isLocalBuild)
+  if (wanted.length === 0) return
+  const sources = packageSources(env)
+  const names = wanted.map(one => `${one.name} ${one.version}`).join(', ')
+  if (!sources.any) throw new PekkaError('IMAGE_SOURCE_MISSING', { image: name, packages: names })
   try {
-    // What the cache holds is what the lock's hashes allow: the index needn't be asked again. Says no within a second.
-    await runCommand(uv, [...install, '--offline', '--quiet'], command)
+    await install(wanted, sources.args)
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
-    await runCommand(uv, install, command)
+    throw new PekkaError('IMAGE_SOURCE_MISSING', { image: name, packages: names }, { cause: error })
   }
-  await normaliseEnvironment(environment, definition.python)
 }
+
+/** The text of a lock for uv. */
+export const lockText = (packages: readonly LockedPackage[]): string =>
+  packages
+    .map(
+      ({ name, version, hashes }) =>
+        `${[`${name}==${version}`, ...hashes.map(hash => `--hash=sha256:${hash}`)].join(' ')}\n`
+    )
+    .join('')
 
 /** The environment uv runs in. An active environment of the user's must not be taken for the target. */
 export const uvVariables = (given: NodeJS.ProcessEnv, cache: string): NodeJS.ProcessEnv => ({
@@ -63,7 +109,8 @@ export const uvVariables = (given: NodeJS.ProcessEnv, cache: string): NodeJS.Pro
 
 async function normaliseEnvironment(environment: string, python: string): Promise<void> {
   const lib = join(environment, 'lib')
-  const [made] = await readdir(lib)
+  // Packages may put their own libraries beside it.
+  const made = (await readdir(lib)).find(name => /^python3\.\d+$/.test(name))
   if (made !== undefined && made !== `python${python}`) await rename(join(lib, made), join(lib, `python${python}`))
   const site = join(lib, `python${python}/site-packages`)
   await Promise.all(
@@ -103,10 +150,13 @@ async function writeScripts(bin: string, site: string): Promise<void> {
     const body = /^#!\/bin\/sh\n'''exec' .*\n' '''\n([^]*)$/.exec(text)?.[1]
     const isActivation = /^(de)?activate|^pydoc\.bat$/.test(entry.name)
     if (!entry.isFile() || isActivation) await rm(path)
-    else if (body !== undefined) await writeFile(path, SHEBANG + body, 'latin1')
+    else if (body !== undefined) {
+      // Removed first: the file may share its bytes with uv's cache.
+      await rm(path)
+      await writeFile(path, SHEBANG + body, { encoding: 'latin1', mode: 0o755 })
+    }
   }
   for (const [name, script] of commands) {
-    // Removed first: the file may share its bytes with uv's cache.
     await rm(join(bin, name), { force: true })
     await writeFile(join(bin, name), script, { mode: 0o755 })
   }

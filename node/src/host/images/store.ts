@@ -1,11 +1,12 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type Docker from 'dockerode'
 import { PekkaError } from '@pekka/node/protocol'
 import { buildTree } from './build.js'
 import { VERIFY_PROCESSES } from './constants.js'
 import { definitionNames, readDefinition, type ImageDefinition } from './definition.js'
+import { describeTree } from './describe.js'
 import { importTree } from './engine.js'
 import { withFileLock } from './file-lock.js'
 import { imageDigest, runnerFiles } from './identity.js'
@@ -17,14 +18,16 @@ import type {
   ImageStoreInit,
   ImageTree
 } from './index.js'
-import { lockDefinition } from './lock.js'
+import { lockDefinition, lockTogether, outdated, type LockJob, type OutdatedPackage } from './lock.js'
 import { holdTree, pruneTrees, standingsOf, type Standing } from './prune.js'
+import { ImageRegistry } from './registry.js'
 import { listTrees, readTree, treeFolder, type BuiltTree } from './tree.js'
 import { verifyTree, type PackageCheck } from './verify.js'
 
 /** Images as folders below `<home>/images`. */
 export class FileImageStore implements ImageStore {
   private readonly images: string
+  private readonly registry: ImageRegistry
   private readonly definitions: string
   private readonly runner: string
   private readonly jobs: number
@@ -35,6 +38,7 @@ export class FileImageStore implements ImageStore {
     init: ImageStoreInit
   ) {
     this.images = resolve(init.home, 'images')
+    this.registry = new ImageRegistry(this.images)
     this.definitions = resolve(init.definitions)
     this.runner = resolve(init.runner ?? join(init.definitions, 'runner'))
     this.jobs = init.jobs ?? availableParallelism()
@@ -71,16 +75,22 @@ export class FileImageStore implements ImageStore {
 
   async build(name: string, options: BuildOptions = {}): Promise<ImageTree> {
     const { definition, digest } = await this.identify(name)
-    const present = await this.find(name)
-    const tree = present ?? (await this.make(definition, digest, options))
+    const present = await this.standing(name, digest)
+    const isOther = present !== undefined && (await this.registry.contradicts(present))
+    if (isOther) await rm(dirname(present.root), { recursive: true })
+    const tree = isOther || present === undefined ? await this.make(definition, digest, options) : present
     holdTree(tree)
+    await this.registry.add(tree)
     await this.prune(tree)
     return tree
   }
 
   private async make(definition: ImageDefinition, digest: string, options: BuildOptions): Promise<BuiltTree> {
+    // What it extends is built first: its tree is the lower part of this one.
+    const base = definition.extends === undefined ? undefined : await this.buildBase(definition.extends, options)
     const tree = await buildTree({
       definition,
+      base,
       digest,
       images: this.images,
       runner: this.runner,
@@ -97,6 +107,13 @@ export class FileImageStore implements ImageStore {
         'locked Debian versions are gone; the current ones were taken'
       )
     }
+    return tree
+  }
+
+  private async buildBase(name: string, options: BuildOptions): Promise<BuiltTree> {
+    const { root } = await this.build(name, options)
+    const tree = await readTree(dirname(root))
+    if (tree === undefined) throw new PekkaError('IMAGE_NOT_BUILT', { image: name })
     return tree
   }
 
@@ -127,16 +144,32 @@ export class FileImageStore implements ImageStore {
   }
 
   async lock(name: string, options: BuildOptions = {}): Promise<void> {
-    await lockDefinition({
+    await lockDefinition({ ...(await this.lockJob(options)), name })
+  }
+
+  lockTogether(options: BuildOptions = {}): Promise<void> {
+    return this.lockJob(options).then(lockTogether)
+  }
+
+  outdated(options: BuildOptions = {}): Promise<OutdatedPackage[]> {
+    return this.lockJob(options).then(outdated)
+  }
+
+  async describe(name: string): Promise<string[]> {
+    const definition = await readDefinition(this.definitions, name)
+    return describeTree(this.definitions, definition, await this.require(name))
+  }
+
+  private async lockJob({ signal, onProgress }: BuildOptions): Promise<Omit<LockJob, 'name'>> {
+    return {
       definitions: this.definitions,
-      name,
       uv: await this.components.uv(),
       uvEnvironment: this.components.uvEnvironment ?? process.env,
       cache: join(this.images, '../cache'),
       mirror: this.mirror,
-      signal: options.signal,
-      onProgress: options.onProgress ?? (() => undefined)
-    })
+      signal,
+      onProgress: onProgress ?? (() => undefined)
+    }
   }
 
   private async identify(name: string): Promise<{ definition: ImageDefinition; digest: string }> {
@@ -146,10 +179,17 @@ export class FileImageStore implements ImageStore {
 
   private async find(name: string): Promise<BuiltTree | undefined> {
     const { digest } = await this.identify(name)
-    const tree = await readTree(join(this.images, treeFolder(name, digest)))
-    if (tree?.digest !== digest) return undefined
+    const tree = await this.standing(name, digest)
+    if (tree === undefined) return undefined
+    await this.registry.check(tree)
     holdTree(tree)
     return tree
+  }
+
+  /** What stands where the tree belongs, on the list or not. */
+  private async standing(name: string, digest: string): Promise<BuiltTree | undefined> {
+    const tree = await readTree(join(this.images, treeFolder(name, digest)))
+    return tree?.digest === digest ? tree : undefined
   }
 
   private async require(name: string): Promise<BuiltTree> {

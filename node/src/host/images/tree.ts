@@ -20,6 +20,10 @@ export const treeRecordSchema = z.strictObject({
   debianChanges: z.array(z.object({ name: z.string(), locked: z.string().nullable(), taken: z.string().nullable() })),
   preload: z.array(z.string()),
   environment: z.record(z.string(), z.string()),
+  /** Digest of what it took from registries: another definition with an equal one is built from this tree. */
+  packagesDigest: digest.optional(),
+  /** The image that it was built on. */
+  extends: z.string().optional(),
   builtAt: z.iso.datetime()
 })
 

@@ -57,6 +57,30 @@ describe('set-up steps', () => {
     for (const end of ends)
       assert.match(String(end.status === 'rejected' && end.reason.message), /^Broken failed: no luck/)
   })
+
+  it('draws how far a step is and what is left on a terminal, and takes it away at its end', async () => {
+    const written: string[] = []
+    const out = { write: (text: string) => void written.push(text), isTTY: true, columns: 80 }
+    const steps = new Steps({ logs, out })
+    await steps.step('Base environment', async step => {
+      step.progress('1283 of 1692 MB', 0.75)
+      return 'ready'
+    })
+    assert.ok(
+      written.includes('  Base environment      ###############-----  1283 of 1692 MB   about 10 s'),
+      written.join('|')
+    )
+    assert.match(written.at(-1) ?? '', /^ {2}Base environment +ready/)
+  })
+
+  it('says nothing in between where lines cannot be redrawn and a step is quick', async () => {
+    const { steps, said } = recorder()
+    await steps.step('Base environment', async step => {
+      for (let i = 0; i < 100; i++) step.progress(`${i} of 100 MB`, i / 100)
+      return 'ready'
+    })
+    assert.match(said(), /^ {2}Base environment +ready +0\.\d s\n$/)
+  })
 })
 
 describe('PEKKA_HOME', () => {

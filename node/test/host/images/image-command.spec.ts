@@ -23,10 +23,8 @@ describe('pekka image', () => {
 
   it('lists what could be built and how', async () => {
     await pekka(['list'])
-    assert.deepEqual(lines, [
-      'base         not here: pekka image build base',
-      'base-small   not here: pekka image build base-small'
-    ])
+    assert.equal(lines[0], 'base                not here: pekka image build base')
+    assert.ok(lines.includes('chemistry           not here: pekka image build chemistry'))
   })
 
   it('lists a tree of an older definition as such, and never one without its record', async () => {
@@ -40,7 +38,7 @@ describe('pekka image', () => {
       built.map((tree: { digest: string; current: boolean }) => [tree.digest, tree.current]),
       [[digest, false]]
     )
-    assert.deepEqual(missing, ['base', 'base-small'])
+    assert.ok(missing.includes('base') && missing.includes('chemistry'))
   })
 
   it('says of a tree of an older definition whether the next build removes it', async () => {
