@@ -1,0 +1,11 @@
+import type { Cause } from '@pekka/node/verification'
+
+export interface Program {
+  name: string
+  /** A script, or the cells of a notebook. */
+  source: string | string[]
+  /** Why two honest runs of it differ; absent where they must agree. */
+  varies?: Cause
+  /** Packages beyond the small image's. */
+  needs?: readonly string[]
+}
