@@ -404,6 +404,18 @@ export const ERRORS = {
     title: 'The environment "{image}" is not on this machine.',
     advice: 'Build it: "pekka image build {image}".'
   },
+  IMAGE_NOT_REGISTERED: {
+    status: 409,
+    title: 'The environment "{image}" is not used: {issue}.',
+    advice: 'Its files may have been mixed up. Build it again: "pekka image build {image}".'
+  },
+  IMAGE_SOURCE_MISSING: {
+    status: 502,
+    title:
+      'The environment "{image}" needs {packages}, which the usual index does not have, and no other source has it.',
+    advice:
+      'Set PEKKA_FIND_LINKS to a folder or page with the file, or PEKKA_EXTRA_INDEX_URL to an index that has it (its publisher names one), or configure pip so; then "pekka image build {image}".'
+  },
   RUNNER_LOST: { status: 500, title: 'The sandbox ended by itself.', advice: 'The task is tried elsewhere.' },
   RUNNER_PROTOCOL: {
     status: 500,
