@@ -34,7 +34,10 @@ export const STORED_WAIT_MS = 1_000
 /** An offer waits so long for a free place while other machines are named in it, ms: then they shall have it. */
 export const PLACE_WAIT_SHARED_MS = 1_500
 
-/** …and so long where this machine is the last one named: below `startWithin` (60 s). */
+/**
+ * …and so long where this machine is the last one named: R1 lets it accept until `startWithin` (60 s) is over, less what accepting
+ * takes. It declines sooner where its tasks have run for so long that none can be expected to end in time (Places).
+ */
 export const PLACE_WAIT_LAST_MS = 50_000
 
 /** Offers that may be under examination at once; more notices are dropped. Each may hold a bundle of up to 256 MiB on disk. */

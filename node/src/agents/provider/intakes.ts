@@ -187,8 +187,8 @@ export class Intakes {
     const { places, run, ledger } = this.components
     const { offer, candidate } = opened
     const last = candidate === offer.candidates.length - 1
-    const wait = AbortSignal.timeout(last ? PLACE_WAIT_LAST_MS : PLACE_WAIT_SHARED_MS)
-    if (!(await places.take(AbortSignal.any([wait, intake.abort.signal])))) {
+    const release = await places.take(intake.abort.signal, last ? PLACE_WAIT_LAST_MS : PLACE_WAIT_SHARED_MS)
+    if (release === null) {
       intake.abort.signal.throwIfAborted()
       throw new PekkaError('BRIDGE_BUSY', {})
     }
@@ -203,7 +203,7 @@ export class Intakes {
       const eager = candidate === 0 && attempt === 1
       await run({ opened, attempt, eager, bridge: intake.bridge })
     } finally {
-      places.release()
+      release()
     }
   }
 

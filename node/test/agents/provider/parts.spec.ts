@@ -42,22 +42,49 @@ describe('Places', () => {
   it('gives so many at a time, the others in their order, and none to who has left', async () => {
     const places = new Places(2)
     const never = new AbortController().signal
-    assert.deepEqual(await Promise.all([places.take(never), places.take(never)]), [true, true])
+    const [first, second] = await Promise.all([places.take(never), places.take(never)])
+    assert.ok(first && second)
     const order: string[] = []
     const leaving = new AbortController()
-    const left = places.take(leaving.signal).then(got => order.push(`left ${got}`))
-    const third = places.take(never).then(() => order.push('third'))
-    const fourth = places.take(never).then(() => order.push('fourth'))
+    const left = places.take(leaving.signal).then(got => order.push(`left ${String(got)}`))
+    const third = places.take(never)
+    const fourth = places.take(never)
+    void third.then(() => order.push('third'))
+    void fourth.then(() => order.push('fourth'))
     leaving.abort()
     await left
-    places.release()
-    await third
-    places.release()
-    await fourth
-    assert.deepEqual(order, ['left false', 'third', 'fourth'])
-    places.release()
-    places.release()
+    second()
+    const releaseThird = await third
+    second()
+    assert.equal(order.includes('fourth'), false, 'a place given back twice is one place')
+    first()
+    const releaseFourth = await fourth
+    assert.deepEqual(order, ['left null', 'third', 'fourth'])
+    releaseThird?.()
+    releaseFourth?.()
     assert.equal(places.free, 2)
+  })
+
+  it('tells who waits in vain at once, and who waits too long early', async () => {
+    let now = 0
+    const places = new Places(2, { now: () => now })
+    const never = new AbortController().signal
+    const [first, second] = await Promise.all([places.take(never), places.take(never)])
+    assert.ok(first && second)
+    now = 60_000
+    assert.equal(await places.take(never, 50_000), null, 'two tasks have run for a minute')
+    second()
+    const third = await places.take(never, 50_000)
+    assert.ok(third)
+    now = 61_000
+    const fourth = places.take(never, 50_000)
+    assert.equal(await places.take(never, 50_000), null, 'the next place is for another, and the one after it far')
+    now = 90_000
+    // It has run for 30 s, and 21 s are left.
+    assert.equal(await fourth, null)
+    const fifth = places.take(never, 50_000)
+    third()
+    assert.ok(await fifth)
   })
 })
 
