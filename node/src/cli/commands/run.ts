@@ -20,7 +20,8 @@ import { RESULTS, placeFiles, shownPath, type ReturnedFile } from '../task/artif
 import { findFiles } from '../task/files.js'
 import { Printer } from '../task/printer.js'
 import type { ImageChoice } from '../../core/scan/index.js'
-import { checkMissing, chooseEnvironment, notOffered, type EnvironmentOptions } from '../task/environment.js'
+import { chooseEnvironment, describeMissing, notOffered, type EnvironmentOptions } from '../task/environment.js'
+import { addPackages, requirementsOf } from '../task/packages.js'
 import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
 import { loadProgram, type LoadedProgram } from '../task/program.js'
@@ -54,7 +55,7 @@ export function register(program: Command, context: CliContext): void {
     .argument('<file>', 'a Python script or a notebook')
     .argument('[args...]', "the script's own arguments")
     .option('--image <name>', 'environment (default: the smallest that has what the code imports)')
-    .option('--with <module=package>', 'which package has a module that is not known (repeatable)', collect, [])
+    .option('--with <package>', 'add a package, or MODULE=PACKAGE: which one has that module (repeatable)', collect, [])
     .option('--without <module>', 'a module that may be missing (repeatable)', collect, [])
     .option('--python <path>', 'compare with the packages of this Python')
     .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
@@ -95,12 +96,17 @@ async function run(context: CliContext, file: string, args: string[], options: R
   )
   try {
     request.travel = { ...NOTHING, files: found.files }
-    const lines = [...choice.notes, ...checkMissing(choice), ...found.lines]
+    const lines = [...choice.notes, ...describeMissing(choice), ...found.lines]
+    const requirements = requirementsOf(choice, options.with)
     const place = { work, writes: found.writes, lines, choice }
-    const task = (session: Session): Promise<number> =>
-      options.runs === '2'
-        ? runTwice(session, context, { loaded, request, lines, out: options.out })
-        : runIn(session, context, loaded, request, options, place)
+    const named = (options.with ?? []).length > 0
+    const task = async (session: Session): Promise<number> => {
+      const quote = (): Promise<Quote> => quoteFor(session, request, choice)
+      request.layer = await addPackages(context, session.client, quote, requirements, { named })
+      return options.runs === '2'
+        ? await runTwice(session, context, { loaded, request, lines, out: options.out })
+        : await runIn(session, context, loaded, request, options, place)
+    }
     return await withSession(context, task, { cap: request.cap })
   } finally {
     await found.close()

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { holder, type Holder } from '@pekka/node/setup/hold'
 import { createImageStore } from '@pekka/node/host/images'
@@ -163,7 +164,8 @@ export class House {
             redis: redis.address satisfies RedisAddress,
             witnesses,
             allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
-            allowedHosts: ['127.0.0.1', 'localhost']
+            allowedHosts: ['127.0.0.1', 'localhost'],
+            layers: layersOf(places)
           }),
           before?.bridge
         ),
@@ -282,6 +284,12 @@ const reachedAt = ({ witness, bridge }: Omit<Addresses, 'wallet'>): Reached => (
 const walletSocket = (places: HousePlaces): string => join(places.sockets, 'wallet')
 
 /** The base image; where its download failed, the small one that set-up made instead. */
+/** The bridge adds packages with the uv of the set-up, or the one on PATH. */
+function layersOf({ home }: HousePlaces): object {
+  const uv = uvIn(placesIn(home).tools)
+  return existsSync(uv) ? { uv } : {}
+}
+
 async function builtImage({ home }: HousePlaces): Promise<string> {
   const images = createImageStore(
     { uv: async () => uvIn(placesIn(home).tools), log: { info: () => undefined, warn: () => undefined } },

@@ -6,25 +6,25 @@ import { asPekkaError, PekkaError } from '../../core/protocol/index.js'
 import {
   chooseImage,
   importScan,
-  listed,
   localPackagesCode,
   readLocalPackages,
   readSurroundings,
   readTables,
   tooNew,
+  type ModuleFolder,
   type ImageChoice,
   type LocalPackages,
-  type ModuleFolder,
   type ModuleTables,
   type NamedSource
 } from '../../core/scan/index.js'
-import { cellId, joinLines } from './notebook.js'
+import { namedPackages } from './packages.js'
 import type { LoadedProgram } from './program.js'
+import { cellId, joinLines } from './notebook.js'
 
 /** What the user says about packages. */
 export interface EnvironmentOptions {
   image?: string | undefined
-  /** `module=package`. */
+  /** `module=package`, or packages to add. */
   with?: string[]
   /** Modules that may be missing. */
   without?: string[]
@@ -81,17 +81,15 @@ function environmentOf({ notebook }: LoadedProgram): string | undefined {
   return typeof value === 'string' && /^[a-z0-9][a-z0-9.-]{0,63}$/.test(value) ? value : undefined
 }
 
-/** What the chosen image lacks ends a run that can't do without it; the rest is said. */
-export function checkMissing({ image, missing }: ImageChoice): string[] {
-  const needed = missing.filter(({ optional, have }) => !optional && have === null)
-  if (needed.length > 0) {
-    throw new PekkaError('PACKAGE_MISSING', { packages: listed(needed.map(({ module }) => module)), image })
-  }
-  return missing.map(({ module, distribution, specifier, have }) =>
-    have === null
-      ? `${module} isn’t in ${image}; the code goes on without it.`
-      : `${distribution}${specifier} is asked for; ${image} has ${have}.`
-  )
+/** What the chosen image lacks and the code can do without; what it can't is added (packages.ts). */
+export function describeMissing({ image, missing }: ImageChoice): string[] {
+  return missing
+    .filter(({ optional, have }) => optional || have !== null)
+    .map(({ module, distribution, specifier, have }) =>
+      have === null
+        ? `${module} isn’t in ${image}; the code goes on without it.`
+        : `${distribution}${specifier} is asked for; ${image} has ${have}.`
+    )
 }
 
 /** Where the bridge has no machine with the image that was chosen for the code, what to do. */
@@ -106,12 +104,11 @@ function readAnswers(options: EnvironmentOptions): Map<string, string | null> {
   const answers = new Map<string, string | null>()
   for (const module of options.without ?? []) answers.set(module, null)
   for (const text of options.with ?? []) {
-    const match = /^([\p{L}_][\p{L}\p{N}_]*)(?:=([A-Za-z0-9][A-Za-z0-9._-]*))?$/u.exec(text)
-    const module = match?.[1]
-    if (module === undefined)
-      throw new PekkaError('USAGE', { issue: `--with ${text} is not understood; write --with MODULE=PACKAGE.` })
-    answers.set(module, match?.[2] ?? module)
+    const match = /^([\p{L}_][\p{L}\p{N}_]*)=([A-Za-z0-9][A-Za-z0-9._-]*)$/u.exec(text)
+    if (match?.[1] !== undefined && match[2] !== undefined) answers.set(match[1], match[2])
   }
+  // Who names a package probably imports it by that name.
+  for (const { name } of namedPackages(options.with)) answers.set(name.replaceAll('-', '_'), name)
   return answers
 }
 

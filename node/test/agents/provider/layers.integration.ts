@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { encodeLayer, layerDigest, toHex, type Layer, type LayerPackage } from '@pekka/node/protocol'
+import { encodeLayer, layerDigest, toHex, type Layer, type LayerPackage, type Program } from '@pekka/node/protocol'
 import { imageRoot } from '../../host/sandbox/support.js'
 import { packageOf, wheel, type WheelInit } from '../../host/layers/wheels.js'
 import { World, cells, eventually } from './world.js'
@@ -61,7 +61,7 @@ except OSError: print('read-only')
     const cell = await world.run(cells('import greeting\nprint(greeting.hello())'), { layer })
     await world.until(cell.task, 'settled')
     assert.equal(await world.text(cell.task), 'hello from a layer\n')
-    const started = { kind: 'script', file: 'main.py', source: Buffer.from(script), args: [] } as const
+    const started: Program = { kind: 'script', file: 'main.py', source: Buffer.from(script), args: [] }
     const program = await world.run(started, { layer })
     await world.until(program.task, 'settled')
     const place = '/srv/pekka/layer/greeting/__init__.py'

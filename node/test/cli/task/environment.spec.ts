@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { isPekkaError, PekkaError } from '@pekka/node/protocol'
 import {
-  checkMissing,
+  describeMissing,
   chooseEnvironment,
   notOffered,
   type EnvironmentOptions
 } from '../../../src/cli/task/environment.js'
+import { requirementsOf } from '../../../src/cli/task/packages.js'
 import { loadProgram } from '../../../src/cli/task/program.js'
 
 describe('pekka run: the environment', () => {
@@ -34,7 +35,7 @@ describe('pekka run: the environment', () => {
 
   it('is the base where nothing else is needed', async () => {
     const choice = await choose({ 'main.py': 'import numpy as np, json\nprint(np.pi)' })
-    assert.deepEqual([choice.label, checkMissing(choice)], ['base', []])
+    assert.deepEqual([choice.label, describeMissing(choice)], ['base', []])
   })
 
   it('reads modules beside the script for what they import in turn', async () => {
@@ -103,10 +104,10 @@ describe('pekka run: the environment', () => {
 
   it('ends a run whose packages nothing has, unless it can do without them', async () => {
     const choice = await choose({ 'main.py': 'import geopandas' })
-    assert.throws(() => checkMissing(choice), code('PACKAGE_MISSING', /No environment has geopandas/))
+    assert.deepEqual([describeMissing(choice), requirementsOf(choice)], [[], ['geopandas']])
     const optional = await choose({ 'main.py': 'import numpy\ntry:\n  import geopandas\nexcept ImportError:\n  pass' })
-    assert.deepEqual(checkMissing(optional), ['geopandas isn’t in base; the code goes on without it.'])
-    assert.deepEqual(checkMissing(await choose({ 'main.py': 'import geopandas' }, { without: ['geopandas'] })), [])
+    assert.deepEqual(describeMissing(optional), ['geopandas isn’t in base; the code goes on without it.'])
+    assert.deepEqual(describeMissing(await choose({ 'main.py': 'import geopandas' }, { without: ['geopandas'] })), [])
   })
 
   it('compares with a Python that is named', async () => {
@@ -135,6 +136,6 @@ describe('pekka run: the environment', () => {
   })
 
   it('does not understand half an answer', async () => {
-    await assert.rejects(choose({ 'main.py': '1' }, { with: ['a b'] }), code('USAGE', /--with a b/))
+    await assert.rejects(choose({ 'main.py': '1' }, { with: ['a b'] }), code('REQUIREMENT_REFUSED', /no package name/))
   })
 })

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { TestNetwork, needNetwork } from '../../../node/test/support/network.js'
+
+/** The one suite that asks the package index this computer is set up for; everything else has its own (server/test/layers). */
+describe('pekka run --with', function () {
+  this.timeout(240_000)
+  let network: TestNetwork
+
+  before(async function () {
+    needNetwork(this)
+    network = await TestNetwork.start()
+  })
+  after(() => network?.stop())
+
+  it('adds a package that the environment lacks before anything costs, and has it at once the second time', async function () {
+    const source = 'import humanize\nprint(humanize.intword(12_300_000_000))\n'
+    const run = await network.run('count.py', source, '--with', 'humanize==4.9.0')
+    if (run.stderr.includes('LAYERS_UNREACHABLE') && process.env.CI === undefined) return this.skip()
+    assert.equal(run.stdout, '12.3 billion\n', run.stderr)
+    assert.match(run.stderr, /Added: humanize 4\.9\.0/)
+    assert.equal(run.code, 0)
+    const again = await network.run('count.py', source, '--with', 'humanize==4.9.0')
+    assert.equal(again.stdout, '12.3 billion\n', again.stderr)
+  })
+
+  it('ends before anything is offered where a package can not be had', async () => {
+    for (const [wish, words, code] of [
+      ['humanize==0.0.99', /do not go together/, 64],
+      ['nunpy', /one letter away from "numpy"/, 64],
+      ['./humanize', /a path or a file/, 64]
+    ] as const) {
+      const run = await network.run('count.py', 'print(1)', '--with', wish)
+      assert.match(run.stderr, words)
+      assert.equal(run.code, code)
+      assert.equal(run.item, null)
+      assert.equal(run.before, run.after)
+    }
+  })
+})
