@@ -54,7 +54,9 @@ function follow(line: string, state: LineState): { state: LineState; continued: 
 const blank = (text: string): string => text.replace(/[^\s]/g, ' ')
 
 function expansions(text: string, line: number): { name: string; line: number }[] {
-  return [...text.matchAll(/\{\s*([A-Za-z_]\w*)/g)].map(match => ({ name: match[1] ?? '', line }))
+  // `$HOME` is the shell's by custom, `$folder` Python's.
+  const names = text.matchAll(/\{\s*([A-Za-z_]\w*)|\$([a-z_]\w*)/g)
+  return [...names].map(match => ({ name: match[1] ?? match[2] ?? '', line }))
 }
 
 /**

@@ -47,6 +47,8 @@ interface Scope {
   kind: 'function' | 'class' | 'comprehension'
   bound: Set<string>
   outer: Map<string, 'global' | 'nonlocal'>
+  /** Globals that the function has bound by now. */
+  globals?: Set<string>
 }
 
 const known = (name: string): boolean =>
@@ -87,6 +89,8 @@ export class NameFinder implements Sink {
   private readonly reads = new Map<string, number>()
   private readonly late = new Map<string, number>()
   private readonly lateDefines = new Map<string, number>()
+  /** Globals that a function reads before it binds them: a definition within functions is not enough for those. */
+  private readonly lateGlobals = new Set<string>()
   private readonly deleted = new Map<string, number>()
   private readonly changed = new Map<string, ChangeAt>()
   private readonly modules = new Set<string>()
@@ -120,6 +124,8 @@ export class NameFinder implements Sink {
       const scope = this.scopes[i]
       if (scope === undefined) break
       if (scope.outer.get(name) === 'global') {
+        if (scope.globals?.has(name) === true) return
+        if (!this.defined.has(name) || this.lateDefines.has(name)) this.lateGlobals.add(name)
         inFunction = true
         break
       }
@@ -139,7 +145,9 @@ export class NameFinder implements Sink {
       // A walrus in a comprehension binds in the scope around it.
       if (scope === undefined || scope.kind === 'comprehension') continue
       if (scope.outer.get(name) === 'global') {
-        first(this.lateDefines, name, line)
+        if (!this.defined.has(name)) first(this.lateDefines, name, line)
+        scope.globals ??= new Set()
+        scope.globals.add(name)
         this.defined.set(name, this.defined.get(name) ?? line)
         return
       }
@@ -147,6 +155,9 @@ export class NameFinder implements Sink {
       return
     }
     first(this.defined, name, line)
+    // A definition of the cell's own: a function that is called after it finds the name.
+    this.lateGlobals.delete(name)
+    this.lateDefines.delete(name)
     this.deleted.delete(name)
     if (how === 'import') this.modules.add(name)
     else this.modules.delete(name)
@@ -243,7 +254,7 @@ export class NameFinder implements Sink {
   finish(): CellNames {
     for (const { name, line } of this.plain.reads) this.readAt(name, line)
     for (const [name, line] of this.lateDefines) first(this.defined, name, line)
-    for (const name of this.defined.keys()) this.late.delete(name)
+    for (const name of this.defined.keys()) if (!this.lateGlobals.has(name)) this.late.delete(name)
     for (const name of this.reads.keys()) this.late.delete(name)
     return {
       reads: list(this.reads),

@@ -79,11 +79,12 @@ export class Walker {
         return this.named(childrenOf(node))
       case 'ArgList':
         return this.argumentsOf(node)
-      case 'TypeDefinition': {
-        const name = node.getChild('VariableName')
-        if (name !== null) this.bind(name)
-        return
-      }
+      case 'TypeDefinition':
+        return this.typeAlias(node)
+      case 'Decorator':
+        return this.decorator(node)
+      case 'MatchStatement':
+        return this.matching(node)
       case 'CapturePattern':
         return this.visitAll(childrenOf(node), child => this.textOf(child) !== '_' && this.bind(child))
       case 'KeywordPattern':
@@ -238,6 +239,8 @@ export class Walker {
     const list = node.getChild('TypeParamList')
     if (list === null) return []
     return list.getChildren('TypeParam').flatMap(parameter => {
+      const bound = parameter.getChild('TypeDef')
+      if (bound !== null) this.visit(bound)
       const name = parameter.getChild('VariableName')
       return name === null ? [] : [this.textOf(name)]
     })
@@ -279,6 +282,37 @@ export class Walker {
     if (name !== null) this.bind(name)
   }
 
+  /** `type X[T: B] = …`: the value is evaluated when somebody asks for it, and sees the type parameters. */
+  private typeAlias(node: SyntaxNode): void {
+    const [, name, ...value] = childrenOf(node)
+    const types = this.typeParameters(node)
+    this.sink.comprehension(bindLocal => {
+      types.forEach(bindLocal)
+      this.visitAll(
+        value.filter(child => child.name !== 'TypeParamList'),
+        this.visit
+      )
+    })
+    if (name !== undefined) this.bind(name)
+  }
+
+  /** `@a.b(c)`: what stands behind a dot is an attribute. */
+  private decorator(node: SyntaxNode): void {
+    const children = childrenOf(node)
+    this.visitAll(
+      children.filter((child, index) => !(child.name === 'VariableName' && children[index - 1]?.name === '.')),
+      this.visit
+    )
+  }
+
+  /** The grammar takes one subject; of `match a, b:` it makes an error behind the first. */
+  private matching(node: SyntaxNode): void {
+    for (const child of childrenOf(node)) {
+      if (child.name !== '⚠') this.visit(child)
+      else if (/^[\p{L}_][\p{L}\p{N}_]*$/u.test(this.textOf(child))) this.sink.read(this.textOf(child), child)
+    }
+  }
+
   private loop(node: SyntaxNode): void {
     const children = childrenOf(node)
     const start = children.findIndex(child => child.name === 'for')
@@ -296,8 +330,11 @@ export class Walker {
   /** `expression as target` in with statements and patterns. */
   private withAs(children: SyntaxNode[]): void {
     children.forEach((child, index) => {
-      if (children[index - 1]?.name === 'as') this.target(child)
-      else this.visit(child)
+      const next = children[index + 1]
+      // `with a as b.c:` is an error to the grammar; `b` is read, and gets another `c`.
+      const member = next?.name === '⚠' && /^[.[]/.test(this.textOf(next))
+      if (children[index - 1]?.name !== 'as' || member) this.visit(child)
+      else this.target(child)
     })
   }
 

@@ -21,7 +21,7 @@ const CASES: [what: string, source: string, reads: string, defines: string, late
   ['imports', 'import numpy as np, os.path\nfrom a.b import c as d, e\nfrom . import f', '', 'd e f np os'],
   ['functions', 'def f(p, q=r, *s, t: u = v, **w) -> x:\n  y = p + z\n  return y + f(s)', 'r u v x', 'f', 'z'],
   ['a local name that is bound after its use', 'def f():\n  print(a)\n  a = 1', '', 'f'],
-  ['globals', 'def f():\n  global g\n  g = g + h', '', 'f g', 'h'],
+  ['globals', 'def f():\n  global g\n  g = g + h', '', 'f g', 'g h'],
   ['nonlocal', 'def f():\n  n = 1\n  def g():\n    nonlocal n\n    n += m\n  return g', '', 'f', 'm'],
   ['nested functions', 'def f(a):\n  def g(): return a + b\n  return g', '', 'f', 'b'],
   ['a function that is defined after its caller', 'def f(): return g()\ndef g(): return 1', '', 'f g'],
