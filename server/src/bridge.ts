@@ -199,7 +199,11 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       disk,
       uploads: new Uploads({ blobs, refs }, settings.uploads),
       network,
-      enqueue: task => quiet(queue.add(task, 'submit'))
+      enqueue: task => {
+        quiet(queue.add(task, 'submit'))
+        // Without Redis a task waits for it: nothing would bring it on if this process ended now.
+        if (queue.connected) quiet(driver.hurry(task))
+      }
     }),
     ...layerRoutes(layers)
   ]

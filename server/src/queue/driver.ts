@@ -14,6 +14,7 @@ import type { ProviderLink } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskRecord, TaskStore } from '../tasks/index.js'
 import type { Candidates } from './candidates.js'
+import { HURRIED_OFFERS } from './constants.js'
 
 export interface TaskDriverComponents {
   ledger: LedgerAccess
@@ -56,6 +57,14 @@ export class TaskDriver {
     const work = this.#drive(task, signal).finally(() => this.#driving.delete(name))
     this.#driving.set(name, work)
     return work
+  }
+
+  /**
+   * Drives a task that has just come without waiting for its job, where few are under way; the job, which outlives this process
+   * and tries again, then finds it driven. Spares a click two round trips to Redis (8 to 20 ms).
+   */
+  async hurry(task: Uint8Array): Promise<void> {
+    if (this.#driving.size < HURRIED_OFFERS) await this.drive(task)
   }
 
   /** The ledger says how the task stands. */

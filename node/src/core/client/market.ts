@@ -35,7 +35,7 @@ export interface Requirements {
 /** Why an ask does not serve, as UX §4 lists it. */
 export type Mismatch = 'image' | 'memory' | 'cpus' | 'disk' | 'price' | 'list' | 'busy'
 
-/** Published prices, verified; kept for a few seconds so that a click need not wait for them. */
+/** Published prices, verified; kept for a while so that a click need not wait for them. */
 export class Market {
   #cache: { at: number; asks: VerifiedAsk[] } | null = null
   #pending: Promise<VerifiedAsk[]> | null = null
@@ -45,13 +45,31 @@ export class Market {
     private readonly network: Uint8Array
   ) {}
 
-  /** All live asks. `maxAge` in ms: 0 asks the bridge now. */
+  /**
+   * All live asks. `maxAge` in ms: 0 asks the bridge now. What is older than FRESH_MS is answered with all the same, and asked for
+   * in the background for the next time.
+   */
   async asks(maxAge = MAX_AGE_MS): Promise<VerifiedAsk[]> {
-    if (this.#cache && this.components.clock.now() - this.#cache.at <= maxAge) return this.#cache.asks
+    const known = this.#known(maxAge)
+    if (known === null) return await this.#refresh()
+    if (known.age > FRESH_MS) this.#refresh().catch(() => undefined)
+    return known.asks
+  }
+
+  #known(maxAge: number): { age: number; asks: VerifiedAsk[] } | null {
+    if (this.#cache === null) return null
+    const now = this.components.clock.now()
+    const age = now - this.#cache.at
+    const asks = this.#cache.asks.filter(({ ask }) => ask.expiry > now && ask.kemExpiry > now)
+    // None that serve may be why somebody tries again.
+    return age <= maxAge && asks.length > 0 ? { age, asks } : null
+  }
+
+  #refresh(): Promise<VerifiedAsk[]> {
     this.#pending ??= this.#fetch().finally(() => {
       this.#pending = null
     })
-    return await this.#pending
+    return this.#pending
   }
 
   async #fetch(): Promise<VerifiedAsk[]> {
@@ -85,8 +103,14 @@ export class Market {
   }
 }
 
-/** Asks change rarely and are checked by the ledger again, so a short age spares a round trip at each click. */
-const MAX_AGE_MS = 10_000
+/**
+ * Asks change rarely, live for hours and are checked by the ledger again: one that has ended is refused by it, and the alternate
+ * serves. A minute spares who runs cell after cell a round trip at each click (30 ms through Lab's proxy).
+ */
+const MAX_AGE_MS = 60_000
+
+/** Younger ones aren't asked for again, ms. */
+const FRESH_MS = 5_000
 
 /** Splits asks into those that serve and the reasons why the others do not. */
 export function match(

@@ -14,6 +14,12 @@ const LONGEST_BACK_OFF_MS = 60_000
 /** At most this many sandboxes are warmed at once: warming takes a CPU for seconds, and running tasks need it too. */
 const WARMING_AT_ONCE = 1
 
+/**
+ * A sandbox that was taken is replaced so long after, ms: warming takes a core for seconds, and most cells end sooner than that
+ * if they have it.
+ */
+const REFILL_AFTER_MS = 1_000
+
 /** Makes a fresh sandbox ready for a task, e.g. waits for the runner's `ready`. What it returns is handed out with it. */
 export interface Starter<Session> {
   (sandbox: Sandbox, signal: AbortSignal): Promise<Session>
@@ -38,6 +44,8 @@ export interface SandboxPoolComponents<Session> {
   /** Makes the extras of a new sandbox. Default: it has none. */
   extras?: () => Promise<Extras>
   log: PoolLog
+  /** Default: a timer that keeps no process alive. */
+  later?: (work: () => void, ms: number) => void
 }
 
 export interface WarmImage {
@@ -124,7 +132,7 @@ class WarmPool<Session> implements SandboxPool<Session> {
     const same =
       limits.diskBytes === waiting.diskBytes && limits.files === waiting.files && limits.fileBytes === waiting.fileBytes
     for (let found = same ? this.shelves.get(image.digest)?.shift() : undefined; found !== undefined;) {
-      this.refill()
+      this.refillLater()
       try {
         await found.sandbox.setLimits(limits)
         signal.throwIfAborted()
@@ -203,6 +211,11 @@ class WarmPool<Session> implements SandboxPool<Session> {
     if (missing === undefined) return
     this.warming++
     this.inBackground(this.warmOne(missing)).catch(() => {})
+  }
+
+  private refillLater(): void {
+    const { later = (work, ms) => void setTimeout(work, ms).unref() } = this.components
+    later(() => this.refill(), REFILL_AFTER_MS)
   }
 
   private missing(): WarmImage | undefined {

@@ -68,9 +68,11 @@ describe('warm pool', () => {
   let runtime: MemoryRuntime
   beforeEach(() => (runtime = new MemoryRuntime()))
 
+  /** What the pool does later is done at once, but where a test holds it back. */
+  let later = (work: () => void): void => work()
   const make = (init: Partial<SandboxPoolInit> = {}, start: () => Promise<string> = async () => 'session') =>
     createSandboxPool(
-      { runtime, log, start },
+      { runtime, log, start, later: work => later(work) },
       { argv: ['/runner'], limits: LIMITS, warm: [{ image, size: 2 }], ...init }
     )
   /** Until what was begun has been done; nothing here waits for time. */
@@ -99,6 +101,25 @@ describe('warm pool', () => {
     await first.release()
     assert.ok(runtime.made[0]?.removed)
     await pool.stop()
+  })
+
+  it('leaves the machine to a task that begins: what it took is replaced later', async () => {
+    const held: (() => void)[] = []
+    later = work => void held.push(work)
+    try {
+      const pool = make({ warm: [{ image, size: 1 }] })
+      await settled()
+      const { warm } = await pool.take(image, LIMITS, signal)
+      await settled()
+      assert.ok(warm)
+      assert.equal(runtime.made.length, 1)
+      for (const work of held) work()
+      await settled()
+      assert.deepEqual([...pool.waiting()], [['a', 1]])
+      await pool.stop()
+    } finally {
+      later = work => work()
+    }
   })
 
   it('starts one for an image of which none waits, and for limits that can only be set at the start', async () => {
