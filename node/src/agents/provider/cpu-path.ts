@@ -92,7 +92,7 @@ async function readCache(file: string): Promise<z.infer<typeof cacheSchema>> {
 }
 
 const LIMITS = {
-  memoryBytes: 2 << 30,
+  memoryBytes: 2 * 2 ** 30,
   cpus: 1,
   pids: 64,
   diskBytes: 64 << 20,

@@ -20,7 +20,7 @@ import { commandFor, compareHonest, rootOf, wordsOf } from './honest.js'
 import { PROGRAMS, type Program } from './programs/index.js'
 
 const LIMITS: SandboxLimits = {
-  memoryBytes: 3 << 30,
+  memoryBytes: 3 * 2 ** 30,
   cpus: 1,
   pids: 512,
   diskBytes: 512 << 20,
@@ -33,7 +33,7 @@ const NOTEBOOKS = resolve(import.meta.dirname, '../../../../notebooks')
 /** Every example beside the honest programs; one of another image's packages is left to that image's tests. */
 function examples(): Program[] {
   const names = readdirSync(NOTEBOOKS, { recursive: true, encoding: 'utf8' })
-  return names.flatMap(name => {
+  return names.flatMap((name): Program[] => {
     const content = () => readFileSync(join(NOTEBOOKS, name), 'utf8')
     if (extname(name) === '.py') return [{ name, source: content() }]
     if (extname(name) !== '.ipynb') return []
