@@ -12,7 +12,7 @@ import time
 import traceback
 from typing import NoReturn
 
-from . import VERSION, caches, files, identity, numeric, processes
+from . import VERSION, caches, extras, files, identity, numeric, processes
 from .cells import HIGH_WATER_BYTES, CellsRun
 from .control import Control, RunCommand, RunScript, parse_run
 from .kernel import Kernel, KernelDied
@@ -114,7 +114,7 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
             guard, reporter, stop, exit_code = script.run()
             reads = script.reads()
         else:
-            if command.numeric != "pinned":
+            if command.numeric != "pinned" or extras.replaces_packages():
                 kernel.restart(numeric.environment(command.numeric, command.cpus, os.environ))
                 processes.prefer_for_oom(kernel.process.pid)
             extras.arrive(kernel)
