@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
-import { PekkaError, inviteSchema } from '../../core/protocol/index.js'
+import { inviteSchema } from '../../core/protocol/index.js'
 import { isLoopback } from '../../host/network/index.js'
 import type { CliContext } from '../context.js'
-import { connectHouse } from '../house/control.js'
-import { controlSocket, housePlaces } from '../house/places.js'
+import { runningNetwork } from '../house/network.js'
 import { withSession } from '../task/session.js'
 
 /** `pekka invite`: a code with which one other machine may join the network that runs here. */
@@ -13,7 +12,7 @@ export function register(program: Command, context: CliContext): void {
     .description('a one-time code with which another machine joins as a provider')
     .option('--json', 'as JSON')
     .action(async () => {
-      await needRunning(context)
+      await runningNetwork(context)
       await withSession(context, async ({ client }) => {
         const token = await client.tokens.get()
         const { code, expires, addresses } = await client.http.request('POST', '/v1/invites', inviteSchema, { token })
@@ -28,11 +27,4 @@ export function register(program: Command, context: CliContext): void {
         }
       })
     })
-}
-
-/** A network that is started for this command alone would be gone before anybody could join it. */
-async function needRunning(context: CliContext): Promise<void> {
-  const link = await connectHouse(controlSocket(housePlaces(context.home, context.env)))
-  if (link === undefined) throw new PekkaError('USAGE', { issue: 'PEKKA does not run here. Start it first: pekka up' })
-  link.close()
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { PekkaError } from '@pekka/node/protocol'
 import { MAIN } from '@pekka/node/setup/places'
 import { StepError } from '@pekka/node/setup/steps'
 import type { CliContext } from '../context.js'
@@ -45,6 +46,22 @@ export async function openNetwork(context: Pick<CliContext, 'home' | 'env' | 'si
     if (ended !== undefined) started = undefined
   }
   throw new StepError({ step: 'The start of the network', reason: 'nothing answered', log: logOf(places, 'house') })
+}
+
+/**
+ * Where the network that runs on this home is. For commands whose effect outlives them: a network that was started for them alone
+ * would be gone before it was of use.
+ *
+ * @throws PekkaError USAGE where none runs
+ */
+export async function runningNetwork(context: Pick<CliContext, 'home' | 'env' | 'signal'>): Promise<HouseAddress> {
+  const link = await connectHouse(controlSocket(housePlaces(context.home, context.env)))
+  const status = await link?.until(({ state }) => state !== 'starting')
+  link?.close()
+  context.signal.throwIfAborted()
+  if (status?.state !== 'ready')
+    throw new PekkaError('USAGE', { issue: 'PEKKA does not run here. Start it first: pekka up' })
+  return status.address
 }
 
 async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwork | undefined> {

@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Http, PekkaClient } from '@pekka/node/client'
+import { createPrimitives, createSigner, random, systemClock } from '@pekka/node/host/crypto'
+import {
+  NONCE_BYTES,
+  deriveKey,
+  pairAnswerSchema,
+  pairInfo,
+  pairProof,
+  utf8,
+  viewKeyFrom,
+  type PairAnswer
+} from '@pekka/node/protocol'
 import { TestHome, needSetUp, type Running } from './test-home.js'
 
 describe('a network on this computer', function () {
@@ -25,6 +37,9 @@ describe('a network on this computer', function () {
     assert.equal(run.said.out, "['a', '--json']\n")
     assert.equal(run.said.err, 'oops\n')
     await home.assertNothingLeft()
+    const pair = pekka('pair')
+    assert.equal(await pair.ended, 64)
+    assert.match(pair.said.err, /PEKKA does not run here\. Start it first: pekka up/)
   })
 
   it('tells a second start who runs and where, serves both, and stops at SIGINT', async () => {
@@ -38,10 +53,69 @@ describe('a network on this computer', function () {
     const run = pekka('run', '-q', echo)
     assert.equal(await run.ended, 7, run.said.err)
     assert.equal((await fetch(page)).status, 200, 'a run that ended has taken nothing with it')
+    await pairOnce(page)
     up.child.kill('SIGINT')
     await up.ended
     await home.assertNothingLeft()
   })
+
+  /** What a page does with the wallet and the code that `pekka pair` prints, on its way through Lab's proxy. */
+  async function pairOnce(page: string): Promise<void> {
+    const pair = pekka('pair')
+    assert.equal(await pair.ended, 0, pair.said.err)
+    const [, wallet = '', code = ''] = /^Wallet {2}(http:\S+)\nCode {4}(\S+)\n$/.exec(pair.said.out) ?? []
+    assert.match(pair.said.err, /good once and for 60 seconds/)
+    const signer = createSigner(random.bytes(32))
+    const { agreement, aead } = createPrimitives()
+    const exchange = await agreement.generate()
+    const lab = new URL(page)
+    const ask = (base: string): Promise<PairAnswer> =>
+      new Http({ fetch }, { base, headers: { authorization: `token ${lab.searchParams.get('token')}` } }).request(
+        'POST',
+        '/v1/pair',
+        pairAnswerSchema,
+        {
+          body: {
+            v: 1,
+            proof: pairProof(utf8(code), signer.publicKey, exchange.publicKey),
+            key: signer.publicKey,
+            exchange: exchange.publicKey,
+            label: 'test'
+          }
+        }
+      )
+    const answer = await ask(`${lab.origin}/proxy/${new URL(wallet).port}`)
+    const ephemeral = answer.viewKey.subarray(0, 32)
+    const shared = await agreement.agree(exchange.privateKey, ephemeral)
+    const info = pairInfo(answer.account, signer.publicKey, exchange.publicKey, ephemeral)
+    const viewKey = await aead.open(
+      deriveKey(shared, info),
+      new Uint8Array(NONCE_BYTES),
+      answer.viewKey.subarray(32),
+      info
+    )
+    const client = new PekkaClient(
+      {
+        fetch,
+        live: () => assert.fail('nothing is followed'),
+        primitives: createPrimitives(),
+        clock: systemClock
+      },
+      {
+        base: answer.bridges[0] ?? '',
+        identity: {
+          network: answer.network,
+          account: answer.account,
+          bridge: answer.bridgeKey,
+          signer,
+          viewKey: viewKeyFrom(viewKey)
+        }
+      }
+    )
+    const { lanes } = await client.account()
+    assert.deepEqual(lanes[0]?.delegate?.key, signer.publicKey)
+    await assert.rejects(ask(wallet), /wrong, used or too old/)
+  }
 
   it('that was killed is cleared away by the next start', async () => {
     const first = pekka('up')
