@@ -40,5 +40,5 @@ async function reset(context: CliContext, { all, yes }: ResetOptions): Promise<v
   const receipts = join(places.home, 'receipts')
   const folders = [places.devnet, places.jupyter, places.logs, receipts, ...(all ? [places.wallet] : [])]
   await Promise.all(folders.map(folder => rm(folder, { recursive: true, force: true })))
-  context.say(`Deleted. ${all ? '' : 'The wallet and '}your files in ${tilde(places.work)} stay.`)
+  context.say(`Deleted. ${all ? 'Your' : 'The wallet and your'} files in ${tilde(places.work)} stay.`)
 }
