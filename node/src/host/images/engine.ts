@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
 import type Docker from 'dockerode'
 import { PekkaError } from '@pekka/node/protocol'
 import { DIGEST_DIGITS, SANDBOX_USER } from './constants.js'
@@ -10,12 +12,16 @@ const LAYER_TIME = 1_700_000_000
 /** Label of the engine's image that tells which tree it was made from. */
 const CONTENT_LABEL = 'pekka.content'
 
+/** Label of the engine's image that tells which folder of images it was made from: another home's are not ours to remove. */
+const FOLDER_LABEL = 'pekka.folder'
+
 /** Tag of a tree in Docker Engine. */
 export const engineTag = (tree: { name: string; digest: string }): string =>
   `pekka/${tree.name}:${tree.digest.slice(0, DIGEST_DIGITS)}`
 
 /**
- * Imports a tree into Docker Engine unless it is there, and returns the engine's id of the image (`sha256:…`).
+ * Imports a tree into Docker Engine unless it is there, and returns the engine's id of the image (`sha256:…`). What the same
+ * folder's trees of this name were before is removed from the engine, unless a container still uses it.
  *
  * Throws IMAGE_IMPORT_FAILED, and the signal's reason.
  */
@@ -26,7 +32,10 @@ export async function importTree(
 ): Promise<string> {
   const tag = engineTag(tree)
   const present = await inspect(docker, tag)
-  if (present?.content === tree.contentDigest) return present.id
+  if (present?.content === tree.contentDigest) {
+    await removeOutdated(docker, tree)
+    return present.id
+  }
   // One stream in fixed order, owned by root: the engine refuses a path that comes twice.
   const tar = spawn(
     'tar',
@@ -49,11 +58,17 @@ export async function importTree(
   try {
     const [repo, version] = tag.split(':')
     const answer = docker
-      .importImage(tar.stdout, { repo, tag: version, changes: imageConfig(tree), abortSignal: signal })
+      .importImage(tar.stdout, {
+        repo,
+        tag: version,
+        changes: [...imageConfig(tree), `LABEL ${FOLDER_LABEL}=${folderOf(tree)}`],
+        abortSignal: signal
+      })
       .then(stream => follow(docker, stream))
     await Promise.all([ended, answer])
     const made = await inspect(docker, tag)
     if (made === undefined) throw new Error('the engine does not list the image after its import')
+    await removeOutdated(docker, tree)
     return made.id
   } catch (error) {
     kill()
@@ -64,6 +79,32 @@ export async function importTree(
   } finally {
     signal?.removeEventListener('abort', kill)
   }
+}
+
+/** A name for the folder that holds the tree, which tells nobody where it is. */
+const folderOf = ({ root }: { root: string }): string =>
+  createHash('sha256').update(resolve(root, '../..')).digest('hex').slice(0, DIGEST_DIGITS)
+
+/** Each import takes as much disk as the tree; without this every new version of an environment would stay for ever. */
+async function removeOutdated(docker: Docker, tree: TreeRecord & { root: string }): Promise<void> {
+  const current = engineTag(tree)
+  const filters = { label: [`${FOLDER_LABEL}=${folderOf(tree)}`] }
+  // The engine may be busy or gone; nothing depends on this.
+  const ours = await docker.listImages({ filters }).catch(() => [])
+  for (const tag of ours.flatMap(({ RepoTags }) => RepoTags ?? []))
+    if (tag !== current && tag.startsWith(`pekka/${tree.name}:`))
+      // Without force: what a container runs stays.
+      await docker
+        .getImage(tag)
+        .remove()
+        .catch(() => undefined)
+  // An import over the same tag leaves the older one without a name.
+  for (const { Id, Labels } of ours.filter(({ RepoTags }) => (RepoTags ?? []).length === 0))
+    if (Labels[CONTENT_LABEL] !== tree.contentDigest)
+      await docker
+        .getImage(Id)
+        .remove()
+        .catch(() => undefined)
 }
 
 /** Configuration of the engine's image, as Dockerfile instructions. */
