@@ -21,6 +21,9 @@ export interface Ware {
   isolation: number
   runtime: string
   cpuClass: string
+  /** Micro-credits. */
+  pricePerSecond: bigint
+  pricePerGiB: bigint
   /** How this machine computes in the image; absent where it isn't known. Not part of the ask. */
   path?: CpuPath | null
 }
@@ -29,9 +32,6 @@ export interface AskBookInit {
   provider: Uint8Array
   wares: readonly Ware[]
   concurrency: number
-  /** Micro-credits. */
-  pricePerSecond: bigint
-  pricePerGiB: bigint
 }
 
 export interface AskBookComponents {
@@ -105,12 +105,12 @@ export class AskBook {
 
   async #publish(ware: Ware, signal: AbortSignal): Promise<void> {
     const { lane, kem, clock, random, log } = this.components
-    const { provider, concurrency, pricePerSecond, pricePerGiB } = this.init
+    const { provider, concurrency } = this.init
     const nonce = random.bytes(16)
     const id = objectId(provider, nonce)
     const expiry = clock.now() + ASK_LIFE_MS
     const { publicKey } = await kem.make(id, expiry)
-    const { image, contentDigest, resources, isolation, runtime, cpuClass } = ware
+    const { image, contentDigest, resources, isolation, runtime, cpuClass, pricePerSecond, pricePerGiB } = ware
     const terms = {
       image,
       contentDigest,
@@ -143,7 +143,7 @@ export class AskBook {
   }
 
   #says(ask: Ask, ware: Ware): boolean {
-    const { concurrency, pricePerSecond, pricePerGiB } = this.init
+    const { concurrency } = this.init
     return (
       ask.image.name === ware.image.name &&
       equalBytes(ask.image.digest, ware.image.digest) &&
@@ -155,8 +155,8 @@ export class AskBook {
       ask.runtime === ware.runtime &&
       ask.cpuClass === ware.cpuClass &&
       ask.concurrency === concurrency &&
-      ask.pricePerSecond === pricePerSecond &&
-      ask.pricePerGiB === pricePerGiB
+      ask.pricePerSecond === ware.pricePerSecond &&
+      ask.pricePerGiB === ware.pricePerGiB
     )
   }
 }

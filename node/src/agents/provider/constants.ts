@@ -71,3 +71,6 @@ export const MAX_LAYER_FETCH_MS = 1_100_000
 
 /** Sealed bundles that may be held for offers under examination, bytes together. Two of the largest. */
 export const MAX_INTAKE_BYTES = 512 << 20
+
+/** What a sandbox that waits is reckoned to hold, bytes: about the most that any image does (docs/images.md has what each was seen to). */
+export const WARM_BYTES = 400 << 20

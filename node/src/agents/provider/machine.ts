@@ -16,7 +16,8 @@ export interface Machine extends SelectedRuntime {
 }
 
 export interface MachineInit {
-  settings: Pick<ProviderSettings, 'images' | 'pool' | 'runtime' | 'resources'>
+  settings: Pick<ProviderSettings, 'images' | 'pool' | 'runtime' | 'resources'> &
+    Partial<Pick<ProviderSettings, 'prices' | 'pricePerSecond' | 'pricePerGiB'>>
   /** Whose sandboxes these are: the provider's own folder. */
   owner: string
   signal: AbortSignal
@@ -41,7 +42,7 @@ export async function openMachine(
   const engineIds = await idsInEngine(docker, store, trees, settings.runtime, signal)
   const sandboxImages = trees.map((tree, i) => imageOf(tree, engineIds?.[i]))
   const [first] = sandboxImages
-  if (first === undefined) throw new PekkaError('IMAGE_NOT_BUILT', { image: settings.images.names.join(', ') })
+  if (first === undefined) throw new PekkaError('IMAGE_NOT_BUILT', { image: [settings.images.names].flat().join(', ') })
   const only = settings.runtime === 'auto' ? undefined : settings.runtime
   const selected = await selectRuntime({ owner, image: first, only, docker, signal })
   for (const { name, reason } of selected.passedOver) log.info({ name, reason }, 'runtime not used')
@@ -58,6 +59,7 @@ export async function openMachine(
     isolation: report.isolation,
     runtime: report.name,
     cpuClass: paths[i] ? cpuClassOf(paths[i]) : unmeasured,
+    ...pricesOf(tree.name, settings),
     path: paths[i] ?? null
   }))
   const images = trees.flatMap((tree, i) => {
@@ -67,7 +69,33 @@ export async function openMachine(
   return { ...selected, images, wares }
 }
 
-async function builtTrees(store: ImageStore, names: readonly string[], log: PoolLog): Promise<ImageTree[]> {
+const pricesOf = (name: string, { prices, pricePerSecond, pricePerGiB }: MachineInit['settings']) =>
+  prices?.[name] ?? { pricePerSecond: pricePerSecond ?? 0n, pricePerGiB: pricePerGiB ?? 0n }
+
+/** What keeps the first run alive where the large download fails; offered only where `base` isn't there. */
+const FALL_BACK = 'base-small'
+
+/** The trees to offer, `base` first: the runtime is proved with the first. */
+async function builtTrees(
+  store: ImageStore,
+  wanted: ProviderSettings['images']['names'],
+  log: PoolLog
+): Promise<ImageTree[]> {
+  if (wanted !== 'built') return await treesNamed(store, wanted, log)
+  const names = (await store.names()).sort((a, b) => Number(b === 'base') - Number(a === 'base'))
+  const found = await Promise.all(
+    names.map(name => store.get(name).catch((error: unknown) => unusable(name, error, log)))
+  )
+  const trees = found.filter(tree => tree !== undefined)
+  return trees.length > 1 ? trees.filter(({ name }) => name !== FALL_BACK) : trees
+}
+
+/** An image that is damaged is no reason to offer none. */
+function unusable(image: string, err: unknown, log: PoolLog): undefined {
+  log.warn({ image, err }, 'the image cannot be used; it is not offered')
+}
+
+async function treesNamed(store: ImageStore, names: readonly string[], log: PoolLog): Promise<ImageTree[]> {
   const trees: ImageTree[] = []
   for (const name of names) {
     const tree = await store.get(name)

@@ -82,14 +82,14 @@ export class ProviderProcess {
     this.#extras = extras
     const workshop = new WarmWorkshop(
       { runtime, extras, log },
-      { images: machine.images, resources: settings.resources }
+      { images: machine.images, resources: settings.resources, poolMemoryBytes: settings.poolMemoryBytes }
     )
     const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: agent, lane: 'delegate' })
     const kem = new KemKeys({ agreement: primitives.agreement, clock }, join(directory, 'kem'))
-    const { concurrency, pricePerSecond, pricePerGiB, name, bridges } = settings
+    const { concurrency, name, bridges } = settings
     const asks = new AskBook(
       { ledger, lane, kem, clock, random: primitives.random, log },
-      { provider, wares: machine.wares, concurrency, pricePerSecond, pricePerGiB }
+      { provider, wares: machine.wares, concurrency }
     )
     const paths = new Map(
       machine.wares.flatMap(({ image, path }) => (path ? [[toHex(image.digest), path] as const] : []))

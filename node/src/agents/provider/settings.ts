@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import { z } from 'zod'
 import {
   DEFAULT_DISK_BYTES,
@@ -26,9 +26,16 @@ export const settingsSchema = z.strictObject({
   bridges: z.array(z.string()).min(1),
   /** Witnesses to ask directly; bridges relay where there are none or they can't be reached. */
   witnesses: z.array(z.string()).default([]),
-  images: z.strictObject({ home: z.string(), names: z.array(slug).min(1) }),
-  /** How many sandboxes wait, by image name. */
+  /** Where images are, and which are offered: those named, or all that are built there. */
+  images: z.strictObject({ home: z.string(), names: z.union([z.literal('built'), z.array(slug).min(1)]) }),
+  /** How many sandboxes always wait, by image name; of any other image one does after its first task. */
   pool: z.record(z.string(), z.number().int().min(0).max(64)).default({}),
+  /** Memory for sandboxes that wait, bytes; by default a quarter of the machine's. */
+  poolMemoryBytes: z
+    .number()
+    .int()
+    .min(0)
+    .default(() => Math.floor(totalmem() / 4)),
   name: slug,
   /** Tasks at a time. */
   concurrency: z
@@ -39,6 +46,10 @@ export const settingsSchema = z.strictObject({
     .default(() => Math.max(1, availableParallelism())),
   pricePerSecond: decimalCredits.default(1000n),
   pricePerGiB: decimalCredits.default(0n),
+  /** Prices of single images, by name; `pricePerSecond` and `pricePerGiB` hold for the others. */
+  prices: z
+    .record(slug, z.strictObject({ pricePerSecond: decimalCredits, pricePerGiB: decimalCredits.default(0n) }))
+    .default({}),
   /** What is bonded at least. */
   bond: decimalCredits.default(0n),
   runtime: z.enum(['auto', 'docker', 'bubblewrap']).default('auto'),

@@ -10,8 +10,10 @@ import {
   type SandboxRuntime
 } from '@pekka/node/host/sandbox'
 import { MAX_RETURN_BYTES, PekkaError, toHex, type OfferTask } from '@pekka/node/protocol'
+import { WARM_BYTES } from './constants.js'
 import type { TaskExtras } from './extras.js'
 import type { OpenedTask } from './intake.js'
+import { Warmth } from './warmth.js'
 
 export type TakenSandbox = PooledSandbox<RunnerSession>
 
@@ -32,6 +34,8 @@ export interface WorkshopComponents {
 export interface WorkshopInit {
   /** Images this machine sells, and how many sandboxes of each wait. */
   images: readonly { image: SandboxImage; warm: number }[]
+  /** Memory for sandboxes of images that are warm only because they were used, bytes. Default: none are. */
+  poolMemoryBytes?: number
   /** Limits of the sandboxes that wait: those of the ask. */
   resources: { milliCpus: number; memoryBytes: number; diskBytes: number }
 }
@@ -48,6 +52,7 @@ const MAX_FILES = 1024
 export class WarmWorkshop implements Workshop {
   readonly #pool: SandboxPool<RunnerSession>
   readonly #images: ReadonlyMap<string, SandboxImage>
+  readonly #warmth: Warmth
 
   constructor(
     private readonly components: WorkshopComponents,
@@ -55,6 +60,8 @@ export class WarmWorkshop implements Workshop {
   ) {
     const { runtime, extras, log } = components
     this.#images = new Map(init.images.map(({ image }) => [image.digest, image]))
+    const entries = init.images.map(({ image, warm }) => ({ digest: image.digest, fixed: warm }))
+    this.#warmth = new Warmth(entries, init.poolMemoryBytes ?? 0, WARM_BYTES)
     this.#pool = createSandboxPool<RunnerSession>(
       {
         runtime,
@@ -79,7 +86,7 @@ export class WarmWorkshop implements Workshop {
       {
         argv: RUNNER_ARGV,
         limits: limitsOf(init.resources),
-        warm: init.images.map(({ image, warm }) => ({ image, size: warm }))
+        warm: this.#warm()
       }
     )
   }
@@ -88,6 +95,8 @@ export class WarmWorkshop implements Workshop {
     const image = this.#images.get(toHex(offer.image.digest))
     if (image === undefined) throw new PekkaError('IMAGE_UNKNOWN', { image: offer.image.name, known: '' })
     const taken = await this.#pool.take(image, limitsOf(offer.resources), signal)
+    // After this task, not beside its start: warming takes a CPU for seconds.
+    if (this.#warmth.used(image.digest)) this.#pool.setWarm(this.#warm())
     try {
       if (extras !== null && taken.extras !== null) await this.components.extras.fill(taken.extras, extras)
       return taken
@@ -95,6 +104,11 @@ export class WarmWorkshop implements Workshop {
       await taken.release()
       throw new PekkaError('SANDBOX_FAILED', { issue: 'its packages could not be put in place' }, { cause })
     }
+  }
+
+  #warm(): { image: SandboxImage; size: number }[] {
+    const sizes = this.#warmth.sizes()
+    return [...this.#images.values()].map(image => ({ image, size: sizes.get(image.digest) ?? 0 }))
   }
 
   /** Sandboxes that wait, by image digest. */

@@ -34,7 +34,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--name <name>', 'what this machine is called', defaultName())
     .option('--price <micro-credits>', 'price of a second, in micro-credits', digits)
     .option('--concurrency <number>', 'tasks at a time', positive)
-    .option('--image <name>', 'an environment to offer; may be repeated (default: base)', collect, [])
+    .option('--image <name>', 'an environment to offer; may be repeated (default: all that are built here)', collect, [])
     .option('--runtime <name>', 'docker, bubblewrap or auto')
     .option('--json', 'what it says when it is ready, as JSON')
     .action(async (options: StartOptions) => {
@@ -62,7 +62,7 @@ async function writeSettings(context: CliContext, folder: string, options: Start
   const settings = {
     home: context.home,
     account: join(folder, 'account.key'),
-    images: { home: context.home, names: ['base'] },
+    images: { home: context.home, names: 'built' },
     pool: { base: 1 },
     readyFile: join(folder, 'ready.json'),
     ...known,

@@ -225,7 +225,7 @@ export class House {
               account: devnet.providers[name],
               bridges: ledger.bridges,
               witnesses: ledger.witnesses,
-              images: { home: places.home, names: [image] },
+              images: { home: places.home, names: 'built' },
               pool: { [image]: 1 }
             })),
             signal

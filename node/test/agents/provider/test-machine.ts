@@ -27,7 +27,9 @@ export async function runProvider(settings: string, root: string): Promise<void>
       resources: { ...init.settings.resources, gpu: null },
       isolation: report.isolation,
       runtime: report.name,
-      cpuClass: 'test'
+      cpuClass: 'test',
+      pricePerSecond: init.settings.pricePerSecond ?? 0n,
+      pricePerGiB: init.settings.pricePerGiB ?? 0n
     }
     return { runtime, report, verdicts: [], passedOver: [], images: [{ image, warm: 1 }], wares: [ware] }
   })
