@@ -75,17 +75,18 @@ export function compareRuns(first: RunOutputs, second: RunOutputs, init: Compare
   const [left, right] = [byCell(first), byCell(second)]
   const ids = [...new Set([...init.sources.keys(), ...left.keys(), ...right.keys()])]
   const cells: CellComparison[] = []
-  const tainted = { is: false }
+  /** Names that cells that differ have set. */
+  const tainted = new Set<string>()
   let before = ''
   for (const id of ids) {
     const source = init.sources.get(id) ?? ''
     before += `${source}\n`
     const hints = hintsOf(source, before, init.entropy)
-    const differences = compareCell(left.get(id), right.get(id), hints, tainted.is)
+    const differences = compareCell(left.get(id), right.get(id), hints, uses(source, tainted))
     const verdict = worst(differences.map(one => one.verdict))
     const cause = differences.find(one => one.verdict === verdict)?.cause ?? null
     cells.push({ cell: id, verdict, cause, differences })
-    if (verdict === 'close' || verdict === 'different') tainted.is = true
+    if (verdict === 'close' || verdict === 'different') for (const name of assigned(source)) tainted.add(name)
   }
   const end = compareEnds(first, second)
   if (end !== null && cells.every(({ verdict }) => verdict !== 'different')) {
@@ -95,6 +96,16 @@ export function compareRuns(first: RunOutputs, second: RunOutputs, init: Compare
   }
   return { verdict: worst(cells.map(({ verdict }) => verdict)), cells }
 }
+
+const ASSIGNED =
+  /(?:^|[\s(,;])([A-Za-z_]\w*)\s*(?=(?:[-+*/%@&|^]|:)?=(?!=)|,[^=\n]*=(?!=))|\b(?:def|class|for|as)\s+([A-Za-z_]\w*)/g
+
+/** Names that a source sets, as far as a pattern sees: a wrong one only costs a sentence. */
+const assigned = (source: string): string[] =>
+  [...source.matchAll(ASSIGNED)].map(([, name, other]) => name ?? other ?? '').filter(name => name !== '')
+
+const uses = (source: string, names: ReadonlySet<string>): boolean =>
+  names.size > 0 && (source.match(/[A-Za-z_]\w*/g) ?? []).some(word => names.has(word))
 
 function compareEnds({ done: a }: RunOutputs, { done: b }: RunOutputs): Difference | null {
   if (a?.outcome === b?.outcome && a?.exitCode === b?.exitCode) return null
@@ -114,8 +125,9 @@ function compareCell(a: Cell | undefined, b: Cell | undefined, hints: Cause[], t
     return [{ where: 'status', verdict: 'different', cause: 'ended' }]
   }
   const differences: Difference[] = []
+  // What the source itself has no reason for comes from what it was given.
   const settle = (cause: Cause): Cause =>
-    cause !== 'unstable' && cause !== 'unknown' ? cause : tainted ? 'earlier-cell' : cause
+    tainted && (cause === 'unstable' || cause === 'unknown' || cause === 'cpu-path') ? 'earlier-cell' : cause
   const text = (where: string, x: string, y: string): void => {
     if (x === y) return
     const found: TextDifference = explainText(x, y, hints)

@@ -192,6 +192,9 @@ describe('comparing two runs', () => {
       cells.map(({ cause }) => cause),
       ['clock', 'earlier-cell']
     )
+    const apart = new Map([...sources, ['b', 'import numpy as np; print(np.linalg.solve(h, y))']])
+    const other = compareRuns(run('17.1', '4.1'), run('99.2', '9.9'), { sources: apart, entropy: false })
+    assert.equal(other.cells[1]?.cause, 'unstable')
   })
 
   it('says what of stderr differs, without counting it', () => {
