@@ -32,6 +32,12 @@ module.exports = {
     ),
     forbid('core-ledger', '^node/src/core/ledger', '^(node/src/(?!core/(ledger|protocol))|server|extension)'),
     forbid('core-scan', '^node/src/core/scan', '^(node/src/(?!core/(scan|protocol))|server|extension)'),
+    forbid('core-consensus', '^node/src/core/consensus', '^(node/src/(?!core/(consensus|protocol))|server|extension)'),
+    forbid(
+      'simulation-runs-core-and-memory',
+      '^node/simulation',
+      '^(node/src/(?!core/|host/storage/)|server|extension)'
+    ),
     forbid('core-is-pure', '^node/src/core', '^(node:|node/src/(host|agents|cli))'),
     forbid('host-imports-core', '^node/src/host', '^(node/src/(agents|cli)|server|extension)'),
     forbid('agents-import-host-and-core', '^node/src/agents', '^(node/src/cli|server|extension)'),

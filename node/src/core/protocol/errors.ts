@@ -45,6 +45,11 @@ export const ERRORS = {
     title: 'The price or the machine of the offer is no longer published.',
     advice: 'Fetch the prices again and send a new offer.'
   },
+  BLOCK_INVALID: {
+    status: 400,
+    title: 'A witness sent a block that breaks a rule ({rule}).',
+    advice: 'Nothing was accepted. If one witness keeps sending such blocks, tell its operator.'
+  },
   BODY_NOT_ALLOWED: {
     status: 403,
     title: 'This key may not do that ({body}).',
@@ -59,6 +64,12 @@ export const ERRORS = {
     status: 409,
     title: 'This provider may not take the task now.',
     advice: 'Nothing to do: another machine runs it.'
+  },
+  CONSENSUS_CONFLICT: {
+    status: 500,
+    title:
+      'Witnesses contradict one another ({issue}): more than a third of the stake is dishonest, or there is a fault in the software.',
+    advice: 'The witness has stopped so that nothing more becomes final. Keep its data and report it.'
   },
   DELEGATE_CAP: {
     status: 402,

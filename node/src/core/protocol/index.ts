@@ -6,6 +6,7 @@
  */
 export * from './account.js'
 export * from './ask.js'
+export * from './block.js'
 export * from './bodies.js'
 export * from './bundle.js'
 export * from './bytes.js'

@@ -1,0 +1,52 @@
+import { CATCH_UP_GAP } from './constants.js'
+import type { PeerId } from './events.js'
+
+/** Fetching whole rounds when single parents are too slow: after a pause, a long partition, or when joining. */
+export class CatchUp {
+  /** The furthest that a signed block has told of. */
+  #heard: { epoch: number; round: number; from: PeerId } | null = null
+  #asked: { at: number; quorumRound: number; epoch: number } | null = null
+  #tries = 0
+
+  constructor(private readonly patience: number) {}
+
+  hear(from: PeerId, epoch: number, round: number): void {
+    const heard = this.#heard
+    if (heard !== null && (epoch < heard.epoch || (epoch === heard.epoch && round <= heard.round))) return
+    this.#heard = { epoch, round, from }
+  }
+
+  isBehind(epoch: number, quorumRound: number): boolean {
+    const heard = this.#heard
+    if (heard === null) return false
+    return heard.epoch > epoch || (heard.epoch === epoch && heard.round > quorumRound + CATCH_UP_GAP)
+  }
+
+  /** An answer is taken in: with progress the same peer is asked on at once, without it another one after a while. */
+  answered(epoch: number, quorumRound: number): void {
+    const asked = this.#asked
+    if (asked === null || (asked.epoch === epoch && quorumRound <= asked.quorumRound)) return
+    this.#asked = null
+    this.#tries = 0
+  }
+
+  /** Whom to ask now, if anyone. */
+  next(now: number, epoch: number, quorumRound: number, peers: readonly PeerId[]): PeerId | null {
+    if (!this.isBehind(epoch, quorumRound)) {
+      this.#asked = null
+      return null
+    }
+    if (this.#asked !== null && now < this.#asked.at + this.patience) return null
+    const from = this.#heard?.from ?? null
+    const to = this.#tries === 0 && from !== null ? from : peers[this.#tries % Math.max(1, peers.length)]
+    this.#tries += 1
+    // Whoever told of those rounds can't show them, and nobody else knows of them: it was a lie.
+    if (this.#tries > 2 * peers.length + 2) this.#heard = null
+    this.#asked = { at: now, quorumRound, epoch }
+    return to ?? null
+  }
+
+  wake(): number | null {
+    return this.#asked === null ? null : this.#asked.at + this.patience
+  }
+}

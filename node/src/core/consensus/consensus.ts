@@ -1,0 +1,404 @@
+import { commitVoteDigest, isPekkaError, type CommitVote } from '../protocol/index.js'
+import type { OpenedBlock } from './block.js'
+import { CatchUp } from './catch-up.js'
+import type { Member } from './committee.js'
+import type { Decision } from './commit-rule.js'
+import { CATCH_UP_GAP, CATCH_UP_ROUNDS, MAX_NEXT_EPOCH_BLOCKS, MAX_ROUNDS_AHEAD } from './constants.js'
+import { Epoch } from './epoch.js'
+import type { CommitRecord, ConsensusEvent, Effect, EpochStart, Instant, PeerId } from './events.js'
+import { History } from './history.js'
+import { Mempool } from './mempool.js'
+import { Pacemaker } from './pacemaker.js'
+import type { ConsensusParameters, Pace, Upgrades } from './parameters.js'
+import { buildBlock } from './proposal.js'
+import type { RevealChain } from './randomness.js'
+import { STANDARD_RULES, type ConsensusRules } from './rules.js'
+import { CommitVotes } from './votes.js'
+import type { Received } from './sync.js'
+
+export interface ConsensusComponents {
+  /** The own hash chain of an epoch; its tip was registered before that epoch. */
+  revealChain: (epoch: number) => RevealChain
+  /** Replaced only where the simulator looks for mistakes. */
+  rules?: ConsensusRules
+}
+
+export interface ConsensusInit {
+  network: Uint8Array
+  /** Own block key; null: an observer, which follows and never writes. */
+  key: Uint8Array | null
+  upgrades: Upgrades<ConsensusParameters>
+  pace: Pace
+  resume: Resume
+}
+
+/** What a witness goes on from: genesis, its own disk, or a certified checkpoint. */
+export interface Resume {
+  start: EpochStart
+  /** Commits of that epoch, ascending: at least those that hold blocks above the last one's garbage line, and the last. */
+  commits: readonly CommitRecord[]
+  /** Stored blocks of that epoch, in the order in which they were stored; KNOWN_ROUNDS below the garbage line are enough. */
+  blocks: readonly OpenedBlock[]
+  /** From the file that is kept apart; null: never proposed, or lost. */
+  lastProposed: OpenedBlock | null
+  /** The last proposal may be lost: be silent until no former block can matter. */
+  lost: boolean
+}
+
+/**
+ * A witness, pure: events in, effects out, the same for the same events. It has no clock, no network, no disk and no
+ * randomness of its own. README.md shows how a host drives it.
+ */
+export class Consensus {
+  readonly #rules: ConsensusRules
+  readonly #mempool = new Mempool()
+  readonly #catchUp: CatchUp
+  readonly #history: History
+  #epoch: Epoch
+  #pacemaker: Pacemaker
+  #votes: CommitVotes
+  /** Own index in the committee; null: not in it. */
+  #author: number | null = null
+  #chain: RevealChain | null = null
+  /** The latest own block of this epoch, accepted. */
+  #own: OpenedBlock | null = null
+  /** A block is being signed. */
+  #signing = false
+  #sentAt = 0
+  /** When the own next block is due though nothing else happens. */
+  #paceWake: number | null = null
+  #peers: readonly PeerId[] = []
+  /** Committees of epochs to come, as far as they are elected. */
+  readonly #elected = new Map<number, readonly Member[]>()
+  /** The epoch has ended, and the next one's committee isn't known yet. */
+  #ended = false
+  /** Blocks of the next epoch that came early. */
+  #early: { from: PeerId; block: OpenedBlock }[] = []
+  /** Digests of the history up to commits under execution, by index. */
+  readonly #executing = new Map<number, Uint8Array>()
+  /** The epoch in which a quorum was heard first since the start; see {@link ConsensusRules.returnsIn}. */
+  #heard: number | null = null
+  #heardFrom = new Set<number>()
+  /** Authors whose equivocation is reported, in this epoch. */
+  #reported = new Set<number>()
+  #wakeAt: number | null = null
+  #halted = false
+  #effects: Effect[] = []
+
+  constructor(
+    private readonly components: ConsensusComponents,
+    private readonly init: ConsensusInit
+  ) {
+    this.#rules = components.rules ?? STANDARD_RULES
+    const { start, commits, blocks, lastProposed } = init.resume
+    this.#catchUp = new CatchUp(2 * init.pace.requestAfter)
+    if (start.nextMembers !== null) this.#elected.set(start.epoch + 1, start.nextMembers)
+    this.#history = new History(start, commits.at(-1))
+    this.#epoch = this.#newEpoch(start)
+    this.#votes = new CommitVotes(this.#epoch.committee, this.#history.index - 1)
+    this.#pacemaker = new Pacemaker(init.pace, 0)
+    this.#enter(0)
+    for (const record of commits) this.#epoch.restore(record)
+    const last = commits.at(-1)
+    this.#ended = last !== undefined && this.#epoch.endsWith(last.index, last.leaderRound)
+    const written = blocks.filter(({ block }) => block.author === this.#author).map(({ block }) => block.round)
+    this.#epoch.prune(this.#author === null ? Infinity : Math.max(0, ...written) - 1)
+    for (const block of blocks) this.#accepted(this.#epoch.sync.receive(block, null, FROM_DISK), false)
+    if (lastProposed?.block.epoch === start.epoch) {
+      this.#accepted(this.#epoch.sync.receive(lastProposed, null, FROM_DISK), false)
+    }
+    this.#effects = []
+  }
+
+  // --- for status and tests
+
+  get epoch(): number {
+    return this.#epoch.epoch
+  }
+
+  /** Of the latest own block. */
+  get round(): number {
+    return this.#own?.block.round ?? 0
+  }
+
+  /** Index of the last commit, −1 before the first. */
+  get lastCommit(): number {
+    return this.#history.index - 1
+  }
+
+  /** Whether it writes blocks now; one that doesn't must pass transactions on to one that does. */
+  get writes(): boolean {
+    return this.#author !== null && this.#mayWrite()
+  }
+
+  /** What is held in memory: each has a bound. */
+  get sizes(): { blocks: number; known: number; waiting: number; transactions: number } {
+    const { dag, sync } = this.#epoch
+    return {
+      blocks: dag.size,
+      known: dag.knownSize,
+      waiting: sync.size + this.#early.length,
+      transactions: this.#mempool.size
+    }
+  }
+
+  // --- events
+
+  /** One event, at one moment. The effects are to be carried out in order. After `halt` nothing happens any more. */
+  handle(event: ConsensusEvent, now: Instant): Effect[] {
+    if (this.#halted) return []
+    this.#effects = []
+    try {
+      this.#take(event, now)
+      this.#advance(now)
+      this.#ask(now)
+    } catch (error) {
+      if (!isPekkaError(error) || error.code !== 'CONSENSUS_CONFLICT') throw error
+      this.#halt(String(error.data['issue']))
+    }
+    return this.#effects
+  }
+
+  #take(event: ConsensusEvent, now: Instant): void {
+    switch (event.type) {
+      case 'start':
+        this.#peers = event.peers
+        // Whoever was up before should hear of us, and we of them.
+        if (this.#own !== null) this.#broadcast(this.#own, now)
+        return
+      case 'peers':
+        this.#peers = event.peers
+        return
+      case 'transaction':
+        this.#mempool.add(event.transaction)
+        return
+      case 'blocks':
+        for (const block of event.blocks) this.#receive(block, event.from, event.answer, now)
+        if (event.answer) this.#catchUp.answered(this.#epoch.epoch, this.#epoch.dag.quorumRound)
+        return
+      case 'signed':
+        // One of the epoch before may come after this epoch's first was proposed.
+        if (event.block.block.epoch !== this.#epoch.epoch) return
+        this.#signing = false
+        this.#accepted(this.#epoch.sync.receive(event.block, null, FROM_DISK), true)
+        this.#broadcast(event.block, now)
+        return
+      case 'executed':
+        return this.#executed(event)
+      case 'tick':
+        this.#accepted(this.#epoch.sync.review(now), true)
+    }
+  }
+
+  #receive(block: OpenedBlock, from: PeerId, answer: boolean, now: Instant): void {
+    const { epoch, round, author } = block.block
+    if (epoch < this.#epoch.epoch) return
+    this.#catchUp.hear(from, epoch, round)
+    if (epoch > this.#epoch.epoch) {
+      const soon = epoch === this.#epoch.epoch + 1 && round <= MAX_ROUNDS_AHEAD
+      if (soon && this.#early.length < MAX_NEXT_EPOCH_BLOCKS) this.#early.push({ from, block })
+      return
+    }
+    if (this.#ended) return
+    // Only what is sent unasked is news: answers may be of any age.
+    if (!answer && this.#heard === null) {
+      this.#heardFrom.add(author)
+      if (this.#epoch.committee.isQuorum(this.#heardFrom)) this.#heard = epoch
+    }
+    this.#accepted(this.#epoch.sync.receive(block, from, now), true)
+  }
+
+  #executed({ index, state, elected }: Extract<ConsensusEvent, { type: 'executed' }>): void {
+    const history = this.#executing.get(index)
+    this.#executing.delete(index)
+    if (history !== undefined) {
+      const vote = { index, digest: commitVoteDigest(history, state) }
+      if (this.#votes.executed(vote).conflict) this.#halt(`commit ${index} was executed differently by a quorum`)
+    }
+    if (elected !== null && elected.epoch > this.#epoch.epoch) this.#elected.set(elected.epoch, elected.members)
+  }
+
+  // --- blocks
+
+  #accepted({ accepted, late, broken }: Received, store: boolean): void {
+    if (store) for (const block of late) this.#effects.push({ type: 'store', block })
+    for (const block of accepted) {
+      if (store) this.#effects.push({ type: 'store', block })
+      this.#epoch.accepted(block)
+      this.#mempool.carry(block)
+      const { author, round, votes } = block.block
+      if (author === this.#author && round > (this.#own?.block.round ?? 0)) {
+        this.#own = block
+        this.#epoch.cite(block)
+      }
+      const { certified, conflict } = this.#votes.count(author, votes)
+      if (certified !== null) this.#effects.push({ type: 'certified', vote: certified })
+      if (conflict) this.#halt('a quorum has certified another history or state')
+      this.#reportEquivocation(block)
+    }
+    for (const { block, rule } of broken) {
+      this.#effects.push({ type: 'misbehaviour', author: block.block.author, rule, blocks: [block] })
+    }
+  }
+
+  #reportEquivocation({ block: { round, author } }: OpenedBlock): void {
+    const blocks = this.#epoch.dag.at(round, author)
+    if (blocks.length < 2 || this.#reported.has(author)) return
+    this.#reported.add(author)
+    this.#effects.push({ type: 'misbehaviour', author, rule: 'equivocation', blocks: [...blocks] })
+  }
+
+  #broadcast(block: OpenedBlock, now: Instant): void {
+    this.#sentAt = now.elapsed
+    this.#effects.push({ type: 'broadcast', block })
+  }
+
+  // --- going on: commits, epochs, own blocks
+
+  #advance(now: Instant): void {
+    for (let epoch = -1; epoch !== this.#epoch.epoch && !this.#halted;) {
+      epoch = this.#epoch.epoch
+      if (!this.#ended) this.#commit(now)
+      const members = this.#elected.get(epoch + 1)
+      if (this.#ended && members !== undefined) this.#nextEpoch(members, now)
+    }
+    this.#build(now)
+    const own = this.#own
+    const { resendAfter } = this.init.pace
+    if (own !== null && now.elapsed >= this.#sentAt + resendAfter && this.#isWaiting(own)) this.#broadcast(own, now)
+  }
+
+  /** Nobody has gone on from our round: our block may not have arrived. */
+  #isWaiting(own: OpenedBlock): boolean {
+    return this.#author !== null && this.#epoch.dag.highestRound <= own.block.round && this.#peers.length > 0
+  }
+
+  #commit(now: Instant): void {
+    const epoch = this.#epoch
+    const decided = epoch.rule.decide(epoch.next)
+    let committed = false
+    for (const decision of this.#rules.truncate(decided, epoch.lastIndex + 1 - this.#history.index)) {
+      const next = this.#after(decision)
+      if (decision.status === 'commit') {
+        committed = true
+        const { version } = this.init.upgrades.at(this.#history.index)
+        const commit = this.#history.append(epoch, decision.leader, next, version)
+        this.#executing.set(commit.core.index, commit.digest)
+        this.#mempool.remove(commit.transactions)
+        this.#effects.push({ type: 'commit', commit })
+        if (commit.last) this.#ended = true
+        if (epoch.roundsEndWith(decision.leader.block.round)) break
+      } else epoch.skip(next)
+    }
+    if (!committed || this.#ended) return
+    for (const block of epoch.prune(this.#keep())) this.#mempool.release(block)
+    this.#accepted(epoch.sync.review(now), true)
+  }
+
+  #after({ slot }: Decision): CommitRecord['next'] {
+    const leaders = this.#epoch.schedule.leaders(slot.round).length
+    const inRound = slot.offset + 1 < leaders
+    return inRound ? { round: slot.round, offset: slot.offset + 1 } : { round: slot.round + 1, offset: 0 }
+  }
+
+  #nextEpoch(members: readonly Member[], now: Instant): void {
+    // Nothing of the old epoch can be committed any more.
+    this.#mempool.releaseAll()
+    const start = this.#history.nextEpoch(this.#epoch, members)
+    this.#elected.delete(start.epoch)
+    this.#ended = false
+    this.#epoch = this.#newEpoch(start)
+    this.#enter(now.elapsed)
+    this.#effects.push({ type: 'epoch', start })
+    const early = this.#early
+    this.#early = []
+    for (const { from, block } of early) this.#receive(block, from, false, now)
+  }
+
+  /** Under the parameters in force at its first commit. */
+  #newEpoch(start: EpochStart): Epoch {
+    const { network, pace, upgrades } = this.init
+    const parameters = upgrades.at(start.firstIndex).value
+    return new Epoch(start, { network, rules: this.#rules, pace, parameters })
+  }
+
+  /** Finds the own place in an epoch that begins. */
+  #enter(now: number): void {
+    const { committee, epoch } = this.#epoch
+    this.#votes = this.#votes.under(committee)
+    this.#author = this.init.key === null ? null : committee.indexOf(this.init.key)
+    this.#chain = this.#author === null ? null : this.components.revealChain(epoch)
+    this.#own = null
+    this.#signing = false
+    this.#paceWake = null
+    this.#heardFrom = new Set()
+    this.#reported = new Set()
+    this.#pacemaker = new Pacemaker(this.init.pace, now)
+  }
+
+  /** The highest round that may be dropped: own blocks stand on the round before them, however late they are built. */
+  #keep(): number {
+    return this.#author !== null && this.#mayWrite() ? this.round - 1 : Infinity
+  }
+
+  /** Never a second block for a round: not before the last proposal is back, and not at all while it may be lost. */
+  #mayWrite(): boolean {
+    const { lastProposed, lost } = this.init.resume
+    if (lost && this.#epoch.epoch < this.#rules.returnsIn(this.#heard)) return false
+    if (lastProposed === null || lastProposed.block.epoch < this.#epoch.epoch) return true
+    return lastProposed.block.epoch === this.#epoch.epoch && this.round >= lastProposed.block.round
+  }
+
+  #build(now: Instant): void {
+    const epoch = this.#epoch
+    const author = this.#author
+    if (author === null || this.#signing || this.#ended || this.#halted || !this.#mayWrite()) return
+    const own = this.#own
+    const round = this.#rules.nextRound(this.round, epoch.dag)
+    const { dag, schedule, rule } = epoch
+    const busy = this.#mempool.waiting > 0 || epoch.hasPayload
+    const pace = this.#pacemaker.next(now.elapsed, { dag, schedule, rule, round, own, busy })
+    this.#paceWake = pace.build ? null : pace.wake
+    const reveal = pace.build ? this.#chain?.at(round) : null
+    if (!reveal) return
+    const { network } = this.init
+    const votes = (): CommitVote[] => this.#votes.takeUnsent()
+    const [rules, mempool] = [this.#rules, this.#mempool]
+    const block = buildBlock({ network, epoch, rules, mempool, author, round, own, wall: now.wall, reveal, votes })
+    if (block === null) return
+    this.#signing = true
+    this.#pacemaker.built(now.elapsed)
+    this.#effects.push({ type: 'propose', block })
+  }
+
+  // --- what to ask for, and when to look again
+
+  #ask(now: Instant): void {
+    const { sync, dag, epoch } = this.#epoch
+    if (!this.#ended) {
+      for (const { to, keys } of sync.requests(now.elapsed, this.#peers))
+        this.#effects.push({ type: 'fetch', to, keys })
+      // Own blocks have to be built for rounds that were missed; more rounds can wait until they are.
+      const building = this.#author !== null && this.#mayWrite() && this.round < dag.quorumRound - CATCH_UP_ROUNDS
+      const to = building ? null : this.#catchUp.next(now.elapsed, epoch, dag.quorumRound, this.#peers)
+      // A little back: the last blocks of an epoch are named by no later ones.
+      const from = Math.max(dag.gcRound, dag.quorumRound - CATCH_UP_GAP) + 1
+      if (to !== null) this.#effects.push({ type: 'fetch-rounds', to, epoch, from, count: CATCH_UP_ROUNDS })
+    }
+    const own = this.#own
+    const resend = own !== null && this.#isWaiting(own) ? this.#sentAt + this.init.pace.resendAfter : null
+    const times = [this.#paceWake, sync.wake(now), this.#catchUp.wake(), resend].filter(at => at !== null)
+    const at = times.length === 0 ? null : Math.max(Math.min(...times), now.elapsed + 1)
+    if (at === this.#wakeAt && at !== null && at > now.elapsed) return
+    this.#wakeAt = at
+    this.#effects.push({ type: 'wake', at })
+  }
+
+  #halt(issue: string): void {
+    this.#halted = true
+    this.#effects.push({ type: 'halt', issue })
+  }
+}
+
+/** What our own disk gives was checked against the clock before; nobody is asked for what it lacks until the first event. */
+const FROM_DISK: Instant = { elapsed: 0, wall: Number.POSITIVE_INFINITY }

@@ -1,0 +1,63 @@
+/** Rounds between a block and the blocks that can certify it: proposed, voted for, certified. Three message delays. */
+export const WAVE = 3
+
+/** Blocks of one slot that are taken in without being asked for: the block, and enough others to prove equivocation. */
+export const MAX_UNSOLICITED_PER_SLOT = 3
+
+/**
+ * Blocks of one author that wait for missing parents. A witness that was cut off for ten seconds at ten rounds a second
+ * sends about 100 in a row; more than that is fetched by rounds.
+ */
+export const MAX_SUSPENDED_PER_AUTHOR = 128
+
+/** Blocks whose timestamps are ahead of our clock and that wait for it. Honest clocks differ by less than the drift allowed. */
+export const MAX_EARLY_BLOCKS = 256
+
+/** A clock further ahead than this, ms, isn't waited for: its blocks are dropped and fetched again when they are due. */
+export const MAX_EARLY_MS = 10_000
+
+/** Rounds beyond the last complete one that blocks are taken in for; whoever hears of later ones is behind and fetches by rounds. */
+export const MAX_ROUNDS_AHEAD = 64
+
+/** This many rounds ahead of us, a block means that we are behind: asking for rounds is cheaper than for single parents. */
+export const CATCH_UP_GAP = 8
+
+/** Rounds asked for at once when behind. 20 witnesses make some 600 blocks of a few kB in them. */
+export const CATCH_UP_ROUNDS = 32
+
+/** Blocks in one answer. */
+export const MAX_ANSWER_BLOCKS = 2_048
+
+/**
+ * Rounds below the garbage line of which ids stay known. A witness that missed fewer comes back by writing the blocks it
+ * missed; one that missed more comes back with the next epoch. 1,024 rounds are over a minute; of 20 witnesses some 3 MB.
+ */
+export const KNOWN_ROUNDS = 1_024
+
+/** Blocks asked for by id at once. */
+export const MAX_REQUEST_IDS = 64
+
+/** Blocks of the next epoch kept while this one ends: a few rounds of 20 witnesses. */
+export const MAX_NEXT_EPOCH_BLOCKS = 128
+
+/** Commits whose votes are counted beyond the last certified one. Votes further off are counted when they are nearer. */
+export const MAX_UNCERTIFIED = 1_024
+
+/**
+ * Rounds that may pass without a commit before blocks go out empty: what is undecided must stay small however long that
+ * takes. 200 rounds are some 15 s.
+ */
+export const MAX_UNDECIDED_ROUNDS = 200
+
+/** Transactions of one lane that wait (as in agents/witness). */
+export const MAX_PENDING_PER_LANE = 64
+/** Transactions that wait in all: some seconds' worth at the ledger's ceiling of 1,000 a second. */
+export const MAX_PENDING = 8_192
+/** Bytes that wait in all. */
+export const MAX_PENDING_BYTES = 64 << 20
+
+/** Turns in the cycle of leaders, for each member. With 16 a member's share of turns is right to a sixteenth of an equal share. */
+export const TURNS_PER_MEMBER = 16
+
+/** Commits that may wait for their draw at once: a draw takes f+1 leaders, at most 34 of 100, and their rounds may be skipped. */
+export const MAX_WAITING_DRAWS = 4_096

@@ -1,0 +1,119 @@
+import type { CommitCore, CommitVote, WitnessBlock } from '../protocol/index.js'
+import type { BlockKey, OpenedBlock, PayloadTransaction } from './block.js'
+import type { Member } from './committee.js'
+import type { Known } from './dag.js'
+import type { BeaconState } from './randomness.js'
+
+/** Names a connection; the witness process chooses it. */
+export type PeerId = string
+
+/** Now, as the witness's host sees it: `elapsed` ms only go forward and set the pace; `wall` ms since 1970 go into blocks. */
+export interface Instant {
+  readonly elapsed: number
+  readonly wall: number
+}
+
+/** The committee of an epoch, elected by the state after the last commit of the epoch two before it. */
+export interface Elected {
+  readonly epoch: number
+  readonly members: readonly Member[]
+}
+
+/** Everything that can happen to a witness. The host feeds events one at a time and carries out the effects in order. */
+export type ConsensusEvent =
+  | { type: 'start'; peers: readonly PeerId[] }
+  /** Who is connected now. */
+  | { type: 'peers'; peers: readonly PeerId[] }
+  /** Blocks that a peer sent, opened by the host. `answer`: they answer a `fetch-rounds`. */
+  | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean }
+  /** A verified transaction of a client. */
+  | { type: 'transaction'; transaction: PayloadTransaction }
+  /** An own block that `propose` asked for is signed and on disk. */
+  | { type: 'signed'; block: OpenedBlock }
+  /**
+   * A commit has been executed and stored. `state`: digest of what that came to. `elected`: after the last commit of epoch e,
+   * the committee of epoch e+2.
+   */
+  | { type: 'executed'; index: number; state: Uint8Array; elected: Elected | null }
+  /** The time that `wake` named has come. */
+  | { type: 'tick' }
+
+/** What a witness asks of its host. */
+export type Effect =
+  /** Keep an accepted block. On disk before the next `propose` or `commit` is carried out. */
+  | { type: 'store'; block: OpenedBlock }
+  /**
+   * Sign this, write it to disk (as a block, and as the last proposal, which is kept apart from the database), and only then
+   * feed `signed`. Nothing may leave the process before that.
+   */
+  | { type: 'propose'; block: WitnessBlock }
+  /** To all peers. */
+  | { type: 'broadcast'; block: OpenedBlock }
+  /** Ask a peer for blocks by id. It answers with what it has stored. */
+  | { type: 'fetch'; to: PeerId; keys: readonly BlockKey[] }
+  /** Ask a peer for all it has stored of `count` rounds of an epoch. */
+  | { type: 'fetch-rounds'; to: PeerId; epoch: number; from: number; count: number }
+  /** Execute these transactions and store what that gives with the commit's record in one step; then feed `executed`. */
+  | { type: 'commit'; commit: Commit }
+  /** A new epoch begins. Store it with the commit before it. */
+  | { type: 'epoch'; start: EpochStart }
+  /** A quorum of this committee says so. */
+  | { type: 'certified'; vote: CommitVote }
+  /** Somebody broke a rule; for peer scores and for the operator. `blocks` prove equivocation to anyone. */
+  | { type: 'misbehaviour'; author: number; rule: string; blocks: readonly OpenedBlock[] }
+  /** Feed `tick` at this time (elapsed ms); it replaces the time named before. null: no tick. */
+  | { type: 'wake'; at: number | null }
+  /** More than f stake is dishonest, or the software is wrong: stop before anything else becomes final. */
+  | { type: 'halt'; issue: string }
+
+/** A commit of the DAG: the next piece of the total order. */
+export interface Commit {
+  readonly core: CommitCore
+  /** Digest of the history up to and with this commit. */
+  readonly digest: Uint8Array
+  readonly leader: OpenedBlock
+  /** In order; the leader's block is the last. */
+  readonly blocks: readonly OpenedBlock[]
+  /** In order, each once. */
+  readonly transactions: readonly PayloadTransaction[]
+  /** Block key of the leader. */
+  readonly witness: Uint8Array
+  /** Commits that this one's randomness draws (R26). */
+  readonly draws: readonly number[]
+  readonly drawKind: 'single witness' | 'committee'
+  /** Rules in force, by commit index. */
+  readonly version: number
+  /** The last commit of its epoch: the host elects the committee of the epoch after the next. */
+  readonly last: boolean
+  /** What a restart needs. */
+  readonly record: CommitRecord
+}
+
+/** What must be stored of a commit so that a witness can go on from it. Plain data. */
+export interface CommitRecord {
+  readonly index: number
+  readonly epoch: number
+  readonly leaderRound: number
+  /** The first slot after the leader's. */
+  readonly next: { readonly round: number; readonly offset: number }
+  readonly gcRound: number
+  readonly digest: Uint8Array
+  readonly timestamp: number
+  readonly beacon: BeaconState
+  /** What it committed. */
+  readonly blocks: readonly Known[]
+}
+
+/** Where an epoch begins. Plain data; equal on every witness. */
+export interface EpochStart {
+  readonly epoch: number
+  readonly members: readonly Member[]
+  /** Committee of the next epoch; null while its election isn't executed yet. A host that restores this fills it in. */
+  readonly nextMembers: readonly Member[] | null
+  /** Index of its first commit. */
+  readonly firstIndex: number
+  /** Digest of the commit before it; the network's id before the first. */
+  readonly history: Uint8Array
+  readonly timestamp: number
+  readonly beacon: BeaconState
+}
