@@ -1,4 +1,5 @@
 import type { PekkaError } from '@pekka/node/protocol'
+import { listed } from '@pekka/node/scan'
 import { billCredits, credits, describeEnd, duration, guessCredits, memory, size } from '@pekka/node/client'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
 import { costOf, isOver, timeOf, type TaskSnapshot } from '../run/snapshot.js'
@@ -8,7 +9,18 @@ import type { IconName } from './icons.js'
 
 /** What a button of the line does. */
 export type LineActionId =
-  'cancel' | 'again' | 'more-memory' | 'more-time' | 'receipt' | 'retry' | 'connect' | 'settings'
+  | 'cancel'
+  | 'again'
+  | 'more-memory'
+  | 'more-time'
+  | 'raise-cap'
+  | 'in-environment'
+  | 'wait'
+  | 'why'
+  | 'receipt'
+  | 'retry'
+  | 'connect'
+  | 'settings'
 
 export interface LineAction {
   id: LineActionId
@@ -42,6 +54,8 @@ export interface LineContext {
   connection: { status: 'connecting' | 'connected' | 'off' | 'unpaired'; seenAt: number | null }
   /** A time of day, `14:06`. */
   clock: (ms: number) => string
+  /** The smallest environment that has a module. */
+  environmentWith?: (module: string) => string | undefined
 }
 
 const CANCEL: LineAction = { id: 'cancel', label: 'Cancel', icon: 'stop' }
@@ -62,6 +76,19 @@ export function lineOf(run: CellRun, context: LineContext): LineView {
   switch (run.kind) {
     case 'asking':
       return line('asking', 'remote', 'Asking before it runs', {})
+    case 'adding':
+      return line('adding', 'spinner', `Adding ${listed(run.packages)}`, {
+        tone: 'live',
+        facts: ['nothing charged'],
+        bar: 'moving',
+        spoken: { text: `Adding ${listed(run.packages)} for cell ${context.number}.`, assertive: false }
+      })
+    case 'waiting':
+      return line('waiting-for-match', 'hourglass', 'Waiting for a machine that matches', {
+        facts: [`until ${context.clock(run.until)}`, 'nothing charged', 'while this page is open'],
+        actions: [CANCEL],
+        spoken: { text: `Cell ${context.number} waits for a machine that matches.`, assertive: false }
+      })
     case 'preparing':
       return line('preparing', 'spinner', 'Sending', { tone: 'live', bar: 'moving' })
     case 'failed':
@@ -81,7 +108,11 @@ function failedLine(error: PekkaError, { number }: LineContext): LineView {
       return line('no-match', 'warning', 'No machine matches', {
         tone: 'warn',
         facts: [...(error.code === 'IMAGE_UNKNOWN' ? [bare(error.message)] : []), 'nothing charged'],
-        actions: [AGAIN, { id: 'settings', label: 'Change', icon: 'gear' }],
+        actions: [
+          { id: 'wait', label: 'Wait for one', icon: 'hourglass' },
+          { id: 'why', label: 'See why', icon: 'info' },
+          { id: 'settings', label: 'Change', icon: 'gear' }
+        ],
         spoken: { text: `No machine matches cell ${number}.`, assertive: true }
       })
     case 'NOT_CONNECTED':
@@ -432,6 +463,17 @@ function endedLine(
   const words = describeEnd(end.reason, end.detail)
   const error =
     end.reason === 'exception' && snapshot.error !== null ? `Your code stopped: ${snapshot.error}` : words.title
+  if (end.detail['atCap'] === true) return atCapLine(snapshot, end, notes, receipt, context)
+  const module = snapshot.missingModule
+  const image = module === null || context.environmentWith === undefined ? undefined : context.environmentWith(module)
+  if (image !== undefined && image !== snapshot.image)
+    return line('module-missing', 'error', error, {
+      tone: 'bad',
+      facts: [...facts, `${image} has ${module ?? ''}`],
+      actions: [{ id: 'in-environment', label: `Run again in ${image}`, icon: 'again' }, AGAIN, ...receipt],
+      notes,
+      spoken: { text: `Cell ${number}: ${error}. ${image} has ${module ?? ''}.`, assertive: true }
+    })
   const limit = end.reason === 'wall-limit' || end.reason === 'cpu-limit'
   return line(`ended-${end.reason}`, limit ? 'gauge' : 'error', error, {
     tone: limit ? 'warn' : 'bad',
@@ -439,6 +481,24 @@ function endedLine(
     actions: [limit ? { id: 'more-time', label: 'Run again with more time', icon: 'again' } : AGAIN, ...receipt],
     notes: [...(words.advice === null || limit ? [] : [words.advice]), ...notes],
     spoken: { text: `Cell ${number}: ${error}.`, assertive: true }
+  })
+}
+
+/** Stopped where its money ended: the way on is more of it. */
+function atCapLine(
+  snapshot: TaskSnapshot,
+  end: NonNullable<TaskSnapshot['end']>,
+  notes: readonly string[],
+  receipt: LineAction[],
+  { number }: LineContext
+): LineView {
+  const { cap } = snapshot
+  return line('at-cap', 'gauge', `Stopped at your cap of ${credits(cap)} credits`, {
+    tone: 'warn',
+    facts: ['output so far is kept', duration(end.usage.wallMs)],
+    actions: [{ id: 'raise-cap', label: `Raise to ${credits(cap * 2n)} and run again`, icon: 'again' }, ...receipt],
+    notes,
+    spoken: { text: `Cell ${number} stopped at your cap of ${credits(cap)} credits. Output is kept.`, assertive: true }
   })
 }
 

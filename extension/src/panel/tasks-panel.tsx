@@ -10,6 +10,8 @@ export interface TasksPanelActions {
   cancel(task: RemoteTask): void
   goTo(task: RemoteTask): void
   receipt(task: RemoteTask): void
+  /** Undefined unless the task's cells are gone from its open notebook. */
+  insertOutput(task: RemoteTask): (() => void) | undefined
   connect(): void
   settings(): void
   retry(): void
@@ -241,6 +243,7 @@ function Detail(props: {
   const { snapshot } = task
   const cost = costOf(snapshot, now())
   const over = isOver(snapshot)
+  const insert = actions.insertOutput(task)
   return (
     <section className="pk-Detail" aria-label={`Details of ${snapshot.title}`}>
       <div className="pk-Detail-header">
@@ -286,7 +289,12 @@ function Detail(props: {
               <Icon name="stop" /> Cancel
             </button>
           )}
-          {snapshot.path !== null && snapshot.kind !== 'script' && (
+          {insert !== undefined && (
+            <button className="pk-Button" title="Its cell was deleted: show its output in a new one" onClick={insert}>
+              Insert output
+            </button>
+          )}
+          {insert === undefined && snapshot.path !== null && snapshot.kind !== 'script' && (
             <button className="pk-Button" onClick={() => actions.goTo(task)}>
               Go to cell
             </button>

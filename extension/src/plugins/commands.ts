@@ -264,8 +264,9 @@ class Chooser {
       if (!model.isDisposed) model.contentChanged.disconnect(changed)
     }
     const { client } = this.remote.connection
-    if (client === null) return
-    const wanted = this.remote.settings.settings()
+    const notebook = this.notebook()
+    if (client === null || notebook?.context.isReady !== true) return
+    const wanted = this.remote.runner.glance(notebook, [model.id])
     client.quote(wanted).then(
       quote => {
         const line = ` · ${quoteLine(quote, wanted.cap)}`

@@ -8,7 +8,7 @@ import { KeyStore, createPrimitives, findSupport, webRandom } from '../crypto/in
 import { LiveRegion } from '../line/index.js'
 import { CellClaims, Preludes } from '../outputs/index.js'
 import { askNeeds, askQuote } from '../quote/index.js'
-import { OpenNotebook, Runner, Tasks, widgetOf } from '../run/index.js'
+import { Environments, OpenNotebook, Runner, Tasks, widgetOf } from '../run/index.js'
 import { CommandIds } from './command-ids.js'
 import { Settings } from './settings.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -64,12 +64,13 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     tasks,
     connection,
     agreements: settings,
+    environments: new Environments({ contents: app.serviceManager.contents, now }),
     now,
     say: text => void Notification.info(text, { autoClose: 6000 }),
     questions: {
       connect: () => void app.commands.execute(CommandIds.connect),
       needs: askNeeds,
-      quote: ({ notebook, anchor, cells, kind, settings: wanted, notes, price }) => {
+      quote: ({ notebook, anchor, cells, kind, ...question }) => {
         const [panel] = notebook.panels
         const title =
           kind === 'notebook'
@@ -78,7 +79,7 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
               ? 'Run this cell remotely'
               : `Run ${cells.length} cells remotely`
         const images = async (): Promise<string[]> => (await connection.client?.images())?.map(({ name }) => name) ?? []
-        return askQuote({ title, settings: wanted, notes, images, price }, panel && widgetOf(panel, anchor)?.node)
+        return askQuote({ title, images, ...question }, panel && widgetOf(panel, anchor)?.node)
       }
     }
   })

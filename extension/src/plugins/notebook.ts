@@ -4,8 +4,16 @@ import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime'
 import { Lines, type LineActionId } from '../line/index.js'
 import { INTERACTIVE_RANK, interactiveRendererFactory } from '../outputs/index.js'
-import { moreMemory, moreTime, type CellRun, type OpenNotebook, type RunSettings } from '../run/index.js'
+import {
+  moreMemory,
+  moreTime,
+  type CellRun,
+  type OpenNotebook,
+  type RunOptions,
+  type RunSettings
+} from '../run/index.js'
 import { BatchProgress } from '../panel/index.js'
+import { environmentWith } from '../scan/index.js'
 import { CommandIds } from './command-ids.js'
 import { createRunMenu } from './run-menu.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -72,13 +80,14 @@ async function act(
   run: CellRun
 ): Promise<void> {
   const { runner, connection } = remote
-  const again = (settings: Partial<RunSettings> = {}): Promise<void> => {
+  const again = (settings: Partial<RunSettings> = {}, more: Pick<RunOptions, 'wait' | 'ask'> = {}): Promise<void> => {
     const cells = run.kind === 'failed' ? run.cells : [cell]
-    return runner.run(open, cells, cells.length > 1 ? 'selection' : 'cell', { settings })
+    return runner.run(open, cells, cells.length > 1 ? 'selection' : 'cell', { settings, ...more })
   }
   const limits = remote.settings.settings()
   switch (action) {
     case 'cancel':
+      if (run.kind === 'waiting') return run.stop.abort()
       return run.kind === 'task' ? await runner.cancel([run.task]) : undefined
     case 'again':
       return await again()
@@ -90,6 +99,19 @@ async function act(
       const wallMs = moreTime(offered(run)?.wallMs ?? limits.wallMs)
       return await again(wallMs === undefined ? {} : { wallMs })
     }
+    case 'raise-cap': {
+      const cap = run.kind === 'task' ? run.snapshot.cap : limits.cap
+      return await again({ cap: cap * 2n })
+    }
+    case 'in-environment': {
+      const module = run.kind === 'task' ? run.snapshot.missingModule : null
+      const image = module === null ? undefined : environmentWith(module)
+      return await again(image === undefined ? {} : { image })
+    }
+    case 'wait':
+      return await again({}, { wait: true })
+    case 'why':
+      return await again({}, { ask: true })
     case 'receipt': {
       const task = run.kind === 'task' ? run.task.id : run.kind === 'remembered' ? run.metadata.task : undefined
       return task === undefined ? undefined : await app.commands.execute(CommandIds.receipt, { task })

@@ -22,7 +22,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
     statusBar: IStatusBar | null
   ) => {
     if (remote === null) return
-    const { tasks, connection, runner, now, clock } = remote
+    const { tasks, connection, runner, notebooks, now, clock } = remote
     const list = new TasksPanel({
       tasks,
       connection,
@@ -31,6 +31,10 @@ export const panel: JupyterFrontEndPlugin<void> = {
       actions: {
         cancel: task => void runner.cancel([task]),
         goTo: task => void app.commands.execute(CommandIds.goToCell, { task: task.id }),
+        insertOutput: task => {
+          const lost = [...notebooks()].find(notebook => notebook.hasLost(task))
+          return lost && (() => void lost.insertOutput(task))
+        },
         receipt: task => void app.commands.execute(CommandIds.receipt, { task: task.id }),
         connect: () => void app.commands.execute(CommandIds.connect),
         settings: () => void app.commands.execute(CommandIds.settings),

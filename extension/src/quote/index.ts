@@ -7,5 +7,5 @@
  */
 export { askCode, reasonOf } from './connect-dialog.js'
 export { askNeeds } from './needs-dialog.js'
-export { askQuote, type QuoteAnswer, type QuoteQuestion } from './popover.js'
+export { askQuote, type QuoteQuestion } from './popover.js'
 export { noPrice, quoteLine, quoteView, readCap, type QuoteView } from './view.js'

@@ -2,10 +2,20 @@ import React, { useEffect, useRef, useState } from 'react'
 import { ReactWidget } from '@jupyterlab/ui-components'
 import { Widget } from '@lumino/widgets'
 import { asPekkaError, type PekkaError } from '@pekka/node/protocol'
-import { credits, type Quote } from '@pekka/node/client'
+import { credits, duration, type Quote, type whyNot } from '@pekka/node/client'
+import type { ImageChoice, MissingPackage } from '@pekka/node/scan'
 import { labIcon } from '../line/index.js'
-import type { RunSettings } from '../run/index.js'
+import {
+  WAIT_MS,
+  type EnvironmentOptions,
+  type EnvironmentQuestion,
+  type QuoteDecision,
+  type RunSettings
+} from '../run/index.js'
+import { lackSentences } from '../scan/index.js'
+import { EnvironmentRow, PackageQuestions } from './environment-row.js'
 import { noPrice, quoteView, readCap } from './view.js'
+import { WhyRows } from './why-rows.js'
 
 /** A price is asked for again this often while it is looked at, ms: machines come and go. */
 const REFRESH_MS = 60_000
@@ -16,16 +26,16 @@ export interface QuoteQuestion {
   settings: RunSettings
   /** What doesn't travel. */
   notes: readonly string[]
+  environment: EnvironmentQuestion
   images: () => Promise<string[]>
   price: (settings: RunSettings) => Promise<Quote>
+  why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
 }
-
-export type QuoteAnswer = { settings: RunSettings; dontAskUnder: bigint | undefined } | undefined
 
 type Price = { state: 'asking' } | { state: 'known'; quote: Quote } | { state: 'none'; error: PekkaError }
 
 interface QuoteFormProps extends QuoteQuestion {
-  answer: (answer: QuoteAnswer) => void
+  answer: (answer: QuoteDecision | undefined) => void
 }
 
 const RemoteIcon = labIcon('remote')
@@ -33,45 +43,73 @@ const EyeIcon = labIcon('eye')
 const WarningIcon = labIcon('warning')
 const CloseIcon = labIcon('close')
 
-function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormProps): React.ReactElement {
+function QuoteForm(props: QuoteFormProps): React.ReactElement {
+  const { title, settings, notes, environment, images, price, why, answer } = props
   const [found, setFound] = useState<Price>({ state: 'asking' })
   const [capText, setCapText] = useState(credits(settings.cap))
-  const [image, setImage] = useState(settings.image)
-  const [known, setKnown] = useState<string[]>([settings.image])
+  const [changed, setChanged] = useState<Partial<RunSettings>>({})
+  const [choice, setChoice] = useState(environment.choice)
+  const [options, setOptions] = useState<EnvironmentOptions>(environment.options)
+  const [offered, setOffered] = useState<string[]>([])
+  const [reasons, setReasons] = useState<ReturnType<typeof whyNot> | null>(null)
   const [silent, setSilent] = useState(true)
   const run = useRef<HTMLButtonElement>(null)
   const cap = readCap(capText)
-  const chosen = { ...settings, image, cap: cap ?? settings.cap }
+  const wanted = { ...settings, ...changed, image: choice.image }
+  const chosen = { ...wanted, cap: cap ?? settings.cap }
 
   useEffect(() => {
     let live = true
     const ask = (): void => {
-      price({ ...settings, image }).then(
+      price(wanted).then(
         quote => live && setFound({ state: 'known', quote }),
-        (error: unknown) => live && setFound({ state: 'none', error: asPekkaError(error) })
+        (error: unknown) => {
+          if (!live) return
+          setFound({ state: 'none', error: asPekkaError(error) })
+          void showWhy()
+        }
       )
     }
+    const showWhy = async (): Promise<void> => {
+      const rows = await why(wanted).catch(() => null)
+      if (live) setReasons(rows)
+    }
+    setReasons(null)
     ask()
     const timer = setInterval(ask, REFRESH_MS)
     return () => {
       live = false
       clearInterval(timer)
     }
-  }, [image])
+  }, [choice.image, wanted.memoryBytes])
   useEffect(() => {
-    images().then(
-      names => setKnown([...new Set([settings.image, ...names])]),
-      () => undefined
-    )
+    images().then(setOffered, () => undefined)
   }, [])
-  const ready = found.state === 'known' && cap !== null
+  const decide = (next: EnvironmentOptions): void => {
+    setOptions(next)
+    environment
+      .choose(next)
+      .then(setChoice, (error: unknown) => setFound({ state: 'none', error: asPekkaError(error) }))
+  }
+  const open = choice.questions.length > 0
+  const ready = found.state === 'known' && cap !== null && !open
+  const waits = found.state === 'none' && WAITABLE.has(found.error.code) && cap !== null && !open
   useEffect(() => {
     if (ready && document.activeElement?.closest('.pk-Quote') !== null) run.current?.focus()
   }, [found.state])
+  const said = [...notes, ...choice.notes, ...lackSentences({ ...choice, missing: choice.missing.filter(soft) })]
 
+  const send = (wait: boolean): void =>
+    answer({
+      settings: chosen,
+      dontAskUnder: silent ? chosen.cap : undefined,
+      environment: options,
+      choice,
+      wait
+    })
   const submit = (event: React.FormEvent): void => {
     event.preventDefault()
-    if (ready) answer({ settings: chosen, dontAskUnder: silent ? chosen.cap : undefined })
+    if (ready) send(false)
   }
   return (
     <form className="pk-Quote-form" onSubmit={submit} aria-labelledby="pk-Quote-title">
@@ -81,25 +119,37 @@ function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormP
           <CloseIcon.react tag="span" />
         </button>
       </div>
-      <Price found={found} settings={chosen} />
+      <Price found={found} settings={chosen} choice={choice} />
+      {found.state === 'none' && reasons !== null && (
+        <WhyRows found={reasons} settings={chosen} change={part => setChanged({ ...changed, ...part })} />
+      )}
       <dl className="pk-Facts">
         <dt>Environment</dt>
-        <dd>
-          <select
-            className="pk-Select"
-            aria-label="Environment"
-            value={image}
-            onChange={event => setImage(event.target.value)}
-          >
-            {known.map(name => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        </dd>
+        <EnvironmentRow choice={choice} options={options} offered={offered} decide={decide} />
         {found.state === 'known' && (
           <>
             <dt>Machines</dt>
-            <dd>{quoteView(found.quote, chosen).machines}</dd>
+            <dd>
+              {quoteView(found.quote, chosen).machines}
+              {found.quote.misfit.length > 0 && (
+                <>
+                  {' · '}
+                  <button
+                    type="button"
+                    className="pk-TextLink"
+                    aria-expanded={reasons !== null}
+                    onClick={() =>
+                      reasons === null ? void why(wanted).then(setReasons, () => undefined) : setReasons(null)
+                    }
+                  >
+                    {found.quote.misfit.length} {found.quote.misfit.length === 1 ? 'doesn’t' : 'don’t'}: see why
+                  </button>
+                  {reasons !== null && (
+                    <WhyRows found={reasons} settings={chosen} change={part => setChanged({ ...changed, ...part })} />
+                  )}
+                </>
+              )}
+            </dd>
           </>
         )}
         <dt>
@@ -117,15 +167,21 @@ function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormP
           credits <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : 'then it stops'}</span>
         </dd>
       </dl>
-      {notes.length > 0 && (
+      <PackageQuestions choice={choice} options={options} decide={decide} />
+      {said.length > 0 && (
         <div className="pk-Quote-notes">
           <WarningIcon.react tag="span" className="pk-Icon pk-Warn" />
           <div>
-            {notes.map(note => (
+            {said.map(note => (
               <p key={note}>{note}</p>
             ))}
           </div>
         </div>
+      )}
+      {waits && (
+        <p className="pk-Quote-reader pk-Quiet">
+          Waiting is free and ends after {duration(WAIT_MS)}, or when this page is closed.
+        </p>
       )}
       <p className="pk-Quote-reader">
         <EyeIcon.react tag="span" className="pk-Icon" />
@@ -139,23 +195,45 @@ function QuoteForm({ title, settings, notes, images, price, answer }: QuoteFormP
         <button type="button" className="pk-Button" onClick={() => answer(undefined)}>
           Cancel
         </button>
-        <button type="submit" ref={run} className="pk-Button pk-mod-go" disabled={!ready}>
-          <RemoteIcon.react tag="span" className="pk-Icon" />
-          Run
-        </button>
+        {waits ? (
+          <button type="button" className="pk-Button pk-mod-go pk-Quote-wait" onClick={() => send(true)}>
+            Wait for one
+          </button>
+        ) : (
+          <button type="submit" ref={run} className="pk-Button pk-mod-go" disabled={!ready}>
+            <RemoteIcon.react tag="span" className="pk-Icon" />
+            Run
+          </button>
+        )}
       </div>
     </form>
   )
 }
 
-function Price({ found, settings }: { found: Price; settings: RunSettings }): React.ReactElement {
+/** Without a machine now there may be one later. */
+const WAITABLE = new Set(['NO_MATCH', 'IMAGE_UNKNOWN'])
+
+/** What is said and not asked. */
+const soft = ({ optional, have }: MissingPackage): boolean => optional || have !== null
+
+function Price({
+  found,
+  settings,
+  choice
+}: {
+  found: Price
+  settings: RunSettings
+  choice: ImageChoice
+}): React.ReactElement {
   if (found.state === 'asking') return <p className="pk-Quote-price pk-Quiet">Getting a price…</p>
   if (found.state === 'none') {
-    const { title, advice } = noPrice(found.error)
+    const { title, advice, command } = noPrice(found.error, choice)
     return (
       <div className="pk-Quote-price" role="alert">
         <strong>{title}</strong>
-        <p className="pk-Quiet">{advice}</p>
+        <p className="pk-Quiet">
+          {advice} {command !== null && <code>{command}</code>}
+        </p>
       </div>
     )
   }
@@ -173,7 +251,7 @@ function Price({ found, settings }: { found: Price; settings: RunSettings }): Re
  *
  * @param anchor the cell's node; without one the popover stands in the middle
  */
-export function askQuote(question: QuoteQuestion, anchor: HTMLElement | undefined): Promise<QuoteAnswer> {
+export function askQuote(question: QuoteQuestion, anchor: HTMLElement | undefined): Promise<QuoteDecision | undefined> {
   return new Promise(resolve => {
     const opener = document.activeElement
     const widget = ReactWidget.create(

@@ -1,5 +1,6 @@
 import type { PekkaError } from '@pekka/node/protocol'
-import { credits, duration, guessCredits, parseCredits, type Quote } from '@pekka/node/client'
+import { credits, duration, guessCredits, memory, parseCredits, type Quote, type whyNot } from '@pekka/node/client'
+import { listed, type ImageChoice } from '@pekka/node/scan'
 import type { RunSettings } from '../run/index.js'
 
 /** A price as people read it before a run. */
@@ -45,8 +46,69 @@ export function readCap(text: string): bigint | null {
   return amount === null || amount === 0n ? null : amount
 }
 
-/** Why there is no price, in two sentences. */
-export const noPrice = (error: PekkaError): { title: string; advice: string } => ({
-  title: error.message,
-  advice: error.advice
-})
+/** Why there is no price, in two sentences, and what to type where that helps. */
+export function noPrice(
+  error: PekkaError,
+  { image }: Pick<ImageChoice, 'image'>
+): { title: string; advice: string; command: string | null } {
+  // Another environment would be the wrong one: that is the user's to say.
+  if (error.code === 'IMAGE_UNKNOWN')
+    return {
+      title: `No machine offers ${image} now`,
+      advice: 'Nothing is charged. On a machine of yours:',
+      command: `npx pekka image build ${image}`
+    }
+  if (error.code === 'NO_MATCH') return { title: 'No machine matches', advice: 'Nothing is charged.', command: null }
+  return { title: error.message, advice: error.advice, command: null }
+}
+
+/** `imports rdkit`: what decided the environment. */
+export const chipOf = ({ uses }: Pick<ImageChoice, 'uses'>): string | null =>
+  uses.length === 0 ? null : `imports ${listed(uses.map(({ module }) => module))}`
+
+/** What is said of a package that the environment lacks: Run adds it. */
+export const addedWords = (module: string, elsewhere: string | null, image: string): string =>
+  `${module} isn’t in ${elsewhere === null ? 'any environment' : image}. It is added: the bridge looks it up, and so learns its name.`
+
+/** A reason why machines don't serve, in words, and the smallest change that helps. */
+export interface WhyWords {
+  /** What was asked for. */
+  asked: string
+  fact: string
+  help: { label: string; settings: Partial<RunSettings> } | null
+}
+
+export function whyWords({ machines, rows }: ReturnType<typeof whyNot>, settings: RunSettings): WhyWords[] {
+  return rows.map(({ why, count, change }) => {
+    const of = `${count} of ${machines} ${machines === 1 ? 'machine' : 'machines'}`
+    const match = change === null ? '' : `${change.matches} ${change.matches === 1 ? 'matches' : 'match'}`
+    switch (why) {
+      case 'memory': {
+        const bytes = change?.need.resources.memoryBytes
+        return {
+          asked: `You asked for ${memory(settings.memoryBytes)} of memory`,
+          fact: `${of} ${count === 1 ? 'has' : 'have'} less`,
+          help:
+            bytes === undefined
+              ? null
+              : { label: `Ask for ${memory(bytes)}: ${match}`, settings: { memoryBytes: bytes } }
+        }
+      }
+      case 'image':
+        return {
+          asked: `Environment ${settings.image}`,
+          fact: `${of} ${count === 1 ? 'doesn’t' : 'don’t'} have it`,
+          // Another one would lack what the code imports.
+          help: null
+        }
+      case 'busy':
+        return { asked: 'At work now', fact: of, help: null }
+      default:
+        return {
+          asked: { cpus: 'CPUs', disk: 'Disk', price: 'Price', list: 'Left out by you' }[why],
+          fact: of,
+          help: null
+        }
+    }
+  })
+}

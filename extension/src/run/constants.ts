@@ -3,8 +3,13 @@ import { CREDIT } from '@pekka/node/protocol'
 /** A task's cap when neither the settings nor the user said another, micro-credits (UX: "at most 0.50"). */
 export const DEFAULT_CAP = CREDIT / 2n
 
-/** The image when nobody chose one. */
-export const DEFAULT_IMAGE = 'base'
+/** As an environment's name: the smallest that has what the code imports. */
+export const AUTOMATIC = 'auto'
+
+/** Waiting for a machine ends after this, ms; nothing is charged meanwhile. */
+export const WAIT_MS = 2 * 3_600_000
+/** The market is looked at this often while waiting, ms. */
+export const WAIT_STEP_MS = 10_000
 
 /** Cells named in a task's sealed note; the bound is the note's own (core/client/offer.ts). */
 export const MAX_NOTE_CELLS = 20

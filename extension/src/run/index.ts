@@ -10,11 +10,20 @@
  * ```
  */
 export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
-export { DEFAULT_CAP, DEFAULT_IMAGE } from './constants.js'
+export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'
+export { Environments, contentsFolder, type EnvironmentOptions } from './environment.js'
 export { OpenNotebook, stateOf, type CellRun, type OpenNotebookComponents } from './open-notebook.js'
 export { RemoteTask, lastLines, type EventSink } from './remote-task.js'
 export { moreMemory, moreTime, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
-export { Runner, type Agreements, type Questions, type RunOptions, type RunnerComponents } from './runner.js'
+export {
+  Runner,
+  type Agreements,
+  type EnvironmentQuestion,
+  type Questions,
+  type QuoteDecision,
+  type RunOptions,
+  type RunnerComponents
+} from './runner.js'
 export { costOf, isOver, phaseOfView, timeOf, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 export { Tasks } from './tasks.js'
 export { NOTHING_TO_RUN, ONLY_PYTHON, isEmpty, whyNotCells, type WhyNot } from './why-not.js'

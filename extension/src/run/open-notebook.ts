@@ -27,6 +27,10 @@ export type CellRun =
   /** Before a task has an id. */
   | { kind: 'preparing' }
   | { kind: 'asking' }
+  /** Packages that no environment has are being looked up and fetched. */
+  | { kind: 'adding'; packages: readonly string[] }
+  /** No machine matches yet; it is sent when one does. */
+  | { kind: 'waiting'; until: number; stop: AbortController }
   /** Never became a task. `cells`: what was to be run. */
   | { kind: 'failed'; error: PekkaError; cells: readonly string[] }
   | {
@@ -42,6 +46,9 @@ export type CellRun =
     }
   /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
   | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
+
+/** A run of it is on its way. */
+const BEFORE: ReadonlySet<string> = new Set(['preparing', 'adding', 'waiting'])
 
 export interface OpenNotebookComponents {
   tasks: Tasks
@@ -119,7 +126,7 @@ export class OpenNotebook {
   /** Whether a remote run of this page or another one writes to the cell. */
   isRunning(id: string): boolean {
     const run = this.cellRun(id)
-    return run?.kind === 'preparing' || (run?.kind === 'task' && !isOver(run.snapshot))
+    return BEFORE.has(run?.kind ?? '') || (run?.kind === 'task' && !isOver(run.snapshot))
   }
 
   /** What is told of cells before they belong to a task; undefined takes it back. */
@@ -162,6 +169,37 @@ export class OpenNotebook {
       tasks.set(metadata.task, entry)
     }
     for (const { cells, metadata, sources } of tasks.values()) void this.#resumeTask(cells, metadata, sources)
+  }
+
+  /** Whether a task was sent from this notebook and none of its cells is there any more. */
+  hasLost({ snapshot: { path, cells } }: Pick<RemoteTask, 'snapshot'>): boolean {
+    return path === this.context.path && cells.length > 0 && cells.every(id => modelOf(this.model, id) === undefined)
+  }
+
+  /** Makes cells for a task whose own were deleted, below the selected one, and shows its output there, from its beginning. */
+  async insertOutput(task: RemoteTask): Promise<void> {
+    const { title, cells, submittedAt } = task.snapshot
+    const before = this.#runs.get(task.id)
+    if (before !== undefined) {
+      this.#end(before)
+      this.#runs.delete(task.id)
+    }
+    const [panel] = this.panels
+    const at = (panel?.content.activeCellIndex ?? this.model.cells.length - 1) + 1
+    const source = `# Output of ${title}, whose cell was deleted`
+    const made = cells.map(id => ({ cell_type: 'code' as const, id, source, metadata: { trusted: false } }))
+    this.model.sharedModel.insertCells(at, made)
+    if (panel) panel.content.activeCellIndex = at
+    const metadata: CellMetadata = {
+      v: 1,
+      task: task.id,
+      bridge: this.components.connection.setting,
+      owner: this.components.owner,
+      state: 'running',
+      submitted: submittedAt
+    }
+    const sources = new Map(cells.map(id => [id, sourceMark(source)]))
+    await this.#resumeTask([...cells], metadata, sources)
   }
 
   /** Saves, so that a page closed now still finds its task; a notebook that can't be saved goes on unsaved. */

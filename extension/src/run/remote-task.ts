@@ -30,6 +30,7 @@ export class RemoteTask {
   #runningSince: number | null = null
   #end: RunEnd | null = null
   #error: string | null = null
+  #missingModule: string | null = null
   #fraction: number | null = null
   #tail = ''
   #files: EventOf<'files'> | null = null
@@ -160,6 +161,7 @@ export class RemoteTask {
     this.#clock = null
     this.#end = null
     this.#error = null
+    this.#missingModule = null
     this.#fraction = null
     this.#tail = ''
     this.#files = null
@@ -186,6 +188,10 @@ export class RemoteTask {
         return
       case 'error':
         this.#error = cleanText(event.ename).slice(0, 80)
+        this.#missingModule =
+          event.ename === 'ModuleNotFoundError'
+            ? (/^No module named ['"](\w{1,80})/.exec(event.evalue)?.[1] ?? null)
+            : null
         return
       case 'progress':
         this.#fraction = event.fraction
@@ -225,6 +231,7 @@ export class RemoteTask {
       runningSince: this.#runningSince ?? (this.#end ? null : (attempt?.acceptedAt ?? null)),
       end: this.#end ?? this.#endOf(committed?.claim ?? null),
       error: this.#error,
+      missingModule: this.#missingModule,
       paid: view?.paid ?? null,
       refunded: view?.refunded ?? null,
       progress: this.#progress,

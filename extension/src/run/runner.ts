@@ -1,8 +1,11 @@
-import { PekkaError, asPekkaError, isPekkaError } from '@pekka/node/protocol'
-import type { Quote } from '@pekka/node/client'
+import { DEFAULT_DISK_BYTES, DEFAULT_MILLI_CPUS, PekkaError, asPekkaError, isPekkaError } from '@pekka/node/protocol'
+import { whyNot, type Quote } from '@pekka/node/client'
 import type { Connection } from '../connection/index.js'
-import { analyse, neededCells, needsSentence, travelHints, type Needed } from '../scan/index.js'
+import { missingRequirements, type ImageChoice } from '@pekka/node/scan'
+import { analyse, lackSentences, neededCells, needsSentence, travelHints, type Needed } from '../scan/index.js'
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
+import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
+import type { EnvironmentOptions, Environments } from './environment.js'
 import type { OpenNotebook } from './open-notebook.js'
 import type { RemoteTask } from './remote-task.js'
 import { requestFor, type RunKind, type RunSettings } from './request.js'
@@ -27,11 +30,30 @@ export interface Questions {
     kind: RunKind
     settings: RunSettings
     notes: string[]
+    environment: EnvironmentQuestion
     /** Fetches the price, again every time that it is called. @throws PekkaError */
-    price: () => Promise<Quote>
-  }): Promise<{ settings: RunSettings; dontAskUnder: bigint | undefined } | undefined>
+    price: (settings: RunSettings) => Promise<Quote>
+    /** Why machines don't serve. */
+    why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
+  }): Promise<QuoteDecision | undefined>
   /** There is no wallet or bridge. */
   connect(): void
+}
+
+/** The environment as it was chosen, and a way to choose it anew. */
+export interface EnvironmentQuestion {
+  choice: ImageChoice
+  options: EnvironmentOptions
+  choose: (options: EnvironmentOptions) => Promise<ImageChoice>
+}
+
+export interface QuoteDecision {
+  settings: RunSettings
+  dontAskUnder: bigint | undefined
+  environment: EnvironmentOptions
+  choice: ImageChoice
+  /** No machine matches now: send it when one does. */
+  wait: boolean
 }
 
 /** What was agreed to before, and how a task is asked for; kept in Lab's settings. */
@@ -45,6 +67,7 @@ export interface Agreements {
 export interface RunnerComponents {
   tasks: Tasks
   connection: Connection
+  environments: Environments
   questions: Questions
   agreements: Agreements
   /** A sentence that needs no answer. */
@@ -57,6 +80,10 @@ export interface RunOptions {
   settings?: Partial<RunSettings>
   /** Run the cells as they are: the user was asked before. */
   asked?: boolean
+  /** Where no machine matches, wait for one. */
+  wait?: boolean
+  /** Show the quote even where the user need not be asked. */
+  ask?: boolean
 }
 
 /** From the button to a task that is on its way. */
@@ -129,32 +156,111 @@ export class Runner {
     const { client } = connection
     if (client === null) return
     let settings = { ...agreements.settings(), ...options.settings }
-    const resources = (): Parameters<typeof client.quote>[0] => settings
+    let wait = options.wait === true
     notebook.before(ids, { kind: 'preparing' })
     try {
       const names = cells.map(({ source }) => analyse(source))
-      const notes = travelHints(names)
+      const chosen = await this.#environment(notebook, cells, settings)
+      let { choice } = chosen
+      settings = { ...settings, image: choice.image }
+      const hints = travelHints(names)
+      const notes = [...hints, ...choice.notes, ...lackSentences(choice)]
       const key = `${ids.join()}\n${notes.join('\n')}`
       const unseen = notes.length > 0 && !this.#seen.has(key)
-      if (options.asked !== true && (unseen || !agreements.silent(client.identity.bridge, settings.cap))) {
+      const silent =
+        options.asked === true ||
+        (options.ask !== true && !unseen && agreements.silent(client.identity.bridge, settings.cap))
+      if (!silent || choice.questions.length > 0) {
         notebook.before(ids, { kind: 'asking' })
         const anchor = ids.at(-1) ?? ''
-        const price = (): Promise<Quote> => client.quote(resources())
-        const answer = await questions.quote({ notebook, anchor, cells, kind, settings, notes, price })
+        const answer = await questions.quote({
+          ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen },
+          price: wanted => client.quote(wanted),
+          why: async wanted => whyNot(await client.market.asks(), requirementsOf(wanted))
+        })
         if (answer === undefined) return notebook.before(ids, undefined)
         settings = answer.settings
+        choice = answer.choice
+        wait ||= answer.wait
+        this.#decided(notebook, cells, chosen.options, answer.environment)
         this.#seen.add(key)
         await agreements.agree(client.identity.bridge, answer)
         notebook.before(ids, { kind: 'preparing' })
       }
       const request = requestFor(cells, kind, notebook.context.path, settings)
-      const quote = await client.quote(resources())
+      const ask = (): Promise<Quote> => client.quote(settings)
+      const quote = wait ? await this.#wait(notebook, ids, ask) : await ask()
+      if (quote === undefined) return notebook.before(ids, undefined)
+      const lacking = missingRequirements(choice)
+      if (lacking.length > 0) {
+        // Before anything is offered or costs; the quote has said that the bridge learns the names.
+        notebook.before(ids, { kind: 'adding', packages: lacking })
+        request.layer = (await client.addPackages(quote, lacking)).digest
+        notebook.before(ids, { kind: 'preparing' })
+      }
       const submitted = now()
       const task = await tasks.submit(request, quote)
       await notebook.attach(task, ids, { cells: names, needed, numberOf: this.#numbers(notebook) }, submitted)
     } catch (error) {
       if (!isPekkaError(error)) console.error('A remote run could not be sent', error)
       this.#fail(notebook, cells, asPekkaError(error))
+    }
+  }
+
+  /** The settings that a run of these cells would have, as far as that is known without asking anybody. */
+  glance(notebook: OpenNotebook, ids: readonly string[]): RunSettings {
+    const settings = this.components.agreements.settings()
+    const cells = codeCells(notebook.model).filter(({ id }) => ids.includes(id))
+    const options = this.#wanted(notebook, cells, settings)
+    return { ...settings, image: this.components.environments.glance(notebook, cells, options).image }
+  }
+
+  /** By hand: for this run, with the cells, or in the settings; else by the code. */
+  async #environment(
+    notebook: OpenNotebook,
+    cells: readonly CodeSource[],
+    settings: RunSettings
+  ): Promise<EnvironmentQuestion> {
+    const { environments } = this.components
+    const options = this.#wanted(notebook, cells, settings)
+    const choose = (wanted: EnvironmentOptions): Promise<ImageChoice> => environments.choose(notebook, cells, wanted)
+    const choice = environments.quick(notebook, cells, options) ?? (await choose(options))
+    return { choice, options, choose }
+  }
+
+  #wanted(notebook: OpenNotebook, cells: readonly CodeSource[], settings: RunSettings): EnvironmentOptions {
+    const { environments, agreements } = this.components
+    const own = agreements.settings().image
+    const here = settings.image === own ? undefined : settings.image
+    const image = here ?? environments.byHand(notebook, cells) ?? (own === AUTOMATIC ? undefined : own)
+    return { image, answers: environments.answers(notebook) }
+  }
+
+  #decided(
+    notebook: OpenNotebook,
+    cells: readonly CodeSource[],
+    before: EnvironmentOptions,
+    { image, answers }: EnvironmentOptions
+  ): void {
+    const { environments } = this.components
+    environments.remember(notebook, answers)
+    if (image !== before.image) environments.keep(notebook, cells, image)
+  }
+
+  /** The price as soon as a machine matches; undefined where that was cancelled. @throws PekkaError NO_MATCH after {@link WAIT_MS} */
+  async #wait(notebook: OpenNotebook, ids: readonly string[], ask: () => Promise<Quote>): Promise<Quote | undefined> {
+    const stop = new AbortController()
+    const until = this.components.now() + WAIT_MS
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        const { code } = asPekkaError(error)
+        const none = code === 'NO_MATCH' || code === 'IMAGE_UNKNOWN' || code === 'BRIDGE_UNREACHABLE'
+        if (!none || this.components.now() >= until) throw error
+      }
+      notebook.before(ids, { kind: 'waiting', until, stop })
+      if (stop.signal.aborted || !(await pause(WAIT_STEP_MS, stop.signal))) return undefined
     }
   }
 
@@ -177,3 +283,26 @@ export class Runner {
       : `Cell ${number} is running here. Interrupt it first, or wait for it.`
   }
 }
+
+const requirementsOf = (settings: RunSettings): Parameters<typeof whyNot>[1] => ({
+  image: settings.image,
+  resources: {
+    milliCpus: DEFAULT_MILLI_CPUS,
+    memoryBytes: settings.memoryBytes,
+    diskBytes: DEFAULT_DISK_BYTES,
+    gpu: null
+  },
+  maxPrice: null,
+  only: null,
+  avoid: []
+})
+
+/** False where it was stopped meanwhile. */
+const pause = (ms: number, signal: AbortSignal): Promise<boolean> =>
+  new Promise(resolve => {
+    const timer = setTimeout(() => resolve(true), ms)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve(false)
+    })
+  })

@@ -43,6 +43,8 @@ export interface TaskSnapshot {
   end: RunEnd | null
   /** Name of the error that ended it, as the machine told. */
   error: string | null
+  /** Top-level name of the module that it did not find. */
+  missingModule: string | null
   paid: bigint | null
   refunded: bigint | null
   /** Progress by cell. Empty where this page doesn't follow the output. */

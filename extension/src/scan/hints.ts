@@ -1,4 +1,5 @@
-import type { CellNames, Needed } from '@pekka/node/scan'
+import type { CellNames, ImageChoice, Needed } from '@pekka/node/scan'
+import { environmentWith } from './tables.js'
 
 /** `a`, `a and b`, `a, b and c`. */
 function joined(items: string[]): string {
@@ -46,6 +47,14 @@ export function travelHints(cells: readonly CellNames[]): string[] {
   return [...hints]
 }
 
+/** What an environment lacks that the code asks for. What it can't do without is added before the run. */
+export const lackSentences = ({ image, missing }: Pick<ImageChoice, 'image' | 'missing'>): string[] =>
+  missing.map(({ module, distribution, specifier, have, optional, elsewhere }) => {
+    if (have !== null) return `${distribution}${specifier} is asked for; ${image} has ${have}.`
+    if (optional) return `${module} isn’t in ${image}; the code goes on without it.`
+    return `${module} isn’t in ${elsewhere === null ? 'any environment' : image}: it is added.`
+  })
+
 /** What the hint under a remote error needs to know. */
 export interface HintContext {
   /** The cells that ran. */
@@ -63,9 +72,11 @@ export function hintFor(error: { ename: string; evalue: string }, context: HintC
     case 'ModuleNotFoundError':
     case 'ImportError': {
       const module = /^No module named ['"]([\w.]+)['"]/.exec(error.evalue)?.[1]?.split('.')[0]
-      return module === undefined
-        ? undefined
-        : `${module} isn't in this environment. If ${module} is a file of yours: it is on your computer and doesn't travel yet.`
+      if (module === undefined) return undefined
+      const image = environmentWith(module)
+      return image === undefined
+        ? `${module} isn't in this environment. If ${module} is a file of yours: it is on your computer and doesn't travel yet.`
+        : `${module} isn't in this environment; ${image} has it.`
     }
     case 'FileNotFoundError': {
       const path =

@@ -4,5 +4,14 @@
  */
 export { analyse, neededCells } from '@pekka/node/scan'
 export type { CellNames, MissingName, Needed, SourceCell } from '@pekka/node/scan'
-export { environmentSentence, hintFor, inputSentence, needsSentence, pathSentence, travelHints } from './hints.js'
+export {
+  environmentSentence,
+  hintFor,
+  inputSentence,
+  lackSentences,
+  needsSentence,
+  pathSentence,
+  travelHints
+} from './hints.js'
 export type { HintContext } from './hints.js'
+export { environmentWith, tables } from './tables.js'

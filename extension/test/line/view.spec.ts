@@ -156,7 +156,10 @@ describe('line: what else it tells', () => {
 
   it('what could not be sent says why and what to do', () => {
     const failed = (error: PekkaError): string => shown(lineOf({ kind: 'failed', error, cells: ['c5'] }, context()))
-    assert.equal(failed(new PekkaError('NO_MATCH')), 'No machine matches | nothing charged | Run again, Change')
+    assert.equal(
+      failed(new PekkaError('NO_MATCH')),
+      'No machine matches | nothing charged | Wait for one, See why, Change'
+    )
     assert.match(failed(new PekkaError('NOT_CONNECTED')), /^Not sent: not connected/)
     assert.match(
       failed(new PekkaError('FUNDS_MISSING', { have: 20_000n, need: 500_000n })),

@@ -21,6 +21,7 @@ export const snapshot = (part: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
   runningSince: HOUR_14_06,
   end: null,
   error: null,
+  missingModule: null,
   paid: null,
   refunded: null,
   progress: new Map(),

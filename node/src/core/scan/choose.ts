@@ -348,6 +348,15 @@ class Chooser {
   }
 }
 
+/** What the code can't do without and the image lacks, as requirements (PEP 508) for a layer over it. */
+export const missingRequirements = ({ missing }: Pick<ImageChoice, 'missing'>): string[] =>
+  missing
+    .filter(({ optional, have }) => !optional && have === null)
+    .map(({ distribution, extras, specifier }) => {
+      const all = extras.length === 0 ? '' : `[${extras.join(',')}]`
+      return `${distribution}${all}${specifier}`
+    })
+
 /** Names in a sentence; more are counted. */
 const LISTED = 4
 

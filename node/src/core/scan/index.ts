@@ -23,6 +23,7 @@ export { plainPython, type PlainPython } from './magics.js'
 export {
   chooseImage,
   listed,
+  missingRequirements,
   type ChoiceOptions,
   type ImageChoice,
   type LocalPackages,
