@@ -20,7 +20,7 @@ export interface InstalledPackage {
  */
 const STRAY = new Set(
   (
-    'benchmark benchmarks bin build ci conftest dev dist doc docs example examples include lib licenses notebooks samples scripts setup ' +
+    'benchmark benchmarks bin book build ci conftest dev dist doc docs example examples include lib licenses notebooks samples scripts setup ' +
     'share src test testing tests tools typings util utils wheelhouse'
   ).split(' ')
 )
@@ -70,12 +70,15 @@ export function modulesOf(packages: readonly InstalledPackage[]): Map<string, st
       if (folder !== undefined) regular.add(folder)
     }
   }
+  const names = new Set(packages.map(one => one.name))
   const owners = new Map<string, Map<string, number>>()
   for (const { name, files } of packages) {
     for (const file of files) {
-      const module = moduleOf(file, regular)
-      if (module === undefined) continue
-      const [top = ''] = module.split('.')
+      const found = moduleOf(file, regular)
+      if (found === undefined) continue
+      const [top = ''] = found.split('.')
+      // A namespace that bears the name of a distribution here is that one's: `pymatgen`, but not `google`.
+      const module = names.has(normalName(top)) ? top : found
       if (STRAY.has(top) && normalName(top) !== name) continue
       const claims = owners.get(module) ?? new Map<string, number>()
       claims.set(name, (claims.get(name) ?? 0) + 1)
