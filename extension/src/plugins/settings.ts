@@ -31,7 +31,9 @@ export class Settings implements Agreements {
       cap: BigInt(Math.max(1, Math.round(this.#number('cap') * MICRO))),
       image: this.#text('image'),
       memoryBytes: Math.round(this.#number('memory') * GIB),
-      wallMs: Math.round(this.#number('timeLimit') * MINUTE_MS)
+      wallMs: Math.round(this.#number('timeLimit') * MINUTE_MS),
+      realEntropy: this.registry.get('seedRandom').composite === false,
+      nativeNumerics: this.registry.get('pinNumerics').composite === false
     }
   }
 

@@ -11,6 +11,10 @@ export interface RunSettings {
   image: string
   memoryBytes: number
   wallMs: number
+  /** Unseeded random numbers stay unseeded. */
+  realEntropy?: boolean
+  /** Numeric libraries use all a processor can. */
+  nativeNumerics?: boolean
 }
 
 export type RunKind = TaskNote['kind'] & ('cell' | 'selection' | 'notebook')
@@ -34,6 +38,8 @@ export function requestFor(
     cap: roundUpCap(settings.cap),
     memoryBytes: settings.memoryBytes,
     wallMs: settings.wallMs,
+    ...(settings.realEntropy === true && { seed: null }),
+    ...(settings.nativeNumerics === true && { numeric: 'native' as const }),
     note: {
       v: 1,
       title: titleOf(sent, kind, path),

@@ -47,6 +47,12 @@ const OUTCOME_WORDS = {
   stopped: 'Cancelled by you.'
 } as const
 
+const NUMERIC_WORDS = {
+  pinned: 'pinned, comparable within a CPU class',
+  native: 'all that the processor can',
+  other: 'as on another kind of processor'
+} as const
+
 /** A receipt in plain words, sentence first (UX §4). */
 export function describeReceipt({ view, run, checked, draw, madeAt }: Receipt): string[] {
   const attempt = view.attempts.find(a => a.ended === 'committed')
@@ -65,7 +71,12 @@ export function describeReceipt({ view, run, checked, draw, madeAt }: Receipt): 
     ...(claim ? [`time        ${duration(claim.usage.wallMs)}`] : []),
     `paid        ${billCredits(view.paid)} credits, ${billCredits(view.refunded)} came back`,
     ...(run
-      ? [`output      ${run.head.count} pieces, chained and signed`, `result      ${toHex(run.digest).slice(0, 32)}`]
+      ? [
+          `seed        ${run.manifest.run.seed ?? 'none: real entropy'}`,
+          `numbers     ${NUMERIC_WORDS[run.manifest.run.numeric]}; CPU class ${run.manifest.run.cpuClass}`,
+          `output      ${run.head.count} pieces, chained and signed`,
+          `result      ${toHex(run.digest).slice(0, 32)}`
+        ]
       : []),
     `checked     ${checked === 'not-rerun' ? 'not re-run' : checked}; draws by a ${draw}`,
     `made        ${new Date(madeAt).toISOString()}`,

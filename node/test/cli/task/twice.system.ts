@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { equalBytes } from '@pekka/node/protocol'
+import { equalBytes, toHex } from '@pekka/node/protocol'
 import { TestNetwork, needNetwork } from '../../support/network.js'
 
 /** `pekka run --runs 2`, and what a receipt says of seeds and numeric paths. */
@@ -82,5 +82,7 @@ describe('two runs of one program', function () {
     assert.equal(other.run.fingerprint, null)
     const [a, b] = [pinned, other].map(({ result }) => result.cells[0]?.digest ?? new Uint8Array())
     assert.ok(a && b && equalBytes(a, b))
+    const receipt = await network.pekka('receipt', toHex(tasks[0]?.task ?? new Uint8Array()))
+    assert.match(receipt.stdout, new RegExp(`^seed +${pinned.run.seed}$`, 'm'))
   })
 })
