@@ -37,11 +37,14 @@ const hashOf = (records: readonly RegistryRecord[]): Uint8Array =>
 export class ImageRegistry {
   private readonly file: string
   private readonly keyFile: string
+  /** Public half of the key: whoever may read the images may check the list. */
+  private readonly publicFile: string
 
   /** @param images the folder `<home>/images` */
   constructor(private readonly images: string) {
     this.file = join(images, 'registry.json')
     this.keyFile = join(images, 'registry.key')
+    this.publicFile = join(images, 'registry.pub')
   }
 
   /**
@@ -77,6 +80,7 @@ export class ImageRegistry {
         if (error.code !== 'ENOENT') throw error
         return await writeSigner(this.keyFile, random.bytes(32))
       })
+      await writeFile(this.publicFile, `${toHex(signer.publicKey)}\n`)
       const signature = toHex(await signer.sign(hashOf(records)))
       const content = { format: 1, records, key: toHex(signer.publicKey), signature }
       await writeFile(`${this.file}.new`, `${JSON.stringify(content, null, 2)}\n`)
@@ -86,8 +90,7 @@ export class ImageRegistry {
 
   private async verified(text: string): Promise<RegistryRecord[]> {
     const { records, key, signature } = registrySchema.parse(JSON.parse(text))
-    const own = await readSigner(this.keyFile)
-    if (key !== toHex(own.publicKey)) throw new Error('the list is signed by another key')
+    if (key !== (await readFile(this.publicFile, 'utf8')).trim()) throw new Error('the list is signed by another key')
     if (!verifyNow(fromHex(key), hashOf(records), fromHex(signature))) throw new Error('the signature does not hold')
     return records
   }

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { TestNetwork, needNetwork, preparedHome } from '../../../node/test/support/network.js'
+import { EXAMPLES, imagesOf, runExample, type Field } from './notebooks.js'
+
+/** Downloads and imports of the largest image, on a slow line and a busy machine. */
+const BUILD_MS = 1_800_000
+
+/** Every image: built, each of its packages imported in a sandbox, its example run on the network. `npm run test:images`. */
+describe('images', function () {
+  this.timeout(BUILD_MS)
+  let network: TestNetwork
+  const rows: string[] = []
+
+  before(async function () {
+    needNetwork(this)
+    const images = imagesOf(preparedHome() ?? '')
+    for (const name of Object.keys(EXAMPLES)) await images.build(name)
+    network = await TestNetwork.start()
+  })
+  after(async () => {
+    await network?.stop()
+    if (rows.length > 0)
+      console.log(['| image | example | s | result |', '| --- | --- | --- | --- |', ...rows].join('\n'))
+  })
+
+  for (const [field, { notebook }] of Object.entries(EXAMPLES) as [Field, { notebook: string }][]) {
+    // The order of the entries is that of the object's keys, which are fields.
+    it(`${field}: every package can be imported`, async () => {
+      const checks = await imagesOf(preparedHome() ?? '').verify(field)
+      assert.deepEqual(
+        checks.filter(check => !check.ok),
+        []
+      )
+    })
+
+    it(`${field}: its example ends in a table, a picture and a number`, async () => {
+      const { ms, line } = await runExample(network, field)
+      rows.push(`| \`${field}\` | ${notebook} | ${(ms / 1000).toFixed(0)} | ${line} |`)
+    })
+  }
+})
