@@ -189,12 +189,12 @@ except ImportError:
 import pandas as pd`
   ),
   example(
-    'Cython in a cell',
+    'an extension of IPython in a package of its own',
     'base',
     `
-%load_ext Cython
+%load_ext line_profiler
 import numpy as np`,
-    ['cython']
+    ['line-profiler']
   ),
   example(
     'code that only speaks of others',
@@ -304,7 +304,8 @@ except ImportError:
     'chemistry',
     `
 import cclib, gemmi
-data = cclib.io.ccread('out.log')`
+data = cclib.io.ccread('out.log')`,
+    ['cclib']
   ),
   // biology
   example(
