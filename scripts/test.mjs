@@ -2,7 +2,7 @@
  * `npm test`: format, lint, types and every test but the long ones, on a machine that may be fresh. It sets up what it needs
  * through the same code as `npm start`, gives each suite a time limit, counts for itself and ends with `N passed, N failed`.
  *
- *   node scripts/test.mjs [--full] [--only NAME[,NAME…]]      NAME: format lint types unit integration e2e system long
+ *   node scripts/test.mjs [--full] [--only NAME[,NAME…]]      NAME: format lint types unit integration e2e system long images
  *
  * Plain JavaScript for Node 18: it is what installs the Node that the tests run on.
  */
@@ -45,7 +45,9 @@ const STAGES = [
   [[{ name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE }]],
   [[{ name: 'e2e', tests: 'e2e.ts', limit: 15 * MINUTE }]],
   [[{ name: 'system', tests: 'system.ts', engine: true, limit: 15 * MINUTE }]],
-  [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]]
+  [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]],
+  // Downloads and builds every image: some 9 GB of disk in the home of the tests.
+  [[{ name: 'images', tests: 'images.ts', limit: 120 * MINUTE, long: true }]]
 ]
 
 /** Folders that hold tests. */
