@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { describeEnd, type EndWords } from '@pekka/node/client'
+import { ERRORS, type DoneReason, type ErrorCode } from '@pekka/node/protocol'
 import { ROOT } from '@pekka/node/setup/places'
 
 const HERE = join(ROOT, 'server', 'test', 'system')
@@ -76,4 +78,79 @@ describe('docs/failures.md', () => {
         `no row for "${wanted}"`
       )
   })
+
+  it('says exactly what the program says', async () => {
+    const spoken = await literals()
+    for (const { name, cells } of await rows())
+      for (const chain of exactWords(cells[1] ?? '')) {
+        const codes = [...(cells[3] ?? '').matchAll(/[A-Za-z][\w-]+/g)].map(([word]) => word)
+        const told = codes.flatMap(code => [...catalogued(code), ...ends(code)])
+        const known = told.some(words => words.length >= chain.length && chain.every((part, i) => words[i]?.test(part)))
+        // What isn't the catalogue's is a line of the command line's own.
+        const own = chain.every(part => spoken.some(pattern => pattern.test(part)))
+        assert.ok(known || own, `${name}: nothing says "${chain.join(' · ')}"`)
+      }
+  })
 })
+
+/** The parts of the second column that are quoted, each as its title, facts and advice; what begins in lower case describes. */
+const exactWords = (cell: string): string[][] =>
+  cell
+    .split(
+      /; (?=Done,)|, then: |^new work: | What runs: | (?=Then all)| in its place|, or what Python|, the end|^[a-z ]+[;,] /
+    )
+    .map(part => part.split(' · ').map(piece => piece.trim()))
+    .filter(([first = '']) => /^[A-Z["]/.test(first) && first.includes(' ') && !first.startsWith('Then '))
+
+/** Title and advice of a code of the catalogue. */
+function catalogued(code: string): RegExp[][] {
+  if (!Object.hasOwn(ERRORS, code)) return []
+  // Just looked up.
+  const { title, advice } = ERRORS[code as ErrorCode]
+  return [[template(title), template(advice)]]
+}
+
+/** What the client says of the ends of a run, with the facts that the page has. */
+function ends(reason: string): RegExp[][] {
+  const details = [
+    {},
+    ...[{ ename: 'ZeroDivisionError' }, { ename: 'StdinNotImplementedError' }, { hint: 'input' }, { exitCode: 1 }],
+    ...[{ limitMs: 2_000 }, { limitMs: 5_000 }, { atCap: true }, { limitBytes: 2 ** 29 }, { limitBytes: 2 ** 31 }]
+  ]
+  return details.flatMap(detail => {
+    // Words that aren't reasons have no description.
+    const said = describeEnd(reason as DoneReason, detail) as EndWords | undefined
+    return said === undefined ? [] : [[said.title, ...said.facts, said.advice ?? ''].filter(Boolean).map(exactly)]
+  })
+}
+
+/** Every text of the command line and the client as a pattern, those that say next to nothing left out. */
+async function literals(): Promise<RegExp[]> {
+  const folders = [
+    'node/src/cli/commands',
+    'node/src/cli/task',
+    'node/src/cli/house',
+    'node/src/core/client',
+    'node/src/core/scan'
+  ]
+  const patterns: RegExp[] = []
+  for (const folder of folders)
+    for (const file of await readdir(join(ROOT, folder), { recursive: true })) {
+      if (!file.endsWith('.ts')) continue
+      const source = await readFile(join(ROOT, folder, file), 'utf8')
+      for (const [, , text = ''] of source.matchAll(/(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/g))
+        if (
+          fixedParts(text)
+            .join('')
+            .replace(/[^a-z]/gi, '').length >= 8
+        )
+          patterns.push(template(text.replace(/\\n$/, '')))
+    }
+  return patterns
+}
+
+/** A text whose holes (`{name}`, `${name}`) take anything. */
+const template = (text: string): RegExp => new RegExp(`^${fixedParts(text).map(escaped).join('.+')}$`)
+const fixedParts = (text: string): string[] => text.split(/\$?\{(?:[^{}]|\{[^{}]*\})*\}/)
+const exactly = (text: string): RegExp => new RegExp(`^${escaped(text)}$`)
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
