@@ -1,5 +1,6 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { Level } from 'level'
 import type { Logger } from 'pino'
 import {
@@ -30,6 +31,7 @@ import {
 } from './api/index.js'
 import { DiskSpace } from './disk.js'
 import { createBlobStore, createEventLog } from './eventlog/index.js'
+import { Inputs, inputRoutes } from './inputs/index.js'
 import { Downloader, Layers, definitionsIn, layerRoutes, uvOf } from './layers/index.js'
 import { LedgerMirror } from './ledger/index.js'
 import { Invites, LinkServer, ReaderGate } from './links/index.js'
@@ -114,6 +116,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const invites = new Invites(clock)
   const tokens = await Tokens.open({ ledger, verifier, clock, bridge: signer.publicKey, table: extras })
   const layers = settings.layers === undefined ? null : await startLayers(settings, settings.layers, { clock, log })
+  const inputs = settings.inputs === undefined ? null : await startInputs(settings, settings.inputs, log)
   const windowMs = (): number => genesis.parameters.windowMs
   const links = new LinkServer(
     {
@@ -126,7 +129,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       mirror,
       gate,
       invites,
-      shared: async hash => (await layers?.blob(hash)) ?? null,
+      shared: async hash => (await layers?.blob(hash)) ?? (await inputs?.blob(hash)) ?? null,
       verifier,
       signer,
       random,
@@ -205,7 +208,8 @@ export async function startBridge(settings: Settings, components: BridgeComponen
         if (queue.connected) quiet(driver.hurry(task))
       }
     }),
-    ...layerRoutes(layers)
+    ...layerRoutes(layers),
+    ...inputRoutes(inputs)
   ]
   const app = createApp({ routes, guard, tokens, store, metrics, log, version: VERSION })
   const { server } = listener
@@ -236,6 +240,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       listener.close()
       await queue.stop()
       await layers?.stop()
+      await inputs?.stop()
       await mirror.stop()
       await client.stop()
       await host.stop()
@@ -259,6 +264,18 @@ async function startLayers(
   const layers = new Layers({ ...components, pins, uv: uvHere, downloader }, { folder, ...init })
   await layers.start()
   return layers
+}
+
+async function startInputs(
+  { home }: Settings,
+  { allow, allowPrivate, ca, maxInputBytes, ...init }: NonNullable<Settings['inputs']>,
+  log: Logger
+): Promise<Inputs> {
+  const own = ca === undefined ? undefined : [...rootCertificates, await readFile(ca, 'utf8')].join('\n')
+  const policy = { allow, allowPrivate, maxBytes: maxInputBytes, ca: own }
+  const inputs = new Inputs({ log }, { folder: join(home, 'inputs'), policy, ...init })
+  await inputs.start()
+  return inputs
 }
 
 async function loadSigner(path: string, seed: Uint8Array): Promise<Signer> {

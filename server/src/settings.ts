@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { PekkaError } from '@pekka/node/protocol'
+import { MAX_INPUT_BYTES, PekkaError } from '@pekka/node/protocol'
 import { QUARANTINE_DAYS } from './layers/constants.js'
 
 /** All that one task may send ahead: what travels with it, its bundle, and what sealing adds. */
@@ -42,6 +42,21 @@ export const settingsSchema = z.strictObject({
       /** Days that a release must be old, against uploads that are found to be malicious within days; 0: none. */
       quarantineDays: z.number().int().min(0).max(3650).default(QUARANTINE_DAYS),
       /** Bytes of packages that are kept. */
+      maxBytes: bytes.optional()
+    })
+    .optional(),
+  /** Fetching declared inputs; left out: this bridge fetches none. Each of its fields has a default. */
+  inputs: z
+    .strictObject({
+      /** Servers that may be asked: `data.example.org`, `*.example.org`, or `*` for every public one. */
+      allow: z.array(z.string().min(1)).default(['*']),
+      /** `host:port` of servers in the own network that may be asked although they aren't public. */
+      allowPrivate: z.array(z.string().regex(/:\d+$/)).default([]),
+      /** PEM file of certificates beside the usual ones. */
+      ca: z.string().optional(),
+      /** Largest input, bytes. */
+      maxInputBytes: bytes.default(MAX_INPUT_BYTES),
+      /** Bytes of inputs that are kept. */
       maxBytes: bytes.optional()
     })
     .optional(),

@@ -107,6 +107,7 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
         writer.put({"type": "ready", **ready, "t": 0})
         inbound = Inbound(kernel)
         command = _wait_for_run(control, kernel, inbound)
+        extras.place_inputs()
         before = files.snapshot(".")
         if isinstance(command, RunScript):
             kernel.close()  # a script has its own interpreter; the warm kernel has only kept its files in the page cache

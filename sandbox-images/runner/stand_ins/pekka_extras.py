@@ -1,7 +1,7 @@
 """What the host has put beside a sandbox for its task (docs/decisions/0008): packages and inputs, read-only.
 
 `layer` is on the path already, behind the image's packages (site/pekka.pth). `environment` replaces some of the image's, so
-it stands before them, and behind the standard library."""
+it stands before them, and behind the standard library. Inputs open by their address as if there were a network."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ import sys
 EXTRAS = "/srv/pekka"
 LAYER = EXTRAS + "/layer"
 ENVIRONMENT = EXTRAS + "/environment"
+INPUTS = EXTRAS + "/inputs.json"
 
 
 def begin() -> None:
@@ -18,3 +19,7 @@ def begin() -> None:
     if os.path.isdir(ENVIRONMENT) and ENVIRONMENT not in sys.path:
         sites = [index for index, entry in enumerate(sys.path) if entry.endswith("/site-packages")]
         sys.path.insert(sites[0] if sites else len(sys.path), ENVIRONMENT)
+    if os.path.exists(INPUTS) and "pekka_inputs" not in sys.modules:
+        import pekka_inputs
+
+        pekka_inputs.plant(INPUTS)

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   MAX_LAYER_BYTES,
@@ -23,7 +23,7 @@ import {
   type LayerRequest,
   type Requirement
 } from '@pekka/node/protocol'
-import { checkHash, unpackWheel } from '@pekka/node/host/layers'
+import { checkHash, makeRoom, unpackWheel } from '@pekka/node/host/layers'
 import { nearest } from '@pekka/node/scan'
 import { DOWNLOADS, IN_USE_MS, KEPT_BYTES, LAYERS_AT_ONCE, MAX_WAITING } from './constants.js'
 import type { Downloader } from './download.js'
@@ -178,7 +178,7 @@ export class Layers {
     const said = wheels.reduce((sum, { size }) => sum + (size ?? 0), 0)
     if (said > MAX_LAYER_BYTES || wheels.some(({ size }) => (size ?? 0) > MAX_WHEEL_BYTES))
       throw new PekkaError('LAYER_TOO_LARGE', { size: said, max: MAX_LAYER_BYTES })
-    await this.#makeRoom()
+    await makeRoom(this.#place('wheels'), { maxBytes: this.init.maxBytes ?? KEPT_BYTES, inUseMs: IN_USE_MS })
     const failed = new AbortController()
     const either = AbortSignal.any([signal, failed.signal])
     const turns = new Turns(DOWNLOADS, Infinity)
@@ -228,23 +228,6 @@ export class Layers {
       return answer
     } catch {
       return null
-    }
-  }
-
-  async #makeRoom(): Promise<void> {
-    const folder = this.#place('wheels')
-    const kept = await Promise.all(
-      (await readdir(folder)).map(async name => {
-        const path = join(folder, name)
-        const status = await stat(path).catch(() => null)
-        return { path, used: status?.mtimeMs ?? 0, bytes: status?.size ?? 0 }
-      })
-    )
-    let sum = kept.reduce((total, { bytes }) => total + bytes, 0)
-    for (const { path, used, bytes } of kept.sort((a, b) => a.used - b.used)) {
-      if (sum <= (this.init.maxBytes ?? KEPT_BYTES) || used > this.components.clock.now() - IN_USE_MS) break
-      await rm(path, { force: true })
-      sum -= bytes
     }
   }
 

@@ -36,4 +36,13 @@ describe('pekka run --with', function () {
       assert.equal(run.before, run.after)
     }
   })
+
+  it('fetches nothing from inside the own network', async () => {
+    for (const url of ['https://169.254.169.254/', 'https://localhost/', new URL(network.bridge).href]) {
+      const run = await network.run('read.py', 'print(1)', '--input', url)
+      assert.match(run.stderr, /is not fetched/)
+      assert.equal(run.code, 64)
+      assert.equal(run.item, null)
+    }
+  })
 })

@@ -7,25 +7,27 @@ import {
   decodeLayer,
   equalBytes,
   type Bundle,
+  type Input,
   type Layer,
-  type LayerPackage,
   type OfferTask
 } from '@pekka/node/protocol'
 import { WheelStore, linkSite, type UnpackedWheel } from '@pekka/node/host/layers'
+import { InputStore, linkInputs } from './inputs.js'
 import { fetchBlob, fetchBlobTo, type NetworkHost } from '@pekka/node/host/network'
 import type { Extras as SandboxExtras } from '@pekka/node/host/sandbox'
 import { MAX_LAYER_FETCH_MS } from './constants.js'
 
 /** What a task needs besides its sandbox, on this machine. */
 export interface Prepared {
-  mode: Layer['mode']
-  wheels: UnpackedWheel[]
+  layer: { mode: Layer['mode']; wheels: UnpackedWheel[] } | null
+  /** Inputs, and where their bytes are here. */
+  inputs: { input: Input; file: string }[]
 }
 
 /** What of a task says which extras it needs. */
 export interface ExtrasWish {
   offer: Pick<OfferTask, 'task' | 'image'>
-  bundle: Pick<Bundle, 'layer'>
+  bundle: Pick<Bundle, 'layer' | 'inputs'>
 }
 
 export interface TaskExtrasComponents {
@@ -42,11 +44,12 @@ export interface TaskExtrasInit {
 const FOLDER_OF: Record<Layer['mode'], string> = { 'on-top': 'layer', instead: 'environment' }
 
 /**
- * Packages of tasks: fetched from the bridge by hash before `accept`, checked, kept for the next task, and shown to one
- * sandbox by hard links in a folder that it sees read-only since its start.
+ * Packages and inputs of tasks: fetched from the bridge by hash before `accept`, checked, kept for the next task, and shown
+ * to one sandbox by hard links in a folder that it sees read-only since its start.
  */
 export class TaskExtras {
   readonly #wheels: WheelStore
+  readonly #inputs: InputStore
   readonly #ending = new AbortController()
   #opened: Promise<void> | null = null
 
@@ -55,6 +58,7 @@ export class TaskExtras {
     private readonly init: TaskExtrasInit
   ) {
     this.#wheels = new WheelStore({ folder: join(init.folder, 'layers') })
+    this.#inputs = new InputStore({ folder: join(init.folder, 'inputs') })
   }
 
   stop(): void {
@@ -76,16 +80,22 @@ export class TaskExtras {
    * @throws PekkaError LAYER_…, BLOB_MISMATCH, LINK_…, DISK_FULL; the signal's reason
    */
   async prepare({ offer, bundle }: ExtrasWish, bridge: string, signal: AbortSignal): Promise<Prepared | null> {
-    if (bundle.layer === null) return null
-    const layer = await this.#layer(offer, bundle.layer, bridge, signal)
-    const packages = this.#wheels.ensure(layer.packages, (wheel, path) => this.#fetch(offer.task, bridge, wheel, path))
-    packages.catch(() => {})
-    return { mode: layer.mode, wheels: await until(packages, signal) }
+    if (bundle.layer === null && bundle.inputs.length === 0) return null
+    const fetch = (what: { hash: Uint8Array; size: number }, path: string): Promise<void> =>
+      this.#fetch(offer.task, bridge, what, path)
+    const inputs = this.#inputs.ensure(bundle.inputs, fetch)
+    inputs.catch(() => {})
+    if (bundle.layer === null) return { layer: null, inputs: await until(inputs, signal) }
+    const { mode, packages } = await this.#layer(offer, bundle.layer, bridge, signal)
+    const wheels = this.#wheels.ensure(packages, fetch)
+    wheels.catch(() => {})
+    return { layer: { mode, wheels: await until(wheels, signal) }, inputs: await until(inputs, signal) }
   }
 
   /** Shows a sandbox what was prepared for its task. */
-  async fill(folder: string, { mode, wheels }: Prepared): Promise<void> {
-    await linkSite(wheels, join(folder, FOLDER_OF[mode]))
+  async fill(folder: string, { layer, inputs }: Prepared): Promise<void> {
+    if (layer !== null) await linkSite(layer.wheels, join(folder, FOLDER_OF[layer.mode]))
+    if (inputs.length > 0) await linkInputs(inputs, folder)
   }
 
   async #layer(offer: ExtrasWish['offer'], digest: Uint8Array, bridge: string, signal: AbortSignal): Promise<Layer> {
@@ -98,7 +108,12 @@ export class TaskExtras {
     return layer
   }
 
-  async #fetch(task: Uint8Array, bridge: string, { hash, size }: LayerPackage, path: string): Promise<void> {
+  async #fetch(
+    task: Uint8Array,
+    bridge: string,
+    { hash, size }: { hash: Uint8Array; size: number },
+    path: string
+  ): Promise<void> {
     const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(MAX_LAYER_FETCH_MS)])
     const file = await open(path, 'wx', 0o600)
     try {

@@ -12,7 +12,15 @@ import {
   type TaskRequest,
   type TaskUpdate
 } from '../../core/client/index.js'
-import { asPekkaError, CREDIT, PekkaError, shortId, toJson, type EventOf } from '../../core/protocol/index.js'
+import {
+  asPekkaError,
+  CREDIT,
+  PekkaError,
+  parseInput,
+  shortId,
+  toJson,
+  type EventOf
+} from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
 import { printable } from './artifacts.js'
 import { EXIT } from '../exit-codes.js'
@@ -20,7 +28,8 @@ import { RESULTS, placeFiles, shownPath, type ReturnedFile } from '../task/artif
 import { findFiles } from '../task/files.js'
 import { Printer } from '../task/printer.js'
 import type { ImageChoice } from '../../core/scan/index.js'
-import { chooseEnvironment, describeMissing, notOffered, type EnvironmentOptions } from '../task/environment.js'
+import { chooseEnvironment, describeMissing, notOffered, smallInstead, type EnvironmentOptions } from '../task/environment.js'
+import { fetchInputs } from '../task/inputs.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
 import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
@@ -31,6 +40,7 @@ import { withSession, type Session } from '../task/session.js'
 import { runTwice } from '../task/twice.js'
 
 interface RunOptions extends EnvironmentOptions {
+  input: string[]
   cap: string
   memory?: string
   cpus?: string
@@ -54,6 +64,7 @@ export function register(program: Command, context: CliContext): void {
     .description('run FILE.py or FILE.ipynb on the network')
     .argument('<file>', 'a Python script or a notebook')
     .argument('[args...]', "the script's own arguments")
+    .option('--input <url>', 'fetch this beforehand, for code that reads it: URL or URL=path (repeatable)', collect, [])
     .option('--image <name>', 'environment (default: the smallest that has what the code imports)')
     .option('--with <package>', 'add a package, or MODULE=PACKAGE: which one has that module (repeatable)', collect, [])
     .option('--without <module>', 'a module that may be missing (repeatable)', collect, [])
@@ -84,6 +95,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   if (!['1', '2'].includes(options.runs))
     throw new PekkaError('USAGE', { issue: `--runs ${options.runs} is not understood; write --runs 2.` })
   const loaded = await loadProgram(file, args)
+  const inputs = options.input.map(text => parseInput(text))
   const choice = await chooseEnvironment(file, loaded, options)
   const request = readRequest(loaded, file, choice.image, options)
   const folder = dirname(resolve(file))
@@ -102,6 +114,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
     const named = (options.with ?? []).length > 0
     const task = async (session: Session): Promise<number> => {
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
+      request.inputs = await fetchInputs(context, session.client, inputs)
       request.layer = await addPackages(context, session.client, quote, requirements, { named })
       return options.runs === '2'
         ? await runTwice(session, context, { loaded, request, lines, out: options.out })
@@ -132,8 +145,21 @@ function readRequest(
   }
 }
 
-const quoteFor = ({ client }: Session, request: TaskRequest & { image: string }, choice: ImageChoice): Promise<Quote> =>
-  client.quote(request).catch((error: unknown) => Promise.reject(notOffered(error, choice)))
+async function quoteFor(
+  { client }: Session,
+  request: TaskRequest & { image: string },
+  choice: ImageChoice
+): Promise<Quote> {
+  try {
+    return await client.quote(request)
+  } catch (error) {
+    const small = smallInstead(error, choice)
+    if (small === undefined) throw notOffered(error, choice)
+    request.image = small
+    choice.label = `${small} (no machine has ${choice.image})`
+    return await client.quote(request)
+  }
+}
 
 async function runIn(
   session: Session,

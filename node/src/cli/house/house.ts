@@ -165,7 +165,9 @@ export class House {
             witnesses,
             allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
             allowedHosts: ['127.0.0.1', 'localhost'],
-            layers: layersOf(places)
+            layers: layersOf(places),
+            // its own people's bridge: every public server may be asked
+            inputs: {}
           }),
           before?.bridge
         ),

@@ -7,6 +7,7 @@ import {
   fromProblem,
   healthSchema,
   imagesSchema,
+  inputAnswerSchema,
   layerAnswerSchema,
   networkSchema,
   outcomeSchema,
@@ -20,6 +21,7 @@ import {
   toHex,
   type AccountView,
   type Clock,
+  type Input,
   type LayerAnswer,
   type LayerRequest,
   type NetworkInfo,
@@ -133,6 +135,17 @@ export class PekkaClient {
     return await this.#authorised(token =>
       this.http.request('POST', '/v1/layers', layerAnswerSchema, { body, token, ...(signal && { signal }) })
     )
+  }
+
+  /**
+   * Has the bridge fetch what stands at an address, for a program that reads it there. The bridge learns the address.
+   * @throws PekkaError INPUT_REFUSED, INPUT_UNREACHABLE, INPUT_TOO_BIG
+   */
+  async fetchInput(url: string, path: string, signal?: AbortSignal): Promise<Input> {
+    const { hash, size } = await this.#authorised(token =>
+      this.http.request('POST', '/v1/inputs', inputAnswerSchema, { body: { url }, token, ...(signal && { signal }) })
+    )
+    return { url, hash, size, path }
   }
 
   /**

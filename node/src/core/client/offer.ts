@@ -26,6 +26,7 @@ import {
   type AuditPolicy,
   type NumericPath,
   type OfferTask,
+  type Input,
   type Primitives,
   type Program
 } from '../protocol/index.js'
@@ -53,6 +54,8 @@ export interface TaskRequest {
   note: TaskNote
   /** Digest of packages on top of the image, from `PekkaClient.addPackages`. */
   layer?: Uint8Array | null
+  /** Data that was fetched beforehand, from `PekkaClient.fetchInput`. */
+  inputs?: Input[]
   /** Values and files that travel along. */
   travel?: Travel
 }
@@ -108,13 +111,13 @@ export async function prepareTask(
   const [key, readPrivate] = await Promise.all([taskKey(viewKey, task), readKey(viewKey, task)])
   const seed = request.seed === undefined ? new DataView(random.bytes(4).buffer).getUint32(0) : request.seed
   const { parts = [], ...travels } = packed ?? {}
-  const layer = request.layer ?? null
+  const { layer = null, inputs = [] } = request
   const [sealedBundle, boxes, readPublic, note] = await Promise.all([
     sealBundle(
       aead,
       key,
       binding,
-      encodeBundle({ ...createBundle(request.program, seed, request.numeric), ...travels, layer })
+      encodeBundle({ ...createBundle(request.program, seed, request.numeric), ...travels, layer, inputs })
     ),
     Promise.all(
       candidates.map(({ ask, provider }) =>

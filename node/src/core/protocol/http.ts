@@ -34,6 +34,7 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/tasks/:task/events?after=&limit= | eventsSchema (never held open) |
  * | GET /v1/tasks/:task/proof | proofSchema: what a receipt needs |
  * | POST /v1/layers | layerAnswerSchema: packages on top of an image, ready for providers |
+ * | POST /v1/inputs | inputAnswerSchema: data of an address, ready for providers |
  * | POST /v1/invites | inviteSchema: a code for one provider to join (JOIN_PROTOCOL); owner's token |
  * | GET /openapi.json, GET /metrics (loopback) | |
  */

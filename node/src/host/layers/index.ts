@@ -12,4 +12,5 @@
  */
 export { WheelStore, checkHash, linkFile, linkSite } from './store.js'
 export type { FetchWheel, UnpackedWheel, WheelStoreInit } from './store.js'
+export { makeRoom, type RoomInit } from './room.js'
 export { unpackWheel, type SiteFile, type WheelContent } from './wheel.js'

@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { chmod, link, mkdir, readFile, readdir, rename, rm, utimes, writeFile, stat, copyFile } from 'node:fs/promises'
+import { chmod, link, mkdir, readFile, rename, rm, utimes, writeFile, copyFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { PekkaError, equalBytes, toHex, type LayerPackage } from '@pekka/node/protocol'
 import { eachOf } from './concurrency.js'
 import { IN_USE_MS, KEPT_BYTES, MAX_LAYER_UNPACKED_BYTES } from './constants.js'
 import { openFiles, openFolders } from './modes.js'
+import { makeRoom } from './room.js'
 import { unpackWheel, type SiteFile } from './wheel.js'
 
 /** Brings a wheel's bytes to `path`. They are checked afterwards. */
@@ -89,7 +90,7 @@ export class WheelStore {
   }
 
   async #make(name: string, wheel: LayerPackage, fetch: FetchWheel): Promise<UnpackedWheel> {
-    await this.#makeRoom()
+    await makeRoom(this.#wheels, { maxBytes: this.init.maxBytes ?? KEPT_BYTES, inUseMs: IN_USE_MS, bytesOf })
     const draft = join(this.#drafts, randomBytes(8).toString('hex'))
     const site = join(draft, 'site')
     await mkdir(site, { recursive: true, mode: 0o755 })
@@ -111,25 +112,6 @@ export class WheelStore {
     }
   }
 
-  async #makeRoom(): Promise<void> {
-    const kept: { name: string; used: number; bytes: number }[] = []
-    for (const name of await readdir(this.#wheels)) {
-      const folder = join(this.#wheels, name)
-      const [status, text] = await Promise.all([
-        stat(folder).catch(() => null),
-        readFile(join(folder, 'list.json'), 'utf8').catch(() => '')
-      ])
-      const bytes = Number(/"bytes":(\d+)\}$/.exec(text)?.[1] ?? 0)
-      if (status !== null) kept.push({ name, used: status.mtimeMs, bytes })
-    }
-    let sum = kept.reduce((total, { bytes }) => total + bytes, 0)
-    for (const { name, used, bytes } of kept.sort((a, b) => a.used - b.used)) {
-      if (sum <= (this.init.maxBytes ?? KEPT_BYTES) || used > Date.now() - IN_USE_MS) break
-      await rm(join(this.#wheels, name), { recursive: true, force: true })
-      sum -= bytes
-    }
-  }
-
   get #wheels(): string {
     return join(this.init.folder, 'wheels')
   }
@@ -137,6 +119,12 @@ export class WheelStore {
   get #drafts(): string {
     return join(this.init.folder, 'drafts')
   }
+}
+
+/** Bytes of an unpacked wheel, from its list. */
+const bytesOf = async (folder: string): Promise<number> => {
+  const text = await readFile(join(folder, 'list.json'), 'utf8').catch(() => '')
+  return Number(/"bytes":(\d+)\}$/.exec(text)?.[1] ?? 0)
 }
 
 /** @throws PekkaError BLOB_MISMATCH */

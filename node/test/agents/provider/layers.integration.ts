@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { encodeLayer, layerDigest, toHex, type Layer, type LayerPackage, type Program } from '@pekka/node/protocol'
+import {
+  encodeLayer,
+  sha256,
+  layerDigest,
+  toHex,
+  type Layer,
+  type LayerPackage,
+  type Program
+} from '@pekka/node/protocol'
 import { imageRoot } from '../../host/sandbox/support.js'
 import { packageOf, wheel, type WheelInit } from '../../host/layers/wheels.js'
 import { World, cells, eventually } from './world.js'
@@ -115,6 +123,34 @@ except OSError: print('read-only')
       wheel({ ...GREETING, name: 'swapped', files: { 'evil.py': 'x' } })
     )
     assert.notEqual(await declined(named), 'LAYER_NOT_HERE')
+  })
+
+  it('opens declared inputs by their address and as files, and no other address', async () => {
+    const bytes = Buffer.from('a,b\n1,2\n3,4\n')
+    const [input] = [
+      { url: 'https://data.example.org/t.csv?v=1', hash: sha256(bytes), size: bytes.length, path: 'in/table.csv' }
+    ]
+    world.bridge.blobs.set(toHex(input.hash), bytes)
+    const source = `
+import urllib.request, pandas as pd
+url = 'https://data.example.org/t.csv?v=1'
+print(pd.read_csv(url).b.sum(), open('in/table.csv').readline().strip(), len(urllib.request.urlopen(url).read()))
+import requests
+answer = requests.get(url)
+print(answer.status_code, answer.text.count(','), answer.headers['Content-Length'])
+for get in (lambda: urllib.request.urlopen('https://other.example.org/'), lambda: requests.get('https://other.example.org/')):
+    try: get()
+    except Exception as error: print('pekka run --input https://other.example.org/' in str(error))
+`
+    const expected = '6 a,b 12\n200 3 12\nTrue\nTrue\n'
+    const inputs = [input]
+    const cell = await world.run(cells(source), { inputs })
+    await world.until(cell.task, 'settled')
+    assert.equal(await world.text(cell.task), expected)
+    const program: Program = { kind: 'script', file: 'main.py', source: Buffer.from(source), args: [] }
+    const script = await world.run(program, { inputs })
+    await world.until(script.task, 'settled')
+    assert.equal(await world.text(script.task), expected)
   })
 
   it('leaves nothing of a task in the folders of sandboxes', async () => {
