@@ -1,83 +1,89 @@
-import type { WitnessBlock } from '@pekka/node/protocol'
-import type { ConsensusRules, Effect, OpenedBlock } from '@pekka/node/consensus'
-import { LeaderSchedule, Committee } from '@pekka/node/consensus'
-import type { Links } from './network.js'
-import { Witness } from './witness.js'
-import { World, type Outcome } from './world.js'
+import { sha256, utf8 } from '@pekka/node/protocol'
+import {
+  Committee,
+  CommitRule,
+  Dag,
+  genesisReferences,
+  LeaderSchedule,
+  openedBlock,
+  referenceTo,
+  STANDARD_RULES,
+  type ConsensusRules,
+  type OpenedBlock
+} from '@pekka/node/consensus'
 
 /**
- * The schedule that shows why rounds must not be jumped (Qiu, Xiao, Shao, S&P 2026), with seven witnesses of which two are
+ * The schedule that shows why rounds must not be jumped (after Qiu, Xiao, Shao, S&P 2026), with seven witnesses of which two are
  * dishonest:
  *
  * ```
- *   round        2k        2k+1       2k+2       2k+3
- *   honest 1–4   b b b b   b b b b    b b b b    b b b b
- *   honest 5     b         –          b          –         hears even rounds late and odd ones at once: jumps over odd ones
- *   dishonest    b b       b b        b b        b b       never vote for a leader, never certify one, are late as leaders
+ *   round        2k+1       2k+2       2k+3       2k+4
+ *   honest 2–5   b b b b    b b b b    b b b b    b b b b    in time
+ *   honest 6     b          –          b          –          hears of round 2k+1 late, when 2k+2 is complete: jumps over 2k+2
+ *   dishonest    b b        b b        b b        b b        vote for no leader, certify none, come late as leaders
  * ```
  *
- * Every round has its quorum of blocks, but one of any two rounds has only four honest ones: a leader of an even round gets four
- * votes, one of an odd round four certificates, and five are needed. No delay is longer than 95 ms. Nobody ever commits. With
- * the standard rule the fifth writes the rounds it missed as soon as it hears, and its votes come in time.
+ * Every round has its quorum of blocks, but in every second one only four are honest: a leader of an odd round gets four votes,
+ * one of an even round four certificates, and five are needed. No delay is longer than one round. Nobody ever commits. Under the
+ * standard rule the sixth writes the round that it missed as soon as it hears of it, while the others still wait for votes.
  */
 const SIZE = 7
 const FOLLOWER = 6
+const PROMPT = [2, 3, 4, 5]
 const DISHONEST = [0, 1]
-const FAST = 5
-const SLOW = 95
-/** How late a dishonest leader's block is sent, ms: after everybody has given it up. */
-const HELD_BACK = 450
+const ROUNDS = 60
 
-const links: Links = {
-  delay: (_from, to, round) => (to === FOLLOWER && round !== null && round % 2 === 0 ? SLOW : FAST),
-  loses: () => false
-}
+const NETWORK = sha256(utf8('chase'))
 
-/** Votes for no leader and certifies none, as far as its blocks stay valid. */
-class Avoider extends Witness {
-  override get honest(): boolean {
-    return false
-  }
+/** Plays the schedule under some rules. Returns how many leaders are committed in its 60 rounds, and which rule a block broke. */
+export function playChase(rules: ConsensusRules = STANDARD_RULES): { commits: number; broken: string | null } {
+  const members = Array.from({ length: SIZE }, (_, i) => ({ key: sha256(utf8(`w${i}`)), stake: 1n, tip: NETWORK }))
+  const committee = new Committee(0, members, rules.quorumOf)
+  const schedule = new LeaderSchedule(committee)
+  const dag = new Dag(committee, genesisReferences(NETWORK, 0, NETWORK, SIZE))
+  const rule = new CommitRule({ dag, schedule, rules })
+  const own = new Map<number, OpenedBlock>()
+  let broken: string | null = null
 
-  protected override propose({ block }: Extract<Effect, { type: 'propose' }>): void {
-    this.signed(this.world.identities.seal(this.key, this.#avoiding(block)))
-  }
-
-  protected override broadcast(block: OpenedBlock): void {
-    const { epoch, round, author } = block.block
-    if (!this.#leaders(epoch, round).includes(author)) return super.broadcast(block)
-    this.world.agenda.after(HELD_BACK, () => super.broadcast(block))
-  }
-
-  #avoiding(block: WitnessBlock): WitnessBlock {
-    const [own, ...others] = block.parents
-    if (own === undefined) return block
-    const leaders = this.#leaders(block.epoch, block.round - 1)
-    const wanted = others.filter(({ author }) => !leaders.includes(author))
-    const first = [...wanted].sort(
-      (a, b) => Number(DISHONEST.includes(b.author)) - Number(DISHONEST.includes(a.author))
+  const write = (author: number, round: number, without: readonly number[] = []): void => {
+    const chosen = rules.chooseParents(dag, round, own.get(author) ?? null, author)
+    const wanted = chosen.filter(parent => parent.author === author || !without.includes(parent.author))
+    const parents = committee.isQuorum(wanted.map(parent => parent.author)) ? wanted : chosen
+    const place = { v: 1 as const, network: NETWORK, epoch: 0, author, round, timestamp: round }
+    const block = openedBlock(
+      {
+        block: { ...place, parents, weak: [], transactions: [], votes: [], reveal: NETWORK },
+        signature: new Uint8Array(64)
+      },
+      []
     )
-    const chosen = first.slice(0, 4)
-    if (chosen.length < 4) return block
-    return { ...block, weak: [], parents: [own, ...chosen.sort((a, b) => a.author - b.author)] }
+    broken ??= rules.brokenRule(block, { network: NETWORK, epoch: 0, dag, gcDepth: ROUNDS })
+    own.set(author, block)
+    dag.add(block)
   }
 
-  #leaders(epoch: number, round: number): readonly number[] {
-    const members = this.world.membersOf(epoch)
-    return members === undefined || round < 1 ? [] : new LeaderSchedule(new Committee(epoch, members)).leaders(round)
+  for (let round = 1; round <= ROUNDS; round++) {
+    const leaders = schedule.leaders(round - 1)
+    // A dishonest leader's block came when everyone had given it up.
+    const late = leaders.filter(leader => DISHONEST.includes(leader))
+    const follow = (): void => {
+      for (let next = nextOf(); next <= round; next = nextOf()) write(FOLLOWER, next, late)
+    }
+    const nextOf = (): number => rules.nextRound(own.get(FOLLOWER)?.block.round ?? 0, dag)
+    const before = dag.inRound(round - 1).map(referenceTo)
+    if (round % 2 === 1) follow()
+    for (const author of PROMPT) write(author, round, late)
+    // Neither the leader nor, beside three others, anyone: five parents of which at most three are honest.
+    for (const author of DISHONEST)
+      write(author, round, round === 1 ? [] : [...leaders, ...surplus(before.length, leaders)])
+    if (round % 2 === 0) follow()
   }
+  const commits = rule.decide({ round: 1, offset: 0 }).filter(({ status }) => status === 'commit').length
+  return { commits, broken }
 }
 
-/** One world under that schedule. */
-export const runChase = (seed: number, rules?: ConsensusRules, traced = false): Outcome =>
-  new World({
-    seed,
-    witnesses: SIZE,
-    faults: [],
-    rules,
-    traced,
-    script: {
-      links,
-      witness: (world, index, key) => (DISHONEST.includes(index) ? new Avoider(world, index, key) : null)
-    }
-  }).run()
+/** Honest authors that a dishonest one leaves out beside the leader, so that five parents are left. */
+function surplus(available: number, leaders: readonly number[]): number[] {
+  const others = [...PROMPT, FOLLOWER].filter(author => !leaders.includes(author))
+  return others.slice(0, Math.max(0, available - leaders.length - 5))
+}

@@ -2,8 +2,8 @@ import type { Agenda } from './queue.js'
 import type { Random } from './random.js'
 
 export interface Links {
-  /** One-way delay of a message, ms. `round`: of the own block that it brings; null: it is another message. */
-  delay(from: number, to: number, round: number | null): number
+  /** One-way delay between two nodes, ms: each pair has its own mean, each message some of its own. */
+  delay(from: number, to: number): number
   /** Whether a message sent now is lost. */
   loses(from: number, to: number): boolean
 }
@@ -39,10 +39,10 @@ export class Network {
     this.#lives.set(node, this.#life(node) + 1)
   }
 
-  send(from: number, to: number, round: number | null, deliver: () => void): void {
+  send(from: number, to: number, deliver: () => void): void {
     if (this.#cut(from, to) || this.links.loses(from, to)) return
     const lives = [this.#life(from), this.#life(to)]
-    this.agenda.after(this.links.delay(from, to, round), () => {
+    this.agenda.after(this.links.delay(from, to), () => {
       if (lives[0] === this.#life(from) && lives[1] === this.#life(to) && !this.#cut(from, to)) deliver()
     })
   }

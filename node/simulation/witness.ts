@@ -134,8 +134,8 @@ export class Witness {
     this.#repeatElection()
   }
 
-  protected send(to: number, message: Message, round: number | null = null): void {
-    this.world.network.send(this.index, to, round, () => this.world.witnesses[to]?.receive(this.index, message))
+  protected send(to: number, message: Message): void {
+    this.world.network.send(this.index, to, () => this.world.witnesses[to]?.receive(this.index, message))
   }
 
   protected answer(to: number, blocks: readonly OpenedBlock[], rounds: boolean): void {
@@ -146,8 +146,7 @@ export class Witness {
   protected broadcast(block: OpenedBlock): void {
     this.world.checks.sent(this, block)
     for (const { index } of this.world.witnesses) {
-      if (index !== this.index)
-        this.send(index, { type: 'blocks', blocks: [block.bytes], answer: false }, block.block.round)
+      if (index !== this.index) this.send(index, { type: 'blocks', blocks: [block.bytes], answer: false })
     }
   }
 

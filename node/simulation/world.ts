@@ -29,7 +29,7 @@ import type { Entry } from './disk.js'
 import { chooseFaults, DISHONEST, FAULTS_END, planFaults, type Fault } from './faults.js'
 import { Identities } from './identities.js'
 import { SimulatedLedger } from './ledger.js'
-import { Network, spreadLinks, type Links } from './network.js'
+import { Network, spreadLinks } from './network.js'
 import { Agenda } from './queue.js'
 import { Random } from './random.js'
 import { Witness } from './witness.js'
@@ -68,8 +68,6 @@ export interface WorldInit {
   length?: number
   /** Keeps the last lines of what happened. */
   traced?: boolean
-  /** Links and witnesses of one's own; null: one as usual. */
-  script?: { links: Links; witness: (world: World, index: number, key: Uint8Array) => Witness | null }
 }
 
 export interface Outcome {
@@ -179,7 +177,7 @@ export class World {
     const calm = (): boolean => this.agenda.now >= FAULTS_END
     const spread = spreadLinks(this.random, this.#keys.length, () => (calm() ? 0 : lossRate))
     this.#delay = spread.mean
-    this.network = new Network(this.agenda, init.script?.links ?? spread)
+    this.network = new Network(this.agenda, spread)
     this.checks = new Checks(this)
     this.clients = new Clients(this, accounts, size === 1 ? 2 : CLIENTS)
     const dishonest = DISHONEST.some(fault => this.faults.has(fault))
