@@ -28,7 +28,13 @@ import { RESULTS, placeFiles, shownPath, type ReturnedFile } from '../task/artif
 import { findFiles } from '../task/files.js'
 import { Printer } from '../task/printer.js'
 import type { ImageChoice } from '../../core/scan/index.js'
-import { chooseEnvironment, describeMissing, notOffered, smallInstead, type EnvironmentOptions } from '../task/environment.js'
+import {
+  chooseEnvironment,
+  describeMissing,
+  notOffered,
+  smallInstead,
+  type EnvironmentOptions
+} from '../task/environment.js'
 import { fetchInputs } from '../task/inputs.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
 import { readCap, readCpus, readMemory, readTime } from '../task/options.js'

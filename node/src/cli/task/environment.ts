@@ -92,6 +92,20 @@ export function describeMissing({ image, missing }: ImageChoice): string[] {
     )
 }
 
+/** What machines offer whose large download has failed (set-up): it keeps the first run alive. */
+const SMALL_IMAGE = 'base-small'
+
+/**
+ * Where nobody offers base, which was chosen because nothing more is needed, but its small part: that one instead. What the code
+ * imports beyond it is missed there with a clear error.
+ */
+export function smallInstead(error: unknown, choice: ImageChoice): string | undefined {
+  const { code, data } = asPekkaError(error)
+  const offered = String(data['known'] ?? '').split(', ')
+  const fits = code === 'IMAGE_UNKNOWN' && !choice.byUser && choice.uses.length === 0 && choice.missing.length === 0
+  return fits && offered.includes(SMALL_IMAGE) ? SMALL_IMAGE : undefined
+}
+
 /** Where the bridge has no machine with the image that was chosen for the code, what to do. */
 export function notOffered(error: unknown, { image, label, byUser }: ImageChoice): unknown {
   const { code, data } = asPekkaError(error)

@@ -7,6 +7,7 @@ import {
   describeMissing,
   chooseEnvironment,
   notOffered,
+  smallInstead,
   type EnvironmentOptions
 } from '../../../src/cli/task/environment.js'
 import { requirementsOf } from '../../../src/cli/task/packages.js'
@@ -32,6 +33,16 @@ describe('pekka run: the environment', () => {
   }
   const code = (wanted: string, words: RegExp) => (error: unknown) =>
     isPekkaError(error) && error.code === wanted && words.test(`${error.message} ${error.advice}`)
+
+  it('is the small one where nobody offers base and nothing more than base is needed, unless another was asked for', async () => {
+    const error = new PekkaError('IMAGE_UNKNOWN', { image: 'base', known: 'base-small, rendering' })
+    const plain = await choose({ 'main.py': 'import numpy' })
+    assert.equal(smallInstead(error, plain), 'base-small')
+    assert.equal(smallInstead(new PekkaError('IMAGE_UNKNOWN', { image: 'base', known: 'rendering' }), plain), undefined)
+    assert.equal(smallInstead(new PekkaError('NO_MATCH'), plain), undefined)
+    assert.equal(smallInstead(error, await choose({ 'main.py': 'import rdkit' })), undefined)
+    assert.equal(smallInstead(error, await choose({ 'main.py': '1' }, { image: 'base' })), undefined)
+  })
 
   it('is the base where nothing else is needed', async () => {
     const choice = await choose({ 'main.py': 'import numpy as np, json\nprint(np.pi)' })
