@@ -24,7 +24,7 @@ const START_MS = 90_000
 const QUIET_MS = 30_000
 
 /** The home that the test set-up filled; undefined where there is none. */
-function preparedHome(): string | undefined {
+export function preparedHome(): string | undefined {
   const home = process.env.PEKKA_TEST_HOME ?? homeFrom(process.env)
   return existsSync(placesIn(home).images) && existsSync(placesIn(home).python) && existsSync(MAIN) ? home : undefined
 }
@@ -91,6 +91,8 @@ export interface TestNetworkInit {
   env?: NodeJS.ProcessEnv
   /** Lets the providers find the test run's Docker Engine; else they use bubblewrap. */
   docker?: boolean
+  /** A folder with images, instead of those of the test set-up. */
+  images?: string
   /** Runs everything as this user, in a home of its own. */
   uid?: number
 }
@@ -147,7 +149,8 @@ export class TestNetwork {
       // made by this process, used by that user's commands
       if (init.uid !== undefined) await chown(join(home, 'wallet', 'cli-key.json'), init.uid, init.uid)
       const network = new TestNetwork({ words: () => words, house, link, session, folder, places, env, uid: init.uid })
-      await network.#settle()
+      // Containers are the engine's children, not the providers'.
+      if (init.docker !== true) await network.#settle()
       return network
     } catch (error) {
       house.kill('SIGTERM')
@@ -351,7 +354,8 @@ export async function makeHome(
   await mkdir(home, { mode: 0o700 })
   if (init.uid === undefined) {
     for (const name of SHARED)
-      if (existsSync(join(prepared, name))) await symlink(join(prepared, name), join(home, name))
+      if (existsSync(join(prepared, name)))
+        await symlink(name === 'images' && init.images ? init.images : join(prepared, name), join(home, name))
   } else {
     // the prepared home is closed to others: its images are linked file by file, which takes seconds and no space
     await chmod(folder, 0o711)
