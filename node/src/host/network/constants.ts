@@ -77,6 +77,12 @@ export const MAX_INBOUND_PER_SECOND = 100
 /** Streams of one protocol that one connection may have open at once. */
 export const MAX_STREAMS_PER_PROTOCOL = 64
 
+/**
+ * Streams that may arrive before our side of a new connection is set up: who dials is done first, and may open many at once. The
+ * library's 10 makes it drop the whole connection, and every stream on it, as soon as this process is a little slow.
+ */
+export const MAX_EARLY_STREAMS = 256
+
 /** A link that has sent nothing for so long sends a ping, so that the other side knows that we live. */
 export const PING_INTERVAL_MS = 10_000
 

@@ -6,12 +6,13 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import type { Connection, Libp2p, MultiaddrConnection, PrivateKey, Stream } from '@libp2p/interface'
+import type { Connection, Libp2p, MultiaddrConnection, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { PekkaError, isPekkaError } from '@pekka/node/protocol'
 import { StreamChannel } from './channel.js'
 import {
   DIAL_TIMEOUT_MS,
+  MAX_EARLY_STREAMS,
   MAX_INBOUND_CONNECTIONS,
   MAX_INBOUND_CONNECTIONS_PER_ADDRESS,
   MAX_INBOUND_PER_SECOND,
@@ -69,6 +70,7 @@ export class Libp2pHost implements NetworkHost {
       connectionEncrypters: [noise({ crypto: noiseCrypto })],
       streamMuxers: [
         yamux({
+          maxEarlyStreams: MAX_EARLY_STREAMS,
           streamOptions: {
             initialStreamWindowSize: STREAM_WINDOW_BYTES,
             maxStreamWindowSize: STREAM_WINDOW_BYTES,
@@ -141,7 +143,7 @@ export class Libp2pHost implements NetworkHost {
     let connection: Connection | undefined
     try {
       connection = await this.#connect(node, target, signal, options.separate === true)
-      const stream = await negotiate(connection, protocol, signal)
+      const stream = await connection.newStream([protocol], { signal, runOnLimitedConnection: false })
       const from = connection
       const channel = new StreamChannel(stream, from.remotePeer.toString(), {
         maxMessageBytes: options.maxMessageBytes,
@@ -227,21 +229,6 @@ export class Libp2pHost implements NetworkHost {
       else this.#perAddress.set(from, left)
     })
     return true
-  }
-}
-
-/**
- * Opens a stream and agrees on its protocol. The library at times resets one of many that are opened at once before the protocol
- * is agreed on; nothing of ours has been sent then, so it is asked once more.
- */
-async function negotiate(connection: Connection, protocol: string, signal: AbortSignal): Promise<Stream> {
-  const options = { signal, runOnLimitedConnection: false }
-  try {
-    return await connection.newStream([protocol], options)
-  } catch (error) {
-    const reset = error instanceof Error && error.name === 'StreamResetError'
-    if (!reset || connection.status !== 'open') throw error
-    return await connection.newStream([protocol], options)
   }
 }
 

@@ -27,6 +27,16 @@ describe('requests and typed messages', () => {
     )
   })
 
+  it('opens many streams at once on a connection that the other side has not set up yet', async () => {
+    const server = await network.listener()
+    await serveRequests(server, '/pekka/double/1', asked, async ({ n }) => ({ twice: 2 * n }))
+    for (let fresh = 0; fresh < 3; fresh++) {
+      const client = await network.host()
+      const ask = (n: number) => request(client, firstAddress(server), '/pekka/double/1', { n }, answered)
+      assert.equal((await Promise.all(Array.from({ length: 60 }, (_, n) => ask(n)))).length, 60)
+    }
+  })
+
   it('reads large byte strings in place and small ones as copies, and both are plain bytes', () => {
     const large = new Uint8Array(70_000).fill(5)
     const message = encodeCbor({ id: new Uint8Array(32).fill(3), parts: [large, large], text: 'ä'.repeat(50) })
