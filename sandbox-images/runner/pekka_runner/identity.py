@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import sys
+from types import FrameType
 from typing import Any
 
 #: In the order of the bytes in the shared file.
@@ -41,7 +42,7 @@ _PROGRAMS = {
     "uptime": "uptime", "ip": "network", "ifconfig": "network",
 }  # fmt: skip
 #: Libraries that look for themselves how many threads to start, which isn't the program's doing.
-_LIBRARIES = ("joblib.", "threadpoolctl", "numba.", "torch.", "numexpr.", "sklearn.", "psutil._psutil", "multiprocessing.")
+_LIBRARIES = frozenset(("joblib", "threadpoolctl", "numba", "torch", "numexpr", "sklearn"))
 _COMMANDS = frozenset(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "pty.spawn", "os.spawn"))
 _OPENS = frozenset(("open", "os.listdir", "os.scandir"))
 
@@ -118,13 +119,18 @@ def _flat(value: Any) -> list[str]:
 
 
 def _by_library() -> bool:
-    frame = sys._getframe(2)
+    """Whether a library reads it for itself: while it is imported, or where the innermost caller outside the standard
+    library is one that is known for it."""
+    frame: FrameType | None = sys._getframe(2)
+    innermost = ""
     while frame is not None:
-        name = frame.f_globals.get("__name__")
-        if isinstance(name, str) and f"{name}.".startswith(_LIBRARIES):
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if name not in sys.stdlib_module_names and name != "pekka_runner":
+            innermost = innermost or name
+            if frame.f_code.co_name == "<module>" and "/site-packages/" in frame.f_code.co_filename:
+                return True
+        frame = frame.f_back
+    return innermost in _LIBRARIES
 
 
 def make_uniform(cpus: int) -> None:

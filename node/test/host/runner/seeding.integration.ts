@@ -78,6 +78,10 @@ print(child(), child(), random.random())`
     assert.deepEqual(quiet.done.envRead, [])
     const cells = await transcriptOf(warm.take(), cellsCommand([alike, reads]))
     assert.deepEqual(cells.done.envRead, ['boot', 'cpu'])
+    const through =
+      'import joblib\ndef f(): open("/proc/meminfo").close()\njoblib.Parallel(1)(joblib.delayed(f)() for _ in range(2))'
+    const called = await transcriptOf(warm.take(), cellsCommand(['import joblib; joblib.cpu_count(True)', through]))
+    assert.deepEqual(called.done.envRead, ['memory'])
     const script = await transcriptOf(warm.take(), scriptCommand(`${alike}\n${shell}`))
     assert.equal(script.bytes().toString(), '6.1.0 1 1\n')
     assert.deepEqual(script.done.envRead, ['kernel', 'memory'])
