@@ -6,7 +6,7 @@ import { BOX_BYTES } from './keys.js'
 import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
 import { logEntrySchema } from './log.js'
 import { MAX_PARTS } from './values.js'
-import { bytes32, bytes64, bytesUpTo, millis, whole } from './schema.js'
+import { bytes32, bytes64, bytesUpTo, credits, millis, whole } from './schema.js'
 import { taskViewSchema, type TaskView } from './task.js'
 
 /**
@@ -77,8 +77,8 @@ export const imageItemSchema = z.object({
   digest: bytes32,
   /** Machines that offer it now, and the least and most they ask a second. */
   machines: whole,
-  least: z.bigint(),
-  most: z.bigint()
+  least: credits,
+  most: credits
 })
 export const imagesSchema = z.object({ images: z.array(imageItemSchema) })
 export const asksSchema = z.object({ asks: z.array(askViewSchema) })
