@@ -19,11 +19,11 @@ const RUNS = 5
 /** A first cell of a scientist: what an image is there for is imported, and it says so. What it imports beyond the preload counts. */
 const CELL = 'print("first output")'
 
-const LIMITS = { cpus: 1, memoryBytes: 4 << 30, diskBytes: 2 ** 31, fileBytes: 2 ** 31, pids: 512, files: 1024 }
+const LIMITS = { cpus: 1, memoryBytes: 4 * 2 ** 30, diskBytes: 2 ** 31, fileBytes: 2 ** 31, pids: 512, files: 1024 }
 const RUN_LIMITS = {
   wallMs: 60_000,
   cpuMs: 60_000,
-  memoryBytes: 4 << 30,
+  memoryBytes: 4 * 2 ** 30,
   diskBytes: 2 ** 31,
   outputBytes: 1 << 20,
   cellTextBytes: 1 << 20
@@ -137,8 +137,9 @@ async function buildTime(names: readonly string[]): Promise<Map<string, number>>
 
 const images = storeIn(home)
 const asked = args.filter(arg => !arg.startsWith('--'))
-const names = asked.length > 0 ? asked : await images.names()
-const trees = (await Promise.all(names.map(name => images.get(name)))).filter(tree => tree !== undefined)
+// The newest tree of each: by name and time, so the first of a name.
+const built = (await images.list()).filter((tree, index, all) => all[index - 1]?.name !== tree.name)
+const trees = built.filter(tree => asked.length === 0 || asked.includes(tree.name))
 const [first] = trees
 if (first === undefined) throw new Error('no image is built here: pekka image build base')
 const owner = await mkdtemp(join(tmpdir(), 'pekka-bench-'))

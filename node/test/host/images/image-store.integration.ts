@@ -182,6 +182,85 @@ print(numpy.show_config.__code__.co_filename)`)
     }
   })
 
+  describe('of a definition that extends another', () => {
+    const EXTENDED = 'extended'
+    const ADDED = 'sortedcontainers'
+    let definitions: string
+    let extended: ImageTree
+
+    before(async () => {
+      definitions = await mkdtemp(join(folder, 'definitions-'))
+      await cp(join(DEFINITIONS, NAME), join(definitions, NAME), { recursive: true })
+      await cp(join(DEFINITIONS, NAME), join(definitions, EXTENDED), { recursive: true })
+      const lock = await readFile(join(DEFINITIONS, 'base/requirements.lock'), 'utf8')
+      const [entry = ''] = new RegExp(`^${ADDED}==[^]*?(?=\\n\\S)`, 'm').exec(lock) ?? []
+      const at = (file: string): string => join(definitions, EXTENDED, file)
+      await writeFile(at('requirements.lock'), `${await readFile(at('requirements.lock'), 'utf8')}${entry}\n`)
+      await writeFile(at('packages.in'), `${ADDED}  # for the test\n`)
+      const own = { format: 1, name: EXTENDED, description: '', licence: '', extends: NAME, debian: { packages: [] } }
+      await writeFile(at('image.json'), JSON.stringify({ ...own, preload: [ADDED], environment: {}, buildBytes: 1 }))
+      await writeFile(at('startup.py'), 'import os\nos.environ["STARTED"] = "yes"\n')
+      const warmup = 'import os\nopen(os.path.expanduser("~/.cache/warm.json"), "w").write("{}")\n'
+      await writeFile(at('warmup.py'), warmup)
+      extended = await storeIn(home, definitions).build(EXTENDED)
+    })
+
+    it('shares every file of that one, and leaves it as it was', async () => {
+      const path = 'opt/pekka/env/lib/python3.11/site-packages/numpy/__init__.py'
+      const code = 'opt/pekka/env/lib/python3.11/site-packages/numpy/__pycache__/__init__.cpython-311.pyc'
+      for (const file of [path, code, 'usr/bin/python3.11']) {
+        const [one, other] = await Promise.all([tree, extended].map(({ root }) => stat(join(root, file))))
+        assert.equal(one?.ino, other?.ino, file)
+      }
+      const { contentDigest } = await import('../../../src/host/images/identity.js')
+      assert.equal((await contentDigest(tree.root)).digest, tree.contentDigest)
+    })
+
+    it('has what it adds: packages, byte code, start-up, caches', async () => {
+      const sandbox = treeSandboxArguments(extended.root, extended.environment)
+      const code = `import os, ${ADDED} as m; print(os.environ["STARTED"], m.__cached__ and os.path.exists(m.__cached__))`
+      const { stdout } = await run('bwrap', [...sandbox, '/opt/pekka/env/bin/python', '-I', '-c', code])
+      assert.equal(stdout.trim(), 'yes True')
+      assert.equal(await readFile(join(extended.root, 'opt/pekka/cache/warm.json'), 'utf8'), '{}')
+      assert.equal(extended.packages.length, tree.packages.length + 1)
+      assert.deepEqual(extended.preload, [...tree.preload, ADDED])
+    })
+
+    it('is built from a tree with the same packages where only the runner changed, to the same content', async () => {
+      const other = join(folder, 'other runner')
+      await run('mkdir', [other])
+      await writeFile(join(other, 'main.py'), 'print("another runner")\n')
+      const store = createImageStore(
+        { uv: async () => '/no/such/uv', log: quiet },
+        { home, definitions, runner: other }
+      )
+      const again = await store.build(EXTENDED)
+      assert.notEqual(again.digest, extended.digest)
+      assert.notEqual(again.contentDigest, extended.contentDigest)
+      await cp(join(runner, 'main.py'), join(other, 'main.py'))
+      const back = createImageStore({ uv: async () => '/no/such/uv', log: quiet }, { home, definitions, runner: other })
+      await rm(join(extended.root, '..'), { recursive: true })
+      assert.equal((await back.build(EXTENDED)).contentDigest, extended.contentDigest)
+    })
+
+    it('is refused where its lock has another hash than that of the one it extends', async () => {
+      const at = join(definitions, EXTENDED, 'requirements.lock')
+      const text = await readFile(at, 'utf8')
+      await writeFile(at, text.replace(/sha256:..../, 'sha256:0000'))
+      await assert.rejects(storeIn(home, definitions).build(EXTENDED), hasCode('IMAGE_DEFINITION_INVALID'))
+      await writeFile(at, text)
+    })
+  })
+
+  it('is not handed out once its record says another content, and is then built again', async () => {
+    const record = join(tree.root, '../image.json')
+    const text = await readFile(record, 'utf8')
+    await writeFile(record, text.replace(tree.contentDigest, 'e'.repeat(64)))
+    await assert.rejects(images.get(NAME), hasCode('IMAGE_NOT_REGISTERED'))
+    tree = await images.build(NAME)
+    assert.equal(JSON.parse(text).contentDigest, tree.contentDigest)
+  })
+
   it('leaves nothing of a build that was stopped', async () => {
     const definitions = await changedDefinitions('image.json', text => text.replace('Haswell', 'Zen'))
     const store = storeIn(home, definitions)
