@@ -2,7 +2,7 @@ import type { CodeCell } from '@jupyterlab/cells'
 import type { NotebookPanel } from '@jupyterlab/notebook'
 import type { PanelLayout } from '@lumino/widgets'
 import { codeCells, widgetOf, type CellRun, type OpenNotebook } from '../run/index.js'
-import { environmentWith } from '../scan/index.js'
+import { environmentWith, packageWith } from '../scan/index.js'
 import type { LiveRegion } from './live-region.js'
 import { lineOf, type LineActionId, type LineContext } from './view.js'
 import { LineWidget } from './widget.js'
@@ -66,7 +66,7 @@ export class Lines {
       const run = notebook.cellRun(id)
       const cell = widgetOf(this.panel, id)
       if (run === undefined || cell === undefined) continue
-      const view = lineOf(run, { now: now(), number, connection: connection(), clock, environmentWith })
+      const view = lineOf(run, { now: now(), number, connection: connection(), clock, environmentWith, packageWith })
       // A cell far away has no body yet; its line is drawn when it comes near.
       const line = this.#lineOf(cell, id)
       if (line === undefined) continue

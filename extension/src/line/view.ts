@@ -15,6 +15,7 @@ export type LineActionId =
   | 'more-time'
   | 'raise-cap'
   | 'in-environment'
+  | 'add-package'
   | 'wait'
   | 'why'
   | 'receipt'
@@ -56,6 +57,8 @@ export interface LineContext {
   clock: (ms: number) => string
   /** The smallest environment that has a module. */
   environmentWith?: (module: string) => string | undefined
+  /** The package that has a module which no environment has. */
+  packageWith?: (module: string) => string | undefined
 }
 
 const CANCEL: LineAction = { id: 'cancel', label: 'Cancel', icon: 'stop' }
@@ -473,6 +476,15 @@ function endedLine(
       actions: [{ id: 'in-environment', label: `Run again in ${image}`, icon: 'again' }, AGAIN, ...receipt],
       notes,
       spoken: { text: `Cell ${number}: ${error}. ${image} has ${module ?? ''}.`, assertive: true }
+    })
+  const added = module === null || image !== undefined ? undefined : context.packageWith?.(module)
+  if (added !== undefined)
+    return line('package-missing', 'error', error, {
+      tone: 'bad',
+      facts: [...facts, `the bridge can look ${added} up`],
+      actions: [{ id: 'add-package', label: `Add ${added} and run again`, icon: 'again' }, AGAIN, ...receipt],
+      notes,
+      spoken: { text: `Cell ${number}: ${error}. ${added} can be added.`, assertive: true }
     })
   const limit = end.reason === 'wall-limit' || end.reason === 'cpu-limit'
   return line(`ended-${end.reason}`, limit ? 'gauge' : 'error', error, {

@@ -13,7 +13,7 @@ import {
   type RunSettings
 } from '../run/index.js'
 import { BatchProgress } from '../panel/index.js'
-import { environmentWith } from '../scan/index.js'
+import { environmentWith, packageWith } from '../scan/index.js'
 import { CommandIds } from './command-ids.js'
 import { createRunMenu } from './run-menu.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -80,7 +80,10 @@ async function act(
   run: CellRun
 ): Promise<void> {
   const { runner, connection } = remote
-  const again = (settings: Partial<RunSettings> = {}, more: Pick<RunOptions, 'wait' | 'ask'> = {}): Promise<void> => {
+  const again = (
+    settings: Partial<RunSettings> = {},
+    more: Pick<RunOptions, 'wait' | 'ask' | 'add'> = {}
+  ): Promise<void> => {
     const cells = run.kind === 'failed' ? run.cells : [cell]
     return runner.run(open, cells, cells.length > 1 ? 'selection' : 'cell', { settings, ...more })
   }
@@ -107,6 +110,11 @@ async function act(
       const module = run.kind === 'task' ? run.snapshot.missingModule : null
       const image = module === null ? undefined : environmentWith(module)
       return await again(image === undefined ? {} : { image })
+    }
+    case 'add-package': {
+      const module = run.kind === 'task' ? run.snapshot.missingModule : null
+      const name = module === null ? undefined : packageWith(module)
+      return await again({}, name === undefined ? {} : { add: [name] })
     }
     case 'wait':
       return await again({}, { wait: true })

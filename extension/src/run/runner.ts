@@ -82,6 +82,8 @@ export interface RunOptions {
   asked?: boolean
   /** Where no machine matches, wait for one. */
   wait?: boolean
+  /** Packages to add besides what the code says, by their names. */
+  add?: readonly string[]
   /** Show the quote even where the user need not be asked. */
   ask?: boolean
 }
@@ -191,7 +193,7 @@ export class Runner {
       const ask = (): Promise<Quote> => client.quote(settings)
       const quote = wait ? await this.#wait(notebook, ids, ask) : await ask()
       if (quote === undefined) return notebook.before(ids, undefined)
-      const lacking = missingRequirements(choice)
+      const lacking = [...missingRequirements(choice), ...(options.add ?? [])]
       if (lacking.length > 0) {
         // Before anything is offered or costs; the quote has said that the bridge learns the names.
         notebook.before(ids, { kind: 'adding', packages: lacking })

@@ -14,4 +14,4 @@ export {
   travelHints
 } from './hints.js'
 export type { HintContext } from './hints.js'
-export { environmentWith, tables } from './tables.js'
+export { environmentWith, packageWith, tables } from './tables.js'

@@ -10,3 +10,6 @@ export const tables = (): ModuleTables => (read ??= readTables(modules, reviewed
 /** The smallest environment that has a module, for "Run again in chemistry". */
 export const environmentWith = (module: string): string | undefined =>
   tables().images.find(image => image.modules.has(module))?.name
+
+/** The package that has a module which no environment has, by the reviewed table. */
+export const packageWith = (module: string): string | undefined => tables().reviewed.get(module)

@@ -9,7 +9,8 @@ const context: LineContext = {
   number: 5,
   connection: { status: 'connected', seenAt: HOUR_14_06 },
   clock: ms => new Date(ms).toISOString().slice(11, 16),
-  environmentWith: module => (module === 'rdkit' ? 'chemistry' : undefined)
+  environmentWith: module => (module === 'rdkit' ? 'chemistry' : undefined),
+  packageWith: module => (module === 'fitz' ? 'pymupdf' : undefined)
 }
 const shown = (run: CellRun): string => {
   const { word, facts, actions } = lineOf(run, context)
@@ -42,13 +43,17 @@ describe('line: environments, packages, caps', () => {
     )
   })
 
-  it('names the environment that has a missing module, and runs again there', () => {
+  it('names the environment or the package that has a missing module, and runs again with it', () => {
     const missing = { ...ended('exception', 'user'), error: 'ModuleNotFoundError' }
     assert.match(
       shown(task({ ...missing, missingModule: 'rdkit' })),
       /chemistry has rdkit \| Run again in chemistry, Run again, Receipt$/
     )
     assert.match(shown(task({ ...missing, missingModule: 'nothing_has_it' })), /\| Run again, Receipt$/)
+    assert.match(
+      shown(task({ ...missing, missingModule: 'fitz' })),
+      /the bridge can look pymupdf up \| Add pymupdf and run again, Run again, Receipt$/
+    )
     // Where it ran there already, that is no help.
     assert.match(shown(task({ ...missing, missingModule: 'rdkit', image: 'chemistry' })), /\| Run again, Receipt$/)
   })
