@@ -238,16 +238,16 @@ export class LabPage {
     await this.page.waitForTimeout(500)
   }
 
-  /** Takes back what was agreed to, so that the next run asks. */
-  async forget(): Promise<void> {
+  /** Takes back what was agreed to, so that the next run asks; with other settings. */
+  async forget(settings: Record<string, unknown> = {}): Promise<void> {
     const { origin, token } = this.network
     await this.page.evaluate(
-      async ([address, key]) => {
+      async ([address, key, raw]) => {
         const url = `${address}/lab/api/settings/@pekka/jupyterlab:plugin`
         const headers = { authorization: `token ${key}`, 'content-type': 'application/json' }
-        await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ raw: '{}' }) })
+        await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ raw }) })
       },
-      [origin, token]
+      [origin, token, JSON.stringify(settings)]
     )
     await this.page.reload()
     await this.ready()

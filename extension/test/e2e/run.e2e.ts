@@ -107,7 +107,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('says before a run what does not travel, and under the error why', async () => {
-    lab = await LabPage.open(net, ['open("measured.csv").read()', 'import no_such_module_here'])
+    lab = await LabPage.open(net, ['open("measured.csv").read()', '__import__("no_such" + "_module_here")'])
     await lab.select(0)
     await lab.page.keyboard.press('Control+Shift+Enter')
     const quote = lab.page.locator('.pk-Quote')

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { LabPage } from './lab-page.js'
+import type { Network } from './network.js'
+import { network } from './suite.js'
+
+describe('extension: environments and packages', function () {
+  this.timeout(180_000)
+  let net: Network
+  let lab: LabPage | undefined
+
+  before(async function () {
+    this.timeout(180_000)
+    net = await network(this)
+  })
+  afterEach(async () => {
+    const open = lab
+    lab = undefined
+    await open?.close()
+  })
+
+  const quoted = async (index: number) => {
+    assert.ok(lab)
+    await lab.select(index)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    const quote = lab.page.locator('.pk-Quote')
+    await quote.waitFor()
+    return quote
+  }
+
+  it('asks about a package that nobody knows, sends nothing before, and takes the answer', async () => {
+    lab = await LabPage.open(net, ['try_this = 1\nimport nunpyy_zz\nprint(try_this)'])
+    const quote = await quoted(0)
+    await quote.locator('.pk-Questions', { hasText: 'nunpyy_zz isn’t known.' }).waitFor()
+    await quote.getByText(/credits a second/).waitFor()
+    assert.equal(await quote.locator('button[type=submit]').isDisabled(), true)
+    await quote.getByRole('button', { name: 'Leave out nunpyy_zz' }).click()
+    await quote.locator('button[type=submit]:enabled').click()
+    assert.match(await lab.line(0, 'Your code stopped: ModuleNotFoundError'), /Run again/)
+  })
+
+  it('chooses by the imports; where no machine has it, says what to do, and waits if it is told to', async () => {
+    lab = await LabPage.open(net, ['from rdkit import Chem\nimport pandas as pd'])
+    await lab.forget()
+    const quote = await quoted(0)
+    await quote.getByText('No machine offers chemistry now').waitFor()
+    const text = (await quote.innerText()).replace(/\s+/g, ' ')
+    assert.match(text, /chemistry ?imports rdkit Smallest one that has rdkit\. Change/)
+    assert.match(text, /npx pekka image build chemistry/)
+    assert.match(text, /2 of 2 machines don’t have it/)
+    await quote.getByRole('button', { name: 'Wait for one' }).click()
+    assert.match(await lab.line(0, 'Waiting for a machine that matches'), /until .* nothing charged/)
+    await lab.act(0, 'cancel')
+    await lab.page.waitForFunction(() => document.querySelector('.pk-Line') === null)
+    // In base after all, by hand: the cell remembers it, and is told that it lacks what the code imports.
+    await lab.select(0)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    assert.match(await lab.line(0, 'No machine matches'), /"chemistry" · nothing charged.*Wait for one.*See why/)
+    await lab.act(0, 'why')
+    const again = lab.page.locator('.pk-Quote')
+    await again.getByRole('button', { name: 'Change the environment' }).click()
+    await again.locator('select').selectOption('base')
+    await again.locator('.pk-Questions', { hasText: 'rdkit isn’t in base. It is added' }).waitFor()
+    await again.getByRole('button', { name: 'Leave out rdkit' }).click()
+    await again.locator('button[type=submit]:enabled').click()
+    assert.match(
+      await lab.line(0, 'Your code stopped: ModuleNotFoundError'),
+      /chemistry has rdkit.*Run again in chemistry/
+    )
+    assert.match(await lab.output(0), /rdkit isn't in this environment; chemistry has it\./)
+    await lab.save()
+    const [cell] = await lab.saved()
+    assert.equal((cell?.metadata as Record<string, unknown>)['pekka-environment'], 'base')
+  })
+
+  it('offers the smallest change where no machine has the memory', async () => {
+    lab = await LabPage.open(net, ['print("enough")'])
+    await lab.forget({ memory: 64 })
+    const quote = await quoted(0)
+    await quote.getByText('No machine matches').waitFor()
+    await quote.getByRole('button', { name: /^Ask for .*: 2 match$/ }).click()
+    await quote.locator('button[type=submit]:enabled').click()
+    await lab.done(0)
+    assert.equal(await lab.output(0), 'enough\n')
+  })
+
+  it('stopped at the cap, it offers to raise it', async () => {
+    lab = await LabPage.open(net, ['import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.25)'])
+    await lab.forget({ cap: 0.004 })
+    await lab.run(0)
+    assert.match(
+      await lab.line(0, /Stopped at your cap of 0\.\d+ credits/),
+      /output so far is kept.*Raise to 0\.\d+ and run again/
+    )
+    await lab.act(0, 'raise-cap')
+    await lab.agree()
+    await lab.shows(0, '1')
+    await lab.page.locator('.pk-Line [data-action=cancel]').click()
+    await lab.line(0, /Cancelled by you|Stopped at your cap/)
+  })
+
+  it('puts the output of a deleted cell into a new one', async () => {
+    lab = await LabPage.open(net, ['for i in range(3):\n    print("kept", i)', 'print("stays")'])
+    await lab.run(0)
+    await lab.done(0)
+    await lab.select(0)
+    await lab.page.keyboard.press('d')
+    await lab.page.keyboard.press('d')
+    await lab.page.waitForFunction(() => document.querySelectorAll('.jp-Notebook .jp-Cell').length === 1)
+    await lab.page.locator('.pk-Status button').click()
+    await lab.page.locator('.pk-Row').first().click()
+    await lab.page.locator('.pk-Detail .pk-Button', { hasText: 'Insert output' }).click()
+    await lab.done(1)
+    assert.equal(await lab.output(1), 'kept 0\nkept 1\nkept 2\n')
+    assert.match(await lab.cell(1).locator('.cm-content').innerText(), /Output of .* whose cell was deleted/)
+    assert.equal(await lab.page.locator('.pk-Detail .pk-Button', { hasText: 'Insert output' }).count(), 0)
+  })
+
+  it('shows the way on as the main button, and the others as secondary', async () => {
+    lab = await LabPage.open(net, ['x = 1', 'print(x)'])
+    await lab.select(1)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    const button = (name: string) =>
+      lab?.page
+        .locator('.jp-Dialog')
+        .getByRole('button', { name })
+        .evaluate(node => getComputedStyle(node).backgroundColor)
+    assert.equal(await button('Only this cell'), await button('Cancel'))
+    assert.notEqual(await button('Only this cell'), await button('Run that too'))
+    await lab.page.keyboard.press('Escape')
+  })
+})
