@@ -45,7 +45,7 @@ const MAX_CLOCK_ERROR = 900
 const PARAMETERS: ConsensusParameters = {
   leadersPerRound: 1,
   gcDepth: 8,
-  epochCommits: 16,
+  epochCommits: 15,
   epochRounds: 150,
   seats: 100
 }

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { playChase } from '../../simulation/chase.js'
+import { MUTANTS } from '../../simulation/mutants.js'
+import { World, type Outcome } from '../../simulation/world.js'
+
+/** The share of the simulator that runs with every test; `npm run simulate` is the whole. */
+const run = (seed: number, witnesses = 4, faults: ConstructorParameters<typeof World>[0]['faults'] = 'all'): Outcome =>
+  new World({ seed, witnesses, faults }).run()
+
+describe('seeded worlds', function () {
+  this.timeout(120_000)
+
+  for (let seed = 0; seed < 6; seed++) {
+    it(`keeps every promise in seed ${seed} with all faults`, () => {
+      const { violations, commits } = run(seed)
+      assert.deepEqual(violations, [])
+      assert.ok(commits > 10)
+    })
+  }
+  it('runs one witness, and seven with two dishonest', () => {
+    for (const outcome of [run(1, 1, ['crash', 'slow-disk']), run(2, 7, ['equivocate', 'drop'])]) {
+      assert.deepEqual(outcome.violations, [])
+      assert.ok(outcome.transactions > 10)
+    }
+  })
+  it('elects committees, upgrades the rules and brings back who lost everything', () => {
+    const outcome = run(3, 4, ['committee', 'wipe', 'crash'])
+    assert.deepEqual(outcome.violations, [])
+    assert.ok(outcome.epochs > 5)
+  })
+  it('does the same for the same seed', () => {
+    assert.deepEqual(run(11), run(11))
+  })
+  it('never commits where rounds are jumped, and commits on the same schedule where they are not', () => {
+    assert.equal(playChase(MUTANTS['round-jump']?.rules).commits, 0)
+    const { commits, broken } = playChase()
+    assert.equal(broken, null)
+    assert.ok(commits > 30)
+  })
+  for (const name of ['nearest-anchor', 'weak-quorum', 'local-gc', 'amnesia']) {
+    it(`finds the mistake ${name}`, () => {
+      const { rules, faults, within } = MUTANTS[name] ?? assert.fail()
+      for (let seed = 0; seed < within; seed++) {
+        if (new World({ seed, witnesses: 4, faults, rules }).run().violations.length > 0) return
+      }
+      assert.fail(`not found in ${within} seeds`)
+    })
+  }
+})
