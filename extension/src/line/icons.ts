@@ -11,6 +11,7 @@ const DRAWINGS = {
   caret: `<path ${stroke} d="M4 6.500l4 4 4-4"/>`,
   close: `<path ${stroke} d="M4 4l8 8M12 4l-8 8"/>`,
   done: `<path ${stroke} d="M3.500 8.500l3 3 6-7"/>`,
+  download: `<path ${stroke} d="M8 2v8M4.500 7L8 10.500 11.500 7M2.500 13.500h11"/>`,
   error: `${circle}<path ${stroke} d="M8 4.800v3.700"/><circle fill="currentColor" cx="8" cy="11" r=".9"/>`,
   eye: `<path ${stroke} d="M1.500 8S4 3.500 8 3.500 14.500 8 14.500 8 12 12.500 8 12.500 1.500 8 1.500 8z"/><circle ${stroke} cx="8" cy="8" r="1.800"/>`,
   gauge: `<path ${stroke} d="M2.200 12a6.200 6.200 0 1 1 11.600 0M8 10l3-3.500"/>`,

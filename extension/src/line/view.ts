@@ -9,6 +9,7 @@ import type { IconName } from './icons.js'
 
 /** What a button of the line does. */
 export type LineActionId =
+  | 'files'
   | 'cancel'
   | 'again'
   | 'more-memory'
@@ -63,6 +64,7 @@ export interface LineContext {
 
 const CANCEL: LineAction = { id: 'cancel', label: 'Cancel', icon: 'stop' }
 const AGAIN: LineAction = { id: 'again', label: 'Run again', icon: 'again' }
+const FILES: LineAction = { id: 'files', label: 'Save files', icon: 'download' }
 const RECEIPT: LineAction = { id: 'receipt', label: 'Receipt', icon: 'receipt' }
 const RETRY: LineAction = { id: 'retry', label: 'Try now', icon: 'again' }
 
@@ -337,7 +339,10 @@ function cellEndLine(
   }
 }
 
-const receiptOf = ({ phase }: TaskSnapshot): LineAction[] => (phase.phase === 'settled' ? [RECEIPT] : [])
+const receiptOf = ({ phase, files, canFetch }: TaskSnapshot): LineAction[] => [
+  ...(canFetch && files.some(({ stays }) => !stays) ? [FILES] : []),
+  ...(phase.phase === 'settled' ? [RECEIPT] : [])
+]
 
 /** Time, price, machine, environment. */
 function endFacts(snapshot: TaskSnapshot, { now }: Pick<LineContext, 'now'>): string[] {
@@ -517,9 +522,14 @@ function atCapLine(
 /** Names listed; more are counted. */
 const LISTED_FILES = 5
 
-function filesNotes({ files, moreFiles }: TaskSnapshot): string[] {
+function filesNotes({ files, moreFiles, saved }: TaskSnapshot): string[] {
   if (files.length === 0) return []
-  const named = files.slice(0, LISTED_FILES).map(file => `${file.name} (${size(file.size)})`)
+  const named = files
+    .slice(0, LISTED_FILES)
+    .map(file => `${file.name} (${size(file.size)}${file.stays ? ', too large to come back' : ''})`)
   const rest = files.length - named.length + moreFiles
-  return [`Written there, doesn’t come back yet: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`]
+  const count = files.length + moreFiles
+  const total = size(files.reduce((sum, file) => sum + file.size, 0))
+  const list = `${count} ${count === 1 ? 'file' : 'files'} · ${total}: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
+  return saved === null ? [list] : [list, saved]
 }

@@ -2,13 +2,15 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { Notification } from '@jupyterlab/apputils'
 import { PageConfig, URLExt } from '@jupyterlab/coreutils'
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
+import { ServerConnection } from '@jupyterlab/services'
 import { ISettingRegistry } from '@jupyterlab/settingregistry'
 import { Connection, liveDoor, optionOfPage, parsePageOption, type PageOption } from '../connection/index.js'
 import { KeyStore, createPrimitives, findSupport, webRandom } from '../crypto/index.js'
 import { LiveRegion } from '../line/index.js'
 import { CellClaims, Preludes } from '../outputs/index.js'
 import { askNeeds, askQuote } from '../quote/index.js'
-import { Environments, OpenNotebook, Runner, Tasks, widgetOf } from '../run/index.js'
+import { Environments, OpenNotebook, Runner, Tasks, contentsFolder, widgetOf } from '../run/index.js'
+import { Travels } from '../values/index.js'
 import { CommandIds } from './command-ids.js'
 import { Settings } from './settings.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -65,6 +67,11 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     connection,
     agreements: settings,
     environments: new Environments({ contents: app.serviceManager.contents, now }),
+    travels: new Travels({
+      contents: app.serviceManager.contents,
+      folder: path => contentsFolder(app.serviceManager.contents, path),
+      fetchRange
+    }),
     now,
     say: text => void Notification.info(text, { autoClose: 6000 }),
     questions: {
@@ -121,6 +128,18 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     now,
     clock: ms => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
   }
+}
+
+/** A part of a file by Jupyter's own download address. */
+async function fetchRange(path: string, from: number, to: number): Promise<{ status: number; bytes: Uint8Array }> {
+  const url = URLExt.join(PageConfig.getBaseUrl(), 'files', URLExt.encodeParts(path))
+  const headers = { Range: `bytes=${from}-${to - 1}` }
+  const answer = await ServerConnection.makeRequest(
+    url,
+    { headers, cache: 'no-store' },
+    ServerConnection.makeSettings()
+  )
+  return { status: answer.status, bytes: new Uint8Array(await answer.arrayBuffer()) }
 }
 
 /** Lab's page once more, for the fresh code that stands in it. */

@@ -14,6 +14,8 @@ import {
 } from '../run/index.js'
 import { BatchProgress } from '../panel/index.js'
 import { environmentWith, packageWith } from '../scan/index.js'
+import { isPekkaError } from '@pekka/node/protocol'
+import { saveFiles } from '../values/index.js'
 import { CommandIds } from './command-ids.js'
 import { createRunMenu } from './run-menu.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -92,6 +94,17 @@ async function act(
     case 'cancel':
       if (run.kind === 'waiting') return run.stop.abort()
       return run.kind === 'task' ? await runner.cancel([run.task]) : undefined
+    case 'files': {
+      const returned = run.kind === 'task' ? run.task.returned : null
+      if (run.kind !== 'task' || returned === null) return
+      const place = { notebook: open.context.path, task: run.task.id }
+      try {
+        run.task.saved = await saveFiles(app.serviceManager.contents, returned.follower, returned.files, place)
+      } catch (error) {
+        run.task.saved = `Saving failed. ${isPekkaError(error) ? error.message : 'Jupyter did not take a file.'}`
+      }
+      return
+    }
     case 'again':
       return await again()
     case 'more-memory': {

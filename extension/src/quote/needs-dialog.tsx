@@ -45,7 +45,9 @@ function Needs({ sentence, more }: { sentence: string; more: readonly CodeSource
           </li>
         ))}
       </ul>
-      <p className="pk-Quiet">Values of your own kernel don’t travel yet, so a remote run makes them anew.</p>
+      <p className="pk-Quiet">
+        Your kernel doesn’t have them now. Run those cells here first, and their values travel instead.
+      </p>
     </div>
   )
 }

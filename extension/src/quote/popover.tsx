@@ -10,10 +10,13 @@ import {
   type EnvironmentOptions,
   type EnvironmentQuestion,
   type QuoteDecision,
+  type TravelChoice,
   type RunSettings
 } from '../run/index.js'
 import { lackSentences } from '../scan/index.js'
 import { EnvironmentRow, PackageQuestions } from './environment-row.js'
+import { summary, tooMuch } from '../values/index.js'
+import { TravelSheet } from './travel-sheet.js'
 import { noPrice, quoteView, readCap } from './view.js'
 import { WhyRows } from './why-rows.js'
 
@@ -24,9 +27,10 @@ export interface QuoteQuestion {
   /** `Run this cell remotely`. */
   title: string
   settings: RunSettings
-  /** What doesn't travel. */
+  /** What is worth knowing before. */
   notes: readonly string[]
   environment: EnvironmentQuestion
+  travel: TravelChoice
   images: () => Promise<string[]>
   price: (settings: RunSettings) => Promise<Quote>
   why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
@@ -44,7 +48,7 @@ const WarningIcon = labIcon('warning')
 const CloseIcon = labIcon('close')
 
 function QuoteForm(props: QuoteFormProps): React.ReactElement {
-  const { title, settings, notes, environment, images, price, why, answer } = props
+  const { title, settings, notes, environment, travel, images, price, why, answer } = props
   const [found, setFound] = useState<Price>({ state: 'asking' })
   const [capText, setCapText] = useState(credits(settings.cap))
   const [changed, setChanged] = useState<Partial<RunSettings>>({})
@@ -53,6 +57,10 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
   const [offered, setOffered] = useState<string[]>([])
   const [reasons, setReasons] = useState<ReturnType<typeof whyNot> | null>(null)
   const [silent, setSilent] = useState(true)
+  const [ticks, setTicks] = useState(travel.chosen)
+  const [sheet, setSheet] = useState(false)
+  const goes = summary(travel.plan, ticks)
+  const excess = tooMuch(travel.plan, ticks)
   const run = useRef<HTMLButtonElement>(null)
   const cap = readCap(capText)
   const wanted = { ...settings, ...changed, image: choice.image }
@@ -92,11 +100,15 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       .then(setChoice, (error: unknown) => setFound({ state: 'none', error: asPekkaError(error) }))
   }
   const open = choice.questions.length > 0
-  const ready = found.state === 'known' && cap !== null && !open
+  const ready = found.state === 'known' && cap !== null && !open && excess === null
   const waits = found.state === 'none' && WAITABLE.has(found.error.code) && cap !== null && !open
   useEffect(() => {
     if (ready && document.activeElement?.closest('.pk-Quote') !== null) run.current?.focus()
   }, [found.state])
+  useEffect(() => {
+    const host = run.current?.closest<HTMLElement>('.pk-Quote')
+    if (host) keepInside(host)
+  }, [sheet])
   const said = [...notes, ...choice.notes, ...lackSentences({ ...choice, missing: choice.missing.filter(soft) })]
 
   const send = (wait: boolean): void =>
@@ -105,6 +117,7 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       dontAskUnder: silent ? chosen.cap : undefined,
       environment: options,
       choice,
+      chosen: ticks,
       wait
     })
   const submit = (event: React.FormEvent): void => {
@@ -166,7 +179,24 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
           />{' '}
           credits <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : 'then it stops'}</span>
         </dd>
+        {goes !== null && (
+          <>
+            <dt>What travels</dt>
+            <dd>
+              <button
+                type="button"
+                className="pk-TextLink pk-Travel-open"
+                aria-expanded={sheet}
+                onClick={() => setSheet(!sheet)}
+              >
+                {goes}
+              </button>
+              {excess !== null && <p role="alert">{excess}</p>}
+            </dd>
+          </>
+        )}
       </dl>
+      {sheet && <TravelSheet plan={travel.plan} ticks={ticks} change={setTicks} close={() => setSheet(false)} />}
       <PackageQuestions choice={choice} options={options} decide={decide} />
       {said.length > 0 && (
         <div className="pk-Quote-notes">
@@ -208,6 +238,12 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       </div>
     </form>
   )
+}
+
+/** Moves a popover that has grown up, so that its buttons stay in the window. */
+function keepInside(host: HTMLElement): void {
+  const { top, height } = host.getBoundingClientRect()
+  if (top + height > innerHeight - GAP) host.style.top = `${Math.max(GAP, innerHeight - GAP - height)}px`
 }
 
 /** Without a machine now there may be one later. */

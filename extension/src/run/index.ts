@@ -22,7 +22,8 @@ export {
   type Questions,
   type QuoteDecision,
   type RunOptions,
-  type RunnerComponents
+  type RunnerComponents,
+  type TravelChoice
 } from './runner.js'
 export { costOf, isOver, phaseOfView, timeOf, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 export { Tasks } from './tasks.js'

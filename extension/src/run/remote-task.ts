@@ -34,6 +34,7 @@ export class RemoteTask {
   #fraction: number | null = null
   #tail = ''
   #files: EventOf<'files'> | null = null
+  #saved: string | null = null
   #lost: Uint8Array | null = null
   #provider: Uint8Array | null = null
   #cancelling = false
@@ -92,6 +93,19 @@ export class RemoteTask {
 
   set cancelling(value: boolean) {
     this.#cancelling = value
+    this.#changed.emit()
+  }
+
+  /** Files that the finished run brought back, and a way to their bytes. */
+  get returned(): { files: EventOf<'files'>['files']; follower: TaskFollower } | null {
+    return this.#complete && this.#follower !== null && this.#files !== null
+      ? { files: this.#files.files, follower: this.#follower }
+      : null
+  }
+
+  /** Says where the files were put. */
+  set saved(where: string) {
+    this.#saved = where
     this.#changed.emit()
   }
 
@@ -237,7 +251,13 @@ export class RemoteTask {
       progress: this.#progress,
       fraction: this.#fraction,
       lastLines: lastLines(this.#tail),
-      files: this.#files?.files ?? [],
+      files: (this.#files?.files ?? []).map(({ name, size, parts }) => ({
+        name: cleanText(name),
+        size,
+        stays: parts === undefined
+      })),
+      canFetch: this.#complete && this.#follower !== null && this.#finished !== null,
+      saved: this.#saved,
       moreFiles: this.#files?.more ?? 0,
       cancelling: this.#cancelling
     }

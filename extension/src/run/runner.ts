@@ -6,6 +6,7 @@ import { analyse, lackSentences, neededCells, needsSentence, travelHints, type N
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
+import type { TravelPlan, Travels } from '../values/index.js'
 import type { OpenNotebook } from './open-notebook.js'
 import type { RemoteTask } from './remote-task.js'
 import { requestFor, type RunKind, type RunSettings } from './request.js'
@@ -31,6 +32,7 @@ export interface Questions {
     settings: RunSettings
     notes: string[]
     environment: EnvironmentQuestion
+    travel: TravelChoice
     /** Fetches the price, again every time that it is called. @throws PekkaError */
     price: (settings: RunSettings) => Promise<Quote>
     /** Why machines don't serve. */
@@ -52,8 +54,16 @@ export interface QuoteDecision {
   dontAskUnder: bigint | undefined
   environment: EnvironmentOptions
   choice: ImageChoice
+  /** Ticks that differ from how rows start. */
+  chosen: ReadonlyMap<string, boolean>
   /** No machine matches now: send it when one does. */
   wait: boolean
+}
+
+/** What could travel, and what the user ticked for these cells before. */
+export interface TravelChoice {
+  plan: TravelPlan
+  chosen: ReadonlyMap<string, boolean>
 }
 
 /** What was agreed to before, and how a task is asked for; kept in Lab's settings. */
@@ -68,6 +78,7 @@ export interface RunnerComponents {
   tasks: Tasks
   connection: Connection
   environments: Environments
+  travels: Travels
   questions: Questions
   agreements: Agreements
   /** A sentence that needs no answer. */
@@ -102,7 +113,9 @@ export class Runner {
     const why = whyNotCells(selected, languageOf(notebook.model))
     if (why !== undefined) return this.components.say(`${why}.`)
     const needed = neededCells(all, chosen)
-    const ids = await this.#withNeeded(notebook, all, selected, needed, kind, options)
+    let plan = await this.#look(notebook, selected, needed)
+    const covered = needed.missing.every(({ name, cell }) => cell === undefined || isThere(plan, name))
+    const ids = covered ? chosen : await this.#withNeeded(notebook, all, selected, needed, kind, options)
     if (ids === undefined) return
     const cells = all.filter(cell => ids.includes(cell.id) && !isEmpty(cell))
     const busy = cells.find(({ id }) => this.#busy(notebook, id))
@@ -111,7 +124,9 @@ export class Runner {
       this.#fail(notebook, cells, new PekkaError('NOT_CONNECTED'))
       return this.components.questions.connect()
     }
-    await this.#send(notebook, cells, kind, options, needed)
+    // With more cells, fewer values are needed.
+    if (!covered && ids.length > selected.length) plan = await this.#look(notebook, cells, neededCells(all, ids))
+    await this.#send(notebook, cells, kind, options, needed, plan)
   }
 
   /** Stops the tasks of some cells. */
@@ -151,7 +166,8 @@ export class Runner {
     cells: CodeSource[],
     kind: RunKind,
     options: RunOptions,
-    needed: Needed
+    needed: Needed,
+    plan: TravelPlan
   ): Promise<void> {
     const { tasks, connection, agreements, questions, now } = this.components
     const ids = cells.map(({ id }) => id)
@@ -165,10 +181,12 @@ export class Runner {
       const chosen = await this.#environment(notebook, cells, settings)
       let { choice } = chosen
       settings = { ...settings, image: choice.image }
-      const hints = travelHints(names)
+      const hints = [...travelHints(names), ...busyHint(plan)]
       const notes = [...hints, ...choice.notes, ...lackSentences(choice)]
-      const key = `${ids.join()}\n${notes.join('\n')}`
-      const unseen = notes.length > 0 && !this.#seen.has(key)
+      const travel: TravelChoice = { plan, chosen: ticksOf(notebook, ids) }
+      const goes = plan.rows.map(({ id, cannot }) => `${id} ${cannot ?? ''}`)
+      const key = [ids.join(), ...notes, ...goes].join('\n')
+      const unseen = notes.length + goes.length > 0 && !this.#seen.has(key)
       const silent =
         options.asked === true ||
         (options.ask !== true && !unseen && agreements.silent(client.identity.bridge, settings.cap))
@@ -176,7 +194,7 @@ export class Runner {
         notebook.before(ids, { kind: 'asking' })
         const anchor = ids.at(-1) ?? ''
         const answer = await questions.quote({
-          ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen },
+          ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen, travel },
           price: wanted => client.quote(wanted),
           why: async wanted => whyNot(await client.market.asks(), requirementsOf(wanted))
         })
@@ -186,6 +204,8 @@ export class Runner {
         wait ||= answer.wait
         this.#decided(notebook, cells, chosen.options, answer.environment)
         this.#seen.add(key)
+        travel.chosen = answer.chosen
+        keepTicks(notebook, ids, answer.chosen)
         await agreements.agree(client.identity.bridge, answer)
         notebook.before(ids, { kind: 'preparing' })
       }
@@ -201,7 +221,10 @@ export class Runner {
         notebook.before(ids, { kind: 'preparing' })
       }
       const submitted = now()
-      const task = await tasks.submit(request, quote)
+      const kernel = notebook.context.sessionContext.session?.kernel ?? null
+      const packed = await this.components.travels.pack({ kernel }, plan, travel.chosen, { names: [], maxBytes: 0 })
+      request.travel = packed.travel
+      const task = await tasks.submit(request, quote).finally(() => packed.done())
       await notebook.attach(task, ids, { cells: names, needed, numberOf: this.#numbers(notebook) }, submitted)
     } catch (error) {
       if (!isPekkaError(error)) console.error('A remote run could not be sent', error)
@@ -266,6 +289,17 @@ export class Runner {
     }
   }
 
+  async #look(notebook: OpenNotebook, cells: readonly CodeSource[], needed: Needed): Promise<TravelPlan> {
+    return await this.components.travels.look({
+      notebook: notebook.context.path,
+      kernel: notebook.context.sessionContext.session?.kernel ?? null,
+      cells,
+      names: cells.map(({ source }) => analyse(source)),
+      needed,
+      numberOf: this.#numbers(notebook)
+    })
+  }
+
   #numbers(notebook: OpenNotebook): (id: string) => number {
     return id => codeCells(notebook.model).find(cell => cell.id === id)?.number ?? 0
   }
@@ -284,6 +318,31 @@ export class Runner {
       ? `Cell ${number} is running remotely. Cancel it first, or wait for it.`
       : `Cell ${number} is running here. Interrupt it first, or wait for it.`
   }
+}
+
+/** Whether the kernel has the name. What can't travel is told by the sheet, with a way out. */
+const isThere = (plan: TravelPlan, name: string): boolean => plan.values.some(value => value.name === name)
+
+const busyHint = ({ busy }: TravelPlan): string[] =>
+  busy ? ['Your kernel is busy, so its values can’t be taken now: only the code goes. Wait for it to send them.'] : []
+
+/** Where a cell keeps what the user ticked or unticked by hand. */
+const TICKS_KEY = 'pekka-travel'
+
+function ticksOf(notebook: OpenNotebook, ids: readonly string[]): Map<string, boolean> {
+  const ticks = new Map<string, boolean>()
+  for (const id of ids) {
+    const kept: unknown = modelOf(notebook.model, id)?.getMetadata(TICKS_KEY)
+    if (typeof kept !== 'object' || kept === null) continue
+    for (const [row, ticked] of Object.entries(kept)) if (typeof ticked === 'boolean') ticks.set(row, ticked)
+  }
+  return ticks
+}
+
+function keepTicks(notebook: OpenNotebook, ids: readonly string[], ticks: ReadonlyMap<string, boolean>): void {
+  const model = modelOf(notebook.model, ids.at(-1) ?? '')
+  if (ticks.size > 0) model?.setMetadata(TICKS_KEY, Object.fromEntries(ticks))
+  else if (model?.getMetadata(TICKS_KEY) !== undefined) model.deleteMetadata(TICKS_KEY)
 }
 
 const requirementsOf = (settings: RunSettings): Parameters<typeof whyNot>[1] => ({

@@ -52,7 +52,12 @@ export interface TaskSnapshot {
   /** Share that the code reports of itself, 0 to 1. */
   fraction: number | null
   lastLines: readonly string[]
-  files: { name: string; size: number }[]
+  /** What the run wrote; `stays`: too large to come back. */
+  files: { name: string; size: number; stays: boolean }[]
+  /** This page can fetch them now. */
+  canFetch: boolean
+  /** Where they were put, in a sentence. */
+  saved: string | null
   moreFiles: number
   /** The user asked to cancel, and it isn't on the ledger yet. */
   cancelling: boolean

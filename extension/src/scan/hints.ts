@@ -26,7 +26,8 @@ export function needsSentence(needed: Needed, selected: number, numberOf: (id: s
   return selected === 1 ? `This cell needs ${listed} from ${cells}.` : `These cells need ${listed} from ${cells}.`
 }
 
-export const pathSentence = (path: string): string => `${path} is on your computer and doesn't travel yet.`
+export const pathSentence = (path: string): string =>
+  `${path} wasn't there. A file travels if it stands beside the notebook and is ticked under What travels.`
 
 export const environmentSentence = (name: string): string =>
   `${name} is not set there: nothing of your environment travels.`
@@ -34,15 +35,12 @@ export const environmentSentence = (name: string): string =>
 export const inputSentence = (): string =>
   'input() has no answer there: nobody can type. Set the value in the cell instead.'
 
-/** What to say before a run about files, environment and input, in the order of the cells' lines. */
+/** What to say before a run about environment and input, in the order of the cells' lines. Files stand under What travels. */
 export function travelHints(cells: readonly CellNames[]): string[] {
-  const written = new Set<string>()
   const hints = new Set<string>()
   for (const names of cells) {
-    for (const { path } of names.paths) if (!written.has(path)) hints.add(pathSentence(path))
     for (const { name } of names.environment) hints.add(environmentSentence(name))
     if (names.input.length > 0) hints.add(inputSentence())
-    for (const path of names.writes) written.add(path)
   }
   return [...hints]
 }
@@ -75,7 +73,7 @@ export function hintFor(error: { ename: string; evalue: string }, context: HintC
       if (module === undefined) return undefined
       const image = environmentWith(module)
       return image === undefined
-        ? `${module} isn't in this environment. If ${module} is a file of yours: it is on your computer and doesn't travel yet.`
+        ? `${module} isn't in this environment. If ${module} is a file of yours, put it beside the notebook, and it travels.`
         : `${module} isn't in this environment; ${image} has it.`
     }
     case 'FileNotFoundError': {
@@ -104,5 +102,5 @@ function nameHint(evalue: string, { needed, numberOf }: HintContext): string | u
   if (missing?.cell !== undefined && numberOf !== undefined && needed !== undefined) {
     return needsSentence({ ...needed, missing: [missing] }, 1, numberOf)
   }
-  return `\`${name}\` isn't defined in the cells that ran there: values of your kernel don't travel yet.`
+  return `\`${name}\` isn't defined in the cells that ran there, and no value of that name travelled.`
 }

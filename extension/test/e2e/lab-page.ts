@@ -29,14 +29,19 @@ const FOREIGN = [
 let serial = 0
 
 /** Writes a notebook into Lab's root. Every cell is code, but those that begin with `# markdown`. */
-export async function writeNotebook(network: Network, name: string, sources: string[]): Promise<void> {
+export async function writeNotebook(
+  network: Network,
+  name: string,
+  sources: string[],
+  kernel = 'python3'
+): Promise<void> {
   const cells = sources.map((source, index) =>
     source.startsWith('# markdown')
       ? { cell_type: 'markdown', id: `c${index}`, metadata: {}, source: source.slice(11) }
       : { cell_type: 'code', id: `c${index}`, metadata: {}, source, outputs: [], execution_count: null }
   )
   const metadata = {
-    kernelspec: { name: 'python3', display_name: 'Python 3 (ipykernel)', language: 'python' },
+    kernelspec: { name: kernel, display_name: 'Python 3 (ipykernel)', language: 'python' },
     language_info: { name: 'python' }
   }
   await writeFile(
@@ -56,9 +61,13 @@ export class LabPage {
   ) {}
 
   /** A fresh browser profile with a fresh notebook. */
-  static async open(network: Network, sources: string[], options: { theme?: 'dark' } = {}): Promise<LabPage> {
+  static async open(
+    network: Network,
+    sources: string[],
+    options: { theme?: 'dark'; kernel?: string } = {}
+  ): Promise<LabPage> {
     const name = `test ${++serial}.ipynb`
-    await writeNotebook(network, name, sources)
+    await writeNotebook(network, name, sources, options.kernel)
     const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
     await context.addInitScript('globalThis.__name = value => value')
     const lab = await LabPage.in(network, context, name)

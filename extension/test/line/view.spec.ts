@@ -141,9 +141,19 @@ describe('line: what else it tells', () => {
     assert.equal(view(part, { cell: 'c6' }).word, 'Not run')
   })
 
-  it('names the files that were left there', () => {
-    const line = view({ ...ended('completed', 'ok'), files: [{ name: 'out.csv', size: 12_300 }], moreFiles: 3 })
-    assert.deepEqual(line.notes, ['Written there, doesn’t come back yet: out.csv (12 kB) and 3 more'])
+  it('names the files that came back, and offers to save them while they can be fetched', () => {
+    const files = [
+      { name: 'out.csv', size: 12_300, stays: false },
+      { name: 'huge.bin', size: 3_000_000_000, stays: true }
+    ]
+    const line = view({ ...ended('completed', 'ok'), files, moreFiles: 3, canFetch: true })
+    assert.deepEqual(line.notes, [
+      '5 files · 3.0 GB: out.csv (12 kB), huge.bin (3.0 GB, too large to come back) and 3 more'
+    ])
+    assert.ok(line.actions.some(({ id }) => id === 'files'))
+    const gone = view({ ...ended('completed', 'ok'), files, saved: '1 file · 12 kB saved in pekka-results/7c1e' })
+    assert.ok(!gone.actions.some(({ id }) => id === 'files'))
+    assert.equal(gone.notes[1], '1 file · 12 kB saved in pekka-results/7c1e')
   })
 
   it('speaks failures and money at once, the rest in a pause, and never seconds', () => {

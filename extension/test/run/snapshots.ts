@@ -29,6 +29,8 @@ export const snapshot = (part: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
   lastLines: [],
   files: [],
   moreFiles: 0,
+  canFetch: false,
+  saved: null,
   cancelling: false,
   ...part
 })

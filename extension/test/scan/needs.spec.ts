@@ -95,13 +95,10 @@ describe('scan: sentences', () => {
     assert.equal(needsSentence(neededCells(notebook('print(x)'), ['1']), 1, Number), undefined)
   })
 
-  it('tells which files and variables stay behind', () => {
+  it('tells which variables stay behind; files have a sheet of their own', () => {
     assert.deepEqual(
       travelHints([analyse("open('new.txt', 'w')"), analyse("open('new.txt'); open('data.csv'); os.getenv('X')")]),
-      [
-        "data.csv is on your computer and doesn't travel yet.",
-        'X is not set there: nothing of your environment travels.'
-      ]
+      ['X is not set there: nothing of your environment travels.']
     )
   })
 
@@ -115,7 +112,7 @@ describe('scan: sentences', () => {
     assert.match(hint('ModuleNotFoundError', "No module named 'my.tool'") ?? '', /^my isn't in this environment\./)
     assert.equal(
       hint('FileNotFoundError', "[Errno 2] No such file or directory: 'data.csv'"),
-      "data.csv is on your computer and doesn't travel yet."
+      "data.csv wasn't there. A file travels if it stands beside the notebook and is ticked under What travels."
     )
     assert.equal(hint('KeyError', "'X'"), 'X is not set there: nothing of your environment travels.')
     assert.equal(hint('KeyError', "'Y'"), undefined)

@@ -67,7 +67,11 @@ export function taskRoutes(components: TaskRoutesComponents): Route[] {
       status: 204,
       handle: async ({ path, grant, request }) => {
         await disk.require('intake')
-        await blobs.put(grant.account, path.cid, request, MAX_BUNDLE_BLOB)
+        const length = Number(request.headers['content-length'] ?? NaN)
+        const declared = Number.isSafeInteger(length) ? length : undefined
+        await uploads.put(grant.account, path.cid, declared, MAX_BUNDLE_BLOB, max =>
+          blobs.put(grant.account, path.cid, request, max)
+        )
       }
     }),
     route({

@@ -3,7 +3,7 @@ import { PATH_KEYWORDS, PATH_READ_METHODS, READERS } from './constants.js'
 import { childrenOf } from './walker.js'
 
 export interface CellFacts {
-  /** Literal local files that the cell reads: they stand on the user's computer and don't travel yet. */
+  /** Literal local files that the cell reads: they stand on the user's computer. */
   paths: { path: string; line: number }[]
   /** Environment variables that the cell reads and hasn't set by then. */
   environment: { name: string; line: number }[]

@@ -1,0 +1,1033 @@
+// Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
+export const HELPER_VERSION = '4f838cd587ffdc60'
+export const CODECS_SOURCE = `"""How values are written and read, on both ends: in the user's kernel and in the sandbox (DESIGN §6, Values).
+
+\`encode\` takes exact types only and imports nothing that the process hasn't imported itself; what it can't write raises
+\`CannotTravel\` with a reason for people. \`decode\` reads the safe codecs (\`json\`, \`npy\`, \`arrow\`, \`text\`, \`png\`): every size that a
+header claims is compared with the bytes that are there before anything is allocated for it, and nothing is ever executed.
+The codecs that execute (\`module\`, \`source\`, \`pickle\`) are read by the sandbox alone, in values.py. Python ≥ 3.9.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import datetime
+import decimal
+import json
+import math
+import re
+import struct
+import sys
+import uuid
+from typing import Any, Callable, NamedTuple
+
+SAFE = ("json", "npy", "arrow", "text", "png")
+
+#: Nesting of a JSON value. Python's own parser recurses in C; 64 is far below its limit and above what people nest.
+MAX_DEPTH = 64
+#: Elements of one JSON value. A million small objects take about 100 MB of memory.
+MAX_NODES = 1_000_000
+#: Arrays inside a list or a dict stand in its JSON as base64, up to this size each.
+MAX_NESTED_ARRAY = 4 << 20
+#: Text above this is a codec of its own: no escapes, no copy.
+TEXT_BYTES = 64 << 10
+#: numpy's own limit of a version 1 header is 64 KiB; a structured type with a thousand fields takes 30 KiB.
+MAX_NPY_HEADER = 64 << 10
+MAX_DIMENSIONS = 32
+#: Pixels of a picture: 64 MP are 256 MB decoded.
+MAX_PIXELS = 64_000_000
+#: Largest whole number that JSON readers of all languages keep exactly.
+_EXACT = 1 << 53
+#: Decimal digits of a whole number: int() takes quadratic time.
+MAX_DIGITS = 4000
+
+
+class CannotTravel(Exception):
+    """Why a value can't be written. The text is for people."""
+
+
+class Refused(Exception):
+    """Why bytes aren't taken as a value. The text is for people."""
+
+
+class Encoded(NamedTuple):
+    codec: str
+    #: Bytes-like pieces, one after the other.
+    pieces: list[Any]
+
+    @property
+    def size(self) -> int:
+        return sum(memoryview(piece).nbytes for piece in self.pieces)
+
+
+def _loaded(name: str) -> Any:
+    """A module that somebody has imported, never an import of ours."""
+    return sys.modules.get(name)
+
+
+def kind_of(value: Any) -> str:
+    """The value's type as people call it: \`DataFrame\`, \`list\`, \`sqlite3.Connection\`. Never runs code of the value."""
+    kind = type(value)
+    module, name = kind.__module__, kind.__qualname__
+    if not isinstance(module, str) or not isinstance(name, str):
+        return "object"
+    short = module in ("builtins", "__main__") or module.partition(".")[0] in ("numpy", "pandas", "polars", "torch")
+    return (name if short else f"{module}.{name}")[:200]
+
+
+# ---- encoding
+
+
+def encode(value: Any, limit: int = 1 << 40) -> Encoded:
+    """Writes a value by the first safe codec that keeps it.
+
+    :raises CannotTravel: none does, or it takes more than \`limit\` bytes"""
+    kind = type(value)
+    if kind is str and len(value) > TEXT_BYTES:
+        try:
+            return _within(Encoded("text", [value.encode("utf-8")]), limit)
+        except UnicodeEncodeError:
+            raise CannotTravel("it holds half a character (a lone surrogate)") from None
+    numpy = _loaded("numpy")
+    if numpy is not None and kind is numpy.ndarray:
+        return _within(Encoded("npy", _npy(numpy, value, limit)), limit)
+    if kind.__module__.partition(".")[0] == "pandas" and (pandas := _loaded("pandas")) is not None:
+        if kind in (pandas.DataFrame, pandas.Series):
+            return _within(Encoded("arrow", [_arrow(pandas, value)]), limit)
+    if kind.__module__.partition(".")[0] == "pyarrow" and (pyarrow := _loaded("pyarrow")) is not None:
+        if kind is pyarrow.Table:
+            return _within(Encoded("arrow", [_stream(pyarrow, value)]), limit)
+    if kind.__module__.partition(".")[0] == "PIL":
+        return _within(Encoded("png", [_png(value)]), limit)
+    text = json.dumps(_Writer().tree(value, 0), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _within(Encoded("json", [text.encode("ascii")]), limit)
+
+
+def _within(encoded: Encoded, limit: int) -> Encoded:
+    if encoded.size > limit:
+        raise CannotTravel(f"it takes {encoded.size} bytes, more than {limit}")
+    return encoded
+
+
+class _Writer:
+    """Makes a tree of plain JSON; everything else becomes \`{"$t": type, "v": …}\`."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+        self._nodes = 0
+
+    def tree(self, value: Any, depth: int) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise CannotTravel(f"it has more than {MAX_NODES} elements; as an array or a table it would travel")
+        if depth > MAX_DEPTH:
+            raise CannotTravel(f"it is nested deeper than {MAX_DEPTH}")
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if kind is str:
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                raise CannotTravel("it holds half a character (a lone surrogate)") from None
+            return value
+        if kind is int:
+            if -_EXACT <= value <= _EXACT:
+                return value
+            if value.bit_length() > 3 * MAX_DIGITS:
+                raise CannotTravel(f"it holds a number of more than {MAX_DIGITS} digits")
+            return {"$t": "int", "v": str(value)}
+        if kind is float:
+            # repr() of a finite float reads back exactly, and has a point or an exponent where an int has none.
+            return value if math.isfinite(value) else {"$t": "float", "v": value.hex()}
+        if kind in _LEAVES:
+            name, write = _LEAVES[kind]
+            return {"$t": name, "v": write(value)}
+        if kind in (list, tuple, set, frozenset, dict, slice):
+            return self._container(kind, value, depth)
+        return self._numpy(value)
+
+    def _container(self, kind: type, value: Any, depth: int) -> Any:
+        if id(value) in self._open:
+            raise CannotTravel("it contains itself")
+        self._open.add(id(value))
+        try:
+            if kind is list:
+                return [self.tree(item, depth + 1) for item in value]
+            if kind is dict:
+                if all(type(key) is str and not key.startswith("$") for key in value):
+                    return {self.tree(key, depth + 1): self.tree(item, depth + 1) for key, item in value.items()}
+                pairs = [[self.tree(key, depth + 1), self.tree(item, depth + 1)] for key, item in value.items()]
+                return {"$t": "dict", "v": pairs}
+            if kind is slice:
+                return {"$t": "slice", "v": [self.tree(part, depth + 1) for part in (value.start, value.stop, value.step)]}
+            # A set has no order of its own; by their JSON, equal sets are written equally.
+            items = [self.tree(item, depth + 1) for item in value]
+            if kind is not tuple:
+                items.sort(key=lambda item: json.dumps(item, sort_keys=True))
+            return {"$t": kind.__name__, "v": items}
+        finally:
+            self._open.discard(id(value))
+
+    def _numpy(self, value: Any) -> Any:
+        numpy = _loaded("numpy")
+        if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
+            array = value if type(value) is numpy.ndarray else numpy.asarray(value)
+            if type(array) is numpy.ndarray and array.nbytes <= MAX_NESTED_ARRAY:
+                raw = b"".join(bytes(piece) for piece in _npy(numpy, array, MAX_NESTED_ARRAY * 2))
+                name = "scalar" if isinstance(value, numpy.generic) else "npy"
+                return {"$t": name, "v": base64.b64encode(raw).decode("ascii")}
+        pandas = _loaded("pandas")
+        if pandas is not None and type(value) is pandas.Timestamp and value.tz is None:
+            return {"$t": "timestamp", "v": value.isoformat()}
+        raise CannotTravel(f"{kind_of(value)} has no safe form")
+
+
+_LEAVES: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    complex: ("complex", lambda v: [v.real.hex(), v.imag.hex()]),
+    bytes: ("bytes", lambda v: base64.b64encode(v).decode("ascii")),
+    bytearray: ("bytearray", lambda v: base64.b64encode(v).decode("ascii")),
+    range: ("range", lambda v: [str(v.start), str(v.stop), str(v.step)]),
+    datetime.date: ("date", lambda v: v.isoformat()),
+    datetime.time: ("time", lambda v: _naive(v).isoformat()),
+    datetime.datetime: ("datetime", lambda v: _naive(v).isoformat()),
+    datetime.timedelta: ("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
+    decimal.Decimal: ("decimal", str),
+    uuid.UUID: ("uuid", str),
+    type(Ellipsis): ("ellipsis", lambda v: None),
+}
+
+
+def _naive(value: Any) -> Any:
+    zone = value.tzinfo
+    if zone is not None and type(zone) is not datetime.timezone:
+        raise CannotTravel("a time with a named zone has no safe form")
+    return value
+
+
+def _npy(numpy: Any, array: Any, limit: int) -> list[Any]:
+    if array.dtype.hasobject:
+        raise CannotTravel("an array of Python objects has no safe form")
+    if array.nbytes > limit:
+        raise CannotTravel(f"it takes {array.nbytes} bytes, more than {limit}")
+    descr = numpy.lib.format.dtype_to_descr(array.dtype)
+    fortran = bool(array.flags.f_contiguous and not array.flags.c_contiguous)
+    if not array.flags.forc:
+        array = numpy.ascontiguousarray(array)
+    # As numpy.lib.format writes it, version 2 (a header of any length); numpy reads it too.
+    header = repr({"descr": descr, "fortran_order": fortran, "shape": tuple(array.shape)}).encode("latin1")
+    if len(header) + 64 > MAX_NPY_HEADER:
+        raise CannotTravel("its structure has too many fields")
+    header += b" " * (-(len(header) + 13) % 64) + b"\\n"
+    body = array.T if fortran else array
+    body = body.reshape(-1).view(numpy.uint8).data if array.size and array.dtype.itemsize else b""
+    return [b"\\x93NUMPY\\x02\\x00" + struct.pack("<I", len(header)) + header, body]
+
+
+def _arrow(pandas: Any, value: Any) -> Any:
+    pyarrow = _loaded("pyarrow")
+    if pyarrow is None or getattr(pyarrow, "lib", None) is None:
+        raise CannotTravel("a table needs the package pyarrow in your kernel")
+    series = type(value) is pandas.Series
+    frame = value.to_frame("" if value.name is None else value.name) if series else value
+    for column, dtype in zip(frame.columns, frame.dtypes):
+        if type(column) not in (str, int, tuple):
+            raise CannotTravel(f"the name of its column {column!r:.40} is neither text nor a number")
+        if dtype == object and not _plain_objects(frame[column]):
+            raise CannotTravel(f"its column {column!r:.40} holds Python objects")
+    try:
+        table = pyarrow.Table.from_pandas(frame)
+    except Exception as error:
+        raise CannotTravel(f"it has no form as a table: {str(error)[:200]}") from None
+    metadata = dict(table.schema.metadata or {})
+    if series:
+        metadata[b"pekka"] = b"series" if value.name is not None else b"series without a name"
+    return _stream(pyarrow, table.replace_schema_metadata(metadata))
+
+
+def _plain_objects(column: Any) -> bool:
+    kinds = {type(item) for item in column}
+    kinds.discard(type(None))
+    kinds.discard(float)
+    return kinds <= {str} or kinds <= {bytes} or kinds <= {bool} or kinds <= {int}
+
+
+def _stream(pyarrow: Any, table: Any) -> Any:
+    import pyarrow.ipc
+
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def _png(image: Any) -> bytes:
+    if getattr(image, "mode", None) not in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        raise CannotTravel(f"{kind_of(image)} has no safe form")
+    import io
+
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+# ---- decoding
+
+
+def decode(codec: str, data: Any) -> Any:
+    """Reads a value of a safe codec.
+
+    :raises Refused: it is not what it says"""
+    if codec == "json":
+        return decode_json(bytes(data))
+    if codec == "text":
+        try:
+            return bytes(data).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Refused("the text is not UTF-8") from None
+    if codec == "npy":
+        return decode_npy(data)
+    if codec == "arrow":
+        return decode_arrow(data)
+    if codec == "png":
+        return decode_png(data)
+    raise Refused(f"{codec!r:.20} is no safe codec")
+
+
+_STRINGS = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"')
+_BRACKETS = re.compile(rb"[\\[\\]{}]")
+
+
+def _check_depth(data: bytes) -> None:
+    """Python's JSON parser recurses: nesting and elements are counted before it runs, texts left out."""
+    bare = _STRINGS.sub(b"", data)
+    if bare.count(b",") > 4 * MAX_NODES:
+        raise Refused(f"it has more than {MAX_NODES} elements")
+    depth = 0
+    for bracket in _BRACKETS.findall(bare):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > 3 * MAX_DEPTH + 8:
+            raise Refused(f"it is nested deeper than {MAX_DEPTH}")
+
+
+def decode_json(data: bytes) -> Any:
+    _check_depth(data)
+
+    def number(text: str) -> int:
+        if len(text) > 20:
+            raise Refused("a number is too long")
+        return int(text)
+
+    def constant(text: str) -> Any:
+        raise Refused(f"{text} is not JSON")
+
+    try:
+        tree = json.loads(data.decode("utf-8"), parse_int=number, parse_constant=constant)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, Refused):
+            raise
+        raise Refused("it is not JSON") from None
+    try:
+        return _read(tree, 0)
+    except (ValueError, TypeError, KeyError, OverflowError, ArithmeticError, RecursionError):
+        raise Refused("a part of it is not what it says") from None
+
+
+def _read(tree: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise Refused(f"it is nested deeper than {MAX_DEPTH}")
+    if type(tree) is list:
+        return [_read(item, depth + 1) for item in tree]
+    if type(tree) is not dict:
+        return tree
+    kind = tree.get("$t")
+    if kind is None:
+        return {key: _read(item, depth + 1) for key, item in tree.items()}
+    value = tree["v"]
+    if set(tree) != {"$t", "v"} or type(kind) is not str:
+        raise Refused("it has a tag that isn't one of ours")
+    if kind in ("tuple", "set", "frozenset", "dict", "slice"):
+        items = [_read(item, depth + 1) for item in value]
+        if kind == "dict":
+            return {key: item for key, item in items}
+        if kind == "slice":
+            start, stop, step = items
+            return slice(start, stop, step)
+        return {"tuple": tuple, "set": set, "frozenset": frozenset}[kind](items)
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise Refused(f"it has an unknown part ({kind!r:.20})")
+    return reader(value)
+
+
+def _int(text: Any) -> int:
+    if type(text) is not str or len(text) > MAX_DIGITS or not text.lstrip("-").isdigit():
+        raise ValueError
+    return int(text)
+
+
+def _float(text: Any) -> float:
+    if type(text) is not str or len(text) > 32:
+        raise ValueError
+    return float.fromhex(text)
+
+
+def _text(text: Any, most: int = 64) -> str:
+    if type(text) is not str or len(text) > most:
+        raise ValueError
+    return text
+
+
+def _decimal(text: Any) -> decimal.Decimal:
+    return decimal.Decimal(_text(text, MAX_DIGITS))
+
+
+def _bytes(text: Any) -> bytes:
+    if type(text) is not str:
+        raise ValueError
+    return base64.b64decode(text, validate=True)
+
+
+def _scalar(text: Any) -> Any:
+    array = decode_npy(_bytes(text))
+    if array.shape != ():
+        raise ValueError
+    return array[()]
+
+
+def _timestamp(text: Any) -> Any:
+    pandas = _loaded("pandas")
+    moment = datetime.datetime.fromisoformat(_text(text)[:26])
+    return moment if pandas is None else pandas.Timestamp(_text(text))
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "int": _int,
+    "float": _float,
+    "complex": lambda v: complex(_float(v[0]), _float(v[1])),
+    "bytes": _bytes,
+    "bytearray": lambda v: bytearray(_bytes(v)),
+    "range": lambda v: range(_int(v[0]), _int(v[1]), _int(v[2])),
+    "date": lambda v: datetime.date.fromisoformat(_text(v)),
+    "time": lambda v: datetime.time.fromisoformat(_text(v)),
+    "datetime": lambda v: datetime.datetime.fromisoformat(_text(v)),
+    "timedelta": lambda v: datetime.timedelta(v[0], v[1], v[2]),
+    "decimal": _decimal,
+    "uuid": lambda v: uuid.UUID(_text(v)),
+    "ellipsis": lambda v: ...,
+    "npy": lambda v: decode_npy(_bytes(v)),
+    "scalar": _scalar,
+    "timestamp": _timestamp,
+}
+
+
+def npy_header(data: Any) -> tuple[Any, bool, tuple[int, ...], int]:
+    """(descr, fortran_order, shape, where the data begins) of an array, checked without numpy.
+
+    :raises Refused: no array of ours"""
+    view = memoryview(data).cast("B")
+    if len(view) < 12 or bytes(view[:6]) != b"\\x93NUMPY" or bytes(view[6:8]) not in (b"\\x01\\x00", b"\\x02\\x00"):
+        raise Refused("it is no array (its first bytes are wrong)")
+    wide = view[6] == 2
+    length = struct.unpack("<I" if wide else "<H", view[8 : 12 if wide else 10])[0]
+    begin = (12 if wide else 10) + length
+    if length > MAX_NPY_HEADER or begin > len(view):
+        raise Refused("its header is longer than it may be")
+    text = bytes(view[begin - length : begin]).decode("latin1")
+    if max(text.count("("), text.count("[")) > 2048:
+        raise Refused("its header is nested too deeply")
+    try:
+        header = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        raise Refused("its header can't be read") from None
+    if type(header) is not dict or set(header) != {"descr", "fortran_order", "shape"}:
+        raise Refused("its header has other fields than an array's")
+    shape, fortran = header["shape"], header["fortran_order"]
+    if type(fortran) is not bool or type(shape) is not tuple or len(shape) > MAX_DIMENSIONS:
+        raise Refused("its header's shape is none")
+    if not all(type(size) is int and 0 <= size < 1 << 48 for size in shape):
+        raise Refused("its header's shape is none")
+    return header["descr"], fortran, shape, begin
+
+
+def decode_npy(data: Any) -> Any:
+    descr, fortran, shape, begin = npy_header(data)
+    import numpy
+
+    try:
+        kind = numpy.lib.format.descr_to_dtype(descr) if not isinstance(descr, str) else numpy.dtype(descr)
+    except Exception:
+        raise Refused("its header names no type of numbers") from None
+    if kind.hasobject or kind.kind not in "biufcSUmMV" or kind.itemsize == 0 and math.prod(shape) > MAX_NODES:
+        raise Refused("it holds Python objects")
+    claimed, there = math.prod(shape) * kind.itemsize, memoryview(data).nbytes - begin
+    if claimed != there:
+        raise Refused(f"it claims {claimed} bytes and has {there}")
+    try:
+        flat = numpy.frombuffer(data, dtype=kind, offset=begin, count=math.prod(shape)) if there else numpy.empty(0, kind)
+        array = (flat if there else numpy.empty(math.prod(shape), kind)).reshape(shape, order="F" if fortran else "C")
+    except Exception:
+        raise Refused("its shape and its data don't fit") from None
+    # A copy can be written to and doesn't keep what it was read from.
+    return array.copy(order="F" if fortran else "C")
+
+
+def decode_arrow(data: Any) -> Any:
+    """A table; with pandas loaded a DataFrame or Series. Parse bytes from outside in a child process first (receive.py)."""
+    try:
+        import pyarrow
+        import pyarrow.ipc
+    except ImportError:
+        raise Refused("a table needs the package pyarrow here") from None
+    try:
+        with pyarrow.ipc.open_stream(pyarrow.py_buffer(data)) as reader:
+            schema = reader.schema
+            if any(_foreign(pyarrow, field.type) for field in schema):
+                raise Refused("it has a column of a type that isn't Arrow's own")
+            table = reader.read_all()
+        table.validate(full=True)
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(f"it is no table: {str(error)[:200]}") from None
+    return table
+
+
+def _foreign(pyarrow: Any, kind: Any, depth: int = 0) -> bool:
+    if depth > MAX_DEPTH or isinstance(kind, pyarrow.BaseExtensionType):
+        return True
+    return any(_foreign(pyarrow, kind.field(index).type, depth + 1) for index in range(kind.num_fields))
+
+
+def as_pandas(table: Any) -> Any:
+    """The DataFrame or Series that a table was, where pandas is loaded; else the table."""
+    pandas = _loaded("pandas")
+    if pandas is None:
+        return table
+    metadata = table.schema.metadata or {}
+    try:
+        frame = table.to_pandas()
+    except Exception as error:
+        raise Refused(f"it doesn't become a DataFrame: {str(error)[:200]}") from None
+    mark = metadata.get(b"pekka", b"")
+    if mark.startswith(b"series") and len(frame.columns) == 1:
+        series = frame.iloc[:, 0]
+        return series if mark == b"series" else series.rename(None)
+    return frame
+
+
+def png_size(data: Any) -> tuple[int, int]:
+    """Width and height of a PNG whose chunks fill it exactly.
+
+    :raises Refused: it is none, or has too many pixels"""
+    view = memoryview(data).cast("B")
+    if bytes(view[:8]) != b"\\x89PNG\\r\\n\\x1a\\n" or len(view) < 45 or bytes(view[12:16]) != b"IHDR":
+        raise Refused("it is no PNG picture")
+    width, height = struct.unpack(">II", view[16:24])
+    if not 0 < width * height <= MAX_PIXELS:
+        raise Refused(f"it claims {width} × {height} pixels")
+    at, last = 8, b""
+    import zlib
+
+    while at + 12 <= len(view):
+        (length,) = struct.unpack(">I", view[at : at + 4])
+        last = bytes(view[at + 4 : at + 8])
+        if length > len(view) - at - 12:
+            raise Refused("a part of the picture claims more bytes than there are")
+        if zlib.crc32(view[at + 4 : at + 8 + length]) != struct.unpack(">I", view[at + 8 + length : at + 12 + length])[0]:
+            raise Refused("a part of the picture is damaged")
+        at += 12 + length
+        if last == b"IEND":
+            break
+    if last != b"IEND" or at != len(view):
+        raise Refused("the picture is cut, or followed by something else")
+    return width, height
+
+
+def decode_png(data: Any) -> Any:
+    """A PIL picture where PIL is loaded, else IPython's, which only shows it."""
+    png_size(data)
+    if _loaded("PIL") is None:
+        from IPython.display import Image
+
+        return Image(bytes(data), format="png")
+    import io
+
+    from PIL import Image as Pictures
+
+    try:
+        picture = Pictures.open(io.BytesIO(bytes(data)), formats=["PNG"])
+        picture.load()
+    except Exception as error:
+        raise Refused(f"it is no PNG picture: {str(error)[:100]}") from None
+    return picture
+`
+export const KERNEL_SOURCE = `"""What PEKKA does in the user's own kernel: it looks at values that a remote run needs, writes them, and puts values that came
+back into the namespace. It is executed as a module of its own (\`_pekka_kernel\` in sys.modules, after \`_pekka_codecs\`), by a
+silent request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's.
+
+Python ≥ 3.9, standard library and IPython.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import builtins
+import importlib.util
+import inspect
+import io
+import json
+import linecache
+import pickle
+import re
+import sys
+import textwrap
+import types
+from typing import Any
+
+import _pekka_codecs as codecs
+
+#: Names looked at for one run. A selection that reads more is a program that reads its own namespace.
+MAX_NAMES = 10_000
+#: Bytes written while the sheet is being made; above, a size is estimated and the value is written when it is sent.
+EAGER_BYTES = 4 << 20
+#: What a pickle may take.
+MAX_PICKLE = 2 << 30
+#: Names of things that are nobody else's business. They start unticked.
+SECRET = re.compile(r"(^|_)(token|secret|passwor[dt]|passwd|pwd|api_?key|apikey|credential|private_?key|auth)s?(_|$)", re.I)
+_SECRET_VALUES = re.compile(r"^(sk-[\\w-]{16,}|gh[pousr]_\\w{20,}|xox[abp]-[\\w-]{10,}|AKIA[0-9A-Z]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY)")
+
+#: Types that belong to this computer, by the module of their class, and why.
+_ROOTED = {
+    "sqlite3": "An open database connection only works on this computer. Send a table instead.",
+    "psycopg2": "An open database connection only works on this computer. Send a table instead.",
+    "sqlalchemy": "An open database connection only works on this computer. Send a table instead.",
+    "socket": "An open network connection only works on this computer.",
+    "threading": "A thread or its lock only works in this process.",
+    "_thread": "A lock only works in this process.",
+    "asyncio": "A task of this process only works here.",
+    "subprocess": "A process that runs here only works here.",
+    "_io": "An open file only works on this computer. Send the file, and open it in the cell.",
+    "multiprocessing": "Processes of this computer only work here.",
+    "ipywidgets": "A widget lives in this page.",
+}
+
+#: Written values of the run that is being prepared: name → pieces.
+_written: dict[str, Any] = {}
+
+
+class Answer:
+    """A result for the page: IPython shows it by the bundle alone."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "<pekka>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        value = self._value
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return {"application/vnd.pekka.bytes": base64.b64encode(value).decode("ascii")}
+        return {"application/vnd.pekka+json": json.dumps(value)}
+
+
+def _namespace() -> dict[str, Any]:
+    from IPython import get_ipython
+
+    return get_ipython().user_ns
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith("_") or name in ("In", "Out", "get_ipython", "exit", "quit", "open")
+
+
+# ---- what travels
+
+
+def survey(names: list[str]) -> Answer:
+    """Describes the values of \`names\` and of what they need in turn, those needed first."""
+    _written.clear()
+    looker = _Looker(_namespace())
+    for name in names[:MAX_NAMES]:
+        looker.look(name, None)
+    return Answer({"values": looker.rows, "python": f"{sys.version_info.major}.{sys.version_info.minor}", "more": max(0, len(names) - MAX_NAMES)})
+
+
+class _Looker:
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+        self._seen: set[str] = set()
+        self.rows: list[dict[str, Any]] = []
+
+    def look(self, name: str, by: str | None) -> None:
+        if name in self._seen or name not in self._namespace or len(self._seen) > MAX_NAMES:
+            return
+        self._seen.add(name)
+        value = self._namespace[name]
+        row: dict[str, Any] = {"name": name, "by": by, "needs": [], "codec": None, "size": 0, "reason": None, "python": None}
+        row["kind"] = row["type"] = "object"
+        row["secret"] = bool(SECRET.search(name))
+        try:
+            row["type"] = codecs.kind_of(value)
+            row["kind"] = _describe(value)
+            if type(value) is str and _SECRET_VALUES.match(value):
+                row["secret"] = True
+            codec, pieces, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
+            row.update(codec=codec, size=size, needs=needs, python=python)
+            if pieces is not None:
+                _written[name] = pieces
+        except codecs.CannotTravel as error:
+            row["reason"] = _sentence(str(error))
+        except Exception as error:  # noqa: BLE001  a value's own code
+            row["reason"] = f"{type(error).__name__} when it was looked at."
+        # What a function needs must be there before it.
+        for needed in row["needs"]:
+            self.look(needed, name)
+        self.rows.append(row)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _describe(value: Any) -> str:
+    """\`float, 9.5\`, \`list of 200\`, \`DataFrame, 3 columns, 1,000 rows\`, \`function, 14 lines\`. Runs no code of the value."""
+    kind = type(value)
+    name = codecs.kind_of(value)
+    if kind in (int, float, bool, complex, type(None)):
+        return f"{name}, {value!r}"[:80]
+    if kind is str:
+        return f"text of {len(value):,} characters" if len(value) > 24 else "text"
+    if kind in (list, tuple, set, frozenset, dict):
+        return f"{name} of {len(value):,}"
+    if kind is types.ModuleType:
+        return "module"
+    if kind is types.FunctionType:
+        try:
+            lines = len(inspect.getsource(value).splitlines())
+            return f"function, {lines} line{'' if lines == 1 else 's'}"
+        except Exception:  # noqa: BLE001
+            return "function"
+    if isinstance(value, type):
+        return "class"
+    root = kind.__module__.partition(".")[0] if isinstance(kind.__module__, str) else ""
+    if root == "numpy" and kind.__name__ == "ndarray":
+        return f"array, {' × '.join(f'{size:,}' for size in value.shape)} {value.dtype}"[:80]
+    if root == "pandas" and kind.__name__ == "DataFrame":
+        return f"DataFrame, {value.shape[0]:,} rows × {value.shape[1]:,} columns"
+    if root == "pandas" and kind.__name__ == "Series":
+        return f"Series of {value.shape[0]:,}"
+    return name
+
+
+def write(name: str, value: Any, namespace: dict[str, Any], eager: int) -> tuple[str, Any, int, list[str], str | None]:
+    """(codec, pieces or None where they are written later, size, names it needs, Python it needs).
+
+    :raises CannotTravel: there is no way"""
+    kind = type(value)
+    if kind is types.ModuleType:
+        return _reference(value.__name__, None)
+    if isinstance(value, type) or kind in (types.FunctionType, types.BuiltinFunctionType):
+        return _definition(name, value, namespace)
+    _refuse_rooted(kind)
+    estimate = _estimate(value)
+    if estimate > eager:
+        if codecs_later(value):
+            return codecs_later(value), None, estimate, [], None
+    try:
+        encoded = codecs.encode(value)
+        return encoded.codec, encoded.pieces, encoded.size, [], None
+    except codecs.CannotTravel as error:
+        return _pickled(value, str(error))
+
+
+def codecs_later(value: Any) -> str:
+    """The codec of a large value that is written when it is sent; '' where only writing tells."""
+    kind = type(value)
+    if kind.__module__ == "numpy" and not value.dtype.hasobject:
+        return "npy"
+    if kind.__module__.partition(".")[0] == "pandas" and getattr(sys.modules.get("pyarrow"), "lib", None) is not None:
+        return "arrow"
+    return ""
+
+
+def _estimate(value: Any) -> int:
+    kind = type(value)
+    root = kind.__module__.partition(".")[0] if isinstance(kind.__module__, str) else ""
+    if root == "numpy" and kind.__name__ == "ndarray":
+        return int(value.nbytes)
+    if root == "pandas" and kind.__name__ in ("DataFrame", "Series"):
+        usage = value.memory_usage(index=True, deep=False)
+        return int(usage.sum() if kind.__name__ == "DataFrame" else usage)
+    if kind in (str, bytes, bytearray):
+        return len(value)
+    return 0
+
+
+def _refuse_rooted(kind: type) -> None:
+    module = kind.__module__ if isinstance(kind.__module__, str) else ""
+    reason = _ROOTED.get(module.partition(".")[0])
+    if reason is not None:
+        raise codecs.CannotTravel(reason)
+    if kind in (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType):
+        raise codecs.CannotTravel("A generator that has begun can’t be copied. Make a list of it.")
+
+
+def _reference(module: str, attribute: str | None) -> tuple[str, Any, int, list[str], str | None]:
+    if module.partition(".")[0] in ("__main__", "builtins") and attribute is None:
+        raise codecs.CannotTravel("This module is the notebook itself.")
+    text = json.dumps({"module": module, "name": attribute}).encode()
+    return "module", [text], len(text), [], None
+
+
+def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, Any, int, list[str], str | None]:
+    module, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    home = sys.modules.get(module) if isinstance(module, str) else None
+    if home is not None and module != "__main__" and isinstance(qualified, str):
+        found: Any = home
+        for part in qualified.split("."):
+            found = getattr(found, part, None)
+        if found is value:
+            return _reference(module, qualified)
+    if getattr(value, "__closure__", None):
+        return _pickled(value, "It is a function inside a function, and keeps values of that.")
+    try:
+        source = _class_source(name, value, namespace) if isinstance(value, type) else textwrap.dedent(inspect.getsource(value))
+        tree = ast.parse(source)
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return _pickled(value, "Its source isn’t known.")
+    node = tree.body[0] if len(tree.body) == 1 else None
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name != name:
+        return _pickled(value, "It isn’t defined under this name.")
+    if isinstance(value, types.FunctionType) and not node.decorator_list and value.__code__.co_name != name:
+        return _pickled(value, "It was replaced after it was defined.")
+    text = source.encode()
+    return "source", [text], len(text), _names_in(tree, name, namespace), None
+
+
+def _class_source(name: str, value: type, namespace: dict[str, Any]) -> str:
+    """Source of a class of the notebook: Python finds that of functions alone.
+
+    :raises OSError: it isn't known"""
+    cells = []
+    for item in vars(value).values():
+        code = getattr(item, "__code__", None)
+        if code is not None:
+            cells.append("".join(linecache.getlines(code.co_filename)))
+    cells += [cell for cell in reversed(namespace.get("In", [])) if isinstance(cell, str) and f"class {name}" in cell]
+    for cell in cells:
+        try:
+            tree = ast.parse(cell)
+        except (SyntaxError, ValueError):
+            continue
+        for node in reversed(tree.body):
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                return "\\n".join(cell.splitlines()[first - 1 : node.end_lineno]) + "\\n"
+    raise OSError("no source")
+
+
+def _names_in(tree: ast.AST, own: str, namespace: dict[str, Any]) -> list[str]:
+    """Global names that a definition reads, as far as the kernel has them and Python hasn't."""
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id != own:
+            found[node.id] = None
+    return [name for name in found if name in namespace and not _is_hidden(name) and not hasattr(builtins, name)]
+
+
+class _Pickler(pickle.Pickler):
+    """Notes which classes and functions of the notebook a pickle refers to by name: they travel as source."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, protocol=5)
+        self.needs: dict[str, None] = {}
+
+    def reducer_override(self, value: Any) -> Any:
+        if getattr(value, "__module__", None) == "__main__" and isinstance(value, (type, types.FunctionType)):
+            self.needs[value.__qualname__.partition(".")[0]] = None
+        return NotImplemented
+
+
+class _Bounded(io.BytesIO):
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MAX_PICKLE:
+            raise codecs.CannotTravel(f"It takes more than {MAX_PICKLE >> 30} GiB.")
+        return super().write(data)
+
+
+def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None]:
+    """The last resort. The machine that runs the task reads it; nothing is ever unpickled here."""
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    out = _Bounded()
+    pickler = _Pickler(out)
+    try:
+        if isinstance(value, (type, types.FunctionType)):
+            raise pickle.PicklingError("by its name alone")
+        pickler.dump(value)
+        data = out.getbuffer()
+        return "pickle", [data], data.nbytes, list(pickler.needs), minor
+    except codecs.CannotTravel:
+        raise
+    except RecursionError:
+        raise codecs.CannotTravel("It is nested too deeply.") from None
+    except Exception as error:  # noqa: BLE001  a value's own code
+        first = str(error)[:120]
+    if importlib.util.find_spec("cloudpickle") is None:
+        raise codecs.CannotTravel(f"{_sentence(why)} ({first})")
+    try:
+        import cloudpickle
+
+        data = cloudpickle.dumps(value, protocol=5)
+    except Exception as error:  # noqa: BLE001
+        raise codecs.CannotTravel(f"{_sentence(why)} ({str(error)[:120]})") from None
+    return "pickle", [data], len(data), [], minor
+
+
+def export(names: list[str]) -> Answer:
+    """Writes what the survey hasn't, and says what each takes; \`chunk\` hands it over."""
+    namespace = _namespace()
+    rows = []
+    for name in names:
+        try:
+            if name not in namespace:
+                raise codecs.CannotTravel("It was deleted meanwhile.")
+            pieces = _written.get(name)
+            codec, python = None, None
+            if pieces is None:
+                codec, pieces, _, _, python = write(name, namespace[name], namespace, 1 << 62)
+                _written[name] = pieces
+            rows.append({"name": name, "codec": codec, "python": python, "size": sum(memoryview(p).nbytes for p in pieces), "reason": None})
+        except codecs.CannotTravel as error:
+            rows.append({"name": name, "codec": None, "python": None, "size": 0, "reason": _sentence(str(error))})
+        except Exception as error:  # noqa: BLE001
+            rows.append({"name": name, "codec": None, "python": None, "size": 0, "reason": f"{type(error).__name__} when it was written."})
+    return Answer(rows)
+
+
+def chunk(name: str, offset: int, length: int) -> Answer:
+    out = bytearray()
+    at = 0
+    for piece in _written[name]:
+        view = memoryview(piece).cast("B")
+        begin, end = max(0, offset - at), min(view.nbytes, offset + length - at)
+        if begin < end:
+            out += view[begin:end]
+        at += view.nbytes
+        if at >= offset + length:
+            break
+    return Answer(out)
+
+
+def chunks(wanted: list[str]) -> Answer:
+    """Many small values at once, one after the other."""
+    return Answer(b"".join(bytes(piece) for name in wanted for piece in _written[name]))
+
+
+def release() -> Answer:
+    _written.clear()
+    return Answer(None)
+
+
+# ---- what comes back
+
+#: Bytes of values that come back and aren't in the namespace yet: name → pieces.
+_arriving: dict[str, list[bytes]] = {}
+
+#: Runs in a process of its own, before anything of a machine is parsed here.
+_CHILD = """
+import sys
+source = sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), "big"))
+codec = sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), "big")).decode()
+data = sys.stdin.buffer.read()
+module = type(sys)("_pekka_codecs")
+exec(compile(source, "<codecs>", "exec"), module.__dict__)
+try:
+    if codec == "npy" or b'"npy"' in data[:1 << 20] or codec == "arrow":
+        import numpy
+    if codec == "arrow":
+        import pyarrow
+        import pyarrow.ipc
+    if codec == "png":
+        try:
+            import PIL.Image
+        except ImportError:
+            pass
+except ImportError as error:
+    print(f"it needs the package {error.name} in your kernel", file=sys.stderr)
+    sys.exit(3)
+try:
+    import resource
+    import os
+    # What is loaded already, and six times the value: decoded, checked, and written again.
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    for what, limit in ((resource.RLIMIT_AS, now + 6 * len(data) + (256 << 20)), (resource.RLIMIT_CPU, 60 + len(data) // (1 << 20)),
+                        (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(what, (limit, limit))
+except (ImportError, OSError, ValueError):
+    pass
+try:
+    value = module.decode(codec, data)
+    if codec == "arrow":
+        # Written anew by our own library: the bytes that are parsed next are no longer the machine's.
+        value = value.combine_chunks()
+        metadata = {key: text for key, text in (value.schema.metadata or {}).items() if key in (b"pandas", b"pekka")}
+        out = module._stream(pyarrow, value.replace_schema_metadata(metadata))
+        sys.stdout.buffer.write(memoryview(out))
+except module.Refused as error:
+    print(str(error), file=sys.stderr)
+    sys.exit(3)
+except MemoryError:
+    print("it takes more memory than its size explains", file=sys.stderr)
+    sys.exit(3)
+"""
+
+
+def accept(codec: str, data: bytes) -> Any:
+    """A value of a safe codec that a machine sent, parsed in a child process with limits first.
+
+    :raises Refused: it is not what it says. Nothing of it was run."""
+    import subprocess
+
+    if codec not in codecs.SAFE:
+        raise codecs.Refused(f"{codec!r:.20} is no safe codec")
+    source = CODECS.encode()
+    head = len(source).to_bytes(4, "big") + source + len(codec).to_bytes(4, "big") + codec.encode()
+    try:
+        child = subprocess.run(
+            [sys.executable, "-I", "-c", _CHILD], input=head + data, capture_output=True, timeout=60 + len(data) // (1 << 20)
+        )
+    except subprocess.TimeoutExpired:
+        raise codecs.Refused("reading it takes longer than its size explains") from None
+    if child.returncode == 3:
+        raise codecs.Refused(child.stderr.decode("utf-8", "replace").strip().splitlines()[-1][:300])
+    if child.returncode != 0:
+        raise codecs.Refused("reading it broke the reader, which was a process of its own")
+    if codec == "arrow":
+        return codecs.as_pandas(codecs.decode(codec, child.stdout))
+    return codecs.decode(codec, data)
+
+
+def part(name: str, text: str, first: bool) -> Answer:
+    """Takes a piece of a value that comes back, as base64."""
+    if first:
+        _arriving[name] = []
+    _arriving[name].append(base64.b64decode(text, validate=True))
+    return Answer(None)
+
+
+def bind(name: str, codec: str) -> Answer:
+    """Reads a value that has come, and binds it in the namespace."""
+    data = b"".join(_arriving.pop(name))
+    if not name.isidentifier() or _is_hidden(name):
+        return Answer({"issue": "this is no name for a value"})
+    try:
+        _namespace()[name] = accept(codec, data)
+    except codecs.Refused as error:
+        return Answer({"issue": str(error)[:300]})
+    return Answer({"issue": None})
+`

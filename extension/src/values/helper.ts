@@ -1,0 +1,133 @@
+import { z } from 'zod'
+import { CODECS, PekkaError } from '@pekka/node/protocol'
+import type { TravelSource } from '@pekka/node/client'
+import type { KernelDoor } from './kernel.js'
+
+const rowSchema = z.object({
+  name: z.string(),
+  /** The name that needs it; null where the cells read it. */
+  by: z.string().nullable(),
+  needs: z.array(z.string()),
+  /** Null where it can't travel. */
+  codec: z.enum(CODECS).nullable(),
+  size: z.number(),
+  /** `DataFrame, 3 rows × 2 columns`. */
+  kind: z.string(),
+  type: z.string(),
+  reason: z.string().nullable(),
+  /** The Python that alone can read it. */
+  python: z.string().nullable(),
+  secret: z.boolean()
+})
+/** A value of the user's kernel, as the helper describes it. */
+export type SurveyRow = z.infer<typeof rowSchema>
+
+const surveySchema = z.object({ values: z.array(rowSchema), python: z.string(), more: z.number() })
+export type Survey = z.infer<typeof surveySchema>
+
+const exportedSchema = z.array(
+  z.object({
+    name: z.string(),
+    codec: z.enum(CODECS).nullable(),
+    python: z.string().nullable(),
+    size: z.number(),
+    reason: z.string().nullable()
+  })
+)
+
+/** Bytes of one answer of the kernel. Its websocket carries them as base64 in JSON; 4 MiB are 20 ms of a page's time. */
+const ANSWER_BYTES = 4 << 20
+
+/** Describes values, those that others need first. */
+export async function survey(door: KernelDoor, names: readonly string[], signal?: AbortSignal): Promise<Survey> {
+  const answer = await door.call('survey', [names], signal)
+  return surveySchema.parse('json' in answer ? answer.json : null)
+}
+
+export interface ExportedValue {
+  name: string
+  codec: SurveyRow['codec'] & string
+  python: string | null
+  type: string
+  source: TravelSource
+}
+
+/**
+ * Has values written and says where their bytes come from. Small ones are fetched together, large ones as they are sent.
+ *
+ * @throws PekkaError INPUT_FILE_UNREADABLE: a value that could travel when it was looked at can't any more
+ */
+export async function exportValues(
+  door: KernelDoor,
+  rows: readonly SurveyRow[],
+  signal?: AbortSignal
+): Promise<ExportedValue[]> {
+  if (rows.length === 0) return []
+  const answer = await door.call('export', [rows.map(({ name }) => name)], signal)
+  const written = exportedSchema.parse('json' in answer ? answer.json : null)
+  const values: ExportedValue[] = []
+  let small: { name: string; size: number; keep: (bytes: Uint8Array) => void }[] = []
+  let bytes = 0
+  const flush = async (): Promise<void> => {
+    if (small.length === 0) return
+    const joined = await bytesOf(door, 'chunks', [small.map(({ name }) => name)], signal)
+    let at = 0
+    for (const { size, keep } of small) keep(joined.subarray(at, (at += size)))
+    small = []
+    bytes = 0
+  }
+  for (const [index, { name, size, reason, ...rest }] of written.entries()) {
+    const row = rows[index]
+    const codec = rest.codec ?? row?.codec ?? null
+    if (row === undefined || codec === null || reason !== null)
+      throw new PekkaError('INPUT_FILE_UNREADABLE', { path: name, issue: reason ?? 'it is gone.' })
+    const described = { name, codec, python: rest.python ?? row.python, type: row.kind.slice(0, 256) }
+    if (size > ANSWER_BYTES / 4) {
+      values.push({ ...described, source: new KernelSource(door, name, size, signal) })
+      continue
+    }
+    if (bytes + size > ANSWER_BYTES) await flush()
+    const held: { bytes: Uint8Array } = { bytes: new Uint8Array() }
+    small.push({ name, size, keep: part => (held.bytes = part) })
+    bytes += size
+    values.push({
+      ...described,
+      source: { size, read: async (offset, length) => held.bytes.subarray(offset, offset + length) }
+    })
+  }
+  await flush()
+  return values
+}
+
+async function bytesOf(
+  door: KernelDoor,
+  name: string,
+  args: readonly unknown[],
+  signal: AbortSignal | undefined
+): Promise<Uint8Array> {
+  const answer = await door.call(name, args, signal)
+  if (!('bytes' in answer)) throw new Error('The kernel gave no bytes')
+  return answer.bytes
+}
+
+class KernelSource implements TravelSource {
+  constructor(
+    private readonly door: KernelDoor,
+    private readonly name: string,
+    readonly size: number,
+    private readonly signal: AbortSignal | undefined
+  ) {}
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const out = new Uint8Array(length)
+    for (let at = 0; at < length;) {
+      const wanted = Math.min(ANSWER_BYTES, length - at)
+      const part = await bytesOf(this.door, 'chunk', [this.name, offset + at, wanted], this.signal)
+      if (part.length !== wanted)
+        throw new PekkaError('INPUT_FILE_UNREADABLE', { path: this.name, issue: 'the kernel lost it.' })
+      out.set(part, at)
+      at += part.length
+    }
+    return out
+  }
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LabPage } from './lab-page.js'
+import type { Network } from './network.js'
+import { network } from './suite.js'
+
+/** A kernel with numpy, pandas and pyarrow: the environment of the image, outside any sandbox of ours. */
+const KERNEL = 'pekka-test-image'
+
+async function addKernel(net: Network): Promise<void> {
+  const images = join(net.home, 'images')
+  const [base] = (await readdir(images)).filter(name => name.startsWith('base-') && !name.includes('small')).sort()
+  assert.ok(base, 'the image base is built')
+  const folder = join(net.home, 'jupyter', 'data', 'kernels', KERNEL)
+  await mkdir(folder, { recursive: true })
+  const bwrap = ['bwrap', '--ro-bind', join(images, base, 'root'), '/', '--proc', '/proc', '--dev', '/dev']
+  const argv = [
+    ...bwrap,
+    '--bind',
+    '/tmp',
+    '/tmp',
+    '--tmpfs',
+    '/home',
+    '--dir',
+    '/home/pekka',
+    '--setenv',
+    'HOME',
+    '/home/pekka'
+  ]
+  argv.push('/opt/pekka/env/bin/python', '-m', 'ipykernel_launcher', '-f', '{connection_file}')
+  await writeFile(join(folder, 'kernel.json'), JSON.stringify({ argv, display_name: 'Test', language: 'python' }))
+}
+
+describe('extension: values and files travel', function () {
+  this.timeout(300_000)
+  let net: Network
+  let lab: LabPage | undefined
+
+  before(async function () {
+    this.timeout(180_000)
+    net = await network(this)
+    await addKernel(net)
+  })
+  afterEach(async () => {
+    const open = lab
+    await open?.page.screenshot({ path: '/tmp/team/values/shot.png' })
+    lab = undefined
+    await open?.close()
+  })
+
+  it('takes what a local cell made, with a function, a module and a file, to a remote cell, and brings its file back', async () => {
+    await writeFile(join(net.work, 'my_units.py'), 'factor = 100\n')
+    await writeFile(join(net.work, 'limits.csv'), 'low,high\n1,3\n')
+    lab = await LabPage.open(
+      net,
+      [
+        'import pandas as pd\nimport sqlite3\ncutoff = 1\ndf = pd.DataFrame({"a": [1, 2, 3], "s": ["x", "y", "z"]})\ndef above(frame):\n    return frame[frame.a > cutoff]\napi_token = "abc"\ndb = sqlite3.connect(":memory:")',
+        'import my_units\nkept = above(df)\nprint(kept.a.sum() * my_units.factor, open("limits.csv").read().strip())\nkept.to_csv("kept.csv", index=False)\nif False: print(api_token, db)'
+      ],
+      { kernel: KERNEL }
+    )
+    const { page } = lab
+    await lab.select(0)
+    await page.keyboard.press('Shift+Enter')
+    await page
+      .waitForFunction(() => document.querySelector('.jp-Cell .jp-InputPrompt')?.textContent === '[1]:', null, {
+        timeout: 150_000
+      })
+      .catch(async (error: unknown) => {
+        await page.screenshot({ path: '/tmp/team/values/shot.png' })
+        throw error
+      })
+    await lab.select(1)
+    await page.keyboard.press('Control+Shift+Enter')
+    const quote = page.locator('.pk-Quote')
+    await quote.locator('button[type=submit]:enabled').waitFor()
+    await quote.locator('.pk-Travel-open').click()
+    const sheet = quote.locator('.pk-Travel')
+    const text = await sheet.innerText()
+    for (const words of [
+      'df',
+      'DataFrame, 3 rows × 2 columns',
+      'above',
+      'Inside above',
+      'limits.csv',
+      'my_units.py',
+      'made by cell 1'
+    ])
+      assert.ok(text.includes(words), `${words} in:\n${text}`)
+    assert.match(text, /Looks like a secret/)
+    assert.match(text, /Can’t travel[\s\S]*db[\s\S]*open database connection/)
+    assert.equal(await sheet.getByLabel('Send api_token').isChecked(), false)
+    assert.equal(await sheet.getByLabel('Send df').isChecked(), true)
+    await sheet.getByLabel('Send cutoff').uncheck()
+    assert.match(await sheet.innerText(), /above will fail without cutoff\./)
+    await sheet.getByLabel('Send cutoff').check()
+    await quote.locator('button[type=submit]').click()
+    await lab.done(1)
+    await lab.prints(1, '500 low,high\n1,3\n')
+    const line = lab.cell(1).locator('.pk-Line')
+    await line.getByRole('button', { name: /Save files/ }).click()
+    await page.waitForFunction(() =>
+      /saved in pekka-results/.test(document.querySelectorAll('.pk-Line')[0]?.textContent ?? '')
+    )
+    const [task] = await readdir(join(net.work, 'pekka-results'))
+    assert.equal(await readFile(join(net.work, 'pekka-results', task ?? '', 'kept.csv'), 'utf8'), 'a,s\n2,y\n3,z\n')
+    assert.deepEqual(await readdir(join(net.work, 'pekka-results', task ?? '')), ['kept.csv'])
+  })
+})

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict'
+import { encodePut } from '@pekka/node/host/runner'
+import { acceptHostile } from './hostile-values.js'
+import { cellsCommand, needPackages, startRunner, WarmRunners } from './sandboxed-runner.js'
+
+const json = (value: unknown): Uint8Array[] => [new TextEncoder().encode(JSON.stringify(value))]
+const text = (value: string): Uint8Array[] => [new TextEncoder().encode(value)]
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+describe('runner: values and files', function () {
+  this.timeout(120_000)
+  const warm = new WarmRunners()
+  before(function () {
+    needPackages(this, ['numpy', 'pandas', 'pyarrow', 'PIL'])
+  })
+  after(async () => await warm.close())
+
+  it('stand in place before the first cell; what can’t be is said, and the cell goes on', async () => {
+    const { session, end } = warm.take()
+    try {
+      const common = { python: null, type: 'thing' }
+      await session.put({ kind: 'file', path: 'data/x.csv', executable: false, pieces: text('1,2\n') })
+      await session.put({
+        kind: 'value',
+        name: 'n',
+        codec: 'json',
+        ...common,
+        pieces: json([1, 2.5, { $t: 'tuple', v: [1] }])
+      })
+      const source = text('def f(x):\n    return x * len(n)\n')
+      await session.put({ kind: 'value', name: 'f', codec: 'source', ...common, pieces: source })
+      await session.put({
+        kind: 'value',
+        name: 'gone',
+        codec: 'module',
+        ...common,
+        pieces: json({ module: 'nothere' })
+      })
+      const other = { kind: 'value', name: 'old', codec: 'pickle', type: 'Model', python: '2.7' } as const
+      await session.put({ ...other, pieces: text('x') })
+      const command = cellsCommand(['print(n, f(2), open("data/x.csv").read().strip())'])
+      const events = await collect(session.run(command))
+      const shown = (name: string): string =>
+        events.flatMap(event => (event.type === 'stream' && event.name === name ? [String(event.text)] : [])).join('')
+      assert.equal(shown('stdout'), '[1, 2.5, (1,)] 6 1,2\n')
+      assert.match(shown('stderr'), /`gone` didn't get here: thing needs the package nothere/)
+      assert.match(shown('stderr'), /`old` didn't get here: .*Python 2\.7/)
+      // What travelled there and wasn't changed doesn't come back.
+      assert.equal(
+        events.some(event => event.type === 'files'),
+        false
+      )
+    } finally {
+      await end()
+    }
+  })
+
+  it('come back: values by safe codecs, files that are regular and new; links and objects stay', async () => {
+    const { session, end } = warm.take()
+    try {
+      const source = `
+import os, numpy as np, pandas as pd
+df = pd.DataFrame({"a": [1, 2]})
+z = np.arange(6).reshape(2, 3)[:, ::2]
+loop = []
+loop.append(loop)
+class Odd:
+    def __repr__(self): raise ValueError("no")
+odd = Odd()
+big = np.zeros(1_000_000)
+os.makedirs("deep")
+open("deep/out.txt", "w").write("hello")
+os.symlink("/etc/passwd", "link")
+os.mkfifo("pipe")`
+      const names = ['df', 'z', 'loop', 'odd', 'big', 'np', 'nothing']
+      const returns = { names, maxBytes: 1 << 20, totalBytes: 1 << 24 }
+      const parts: { of: string; index: number; size: number }[] = []
+      const command = { ...cellsCommand([source]), returns }
+      const seen = await collect(
+        session.run(
+          command,
+          undefined,
+          async ({ of, index, bytes }) => void parts.push({ of, index, size: bytes.length })
+        )
+      )
+      const values = seen.flatMap(event => (event.type === 'values' ? event.values : []))
+      assert.deepEqual(
+        values.map(({ name, codec }) => [name, codec]),
+        [
+          ['df', 'arrow'],
+          ['z', 'npy'],
+          ['loop', null],
+          ['odd', null],
+          ['big', null]
+        ]
+      )
+      assert.deepEqual(values.map(({ reason }) => reason)[2], 'it contains itself')
+      assert.match(values[3]?.look ?? '', /ValueError in its own repr/)
+      assert.match(values[4]?.reason ?? '', /more than/)
+      const files = seen.flatMap(event => (event.type === 'files' ? event.files : []))
+      assert.deepEqual(
+        files.map(({ name, size }) => [name, size]),
+        [['deep/out.txt', 5]]
+      )
+      assert.deepEqual(
+        parts.filter(({ of }) => of === 'files'),
+        [{ of: 'files', index: 0, size: 5 }]
+      )
+      assert.equal(parts.filter(({ of }) => of === 'values').length, 2)
+    } finally {
+      await end()
+    }
+  })
+
+  it('refuse a path that leads out of the working directory', async () => {
+    const runner = startRunner()
+    try {
+      await runner.session.put({ kind: 'file', path: '../up', executable: false, pieces: text('x') })
+      await assert.rejects(collect(runner.session.run(cellsCommand(['1']))), { code: 'RUNNER_LOST' })
+    } finally {
+      await runner.end()
+    }
+  })
+
+  it('cut large ones into records that say which is the last', async () => {
+    const records = await collect(
+      encodePut({ kind: 'file', path: 'a', executable: false, pieces: [new Uint8Array(9 << 20), new Uint8Array(1)] })
+    )
+    assert.equal(records.length, 4)
+    assert.deepEqual(
+      records.map(record => Buffer.from(record).includes('"last":true')),
+      [false, false, false, true]
+    )
+  })
+
+  it('from a machine are accepted or refused with a sentence, and never run', async function () {
+    this.timeout(240_000)
+    await acceptHostile(40)
+  })
+})
