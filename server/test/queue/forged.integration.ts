@@ -130,7 +130,7 @@ describe('a Redis that others can write to (I5, I6)', function () {
 })
 
 describe('a Redis that is open to everybody', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   let folder: string
   before(async () => (folder = await mkdtemp(join(tmpdir(), 'pekka-open-redis-'))))
   after(() => rm(folder, { recursive: true, force: true }))

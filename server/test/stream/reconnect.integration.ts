@@ -7,7 +7,7 @@ import { liveSocket } from '../../../node/src/cli/task/session.js'
 import { until } from '../support/world.js'
 
 describe('the command line’s live connection', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   const http = createServer()
   let server: Server
   let base: string
