@@ -13,21 +13,27 @@ describe('pekka run --with', function () {
   after(() => network?.stop())
 
   it('adds a package that the environment lacks before anything costs, and has it at once the second time', async function () {
-    const source = 'import humanize\nprint(humanize.intword(12_300_000_000))\n'
-    const run = await network.run('count.py', source, '--with', 'humanize==4.9.0')
+    const source = 'import inflect\nprint(inflect.engine().number_to_words(42))\n'
+    const run = await network.run('count.py', source, '--with', 'inflect==7.5.0')
     if (run.stderr.includes('LAYERS_UNREACHABLE') && process.env.CI === undefined) return this.skip()
-    assert.equal(run.stdout, '12.3 billion\n', run.stderr)
-    assert.match(run.stderr, /Added: humanize 4\.9\.0/)
+    assert.equal(run.stdout, 'forty-two\n', run.stderr)
+    assert.match(run.stderr, /Added: inflect 7\.5\.0/)
     assert.equal(run.code, 0)
-    const again = await network.run('count.py', source, '--with', 'humanize==4.9.0')
-    assert.equal(again.stdout, '12.3 billion\n', again.stderr)
+    const again = await network.run('count.py', source, '--with', 'inflect==7.5.0')
+    assert.equal(again.stdout, 'forty-two\n', again.stderr)
+  })
+
+  it('adds what the imports ask for to base where no machine offers the environment that has it', async () => {
+    const run = await network.run('count.py', 'import humanize\nprint(humanize.intcomma(12345))\n')
+    assert.equal(run.stdout, '12,345\n', run.stderr)
+    assert.match(run.stderr, /No machine offers machine-learning now: humanize is added to base for this run\./)
   })
 
   it('ends before anything is offered where a package can not be had', async () => {
     for (const [wish, words, code] of [
-      ['humanize==0.0.99', /do not go together/, 64],
+      ['inflect==0.0.99', /do not go together/, 64],
       ['nunpy', /one letter away from "numpy"/, 64],
-      ['./humanize', /a path or a file/, 64]
+      ['./inflect', /a path or a file/, 64]
     ] as const) {
       const run = await network.run('count.py', 'print(1)', '--with', wish)
       assert.match(run.stderr, words)

@@ -36,6 +36,7 @@ import {
   type EnvironmentOptions
 } from '../task/environment.js'
 import { fetchInputs } from '../task/inputs.js'
+import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
 import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
@@ -102,8 +103,8 @@ async function run(context: CliContext, file: string, args: string[], options: R
     throw new PekkaError('USAGE', { issue: `--runs ${options.runs} is not understood; write --runs 2.` })
   const loaded = await loadProgram(file, args)
   const inputs = options.input.map(text => parseInput(text))
-  const choice = await chooseEnvironment(file, loaded, options)
-  const request = readRequest(loaded, file, choice.image, options)
+  const wanted = await chooseEnvironment(file, loaded, options)
+  const request = readRequest(loaded, file, wanted.image, options)
   const folder = dirname(resolve(file))
   // A script opens files from where it is started; a notebook from where it stands.
   const work = loaded.kind === 'notebook' ? folder : process.cwd()
@@ -114,14 +115,18 @@ async function run(context: CliContext, file: string, args: string[], options: R
   )
   try {
     request.travel = { ...NOTHING, files: found.files }
-    const lines = [...choice.notes, ...describeMissing(choice), ...found.lines]
-    const requirements = requirementsOf(choice, options.with)
-    const place = { work, writes: found.writes, lines, choice }
     const named = (options.with ?? []).length > 0
     const task = async (session: Session): Promise<number> => {
+      const again = (image: string) => chooseEnvironment(file, loaded, { ...options, image })
+      const choice = await choiceForOffers(session.client, wanted, again)
+      request.image = choice.image
+      const lines = [...choice.notes, ...describeMissing(choice), ...found.lines]
+      const place = { work, writes: found.writes, lines, choice }
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
       request.inputs = await fetchInputs(context, session.client, inputs)
-      request.layer = await addPackages(context, session.client, quote, requirements, { named })
+      request.layer = await addPackages(context, session.client, quote, requirementsOf(choice, options.with), {
+        named
+      }).catch((error: unknown) => Promise.reject(choice === wanted ? error : orNotOffered(error, wanted)))
       return options.runs === '2'
         ? await runTwice(session, context, { loaded, request, lines, out: options.out })
         : await runIn(session, context, loaded, request, options, place)
