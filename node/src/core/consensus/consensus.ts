@@ -90,7 +90,7 @@ export class Consensus {
     private readonly init: ConsensusInit
   ) {
     this.#rules = components.rules ?? STANDARD_RULES
-    const { start, commits, blocks, lastProposed } = init.resume
+    const { start, commits, blocks } = init.resume
     this.#catchUp = new CatchUp(2 * init.pace.requestAfter)
     if (start.nextMembers !== null) this.#elected.set(start.epoch + 1, start.nextMembers)
     this.#history = new History(start, commits.at(-1))
@@ -104,9 +104,6 @@ export class Consensus {
     const written = blocks.filter(({ block }) => block.author === this.#author).map(({ block }) => block.round)
     this.#epoch.prune(this.#author === null ? Infinity : Math.max(0, ...written) - 1)
     for (const block of blocks) this.#accepted(this.#epoch.sync.receive(block, null, FROM_DISK), false)
-    if (lastProposed?.block.epoch === start.epoch) {
-      this.#accepted(this.#epoch.sync.receive(lastProposed, null, FROM_DISK), false)
-    }
     this.#effects = []
   }
 
@@ -163,6 +160,7 @@ export class Consensus {
     switch (event.type) {
       case 'start':
         this.#peers = event.peers
+        this.#recallProposal()
         // Whoever was up before should hear of us, and we of them.
         if (this.#own !== null) this.#broadcast(this.#own, now)
         return
@@ -188,6 +186,13 @@ export class Consensus {
       case 'tick':
         this.#accepted(this.#epoch.sync.review(now), true)
     }
+  }
+
+  /** The last proposal may not have come into the database before a crash; it is stored with the next ones. */
+  #recallProposal(): void {
+    const { lastProposed } = this.init.resume
+    if (lastProposed?.block.epoch !== this.#epoch.epoch) return
+    this.#accepted(this.#epoch.sync.receive(lastProposed, null, FROM_DISK), true)
   }
 
   #receive(block: OpenedBlock, from: PeerId, answer: boolean, now: Instant): void {
