@@ -39,13 +39,14 @@ describe('extension: environments and packages', function () {
   })
 
   it('chooses by the imports; where no machine has it, says what to do, and waits if it is told to', async () => {
-    lab = await LabPage.open(net, ['from rdkit import Chem\nimport pandas as pd'])
+    // An environment that no test home has built.
+    lab = await LabPage.open(net, ['import mitsuba as mi\nimport pandas as pd'])
     await lab.forget()
     const quote = await quoted(0)
-    await quote.getByText('No machine offers chemistry now').waitFor()
+    await quote.getByText('No machine offers rendering now').waitFor()
     const text = (await quote.innerText()).replace(/\s+/g, ' ')
-    assert.match(text, /chemistry ?imports rdkit Smallest one that has rdkit\. Change/)
-    assert.match(text, /npx pekka image build chemistry/)
+    assert.match(text, /rendering ?imports mitsuba Smallest one that has mitsuba\. Change/)
+    assert.match(text, /npx pekka image build rendering/)
     assert.match(text, /2 of 2 machines don’t have it/)
     await quote.getByRole('button', { name: 'Wait for one' }).click()
     assert.match(await lab.line(0, 'Waiting for a machine that matches'), /until .* nothing charged/)
@@ -54,19 +55,19 @@ describe('extension: environments and packages', function () {
     // In base after all, by hand: the cell remembers it, and is told that it lacks what the code imports.
     await lab.select(0)
     await lab.page.keyboard.press('Control+Shift+Enter')
-    assert.match(await lab.line(0, 'No machine matches'), /"chemistry" · nothing charged.*Wait for one.*See why/)
+    assert.match(await lab.line(0, 'No machine matches'), /"rendering" · nothing charged.*Wait for one.*See why/)
     await lab.act(0, 'why')
     const again = lab.page.locator('.pk-Quote')
     await again.getByRole('button', { name: 'Change the environment' }).click()
     await again.locator('select').selectOption('base')
-    await again.locator('.pk-Questions', { hasText: 'rdkit isn’t in base. It is added' }).waitFor()
-    await again.getByRole('button', { name: 'Leave out rdkit' }).click()
+    await again.locator('.pk-Questions', { hasText: 'mitsuba isn’t in base. It is added' }).waitFor()
+    await again.getByRole('button', { name: 'Leave out mitsuba' }).click()
     await again.locator('button[type=submit]:enabled').click()
     assert.match(
       await lab.line(0, 'Your code stopped: ModuleNotFoundError'),
-      /chemistry has rdkit.*Run again in chemistry/
+      /rendering has mitsuba.*Run again in rendering/
     )
-    assert.match(await lab.output(0), /rdkit isn't in this environment; chemistry has it\./)
+    assert.match(await lab.output(0), /mitsuba isn't in this environment; rendering has it\./)
     await lab.save()
     const [cell] = await lab.saved()
     assert.equal((cell?.metadata as Record<string, unknown>)['pekka-environment'], 'base')
