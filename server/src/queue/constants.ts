@@ -8,9 +8,6 @@ export const QUEUE_PREFIX = '{pekka}'
  */
 export const WORKER_CONCURRENCY = 256
 
-/** Offers that are driven without waiting for their job while fewer are under way; in a burst the queue's own pace is right. */
-export const HURRIED_OFFERS = 16
-
 /** Tries of a job before the sweeper takes over, and the first pause between them, ms (doubled, half of it random). */
 export const JOB_ATTEMPTS = 8
 export const JOB_BACKOFF_MS = 200

@@ -14,7 +14,6 @@ import type { ProviderLink } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskRecord, TaskStore } from '../tasks/index.js'
 import type { Candidates } from './candidates.js'
-import { HURRIED_OFFERS } from './constants.js'
 
 export interface TaskDriverComponents {
   ledger: LedgerAccess
@@ -34,6 +33,8 @@ export class TaskDriver {
   readonly #driving = new Map<string, Promise<void>>()
   /** Offers on their way to the ledger: the tasks of one offer share the answer. */
   readonly #submitting = new Map<string, Promise<TransactionOutcome>>()
+  /** Tasks that have come and whose first drive hasn't ended, by lane. */
+  readonly #coming = new Map<string, Set<string>>()
   /** Steps of one task follow one another. */
   readonly #steps = new Map<string, Promise<void>>()
   readonly #listeners = new Set<(record: TaskRecord) => void>()
@@ -54,17 +55,26 @@ export class TaskDriver {
     const name = toHex(task)
     const running = this.#driving.get(name)
     if (running !== undefined) return running
-    const work = this.#drive(task, signal).finally(() => this.#driving.delete(name))
+    const work = this.#drive(task, signal).finally(() => {
+      this.#driving.delete(name)
+      this.#arrived(task)
+    })
     this.#driving.set(name, work)
     return work
   }
 
   /**
-   * Drives a task that has just come without waiting for its job, where few are under way; the job, which outlives this process
-   * and tries again, then finds it driven. Spares a click two round trips to Redis (8 to 20 ms).
+   * Drives a task that has just come without waiting for its job, where it is the only one of its lane on the way: of several the
+   * queue keeps the order, which the ledger asks of a lane. The job, which outlives this process and tries again, then finds it
+   * driven. Spares a click two round trips to Redis (8 to 20 ms).
    */
   async hurry(task: Uint8Array): Promise<void> {
-    if (this.#driving.size < HURRIED_OFFERS) await this.drive(task)
+    const record = this.components.store.live(task)
+    if (record === undefined) return
+    const lane = laneOf(record)
+    const coming = this.#coming.get(lane) ?? new Set<string>()
+    this.#coming.set(lane, coming.add(toHex(task)))
+    if (coming.size === 1) await this.drive(task)
   }
 
   /** The ledger says how the task stands. */
@@ -129,6 +139,11 @@ export class TaskDriver {
     await this.#refuse(record, outcome.code)
   }
 
+  #arrived(task: Uint8Array): void {
+    const name = toHex(task)
+    for (const [lane, coming] of this.#coming) if (coming.delete(name) && coming.size === 0) this.#coming.delete(lane)
+  }
+
   #refuse(record: TaskRecord, code: string): Promise<void> {
     return this.#step(record.task, async () => {
       const now = this.components.store.live(record.task)
@@ -180,3 +195,5 @@ const isOlder = (view: TaskView, known: TaskView): boolean =>
 /** Whether the sweeper should ask about it: the ledger's own timers may have moved it since. */
 export const mayHaveMoved = (view: TaskView, contractTime: number): boolean =>
   !isEnded(view.state) && view.deadline !== null && view.deadline < contractTime
+
+const laneOf = ({ account, lane }: TaskRecord): string => `${toHex(account)}/${toHex(lane)}`
