@@ -1,6 +1,6 @@
 /**
- * Node's implementation of the primitives of `core/protocol`: AES-256-GCM and Ed25519 signing by node:crypto, X25519
- * and Ed25519 verification by sodium-native (the only verifier of consensus, DESIGN §5).
+ * Node's implementation of the primitives of `core/protocol`: AES-256-GCM by node:crypto, X25519 and Ed25519 by sodium-native
+ * (the only verifier of consensus, DESIGN §5).
  *
  * ```ts
  * const primitives = createPrimitives()
