@@ -75,7 +75,7 @@ async function firstOutput({ session }: Started): Promise<number> {
     stopOnError: true
   }
   for await (const event of session.run(command, signal)) {
-    if (event.kind === 'stream' && Number.isNaN(first)) first = performance.now() - start
+    if (event.type === 'stream' && Number.isNaN(first)) first = performance.now() - start
   }
   return first
 }
@@ -104,10 +104,10 @@ async function measure(runtime: SandboxRuntime, tree: ImageTree): Promise<Record
 
 /** What the processes in sandboxes of the tree hold of their own, bytes: pages that no other process shares. */
 async function ownMemory(tree: ImageTree): Promise<number> {
-  const mounted = `/${tree.name}-${tree.digest.slice(0, 12)}/root / `
+  const mounted = `/${tree.name}-${tree.digest.slice(0, 12)}/root`
   let kilobytes = 0
   for (const pid of (await readdir('/proc')).filter(name => /^\d+$/.test(name))) {
-    // Of a bind mount the fourth and fifth field name what is bound and where.
+    // Of a bind mount the fourth field names what is bound.
     const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '')
     if (!mounts.includes(mounted)) continue
     const memory = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import type { ImageStore } from '@pekka/node/host/images'
 import { TestNetwork, needNetwork, preparedHome } from '../../../node/test/support/network.js'
-import { EXAMPLES, imagesOf, runExample, type Field } from './notebooks.js'
+import { EXAMPLES, fieldImages, runExample, type Field } from './notebooks.js'
 
 /** Downloads and imports of the largest image, on a slow line and a busy machine. */
 const BUILD_MS = 1_800_000
@@ -9,13 +10,15 @@ const BUILD_MS = 1_800_000
 describe('images', function () {
   this.timeout(BUILD_MS)
   let network: TestNetwork
+  let images: ImageStore
   const rows: string[] = []
 
   before(async function () {
     needNetwork(this)
-    const images = imagesOf(preparedHome() ?? '')
-    for (const name of Object.keys(EXAMPLES)) await images.build(name)
-    network = await TestNetwork.start()
+    const { store, folder } = await fieldImages(preparedHome() ?? '')
+    images = store
+    for (const name of Object.keys(EXAMPLES)) await store.build(name)
+    network = await TestNetwork.start({ images: folder })
   })
   after(async () => {
     await network?.stop()
@@ -26,7 +29,7 @@ describe('images', function () {
   for (const [field, { notebook }] of Object.entries(EXAMPLES) as [Field, { notebook: string }][]) {
     // The order of the entries is that of the object's keys, which are fields.
     it(`${field}: every package can be imported`, async () => {
-      const checks = await imagesOf(preparedHome() ?? '').verify(field)
+      const checks = await images.verify(field)
       assert.deepEqual(
         checks.filter(check => !check.ok),
         []

@@ -1,5 +1,5 @@
 import { TestNetwork, needNetwork, preparedHome } from '../../../node/test/support/network.js'
-import { imagesOf, runExample } from './notebooks.js'
+import { fieldImages, runExample } from './notebooks.js'
 
 /** Two of the fields; `npm run test:images` runs all. */
 describe('the examples of the fields', function () {
@@ -9,8 +9,10 @@ describe('the examples of the fields', function () {
 
   before(async function () {
     needNetwork(this)
-    await imagesOf(preparedHome() ?? '').build('chemistry')
-    network = await TestNetwork.start()
+    const { store, folder } = await fieldImages(preparedHome() ?? '')
+    await store.build('base')
+    await store.build('chemistry')
+    network = await TestNetwork.start({ images: folder })
   })
   after(() => network?.stop())
 

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rename, symlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { createImageStore, type ImageStore } from '@pekka/node/host/images'
 import { ROOT, placesIn } from '@pekka/node/setup/places'
 import { uvIn, withUv } from '@pekka/node/setup/python'
@@ -24,14 +27,41 @@ export const EXAMPLES = {
 
 export type Field = keyof typeof EXAMPLES
 
-/** The images of a home, as the command line builds them. */
-export function imagesOf(home: string): ImageStore {
-  const { tools } = placesIn(home)
+/** Images of the fields for a test network, and the folder that holds them. */
+export interface FieldImages {
+  store: ImageStore
+  /** For `TestNetwork.start`. */
+  folder: string
+}
+
+/**
+ * A home of its own for the images of the fields, in the cache of the prepared one, so that a second run finds them; its `base` is that of the
+ * prepared home. They are kept apart because every provider offers what is built in its home, and other tests say what is offered.
+ */
+export async function fieldImages(prepared: string): Promise<FieldImages> {
+  const { tools } = placesIn(prepared)
+  const home = join(prepared, 'cache', 'fields')
+  const folder = join(home, 'images')
+  await mkdir(folder, { recursive: true })
+  await symlink(join(prepared, 'cache'), join(home, 'cache')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
   const log = { info: () => undefined, warn: (_: object, text: string) => console.log(`      ${text}`) }
-  return createImageStore(
-    { uv: async () => uvIn(tools), uvEnvironment: withUv({ tools, home }), log },
-    { home, definitions: join(ROOT, 'sandbox-images') }
-  )
+  const storeIn = (at: string): ImageStore =>
+    createImageStore(
+      { uv: async () => uvIn(tools), uvEnvironment: withUv({ tools, home: prepared }), log },
+      { home: at, definitions: join(ROOT, 'sandbox-images') }
+    )
+  const base = await storeIn(prepared).get('base')
+  if (base !== undefined) {
+    const from = dirname(base.root)
+    const to = join(folder, basename(from))
+    if (!existsSync(to)) {
+      await promisify(execFile)('cp', ['-al', from, `${to}.new`])
+      await rename(`${to}.new`, to)
+    }
+  }
+  return { store: storeIn(home), folder }
 }
 
 interface Output {
