@@ -50,11 +50,12 @@ export async function installPython(what: PythonPackages, environment: string, o
       await runCommand(uv, args, command)
     }
   }
+  // First, so that a source that is missing is said before gigabytes are fetched.
+  await installLocalBuilds(what, env, install)
   await install(
     what.packages.filter(one => !isLocalBuild(one)),
     []
   )
-  await installLocalBuilds(what, env, install)
   await normaliseEnvironment(environment, what.python)
 }
 
