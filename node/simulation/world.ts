@@ -185,10 +185,7 @@ export class World {
     this.dishonest = dishonest ? Math.max(0, most) : 0
     this.#keys.forEach((key, index) => {
       const bad = index < this.dishonest
-      const own = init.script?.witness(this, index, key) ?? null
-      if (own !== null) this.witnesses.push(own)
-      else
-        this.witnesses.push(bad ? new ByzantineWitness(this, index, key, this.faults) : new Witness(this, index, key))
+      this.witnesses.push(bad ? new ByzantineWitness(this, index, key, this.faults) : new Witness(this, index, key))
     })
   }
 
