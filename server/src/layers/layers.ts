@@ -144,7 +144,7 @@ export class Layers {
       try {
         return { mode: 'on-top', wheels: additional(await resolveOnTop(uv, wish, signal)) }
       } catch (error) {
-        if (!isPekkaError(error) || error.code !== 'LAYER_CONFLICT') throw error
+        if (!isConflict(error, wish.pins)) throw error
         return { mode: 'instead', wheels: additional(await resolveInstead(uv, wish, signal)) }
       }
     } catch (error) {
@@ -255,6 +255,12 @@ export class Layers {
     return join(this.init.folder, ...names)
   }
 }
+
+/** A package of the image that can't be had in another version is a conflict, whatever keeps its other versions away. */
+const isConflict = (error: unknown, { versions }: ImagePins): boolean =>
+  isPekkaError(error) &&
+  (error.code === 'LAYER_CONFLICT' ||
+    (['LAYER_SOURCE_ONLY', 'LAYER_TOO_NEW'].includes(error.code) && versions.has(String(error.data['package']))))
 
 /** @throws where it isn't there */
 async function touch(path: string): Promise<void> {

@@ -48,10 +48,13 @@ export async function resolveInstead(uv: Uv, wish: Wish, signal: AbortSignal): P
   const asked = new Set(wish.requirements.map(text => normalPackageName(/^[\w.-]+/.exec(text)?.[0] ?? '')))
   const others = wish.pins.requested.filter(name => !asked.has(normalPackageName(name)))
   await writeFile(input, `${[...wish.requirements, ...others].join('\n')}\n`)
+  // The image's own packages, but for those asked for anew, may be as young as they were chosen to be, here too.
+  const own =
+    wish.before === null ? [] : [...wish.pins.versions.keys()].filter(name => !asked.has(name)).flatMap(exempt)
   // What stands in the output file already is preferred.
   await writeFile(whole, await readFile(wish.pins.lockFile))
-  await run(uv, [...compileOptions(wish), input, '--output-file', whole], wish.folder, signal)
-  return await compile(uv, wish, [input, '--constraints', whole], signal)
+  await run(uv, [...compileOptions(wish), ...own, input, '--output-file', whole], wish.folder, signal)
+  return await compile(uv, wish, [input, '--constraints', whole, ...own], signal)
 }
 
 const exempt = (name: string): string[] => ['--exclude-newer-package', `${name}=false`]
@@ -71,7 +74,7 @@ async function compile(uv: Uv, wish: Wish, args: readonly string[], signal: Abor
     wish.folder,
     signal
   )
-  return readLock(await readFile(output, 'utf8'))
+  return readLock(await readFile(output, 'utf8'), wish.pins.python)
 }
 
 async function run(uv: Uv, args: readonly string[], folder: string, signal: AbortSignal): Promise<void> {

@@ -141,6 +141,16 @@ describe('layers', function () {
     )
   })
 
+  it('keeps the image’s versions in a full environment, also those that are younger than a release must be', async () => {
+    for (const file of index.files) if (file.name === 'tables') file.uploaded = new Date(Date.now() - DAY).toISOString()
+    offer({ name: 'old-thing', files: { 'old_thing.py': '' }, requires: ['numpy<2'] })
+    const answer = await make('old-thing')
+    assert.deepEqual(
+      answer.packages.map(({ name }) => name),
+      ['numpy', 'old-thing']
+    )
+  })
+
   it('says what conflicts where nothing fits', async () => {
     await assert.rejects(make('numpy>=3'), fails('LAYER_CONFLICT', /numpy/))
   })
