@@ -6,6 +6,7 @@ import {
   PekkaError,
   decodeLayer,
   equalBytes,
+  isPekkaError,
   type Bundle,
   type Input,
   type Layer,
@@ -40,6 +41,9 @@ export interface TaskExtrasInit {
   folder: string
 }
 
+/** How often one file is asked for where the connection is lost. */
+const FETCH_TRIES = 4
+
 /** Folders below SANDBOX_EXTRAS, which the runner knows. */
 const FOLDER_OF: Record<Layer['mode'], string> = { 'on-top': 'layer', instead: 'environment' }
 
@@ -52,6 +56,7 @@ export class TaskExtras {
   readonly #inputs: InputStore
   readonly #ending = new AbortController()
   #opened: Promise<void> | null = null
+  #line: Promise<void> = Promise.resolve()
 
   constructor(
     private readonly components: TaskExtrasComponents,
@@ -108,14 +113,30 @@ export class TaskExtras {
     return layer
   }
 
-  async #fetch(
+  /** One at a time, and again where the connection was lost: a line is no faster for many, and a bridge bounds connections. */
+  #fetch(task: Uint8Array, bridge: string, what: { hash: Uint8Array; size: number }, path: string): Promise<void> {
+    const fetched = this.#line.then(async () => {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await this.#fetchOnce(task, bridge, what, path)
+        } catch (error) {
+          const lost = isPekkaError(error) && error.code.startsWith('LINK_') && !this.#ending.signal.aborted
+          if (!lost || tries >= FETCH_TRIES) throw error
+        }
+      }
+    })
+    this.#line = fetched.catch(() => {})
+    return fetched
+  }
+
+  async #fetchOnce(
     task: Uint8Array,
     bridge: string,
     { hash, size }: { hash: Uint8Array; size: number },
     path: string
   ): Promise<void> {
     const signal = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(MAX_LAYER_FETCH_MS)])
-    const file = await open(path, 'wx', 0o600)
+    const file = await open(path, 'w', 0o600)
     try {
       const take = async (chunk: Uint8Array): Promise<void> => void (await file.writeFile(chunk))
       if (!(await fetchBlobTo(this.components.host, bridge, { task, hash }, size, take, signal)))
