@@ -20,7 +20,12 @@ const owner = await mkdtemp(join(tmpdir(), 'pekka-doctor-'))
 try {
   const images = { home: homeFrom(process.env), names: [BASE_IMAGE, 'base-small'] }
   const resources = { milliCpus: 1000, memoryBytes: 1 << 30, diskBytes: 1 << 30 }
-  const init = { settings: { images, pool: {}, runtime: 'auto' as const, resources }, owner, signal: stop.signal, measure: false }
+  const init = {
+    settings: { images, pool: {}, runtime: 'auto' as const, resources },
+    owner,
+    signal: stop.signal,
+    measure: false
+  }
   const { report } = await openMachine(quiet, init)
   console.log(JSON.stringify({ runtime: report.name, isolation: report.isolation }))
 } catch (error) {
