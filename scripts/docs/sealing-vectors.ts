@@ -112,11 +112,11 @@ export async function sealingVectors(): Promise<string> {
     isolation: 2,
     cpuClass: 'x86-64-v3',
     fingerprint: null,
-      cpuPath: '',
-      numeric: 'pinned' as const,
-      seed: 7,
-      envRead: [],
-      raw: digester.raw(key),
+    cpuPath: '',
+    numeric: 'pinned' as const,
+    seed: 7,
+    envRead: [],
+    raw: digester.raw(key),
     count: 1,
     head: head1
   }

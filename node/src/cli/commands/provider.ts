@@ -34,7 +34,12 @@ export function register(program: Command, context: CliContext): void {
     .option('--name <name>', 'what this machine is called', defaultName())
     .option('--price <micro-credits>', 'price of a second, in micro-credits', digits)
     .option('--concurrency <number>', 'tasks at a time', positive)
-    .option('--image <name>', 'an environment to offer; may be repeated (default: all that are built here)', collect, [])
+    .option(
+      '--image <name>',
+      'an environment to offer; may be repeated (default: all that are built here)',
+      collect,
+      []
+    )
     .option('--runtime <name>', 'docker, bubblewrap or auto')
     .option('--json', 'what it says when it is ready, as JSON')
     .action(async (options: StartOptions) => {

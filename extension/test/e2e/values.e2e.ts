@@ -60,11 +60,13 @@ describe('extension: values and files travel', function () {
       { kernel: KERNEL }
     )
     const { page } = lab
+    // Lab runs nothing, and says nothing, while its kernel is not connected.
+    await page.locator('#jp-main-statusbar', { hasText: 'Test | Idle' }).waitFor({ timeout: 60_000 })
     await lab.select(0)
     await page.keyboard.press('Shift+Enter')
     // Its first import of pandas takes a while on a busy machine.
     const ran = () => document.querySelector('.jp-Cell .jp-InputPrompt')?.textContent === '[1]:'
-    await page.waitForFunction(ran, null, { timeout: 150_000 })
+    await page.waitForFunction(ran, null, { timeout: 60_000 })
     await lab.select(1)
     await page.keyboard.press('Control+Shift+Enter')
     const quote = page.locator('.pk-Quote')
