@@ -75,9 +75,11 @@ export async function startDockerd(options: StartDockerdOptions = {}): Promise<T
   // The machine's own /etc/docker/daemon.json must not speak here.
   await writeFile(join(directory, 'daemon.json'), '{}\n')
   const output = createWriteStream(log)
+  // A test run that is killed can't stop it; the kernel does.
   const child = spawn(
-    binary,
+    'setpriv',
     [
+      ...['--pdeathsig', 'TERM', binary],
       ...['--host', `unix://${socket}`, '--data-root', join(directory, 'data'), '--exec-root', join(sockets, 'exec')],
       ...['--pidfile', join(directory, 'docker.pid'), '--config-file', join(directory, 'daemon.json')],
       ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--ip-forward=false', '--ip-masq=false'],
