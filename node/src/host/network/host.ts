@@ -45,6 +45,8 @@ export class Libp2pHost implements NetworkHost {
   readonly #heard = new WeakMap<Connection, number>()
   readonly #perAddress = new Map<string, number>()
   readonly #separate = new WeakSet<Connection>()
+  /** The last dial to each peer. */
+  readonly #dials = new Map<string, Promise<unknown>>()
   readonly #handlers = new Map<string, { handler: ChannelHandler; options: HandleOptions }>()
   readonly #stopping = new AbortController()
   #node: Libp2p | null = null
@@ -174,15 +176,33 @@ export class Libp2pHost implements NetworkHost {
 
   /** A shared connection never is one that ends with somebody else's stream. */
   async #connect(node: Libp2p, target: Multiaddr, signal: AbortSignal, separate: boolean): Promise<Connection> {
+    const peer = target.getComponents().findLast(part => part.name === 'p2p')?.value ?? ''
     if (separate) {
-      const own = await node.dial(target, { signal, force: true })
+      const own = await this.#dial(peer, () => node.dial(target, { signal, force: true }))
       this.#separate.add(own)
       return own
     }
-    const peer = target.getComponents().findLast(part => part.name === 'p2p')?.value
-    const known = node.getConnections().filter(one => one.remotePeer.toString() === peer && one.status === 'open')
-    const shared = known.find(one => !this.#separate.has(one))
-    return shared ?? (await node.dial(target, { signal, force: known.length > 0 }))
+    const shared = (): Connection | undefined =>
+      node
+        .getConnections()
+        .find(one => one.remotePeer.toString() === peer && one.status === 'open' && !this.#separate.has(one))
+    return (
+      shared() ?? (await this.#dial(peer, async () => shared() ?? (await node.dial(target, { signal, force: true }))))
+    )
+  }
+
+  /**
+   * One dial to a peer after the other: the library gives callers that dial at the same time one connection, and a separate one would
+   * end under whoever else got it.
+   */
+  #dial(peer: string, dial: () => Promise<Connection>): Promise<Connection> {
+    const mine = (this.#dials.get(peer) ?? Promise.resolve()).then(dial)
+    const over = mine.catch(() => {})
+    this.#dials.set(peer, over)
+    void over.then(() => {
+      if (this.#dials.get(peer) === over) this.#dials.delete(peer)
+    })
+    return mine
   }
 
   #started(): Libp2p {

@@ -50,6 +50,34 @@ describe('blobs', () => {
     while (client.connectionCount() > 0) await new Promise(resolve => setTimeout(resolve, 10))
   })
 
+  it('come whole when many are fetched at once, the short ones before the long ones', async () => {
+    const all = [10, 2_000_000, 20, 1_500_000, 30, 1_000_000, 40, 500_000].map(size => pattern(size, size))
+    const { address, client } = await bridge(new Map(all.map(bytes => [toHex(sha256(bytes)), bytes])))
+    const back = await Promise.all(all.map(bytes => fetchBlob(client, address, named(bytes), 5_000_000, signal)))
+    assert.deepEqual(
+      back.map(bytes => bytes?.length),
+      all.map(bytes => bytes.length)
+    )
+  })
+
+  it('have a connection each, and share none with other streams, also when all are opened at once', async () => {
+    const server = await network.listener()
+    await server.handle('/pekka/echo/1', async channel => {
+      for await (const message of channel) await channel.send(message)
+      await channel.close()
+    })
+    const client = await network.host()
+    const open = (separate: boolean) => client.open(firstAddress(server), '/pekka/echo/1', { separate })
+    const [shared, alsoShared, ...alone] = await Promise.all([false, false, true, true, true].map(open))
+    assert.equal(client.connectionCount(), 4)
+    for (const channel of alone) await channel.close()
+    while (client.connectionCount() > 1) await new Promise(resolve => setTimeout(resolve, 5))
+    for (const channel of [shared, alsoShared]) {
+      await channel?.send(pattern(100, 1))
+      assert.deepEqual(await channel?.receive(), pattern(100, 1))
+    }
+  })
+
   it('do not take other streams with them when their connection ends', async () => {
     const server = await network.listener()
     await server.handle('/pekka/echo/1', async channel => {
