@@ -184,10 +184,13 @@ export class LabPage {
       .evaluateAll(nodes => nodes.map(node => node.querySelector('.jp-OutputArea-output')?.textContent ?? '').join(''))
   }
 
-  /** Waits until an output is exactly this: Lab draws long after the line on a busy machine. */
+  /** Waits until an output is exactly this. Lab draws late on a busy machine, and not at all what is out of sight. */
   async prints(index: number, text: string): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS
-    while ((await this.output(index)) !== text && Date.now() < deadline) await this.page.waitForTimeout(100)
+    while ((await this.output(index)) !== text && Date.now() < deadline) {
+      await this.cell(index).scrollIntoViewIfNeeded()
+      await this.page.waitForTimeout(100)
+    }
     assert.equal(await this.output(index), text)
   }
 

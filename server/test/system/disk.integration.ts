@@ -137,8 +137,8 @@ for (const { name, reserve } of [
       await world.killAndRestart()
       const again = world.client(person)
       assert.equal((await again.tasks()).tasks.length, before.length + 1)
-      await until('all are settled', async () =>
+      const settled = async (): Promise<boolean> =>
         (await again.tasks()).tasks.every(({ view }) => view?.state === 'settled')
-      )
+      await until('all are settled', settled, 30_000)
     })
   })

@@ -24,6 +24,7 @@ import { RunDigester } from '@pekka/node/verification'
 import { ALIVE_INTERVAL_MS, KILL_AFTER_MS, OUTPUT_SLACK_BYTES, SPOOL_AHEAD_BYTES, STORED_WAIT_MS } from './constants.js'
 import type { Committer } from './committer.js'
 import type { CpuPath } from './cpu-path.js'
+import { sealOpening } from './opening.js'
 import type { OpenedTask } from './intake.js'
 import type { LedgerLane, Ordered } from './ledger-lane.js'
 import { Batcher } from './output/batcher.js'
@@ -176,7 +177,7 @@ export class Attempt {
     await writer.write({ events: [done], manifest }, true)
     await file.sync()
     await accepted
-    record.finished = this.#finished(writer, manifest, done)
+    record.finished = await this.#finished(writer, manifest, done)
     await this.components.store.put(record)
     await delivery.waitForStored(AbortSignal.timeout(STORED_WAIT_MS))
     const { stored } = delivery
@@ -357,7 +358,11 @@ export class Attempt {
     return { ...done.detail, limitBytes: this.init.task.offer.resources.memoryBytes }
   }
 
-  #finished(writer: FrameWriter, manifest: ManifestEnvelope, done: Done): NonNullable<RunRecord['finished']> {
+  async #finished(
+    writer: FrameWriter,
+    manifest: ManifestEnvelope,
+    done: Done
+  ): Promise<NonNullable<RunRecord['finished']>> {
     const { network, provider, attempt, task } = this.init
     const digest = resultDigest(task.taskKey, manifest.result)
     const { count, head } = writer.chain
@@ -366,7 +371,12 @@ export class Attempt {
     const usage = { wallMs: Math.min(done.usage.wallMs, task.offer.limits.wallMs), cpuMs: done.usage.cpuMs }
     return {
       claim: { commitment: commitment(input), run: 1, count, head, usage, outcome: done.outcome, stored: null },
-      manifest,
+      opening: await sealOpening(
+        this.components.primitives.aead,
+        task.taskKey,
+        { network, task: task.offer.task, attempt, run: 1 },
+        manifest
+      ),
       digest
     }
   }

@@ -2,15 +2,10 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { z } from 'zod'
-import {
-  bytes32,
-  commitClaimSchema,
-  decodeCbor,
-  encodeCbor,
-  manifestEnvelopeSchema,
-  toHex,
-  whole
-} from '@pekka/node/protocol'
+import { bytes32, bytesUpTo, commitClaimSchema, decodeCbor, encodeCbor, toHex, whole } from '@pekka/node/protocol'
+
+/** A digest of each output of a task, and the names of its files. */
+const MAX_OPENING_BYTES = 64 << 20
 
 /**
  * What a provider keeps of each run until the ledger has closed the task (R8): enough to send the output again, to commit it, and to
@@ -27,8 +22,10 @@ const recordSchema = z.strictObject({
   taskKey: bytes32,
   /** Sealed blobs of the output, each with the number of the first frame that may refer to it. */
   blobs: z.array(z.strictObject({ hash: bytes32, before: whole })),
-  /** What is to be committed, and the opening of the commitment; null while the run isn't complete. */
-  finished: z.strictObject({ claim: commitClaimSchema, manifest: manifestEnvelopeSchema, digest: bytes32 }).nullable(),
+  /** What is to be committed, and the sealed opening of the commitment (opening.ts); null while the run isn't complete. */
+  finished: z
+    .strictObject({ claim: commitClaimSchema, opening: bytesUpTo(MAX_OPENING_BYTES), digest: bytes32 })
+    .nullable(),
   /** The bridge has all of it on its disk. */
   delivered: z.boolean(),
   /** How the ledger has taken it. */

@@ -71,10 +71,10 @@ export function startRunner(
   const root = imageRoot()
   if (root === undefined) throw new Error('no image')
   const env = {
+    PATH: '/opt/pekka/env/bin:/usr/bin:/bin',
     ...imageEnvironment(),
     HOME: '/home/pekka',
     USER: 'pekka',
-    PATH: '/opt/pekka/env/bin:/usr/bin:/bin',
     LANG: 'C.UTF-8'
   }
   const args = [
