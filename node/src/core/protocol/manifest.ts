@@ -19,12 +19,15 @@ export const resultSchema = z.strictObject({
   cells: z.array(
     z.strictObject({ cell: z.string(), status: z.enum(['ok', 'error', 'skipped', 'not-run']), digest: bytes32 })
   ),
-  /** Typed values that came back, by name. */
-  values: z.array(z.strictObject({ name: z.string(), codec: z.string(), size: whole, digest: bytes32 })),
-  /** Files that came back, by path; the digest is the SHA-256 of the content. */
-  files: z.array(z.strictObject({ path: z.string(), size: whole, digest: bytes32 }))
+  /** Typed values that came back, by {@link nameDigest}: a receipt is shown to others, and names tell. */
+  values: z.array(z.strictObject({ name: bytes32, codec: z.string(), size: whole, digest: bytes32 })),
+  /** Files that came back, by {@link nameDigest} of their path; the digest is the SHA-256 of the content. */
+  files: z.array(z.strictObject({ name: bytes32, size: whole, digest: bytes32 }))
 })
 export type Result = z.infer<typeof resultSchema>
+
+/** What stands for a file's path or a value's name in a result. */
+export const nameDigest = (name: string): Uint8Array => taggedHash('pekka/result-name/v1', utf8(name))
 
 export const runFactsSchema = z.strictObject({
   v: z.literal(1),
@@ -135,11 +138,12 @@ export class ResultDigester {
         return
       case 'files':
         for (const { name, size, hash } of event.files)
-          if (hash !== undefined) this.#files.push({ path: name, size, digest: hash })
+          if (hash !== undefined) this.#files.push({ name: nameDigest(name), size, digest: hash })
         return
       case 'values':
         for (const { name, codec, size, hash } of event.values)
-          if (hash !== undefined && codec !== null) this.#values.push({ name, codec, size, digest: hash })
+          if (hash !== undefined && codec !== null)
+            this.#values.push({ name: nameDigest(name), codec, size, digest: hash })
         return
       default:
       // status and progress are not part of the result.

@@ -13,10 +13,10 @@ describe('provider: the opening of a commitment', () => {
     const digester = new RunDigester()
     const usage = { wallMs: 5, cpuMs: 4, maxMemoryBytes: 3, outputBytes: 0 }
     const done = { type: 'done', outcome: 'ok', reason: 'completed', exitCode: 0, usage, detail: {}, t: 5 } as const
-    const result = { ...digester.result(done), files: [{ path: 'patients.csv', size: 3, digest: random.bytes(32) }] }
+    const result = digester.result(done)
     const run: ManifestEnvelope['run'] = {
       ...{ v: 1, usage, image: random.bytes(32), contentDigest: random.bytes(32), runtime: 'bubblewrap', isolation: 2 },
-      ...{ cpuClass: 'x64', fingerprint: null, cpuPath: '', numeric: 'pinned', seed: 7, envRead: [] },
+      ...{ cpuClass: 'x64', fingerprint: null, cpuPath: 'patients.csv', numeric: 'pinned', seed: 7, envRead: [] },
       ...{ raw: digester.raw(key), count: 1, head: random.bytes(32) }
     }
     const manifest: ManifestEnvelope = { result, run, blind: random.bytes(32) }

@@ -19,6 +19,18 @@ describe('result digest', () => {
     return resultRoot(digester.result(done))
   }
 
+  it('names no file and no value: a receipt is shown to others', () => {
+    const result = (name: string) => {
+      const digester = new ResultDigester()
+      const hash = new Uint8Array(32)
+      digester.add(taskEventSchema.parse({ type: 'files', files: [{ name, size: 3, hash, parts: [] }], more: 0, t: 0 }))
+      return digester.result(done)
+    }
+    assert.equal(result('patients.csv').files.length, 1)
+    assert.ok(!Buffer.from(encodeCbor(result('patients.csv'))).includes('patients'))
+    assert.notDeepEqual(resultRoot(result('patients.csv')), resultRoot(result('visits.csv')))
+  })
+
   it('is the same on both sides of the wire, also for keys that objects cannot carry', () => {
     for (const data of [
       { 'text/plain': 'ü' },
