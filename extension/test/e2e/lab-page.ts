@@ -211,6 +211,14 @@ export class LabPage {
     })
   }
 
+  /** Saves until the file holds this output: Lab passes over a wish to save while it is saving. */
+  async saves(index: number, text: string): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS
+    do await this.save()
+    while (textOf((await this.saved())[index]) !== text && Date.now() < deadline)
+    assert.equal(textOf((await this.saved())[index]), text)
+  }
+
   /** The notebook's file. */
   async saved(): Promise<SavedCell[]> {
     const text = await readFile(join(this.network.work, this.name), 'utf8')

@@ -53,7 +53,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.prints(0, counted(8))
     await lab.prints(1, 'second\n')
     await lab.save()
-    assert.equal(textOf((await lab.saved())[0]), counted(8))
+    await lab.saves(0, counted(8))
     await lab.act(1, 'receipt')
     const dialog = lab.page.locator('.pk-ReceiptDialog')
     await dialog.waitFor()

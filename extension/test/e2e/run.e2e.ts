@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { LabPage, textOf } from './lab-page.js'
+import { LabPage } from './lab-page.js'
 import type { Network } from './network.js'
 import { network } from './suite.js'
 
@@ -148,8 +148,7 @@ describe('extension: cells and notebooks run remotely', function () {
     await lab.line(2, 'Not run')
     await lab.prints(0, 'one\n')
     assert.equal(await lab.prompt(2), '[ ]:')
-    await lab.save()
-    assert.equal(textOf((await lab.saved())[0]), 'one\n')
+    await lab.saves(0, 'one\n')
   })
 
   it('lists its tasks with price and balance, goes to a cell, and shows a receipt whose parts hold', async () => {
