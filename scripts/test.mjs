@@ -112,7 +112,8 @@ async function runGroup([program = '', ...args], env, limit) {
 }
 
 /**
- * @typedef {{ name: string, passed: number, failed: number, skipped: string[], took: number }} Result
+ * @typedef {{ title: string, file?: string, error: string }} Failure
+ * @typedef {{ name: string, passed: number, failed: number, skipped: string[], failures: Failure[], took: number }} Result
  * @param {Suite} suite @param {NodeJS.ProcessEnv} env @param {string} scratch
  * @returns {Promise<Result | undefined>}
  */
@@ -139,6 +140,12 @@ async function runSuite(suite, env, scratch) {
     passed: counted ? counted.passed : broke ? 0 : 1,
     failed: (counted ? counted.failed : 0) + (broke ? 1 : 0),
     skipped: counted ? counted.skipped : [],
+    failures: [
+      ...(counted ? counted.failures : []),
+      ...(broke
+        ? [{ title: overtime ? 'stopped at its limit' : `ended with ${code}`, error: output.trimEnd().slice(-3000) }]
+        : [])
+    ],
     took
   }
   const end = overtime ? `stopped at its limit of ${seconds(suite.limit)}` : broke ? `ended with ${code}` : ''
@@ -213,11 +220,24 @@ async function main() {
   return report(results, leftOut, Date.now() - began)
 }
 
+/** @param {string} text the first lines of it, indented */
+const indent = text =>
+  text
+    .split('\n')
+    .slice(0, 40)
+    .map(line => `    ${line}`)
+    .join('\n')
+
 /** @param {Result[]} results @param {string[]} leftOut @param {number} took */
 function report(results, leftOut, took) {
   const skipped = results.flatMap(result => result.skipped.map(title => `${result.name}: ${title}`))
   const notRun = [...leftOut, ...skipped]
   if (notRun.length > 0) console.log(`\nLeft out:\n${notRun.map(title => `  ${title}`).join('\n')}`)
+  // Once more at the end, where whoever sees only the last lines finds them.
+  for (const { name, failures } of results) {
+    for (const { title, file, error } of failures)
+      console.log(`\nFAILED ${name}: ${title}${file ? `\n  ${file}` : ''}\n${indent(error)}`)
+  }
   const passed = results.reduce((sum, result) => sum + result.passed, 0)
   // under CI everything can be installed, so a test that skipped itself has failed
   const failed = results.reduce((sum, result) => sum + result.failed, 0) + (CI ? skipped.length : 0)
