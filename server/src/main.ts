@@ -1,4 +1,5 @@
-import { rename, rm, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
+import { replaceFile } from '@pekka/node/host/files'
 import { pino } from 'pino'
 import { asPekkaError, isPekkaError, toHex } from '@pekka/node/protocol'
 import { startBridge, type Bridge } from './bridge.js'
@@ -46,8 +47,7 @@ async function main(): Promise<void> {
   const { url, addresses } = bridge
   const facts = { pid: process.pid, url, addresses, key: toHex(bridge.key) }
   if (settings.readyFile !== undefined) {
-    await writeFile(`${settings.readyFile}.tmp`, JSON.stringify(facts), { mode: 0o600 })
-    await rename(`${settings.readyFile}.tmp`, settings.readyFile)
+    await replaceFile(settings.readyFile, JSON.stringify(facts), { flush: false })
   }
   process.send?.({ ready: true, ...facts })
   log.info({ url, addresses }, 'the bridge serves')

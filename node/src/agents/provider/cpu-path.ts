@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { replaceFile } from '../../host/files/index.js'
 import { z } from 'zod'
 import { IMAGE_PYTHON, type PoolLog, type SandboxImage, type SandboxRuntime } from '@pekka/node/host/sandbox'
 import { fromHex } from '@pekka/node/protocol'
@@ -69,8 +70,7 @@ export async function measureCpuPaths(
     }
   }
   if (JSON.stringify(fresh) !== JSON.stringify(known)) {
-    await writeFile(`${file}.new`, JSON.stringify(fresh), { mode: 0o600 })
-    await rename(`${file}.new`, file)
+    await replaceFile(file, JSON.stringify(fresh))
   }
   return paths
 }

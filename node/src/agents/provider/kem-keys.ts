@@ -1,5 +1,6 @@
-import { mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import { z } from 'zod'
 import { fromHex, hex32, toHex, type Agreement, type Clock } from '@pekka/node/protocol'
 
@@ -45,8 +46,7 @@ export class KemKeys {
     const { privateKey, publicKey } = await this.components.agreement.generate()
     const file = this.#file(ask)
     const text = JSON.stringify({ v: 1, ask: toHex(ask), privateKey: toHex(privateKey), expiry })
-    await writeFile(`${file}.new`, text, { mode: 0o600 })
-    await rename(`${file}.new`, file)
+    await replaceFile(file, text)
     const key = { privateKey, publicKey, expiry }
     this.#keys.set(toHex(ask), key)
     return key

@@ -1,5 +1,6 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import type { Logger } from 'pino'
 import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
@@ -139,7 +140,6 @@ export class ProviderProcess {
   async #announce(ready: ProviderReady): Promise<void> {
     const file = this.#settings?.readyFile
     if (file === undefined) return
-    await writeFile(`${file}.new`, JSON.stringify(ready), { mode: 0o600 })
-    await rename(`${file}.new`, file)
+    await replaceFile(file, JSON.stringify(ready), { flush: false })
   }
 }

@@ -1,5 +1,6 @@
 /** The wallet process: `main.js --settings FILE`. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
+import { replaceFile } from '../../host/files/index.js'
 import { pino } from 'pino'
 import { io } from 'socket.io-client'
 import { createPrimitives, systemClock } from '../../host/crypto/index.js'
@@ -26,8 +27,7 @@ const page = settings.pageConfig
 await page?.start()
 
 const ready = { pid: process.pid, url, socket: settings.socket }
-await writeFile(`${settings.readyFile}.tmp`, JSON.stringify(ready))
-await rename(`${settings.readyFile}.tmp`, settings.readyFile)
+await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
 process.send?.({ ready: true, ...ready })
 log.info({ url }, 'wallet ready')
 

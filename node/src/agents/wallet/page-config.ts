@@ -1,5 +1,6 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import type { PairingCodes } from './codes.js'
 
 /** A page loaded just before the next code has 40 s left to use its own. */
@@ -42,8 +43,6 @@ export class PageConfig {
     const { path, facts } = this.init
     const text = JSON.stringify({ pekka: JSON.stringify({ v: 1, code: this.components.codes.create(), ...facts() }) })
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    const temporary = `${path}.tmp`
-    await writeFile(temporary, `${text}\n`, { mode: 0o600 })
-    await rename(temporary, path)
+    await replaceFile(path, `${text}\n`, { flush: false })
   }
 }

@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, writeFile, chmod } from 'node:fs/promises'
+import { mkdir, readFile, chmod } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import { z } from 'zod'
 import { accountId, fromHex, toHex, type Policy, type Random, type Signer } from '../../core/protocol/index.js'
 import { createSigner } from '../../host/crypto/index.js'
@@ -34,9 +35,7 @@ export async function openVault(home: string, random: Random): Promise<Vault> {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
     text = `${JSON.stringify({ v: 1, ed25519: toHex(random.bytes(32)), viewKey: toHex(random.bytes(32)) })}\n`
-    const temporary = `${path}.${process.pid}.tmp`
-    await writeFile(temporary, text, { mode: 0o600, flush: true })
-    await rename(temporary, path)
+    await replaceFile(path, text)
   }
   await chmod(path, 0o600)
   const parsed = fileSchema.safeParse(JSON.parse(text))

@@ -1,5 +1,6 @@
 /** The witness process: `main.js --settings FILE`. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
+import { replaceFile } from '../../host/files/index.js'
 import { pino } from 'pino'
 import { decodeCanonical, equalBytes, genesisSchema, networkId, PekkaError, toHex } from '@pekka/node/protocol'
 import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
@@ -40,8 +41,7 @@ await serveLedger(host, ledger)
 await host.start()
 
 const ready = { pid: process.pid, addresses: host.addresses() }
-await writeFile(`${settings.readyFile}.tmp`, JSON.stringify(ready), { mode: 0o600 })
-await rename(`${settings.readyFile}.tmp`, settings.readyFile)
+await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
 process.send?.({ ready: true, ...ready })
 log.info({ addresses: ready.addresses }, 'witness ready')
 

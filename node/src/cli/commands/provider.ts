@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
+import { replaceFile } from '../../host/files/index.js'
 import { InvalidArgumentError, type Command } from 'commander'
 import { ROOT } from '@pekka/node/setup/places'
 import { joinNetwork } from '../../agents/provider/index.js'
@@ -86,8 +87,7 @@ async function writeSettings(context: CliContext, folder: string, options: Start
           pool: Object.fromEntries(options.image.slice(0, 1).map(name => [name, 1]))
         })
   }
-  await writeFile(`${file}.new`, JSON.stringify(settings, null, 2), { mode: 0o600 })
-  await rename(`${file}.new`, file)
+  await replaceFile(file, JSON.stringify(settings, null, 2))
   return file
 }
 

@@ -1,6 +1,7 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import { z } from 'zod'
 import { PekkaError } from '@pekka/node/protocol'
 import type { Ready } from './child.js'
@@ -37,8 +38,7 @@ export async function readAddresses(places: HousePlaces): Promise<Addresses | un
 
 export async function writeAddresses(places: HousePlaces, addresses: Addresses): Promise<void> {
   const file = fileIn(places)
-  await writeFile(`${file}.new`, JSON.stringify(addresses), { mode: 0o600 })
-  await rename(`${file}.new`, file)
+  await replaceFile(file, JSON.stringify(addresses))
 }
 
 /** A field of what a process said, as text. Throws if it didn't say it: the two sides then disagree on what "ready" means. */

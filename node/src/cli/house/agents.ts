@@ -1,5 +1,6 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import { ROOT } from '@pekka/node/setup/places'
 import type { ChildSpec, Ready } from './child.js'
 import { ENGINE_FLAGS } from './engine.js'
@@ -53,8 +54,7 @@ export function agentChild(
         logLevel: env.PEKKA_LOG_LEVEL ?? 'info',
         readyFile: join(folder, 'ready.json')
       }
-      await writeFile(`${file}.new`, JSON.stringify({ ...common, ...(await own(last)) }, null, 2), { mode: 0o600 })
-      await rename(`${file}.new`, file)
+      await replaceFile(file, JSON.stringify({ ...common, ...(await own(last)) }, null, 2), { flush: false })
       return {
         program: process.execPath,
         args: [...ENGINE_FLAGS, ENTRY_POINTS[kind], '--settings', file],

@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import {
   accountId,
   decodeCanonical,
@@ -68,8 +69,7 @@ async function create(init: {
     })
   )
   await mkdir(dirname(init.genesis), { recursive: true, mode: 0o700 })
-  await writeFile(`${init.genesis}.new`, bytes, { flush: true })
-  await rename(`${init.genesis}.new`, init.genesis)
+  await replaceFile(init.genesis, bytes)
   return bytes
 }
 

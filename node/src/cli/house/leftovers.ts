@@ -1,4 +1,5 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
+import { replaceFile } from '../../host/files/index.js'
 import { lives, startTime, type Holder } from '@pekka/node/setup/hold'
 import { killGroup } from './child.js'
 import { STOP_GRACE_MS } from './constants.js'
@@ -6,7 +7,7 @@ import type { HousePlaces } from './places.js'
 
 /** Writes down which children run, for the start after a `kill -9`. */
 export const recordChildren = (places: HousePlaces, children: Record<string, Holder>): Promise<void> =>
-  writeFile(places.children, JSON.stringify(children))
+  replaceFile(places.children, JSON.stringify(children), { flush: false })
 
 /**
  * Ends what an earlier house left running, and removes its sockets. Call it with the lock held: then nobody else's are meant.

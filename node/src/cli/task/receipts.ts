@@ -1,5 +1,6 @@
-import { mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '../../host/files/index.js'
 import { encodeReceipt } from '../../core/client/index.js'
 import { PekkaError, toHex, type Receipt } from '../../core/protocol/index.js'
 
@@ -11,8 +12,7 @@ export async function saveReceipt(home: string, receipt: Receipt): Promise<strin
   const folder = directory(home)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, `${toHex(receipt.view.task)}.receipt`)
-  await writeFile(`${path}.tmp`, encodeReceipt(receipt), { mode: 0o600 })
-  await rename(`${path}.tmp`, path)
+  await replaceFile(path, encodeReceipt(receipt))
   return path
 }
 

@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { replaceFile } from '../files/index.js'
 import { fromHex, toHex, type Signer } from '../../core/protocol/index.js'
 import { createSigner } from './signing.js'
 
@@ -7,9 +8,7 @@ import { createSigner } from './signing.js'
 
 export async function writeSigner(path: string, seed: Uint8Array): Promise<Signer> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const temporary = `${path}.${process.pid}.tmp`
-  await writeFile(temporary, `${JSON.stringify({ v: 1, ed25519: toHex(seed) })}\n`, { mode: 0o600 })
-  await rename(temporary, path)
+  await replaceFile(path, `${JSON.stringify({ v: 1, ed25519: toHex(seed) })}\n`)
   return createSigner(seed)
 }
 

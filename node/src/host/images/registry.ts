@@ -1,5 +1,6 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '../files/index.js'
 import { z } from 'zod'
 import { PekkaError, encodeCanonical, fromHex, taggedHash, toHex } from '@pekka/node/protocol'
 import { random, readSigner, verifyNow, writeSigner } from '@pekka/node/host/crypto'
@@ -83,8 +84,7 @@ export class ImageRegistry {
       await writeFile(this.publicFile, `${toHex(signer.publicKey)}\n`)
       const signature = toHex(await signer.sign(hashOf(records)))
       const content = { format: 1, records, key: toHex(signer.publicKey), signature }
-      await writeFile(`${this.file}.new`, `${JSON.stringify(content, null, 2)}\n`)
-      await rename(`${this.file}.new`, this.file)
+      await replaceFile(this.file, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o644 })
     })
   }
 
