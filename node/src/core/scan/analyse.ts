@@ -1,4 +1,5 @@
 import { parser } from '@lezer/python'
+import { addressesOf, type AddressRead } from './addresses.js'
 import { CACHE_ENTRIES, MAX_SOURCE_CHARS } from './constants.js'
 import { lineFinder } from './lines.js'
 import { plainPython } from './magics.js'
@@ -42,6 +43,14 @@ function analyseFresh(source: string): CellNames {
  */
 export function neededCells(cells: readonly SourceCell[], selection: readonly string[]): Needed {
   return needed(
+    cells.map(cell => ({ id: cell.id, names: analyse(cell.source) })),
+    selection
+  )
+}
+
+/** The addresses that `selection` reads, which is without a network where it runs. Arguments as for {@link neededCells}. */
+export function readAddresses(cells: readonly SourceCell[], selection: readonly string[]): AddressRead[] {
+  return addressesOf(
     cells.map(cell => ({ id: cell.id, names: analyse(cell.source) })),
     selection
   )

@@ -88,6 +88,28 @@ export const READERS: ReadonlySet<string> = new Set([
   ...['MolFromMolFile', 'MolFromPDBFile', 'MolFromMol2File', 'SDMolSupplier', 'SmilesMolSupplier']
 ])
 
+/**
+ * Functions whose first argument may be an address, by their last name: those that open a declared input by its address where the
+ * code runs (sandbox-images/runner/stand_ins/pekka_inputs.py serves urllib and requests, and whatever is built on them).
+ */
+export const ADDRESS_READERS: ReadonlySet<string> = new Set([
+  // urllib, wget, pooch, torch, torchvision
+  ...[
+    'urlopen',
+    'urlretrieve',
+    'Request',
+    'retrieve',
+    'load_state_dict_from_url',
+    'download_url_to_file',
+    'download_url'
+  ],
+  // pandas, polars, geopandas
+  ...['read_csv', 'read_table', 'read_fwf', 'read_excel', 'read_json', 'read_html', 'read_xml', 'read_feather'],
+  ...['read_parquet', 'read_orc', 'read_stata', 'read_sas', 'read_pickle', 'read_file'],
+  // numpy, scikit-image
+  ...['loadtxt', 'genfromtxt', 'imread']
+])
+
 /** Keyword names under which those functions take the file. */
 export const PATH_KEYWORDS: ReadonlySet<string> = new Set(
   'file filename filename_or_obj fname path path_or_buf filepath filepath_or_buffer io source fp'.split(' ')

@@ -1,8 +1,9 @@
 import type { SyntaxNode } from '@lezer/common'
+import { AddressFinder, type AddressFacts } from './addresses.js'
 import { PATH_KEYWORDS, PATH_READ_METHODS, READERS } from './constants.js'
 import { childrenOf } from './walker.js'
 
-export interface CellFacts {
+export interface CellFacts extends AddressFacts {
   /** Literal local files that the cell reads: they stand on the user's computer. */
   paths: { path: string; line: number }[]
   /** Environment variables that the cell reads and hasn't set by then. */
@@ -16,8 +17,9 @@ export interface CellFacts {
 /** Places of the machine itself, which every machine has of its own. */
 const MACHINE_PATHS = /^\/(proc|sys|dev|etc|usr|bin|lib|opt)(\/|$)/
 
-/** Finds literal file names, environment variables and `input()` in calls. */
+/** Finds literal file names, addresses, environment variables and `input()` in calls. */
 export class FactFinder {
+  readonly addresses: AddressFinder
   private readonly paths = new Map<string, number>()
   private readonly environment = new Map<string, number>()
   private readonly set = new Set<string>()
@@ -27,7 +29,9 @@ export class FactFinder {
   constructor(
     private readonly text: string,
     private readonly lineOf: (offset: number) => number
-  ) {}
+  ) {
+    this.addresses = new AddressFinder({ textOf: node => this.textOf(node), literal: node => this.literal(node) })
+  }
 
   private textOf(node: SyntaxNode | null | undefined): string {
     return node === null || node === undefined ? '' : this.text.slice(node.from, node.to)
@@ -40,6 +44,8 @@ export class FactFinder {
     const name = this.textOf(callee.name === 'MemberExpression' ? callee.lastChild : callee)
     const owner = callee.name === 'MemberExpression' ? callee.firstChild : null
     const { positional, keywords } = this.argumentsOf(list)
+    const line = this.lineOf(node.from)
+    this.addresses.call({ name, owner: owner && this.textOf(owner), positional, keywords, line })
     if (name === 'input' && owner === null) this.input.push(this.lineOf(node.from))
     if (name === 'getenv' || (/(^|\.)environ$/.test(this.textOf(owner)) && (name === 'get' || name === 'pop'))) {
       this.readVariable(this.literal(positional[0]), node)
@@ -72,7 +78,8 @@ export class FactFinder {
       paths: [...this.paths].map(([path, line]) => ({ path, line })),
       environment: [...this.environment].map(([name, line]) => ({ name, line })),
       writes: [...this.written],
-      input: this.input
+      input: this.input,
+      ...this.addresses.finish()
     }
   }
 

@@ -13,7 +13,8 @@
  *
  * @packageDocumentation
  */
-export { analyse, neededCells } from './analyse.js'
+export { analyse, neededCells, readAddresses } from './analyse.js'
+export type { AddressRead } from './addresses.js'
 export type { CellFacts } from './facts.js'
 export type { CellNames, ChangeAt, ImportAt, NameAt } from './names.js'
 export type { MissingName, Needed, SourceCell } from './needs.js'

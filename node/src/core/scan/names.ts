@@ -139,6 +139,7 @@ export class NameFinder implements Sink {
   }
 
   bind(name: string, node: SyntaxNode, how: 'assign' | 'import'): void {
+    this.facts.addresses.bound(name, node)
     const line = this.lineOf(node.from)
     for (let i = this.scopes.length - 1; i >= 0; i -= 1) {
       const scope = this.scopes[i]
@@ -227,7 +228,8 @@ export class NameFinder implements Sink {
   function(parameters: string[], body: SyntaxNode[], walk: (node: SyntaxNode) => void): void {
     const locals = localsOf(this.plain.code, body)
     for (const name of parameters) locals.bound.add(name)
-    this.within({ kind: 'function', ...locals }, () => body.forEach(walk))
+    const walkBody = (): void => this.facts.addresses.within(locals.bound, () => body.forEach(walk))
+    this.within({ kind: 'function', ...locals }, walkBody)
   }
 
   classBody(parameters: string[], body: SyntaxNode[], walk: (node: SyntaxNode) => void): void {
