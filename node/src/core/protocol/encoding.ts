@@ -1,5 +1,6 @@
 import * as dagCbor from '@ipld/dag-cbor'
 import { equalBytes } from './bytes.js'
+import { writeCbor } from './cbor-writer.js'
 import { PekkaError } from './errors.js'
 
 /**
@@ -8,6 +9,8 @@ import { PekkaError } from './errors.js'
  * has one form (L5 of the threat model).
  */
 export function encodeCanonical(value: unknown): Uint8Array {
+  const bytes = writeCbor(value, false)
+  if (bytes !== null) return bytes
   refuseFloats(value)
   return dagCbor.encode(value)
 }
@@ -17,8 +20,7 @@ export function decodeCanonical(bytes: Uint8Array): unknown {
   let value: unknown
   try {
     value = dagCbor.decode(bytes)
-    refuseFloats(value)
-    if (equalBytes(dagCbor.encode(value), bytes)) return value
+    if (equalBytes(encodeCanonical(value), bytes)) return value
   } catch (cause) {
     throw new PekkaError('ENCODING_NOT_CANONICAL', {}, { cause })
   }
@@ -29,7 +31,7 @@ export function decodeCanonical(bytes: Uint8Array): unknown {
  * CBOR for what is neither signed nor hashed by its meaning (link messages, batches of events): the same format, floats
  * allowed, no re-encoding check.
  */
-export const encodeCbor = (value: unknown): Uint8Array => dagCbor.encode(value)
+export const encodeCbor = (value: unknown): Uint8Array => writeCbor(value, true) ?? dagCbor.encode(value)
 
 /** @throws PekkaError ENCODING_MALFORMED */
 export function decodeCbor(bytes: Uint8Array): unknown {
