@@ -68,3 +68,21 @@ export function nameOf(url: string): string {
   name = name.replace(/[/\\\0]/g, '_').replace(/^\.+/, '')
   return name === '' ? 'input' : name.slice(0, 200)
 }
+
+/**
+ * Where inputs stand whose places nobody named, one after the other. A folder of their own leaves the name itself free: code often
+ * saves what it reads under it (`urlretrieve(url, 'stars.csv')`).
+ */
+export const INPUTS_FOLDER = 'inputs'
+
+/** A place for each address: `inputs/stars.csv`, and `inputs/2-stars.csv` where that is taken. */
+export function placeInputs(urls: readonly string[]): { url: string; path: string }[] {
+  const taken = new Set<string>()
+  return urls.map(url => {
+    const name = nameOf(url)
+    let path = `${INPUTS_FOLDER}/${name}`
+    for (let count = 2; taken.has(path); count++) path = `${INPUTS_FOLDER}/${count}-${name}`
+    taken.add(path)
+    return { url, path }
+  })
+}
