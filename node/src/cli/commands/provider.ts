@@ -11,14 +11,15 @@ import { joinNetwork } from '../../agents/provider/index.js'
 import { PekkaError, toHex } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
 import { ENGINE_FLAGS } from '../house/engine.js'
+import { collect } from '../task/options.js'
 
 interface StartOptions {
-  bridge: string[]
+  bridge?: string[]
   join?: string
   name: string
   price?: string
   concurrency?: number
-  image: string[]
+  image?: string[]
   runtime?: string
 }
 
@@ -30,17 +31,12 @@ export function register(program: Command, context: CliContext): void {
   provider
     .command('start')
     .description('join a network, or go on where it was joined before, and take tasks until Ctrl-C')
-    .option('--bridge <address>', 'address of a bridge, as "pekka invite" prints it; may be repeated', collect, [])
+    .option('--bridge <address>', 'address of a bridge, as "pekka invite" prints it; may be repeated', collect)
     .option('--join <code>', 'the code of "pekka invite"; needed the first time')
     .option('--name <name>', 'what this machine is called', defaultName())
     .option('--price <micro-credits>', 'price of a second, in micro-credits', digits)
     .option('--concurrency <number>', 'tasks at a time', positive)
-    .option(
-      '--image <name>',
-      'an environment to offer; may be repeated (default: all that are built here)',
-      collect,
-      []
-    )
+    .option('--image <name>', 'an environment to offer; may be repeated (default: all that are built here)', collect)
     .option('--runtime <name>', 'docker, bubblewrap or auto')
     .option('--json', 'what it says when it is ready, as JSON')
     .action(async (options: StartOptions) => {
@@ -52,9 +48,10 @@ export function register(program: Command, context: CliContext): void {
 
 /** Settings of the first start are kept; a later start changes what it names. Returns the settings file. */
 async function writeSettings(context: CliContext, folder: string, options: StartOptions): Promise<string> {
+  const { bridge: bridges = [], image: images = [] } = options
   const file = join(folder, 'settings.json')
   const known = existsSync(file) ? readJson(await readFile(file, 'utf8')) : null
-  if (known === null && (options.join === undefined || options.bridge.length === 0)) {
+  if (known === null && (options.join === undefined || bridges.length === 0)) {
     throw new PekkaError('USAGE', {
       issue: 'The first start needs --bridge and --join, as "pekka invite" prints them.'
     })
@@ -63,7 +60,7 @@ async function writeSettings(context: CliContext, folder: string, options: Start
   const joined =
     options.join === undefined
       ? null
-      : await joinNetwork(folder, { name: options.name, code: options.join, bridges: options.bridge }, context.signal)
+      : await joinNetwork(folder, { name: options.name, code: options.join, bridges }, context.signal)
   if (joined !== null) context.say(`Joined the network ${toHex(joined.network).slice(0, 8)}.`)
   const settings = {
     home: context.home,
@@ -75,16 +72,16 @@ async function writeSettings(context: CliContext, folder: string, options: Start
     ...(joined !== null
       ? { network: toHex(joined.network), bridges: joined.bridges, witnesses: joined.witnesses }
       : {}),
-    ...(options.join === undefined && options.bridge.length > 0 ? { bridges: options.bridge } : {}),
+    ...(options.join === undefined && bridges.length > 0 ? { bridges } : {}),
     name: options.name,
     ...(options.price === undefined ? {} : { pricePerSecond: options.price }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
-    ...(options.image.length === 0
+    ...(images.length === 0
       ? {}
       : {
-          images: { home: context.home, names: options.image },
-          pool: Object.fromEntries(options.image.slice(0, 1).map(name => [name, 1]))
+          images: { home: context.home, names: images },
+          pool: Object.fromEntries(images.slice(0, 1).map(name => [name, 1]))
         })
   }
   await replaceFile(file, JSON.stringify(settings, null, 2))
@@ -113,8 +110,6 @@ async function serve(context: CliContext, file: string): Promise<number> {
     context.hurry.removeEventListener('abort', hurry)
   }
 }
-
-const collect = (value: string, all: string[]): string[] => [...all, value]
 
 function digits(value: string): string {
   if (!/^[1-9][0-9]{0,12}$/.test(value)) throw new InvalidArgumentError('a whole number of micro-credits')

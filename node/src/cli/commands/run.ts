@@ -38,7 +38,7 @@ import {
 import { fetchInputs } from '../task/inputs.js'
 import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
-import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
+import { collect, readCap, readCpus, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
 import { loadProgram, type LoadedProgram } from '../task/program.js'
 import { NotebookRecorder } from '../task/recorder.js'
@@ -47,7 +47,7 @@ import { withSession, type Session } from '../task/session.js'
 import { runTwice } from '../task/twice.js'
 
 interface RunOptions extends EnvironmentOptions {
-  input: string[]
+  input?: string[]
   cap: string
   memory?: string
   cpus?: string
@@ -57,7 +57,7 @@ interface RunOptions extends EnvironmentOptions {
   pins: boolean
   receipt?: string
   out?: string
-  file: string[]
+  file?: string[]
   withFiles?: true
   artifacts?: string | false
 }
@@ -71,16 +71,16 @@ export function register(program: Command, context: CliContext): void {
     .description('run FILE.py or FILE.ipynb on the network')
     .argument('<file>', 'a Python script or a notebook')
     .argument('[args...]', "the script's own arguments")
-    .option('--input <url>', 'fetch this beforehand, for code that reads it: URL or URL=path (repeatable)', collect, [])
+    .option('--input <url>', 'fetch this beforehand, for code that reads it: URL or URL=path (repeatable)', collect)
     .option('--image <name>', 'environment (default: the smallest that has what the code imports)')
-    .option('--with <package>', 'add a package, or MODULE=PACKAGE: which one has that module (repeatable)', collect, [])
-    .option('--without <module>', 'a module that may be missing (repeatable)', collect, [])
+    .option('--with <package>', 'add a package, or MODULE=PACKAGE: which one has that module (repeatable)', collect)
+    .option('--without <module>', 'a module that may be missing (repeatable)', collect)
     .option('--python <path>', 'compare with the packages of this Python')
     .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
     .option('--memory <size>', 'memory, e.g. 8GB')
     .option('--cpus <number>', 'CPUs')
     .option('--time <time>', 'stop after this, e.g. 30min')
-    .option('--file <path>', 'send this file along; as often as needed', collect, [])
+    .option('--file <path>', 'send this file along; as often as needed', collect)
     .option('--with-files', 'send the files along that the code opens by a literal name')
     .option('--artifacts <folder>', 'put files that come back here; nothing is overwritten')
     .option('--no-artifacts', 'leave them; "pekka artifacts TASK" fetches them')
@@ -102,7 +102,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   if (!['1', '2'].includes(options.runs))
     throw new PekkaError('USAGE', { issue: `--runs ${options.runs} is not understood; write --runs 2.` })
   const loaded = await loadProgram(file, args)
-  const inputs = options.input.map(text => parseInput(text))
+  const inputs = (options.input ?? []).map(text => parseInput(text))
   const wanted = await chooseEnvironment(file, loaded, options)
   const request = readRequest(loaded, file, wanted.image, options)
   const folder = dirname(resolve(file))
@@ -111,7 +111,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   const found = await findFiles(
     sourcesOf(loaded.program),
     { folder, work },
-    { ...options, withFiles: options.withFiles === true }
+    { ...options, file: options.file ?? [], withFiles: options.withFiles === true }
   )
   try {
     request.travel = { ...NOTHING, files: found.files }
@@ -260,8 +260,6 @@ async function bringBack(
     context.say(path === null ? `  ${printable(name)}: ${why}` : `  ${shownPath(path, process.cwd())}  ${size(bytes)}`)
   if (placed.length > 20) context.say(`  and ${placed.length - 20} more`)
 }
-
-const collect = (value: string, before: string[]): string[] => [...before, value]
 
 const sourcesOf = (program: TaskRequest['program']): string[] =>
   program.kind === 'cells' ? program.cells.map(({ source }) => source) : [new TextDecoder().decode(program.source)]

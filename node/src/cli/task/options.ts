@@ -9,6 +9,9 @@ const fail = (option: string, text: string, example: string): never => {
   })
 }
 
+/** Of an option that may be repeated. It has no first value: the help would show that as `(default: [])`. */
+export const collect = (value: string, before: string[] = []): string[] => [...before, value]
+
 /** `0.5` credits, as micro-credits. */
 export const readCap = (text: string): bigint => {
   const amount = parseCredits(text)
