@@ -7,6 +7,7 @@ import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
 import type { TravelPlan, Travels } from '../values/index.js'
+import { offeredChoice } from './offered.js'
 import type { OpenNotebook } from './open-notebook.js'
 import type { RemoteTask } from './remote-task.js'
 import { requestFor, type RunKind, type RunSettings } from './request.js'
@@ -248,8 +249,11 @@ export class Runner {
   ): Promise<EnvironmentQuestion> {
     const { environments } = this.components
     const options = this.#wanted(notebook, cells, settings)
-    const choose = (wanted: EnvironmentOptions): Promise<ImageChoice> => environments.choose(notebook, cells, wanted)
-    const choice = environments.quick(notebook, cells, options) ?? (await choose(options))
+    const market = this.components.connection.client?.market
+    const choose = async (wanted: EnvironmentOptions): Promise<ImageChoice> =>
+      await offeredChoice(await environments.choose(notebook, cells, wanted), market)
+    const quick = environments.quick(notebook, cells, options)
+    const choice = quick === undefined ? await choose(options) : await offeredChoice(quick, market)
     return { choice, options, choose }
   }
 

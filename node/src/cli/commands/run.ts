@@ -166,8 +166,8 @@ async function quoteFor(
   } catch (error) {
     const small = smallInstead(error, choice)
     if (small === undefined) throw notOffered(error, choice)
-    request.image = small
-    choice.label = `${small} (no machine has ${choice.image})`
+    request.image = small.image
+    choice.label = small.label
     return await client.quote(request)
   }
 }

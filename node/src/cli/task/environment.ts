@@ -10,6 +10,7 @@ import {
   readLocalPackages,
   readSurroundings,
   readTables,
+  standIn,
   tooNew,
   type ModuleFolder,
   type ImageChoice,
@@ -92,18 +93,12 @@ export function describeMissing({ image, missing }: ImageChoice): string[] {
     )
 }
 
-/** What machines offer whose large download has failed (set-up): it keeps the first run alive. */
-const SMALL_IMAGE = 'base-small'
-
-/**
- * Where nobody offers base, which was chosen because nothing more is needed, but its small part: that one instead. What the code
- * imports beyond it is missed there with a clear error.
- */
-export function smallInstead(error: unknown, choice: ImageChoice): string | undefined {
+/** What stands in for the chosen image where a quote has said that nobody offers it; undefined: nothing does. */
+export function smallInstead(error: unknown, choice: ImageChoice): ImageChoice | undefined {
   const { code, data } = asPekkaError(error)
-  const offered = String(data['known'] ?? '').split(', ')
-  const fits = code === 'IMAGE_UNKNOWN' && !choice.byUser && choice.uses.length === 0 && choice.missing.length === 0
-  return fits && offered.includes(SMALL_IMAGE) ? SMALL_IMAGE : undefined
+  if (code !== 'IMAGE_UNKNOWN') return undefined
+  const other = standIn(choice, String(data['known'] ?? '').split(', '))
+  return other === choice ? undefined : other
 }
 
 /** Where the bridge has no machine with the image that was chosen for the code, what to do. */
