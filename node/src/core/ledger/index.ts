@@ -26,6 +26,7 @@ export {
   type DevnetInit
 } from './genesis.js'
 export { brokenInvariants } from './invariant.js'
+export * from './proofs/index.js'
 export { accountView, laneHead, liveAsks, pending, providerView, runningFor, taskView, timeView } from './queries.js'
 export { decodeRow, encodeRow, laneKey, TABLE_NAMES, TABLES, type Row, type Table } from './rows.js'
 export type { Context, LedgerEvent, Sender, Step } from './step.js'

@@ -1,39 +1,23 @@
 import { z } from 'zod'
 import {
-  askSchema,
+  accountRowSchema,
+  askRowSchema,
   bytes32,
   credits,
   delegateSchema,
   encodeCanonical,
   millis,
   parametersSchema,
-  policySchema,
   slug,
-  taskViewSchema,
+  taskRowSchema,
   toHex,
   whole
 } from '../protocol/index.js'
 
-/** The rows of the state, by table. A row's stored form is its canonical dag-cbor; its key is text that sorts as said. */
-
-/** Table `account`, key = account id. */
-export const accountRowSchema = z.strictObject({
-  account: bytes32,
-  policy: policySchema,
-  balance: credits,
-  /** In escrows of its own tasks and in deposits for accounts it opened. */
-  locked: credits,
-  bond: credits,
-  /** Slices of the bond that answer for tasks under way (R22). */
-  bondReserved: credits,
-  /** Parts of the former bond on their way back, `at` in T, oldest first. */
-  unbonding: z.array(z.strictObject({ amount: credits, at: millis })),
-  faucetDrawn: credits,
-  /** Delegates it has, revoked ones too: their lanes stay. */
-  lanes: whole,
-  /** Who paid the deposit that opened it; null for accounts of the genesis and for those that opened themselves. */
-  opened: z.strictObject({ by: bytes32, deposit: credits }).nullable()
-})
+/**
+ * The rows of the state, by table. A row's stored form is its canonical dag-cbor; its key is text that sorts as said.
+ * Accounts, asks and tasks, which clients read with proofs, stand in core/protocol/state.ts.
+ */
 
 /** Table `lane`, key = account id / key, or account id / `policy` for lane 0 (R27). */
 export const laneRowSchema = z.strictObject({
@@ -60,22 +44,8 @@ export const providerRowSchema = z.strictObject({
   asks: whole
 })
 
-/** Table `ask`, key = ask id. Deleted once it has expired or is withdrawn. */
-export const askRowSchema = z.strictObject({
-  ask: askSchema,
-  provider: bytes32,
-  /** Id of the transaction that published it. */
-  transaction: bytes32
-})
-
 /** Table `load`, key = ask id: attempts under way for it, also when the ask itself is gone. Absent: none. */
 export const loadRowSchema = z.strictObject({ running: whole })
-
-/** Table `task`, key = task id; deleted at CLOSED. */
-export const taskRowSchema = taskViewSchema.extend({
-  /** Part of `paid` that is held back until CLOSED. */
-  held: credits
-})
 
 /** Table `timer`, key = contract time / kind / id: what happens by itself, in the order of T (R12). */
 export const timerRowSchema = z.strictObject({ kind: z.enum(['task', 'unbond']), id: bytes32 })

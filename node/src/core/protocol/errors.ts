@@ -293,6 +293,11 @@ export const ERRORS = {
     title: 'The pairing code is wrong, used or too old.',
     advice: 'Get a new one with "pekka pair".'
   },
+  PROOF_INVALID: {
+    status: 400,
+    title: 'The ledger proof does not hold: {issue}',
+    advice: 'Ask another bridge or witness for it, and do not rely on what it was to show.'
+  },
   RECEIPT_INVALID: {
     status: 400,
     title: '{part} fails: {issue}',

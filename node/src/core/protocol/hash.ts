@@ -11,6 +11,9 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes)
  */
 export const taggedHash = (tag: string, ...parts: Uint8Array[]): Uint8Array => nobleSha256(prefixed(tag, parts))
 
+/** A node of a Merkle tree: SHA-256 of exactly 64 bytes, so that a machine can hash a whole layer of them at once. */
+export const hashPair = (left: Uint8Array, right: Uint8Array): Uint8Array => nobleSha256(concat(left, right))
+
 function prefixed(tag: string, parts: Uint8Array[]): Uint8Array {
   const pieces: Uint8Array[] = []
   for (const part of [utf8(tag), ...parts]) pieces.push(u32(part.length), part)

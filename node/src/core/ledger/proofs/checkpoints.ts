@@ -1,0 +1,114 @@
+import {
+  stateKey,
+  stateValue,
+  toHex,
+  type Checkpoint,
+  type Claim,
+  type OrderedTransaction,
+  type ProvenTable
+} from '../../protocol/index.js'
+import type { CommitResult } from '../commit.js'
+import { needSystem } from '../money.js'
+import { encodeRow, TABLE_NAMES, type AnyRow, type Table } from '../rows.js'
+import type { Reader } from '../view.js'
+import type { Hashing } from './hashing.js'
+import { StateTree, type RowChange } from './state-tree.js'
+import { TransactionTree } from './transaction-tree.js'
+
+/** Of a checkpoint, what the state doesn't say: whose it is and what was before. */
+export type CheckpointPlace = Pick<Checkpoint, 'epoch' | 'previous' | 'committee' | 'nextCommittee'>
+
+/** A row that has changed since the last checkpoint, as it was then. */
+interface Changed {
+  readonly table: Table
+  readonly key: string
+  readonly before: AnyRow | undefined
+}
+
+/**
+ * Follows the commits of a ledger, makes checkpoints of it, and proves what held at the last one. A commit costs a note for each row
+ * it changes; the hashing is done for a whole checkpoint at once, so a row that changed in each commit is hashed once.
+ */
+export class CheckpointTrees {
+  #state: StateTree
+  #transactions: TransactionTree
+  #changed = new Map<string, Changed>()
+  #ordered: OrderedTransaction[] = []
+
+  /** @param state what the first checkpoint's changes are counted from; all of it is hashed */
+  constructor(
+    private readonly hashing: Hashing,
+    state: Reader
+  ) {
+    this.#state = StateTree.empty(hashing).update(allRows(state))
+    this.#transactions = new TransactionTree([], hashing)
+  }
+
+  /** Notes what a commit changes. Call it before the writes are taken over. */
+  add(result: CommitResult, before: Reader): void {
+    for (const { table, key } of result.writes) {
+      const name = `${table}/${key}`
+      if (!this.#changed.has(name)) this.#changed.set(name, { table, key, before: before.get(table, key) })
+    }
+    for (const [position, { outcome }] of result.ordered.entries()) {
+      const code = outcome.status === 'applied' ? null : outcome.code
+      this.#ordered.push({ index: result.header.index, position, id: outcome.id, code })
+    }
+  }
+
+  /** Rows and transactions that the next checkpoint will hash. */
+  get waiting(): number {
+    return this.#changed.size + this.#ordered.length
+  }
+
+  /** The checkpoint of the state after the last commit that was added. From now on proofs are about it. */
+  checkpoint(state: Reader, place: CheckpointPlace): Checkpoint {
+    const changes = [...this.#changed.values()].map(({ table, key }) => changeOf(table, key, state.get(table, key)))
+    this.#state = this.#state.update(changes)
+    this.#transactions = new TransactionTree(this.#ordered, this.hashing)
+    this.#changed = new Map()
+    this.#ordered = []
+    const { network, index, head, timestamp, contractTime } = needSystem(state)
+    return {
+      v: 1,
+      network,
+      index,
+      head,
+      timestamp,
+      contractTime,
+      ...place,
+      stateRoot: this.#state.root,
+      transactionsRoot: this.#transactions.root,
+      transactions: this.#transactions.ordered.length
+    }
+  }
+
+  /** Shows a row as it is at the last checkpoint, or that there is none. `state`: the state now. */
+  proveRow(state: Reader, table: ProvenTable, id: Uint8Array): Claim {
+    const key = toHex(id)
+    const changed = this.#changed.get(`${table}/${key}`)
+    const row = changed === undefined ? state.get(table, key) : changed.before
+    const { path } = this.#state.prove(stateKey(table, key))
+    return { kind: 'row', table, key, row: row === undefined ? null : encodeRow(row), path }
+  }
+
+  /** Shows a transaction that was ordered between the last checkpoint and the one before it; null: it wasn't. */
+  proveTransaction(id: Uint8Array): Claim | null {
+    const name = toHex(id)
+    const leaf = this.#transactions.ordered.findIndex(ordered => toHex(ordered.id) === name)
+    const ordered = this.#transactions.ordered[leaf]
+    if (ordered === undefined) return null
+    return { kind: 'transaction', ordered, path: this.#transactions.prove(leaf) }
+  }
+}
+
+const changeOf = (table: Table, key: string, row: AnyRow | undefined): RowChange => ({
+  key: stateKey(table, key),
+  value: row === undefined ? null : stateValue(encodeRow(row))
+})
+
+function* allRows(state: Reader): Generator<RowChange> {
+  for (const table of TABLE_NAMES) {
+    for (const key of state.keys(table)) yield changeOf(table, key, state.get(table, key))
+  }
+}

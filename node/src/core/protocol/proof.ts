@@ -1,0 +1,139 @@
+import { z } from 'zod'
+import { fromHex, toHex } from './bytes.js'
+import { certificateSchema, committeeSchema, verifyCertificate, type Checkpoint, type Trust } from './checkpoint.js'
+import { decodeCanonical, encodeCanonical } from './encoding.js'
+import { PekkaError } from './errors.js'
+import type { Verifier } from './primitives.js'
+import { bytesUpTo } from './schema.js'
+import { accountRowSchema, askRowSchema, taskRowSchema, type AccountRow, type AskRow, type TaskRow } from './state.js'
+import { statePathSchema, stateKey, stateRootOf, stateValue } from './state-path.js'
+import {
+  orderedTransactionSchema,
+  transactionLeaf,
+  transactionPathSchema,
+  transactionsRootOf,
+  type OrderedTransaction
+} from './transaction-path.js'
+
+/** Proofs of what the ledger says, checked with nothing but a committee that the reader trusts. Pure and browser-safe. */
+
+/** Largest row of the state that is proved. A task with 8 candidates and many attempts stays far below. */
+export const MAX_ROW_BYTES = 64 << 10
+/** Things that one proof shows. */
+export const MAX_CLAIMS = 16
+/** Committees from the trusted one to the one that signed. Longer ways are walked in several proofs. */
+export const MAX_CHAIN = 64
+/** Largest encoded proof. It is looked at before anything of it is parsed. */
+export const MAX_PROOF_BYTES = 1 << 20
+
+/** Which row of the state: its table and its key there. */
+const tableSchema = z.enum(['account', 'ask', 'task'])
+export type ProvenTable = z.infer<typeof tableSchema>
+
+export const claimSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('row'),
+    table: tableSchema,
+    key: z.string().regex(/^[0-9a-f]{64}$/),
+    /** The row's canonical bytes; null: there is none. */
+    row: bytesUpTo(MAX_ROW_BYTES).nullable(),
+    path: statePathSchema
+  }),
+  z.strictObject({ kind: z.literal('transaction'), ordered: orderedTransactionSchema, path: transactionPathSchema })
+])
+export type Claim = z.infer<typeof claimSchema>
+
+export const ledgerProofSchema = z.strictObject({
+  v: z.literal(1),
+  /**
+   * A certificate of each epoch from the trusted one on, with the committee behind its digest. Each names the committee of
+   * the next; the last one's checkpoint is what the claims are about.
+   */
+  chain: z
+    .array(z.strictObject({ committee: committeeSchema, certificate: certificateSchema }))
+    .min(1)
+    .max(MAX_CHAIN),
+  claims: z.array(claimSchema).max(MAX_CLAIMS)
+})
+export type LedgerProof = z.infer<typeof ledgerProofSchema>
+
+/** Something that holds at the checkpoint. A row that is null is not there. */
+export type Fact =
+  | { kind: 'account'; id: Uint8Array; row: AccountRow | null }
+  | { kind: 'ask'; id: Uint8Array; row: AskRow | null }
+  | { kind: 'task'; id: Uint8Array; row: TaskRow | null }
+  | ({ kind: 'transaction' } & OrderedTransaction)
+
+export interface Proven {
+  checkpoint: Checkpoint
+  /** The committee that signed it. From here a reader goes on. */
+  trust: Trust
+  facts: Fact[]
+}
+
+export const encodeProof = (proof: LedgerProof): Uint8Array => encodeCanonical(proof)
+
+const refuse = (issue: string): never => {
+  throw new PekkaError('PROOF_INVALID', { issue })
+}
+
+/** Nothing is verified here. @throws PekkaError ENCODING_NOT_CANONICAL, PROOF_INVALID */
+export function decodeProof(bytes: Uint8Array): LedgerProof {
+  if (bytes.length > MAX_PROOF_BYTES) refuse('it is too large')
+  const parsed = ledgerProofSchema.safeParse(decodeCanonical(bytes))
+  return parsed.success ? parsed.data : refuse('it is no proof of this version')
+}
+
+/**
+ * What a proof shows to a reader who trusts one committee. It holds at the checkpoint; whether that is recent enough is for the
+ * reader to judge (`checkpoint.timestamp`).
+ *
+ * ```ts
+ * const { checkpoint, facts } = await verifyProof(bytes, trustGenesis(genesis), verifier)
+ * ```
+ * @throws PekkaError ENCODING_NOT_CANONICAL, PROOF_INVALID
+ */
+export async function verifyProof(bytes: Uint8Array, trust: Trust, verifier: Verifier): Promise<Proven> {
+  const { chain, claims } = decodeProof(bytes)
+  let current = trust
+  let before: Checkpoint | null = null
+  for (const { committee, certificate } of chain) {
+    if (before !== null) current = following(before)
+    const { checkpoint } = certificate
+    if (before !== null && checkpoint.index <= before.index) refuse('an epoch does not follow the one before')
+    await verifyCertificate(certificate, committee, current, verifier)
+    before = checkpoint
+  }
+  const checkpoint = before ?? refuse('it has no checkpoint')
+  return { checkpoint, trust: current, facts: claims.map(claim => factOf(claim, checkpoint)) }
+}
+
+/** Whom a checkpoint lets its reader trust in the next epoch. @throws PekkaError PROOF_INVALID */
+export function following({ network, epoch, nextCommittee }: Checkpoint): Trust {
+  return { network, epoch: epoch + 1, committee: nextCommittee ?? refuse('a checkpoint names no next committee') }
+}
+
+function factOf(claim: Claim, checkpoint: Checkpoint): Fact {
+  if (claim.kind === 'transaction') {
+    const root = transactionsRootOf(transactionLeaf(claim.ordered), checkpoint.transactions, claim.path)
+    if (toHex(root) !== toHex(checkpoint.transactionsRoot)) refuse('the transaction is not under the checkpoint')
+    return { kind: 'transaction', ...claim.ordered }
+  }
+  const { table, key, row, path } = claim
+  const root = stateRootOf(stateKey(table, key), row === null ? null : stateValue(row), path)
+  if (toHex(root) !== toHex(checkpoint.stateRoot)) refuse('the state is not under the checkpoint')
+  return parseRow(table, fromHex(key), row)
+}
+
+/** The witnesses signed the row's digest, so this fails only where the reader's version is another one than theirs. */
+function parseRow(kind: ProvenTable, id: Uint8Array, bytes: Uint8Array | null): Fact {
+  if (bytes === null) return { kind, id, row: null }
+  try {
+    const value = decodeCanonical(bytes)
+    if (kind === 'account') return { kind, id, row: accountRowSchema.parse(value) }
+    if (kind === 'ask') return { kind, id, row: askRowSchema.parse(value) }
+    return { kind, id, row: taskRowSchema.parse(value) }
+  } catch (cause) {
+    throw new PekkaError('PROOF_INVALID', { issue: 'the row is of another version' }, { cause })
+  }
+}
