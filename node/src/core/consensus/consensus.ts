@@ -8,13 +8,12 @@ import { Epoch } from './epoch.js'
 import type { CommitRecord, ConsensusEvent, Effect, EpochStart, Instant, PeerId } from './events.js'
 import { History } from './history.js'
 import { Mempool } from './mempool.js'
-import { Pacemaker } from './pacemaker.js'
 import type { ConsensusParameters, Pace, Upgrades } from './parameters.js'
-import { buildBlock } from './proposal.js'
 import type { RevealChain } from './randomness.js'
 import { STANDARD_RULES, type ConsensusRules } from './rules.js'
 import { CommitVotes } from './votes.js'
 import type { Received } from './sync.js'
+import { Writer } from './writer.js'
 
 export interface ConsensusComponents {
   /** The own hash chain of an epoch; its tip was registered before that epoch. */
@@ -55,18 +54,8 @@ export class Consensus {
   readonly #catchUp: CatchUp
   readonly #history: History
   #epoch: Epoch
-  #pacemaker: Pacemaker
+  readonly #writer: Writer
   #votes: CommitVotes
-  /** Own index in the committee; null: not in it. */
-  #author: number | null = null
-  #chain: RevealChain | null = null
-  /** The latest own block of this epoch, accepted. */
-  #own: OpenedBlock | null = null
-  /** A block is being signed. */
-  #signing = false
-  #sentAt = 0
-  /** When the own next block is due though nothing else happens. */
-  #paceWake: number | null = null
   #peers: readonly PeerId[] = []
   /** Committees of epochs to come, as far as they are elected. */
   readonly #elected = new Map<number, readonly Member[]>()
@@ -76,9 +65,6 @@ export class Consensus {
   #early: { from: PeerId; block: OpenedBlock }[] = []
   /** Digests of the history up to commits under execution, by index. */
   readonly #executing = new Map<number, Uint8Array>()
-  /** The epoch in which a quorum was heard first since the start; see {@link ConsensusRules.returnsIn}. */
-  #heard: number | null = null
-  #heardFrom = new Set<number>()
   /** Authors whose equivocation is reported, in this epoch. */
   #reported = new Set<number>()
   #wakeAt: number | null = null
@@ -96,13 +82,15 @@ export class Consensus {
     this.#history = new History(start, commits.at(-1))
     this.#epoch = this.#newEpoch(start)
     this.#votes = new CommitVotes(this.#epoch.committee, this.#history.index - 1)
-    this.#pacemaker = new Pacemaker(init.pace, 0)
-    this.#enter(0)
+    const { network, key, pace } = init
+    const { lastProposed, lost } = init.resume
+    const { revealChain } = components
+    this.#writer = new Writer({ network, key, pace, rules: this.#rules, revealChain, lastProposed, lost }, this.#epoch)
     for (const record of commits) this.#epoch.restore(record)
     const last = commits.at(-1)
     this.#ended = last !== undefined && this.#epoch.endsWith(last.index, last.leaderRound)
-    const written = blocks.filter(({ block }) => block.author === this.#author).map(({ block }) => block.round)
-    this.#epoch.prune(this.#author === null ? Infinity : Math.max(0, ...written) - 1)
+    const written = blocks.filter(({ block }) => block.author === this.#writer.author).map(({ block }) => block.round)
+    this.#epoch.prune(this.#writer.author === null ? Infinity : Math.max(0, ...written) - 1)
     for (const block of blocks) this.#accepted(this.#epoch.sync.receive(block, null, FROM_DISK), false)
     this.#effects = []
   }
@@ -115,7 +103,7 @@ export class Consensus {
 
   /** Of the latest own block. */
   get round(): number {
-    return this.#own?.block.round ?? 0
+    return this.#writer.round
   }
 
   /** Index of the last commit, −1 before the first. */
@@ -125,7 +113,7 @@ export class Consensus {
 
   /** Whether it writes blocks now; one that doesn't must pass transactions on to one that does. */
   get writes(): boolean {
-    return this.#author !== null && this.#mayWrite()
+    return this.#writer.writes
   }
 
   /** What is held in memory: each has a bound. */
@@ -162,7 +150,7 @@ export class Consensus {
         this.#peers = event.peers
         this.#recallProposal()
         // Whoever was up before should hear of us, and we of them.
-        if (this.#own !== null) this.#broadcast(this.#own, now)
+        if (this.#writer.own !== null) this.#broadcast(this.#writer.own, now)
         return
       case 'peers':
         this.#peers = event.peers
@@ -177,7 +165,7 @@ export class Consensus {
       case 'signed':
         // One of the epoch before may come after this epoch's first was proposed.
         if (event.block.block.epoch !== this.#epoch.epoch) return
-        this.#signing = false
+        this.#writer.signed()
         this.#accepted(this.#epoch.sync.receive(event.block, null, FROM_DISK), true)
         this.#broadcast(event.block, now)
         return
@@ -206,10 +194,7 @@ export class Consensus {
     }
     if (this.#ended) return
     // Only what is sent unasked is news: answers may be of any age.
-    if (!answer && this.#heard === null) {
-      this.#heardFrom.add(author)
-      if (this.#epoch.committee.isQuorum(this.#heardFrom)) this.#heard = epoch
-    }
+    if (!answer) this.#writer.hear(author)
     this.#accepted(this.#epoch.sync.receive(block, from, now), true)
   }
 
@@ -231,11 +216,8 @@ export class Consensus {
       if (store) this.#effects.push({ type: 'store', block })
       this.#epoch.accepted(block)
       this.#mempool.carry(block)
-      const { author, round, votes } = block.block
-      if (author === this.#author && round > (this.#own?.block.round ?? 0)) {
-        this.#own = block
-        this.#epoch.cite(block)
-      }
+      this.#writer.accepted(block)
+      const { author, votes } = block.block
       const { certified, conflict } = this.#votes.count(author, votes)
       if (certified !== null) this.#effects.push({ type: 'certified', vote: certified })
       if (conflict) this.#halt('a quorum has certified another history or state')
@@ -254,7 +236,7 @@ export class Consensus {
   }
 
   #broadcast(block: OpenedBlock, now: Instant): void {
-    this.#sentAt = now.elapsed
+    this.#writer.sent(now.elapsed)
     this.#effects.push({ type: 'broadcast', block })
   }
 
@@ -268,14 +250,9 @@ export class Consensus {
       if (this.#ended && members !== undefined) this.#nextEpoch(members, now)
     }
     this.#build(now)
-    const own = this.#own
-    const { resendAfter } = this.init.pace
-    if (own !== null && now.elapsed >= this.#sentAt + resendAfter && this.#isWaiting(own)) this.#broadcast(own, now)
-  }
-
-  /** Nobody has gone on from our round: our block may not have arrived. */
-  #isWaiting(own: OpenedBlock): boolean {
-    return this.#author !== null && this.#epoch.dag.highestRound <= own.block.round && this.#peers.length > 0
+    const resendAt = this.#writer.resendAt(this.#peers.length)
+    const { own } = this.#writer
+    if (own !== null && resendAt !== null && now.elapsed >= resendAt) this.#broadcast(own, now)
   }
 
   #commit(now: Instant): void {
@@ -296,7 +273,7 @@ export class Consensus {
       } else epoch.skip(next)
     }
     if (!committed || this.#ended) return
-    for (const block of epoch.prune(this.#keep())) this.#mempool.release(block)
+    for (const block of epoch.prune(this.#writer.keep)) this.#mempool.release(block)
     this.#accepted(epoch.sync.review(now), true)
   }
 
@@ -313,7 +290,9 @@ export class Consensus {
     this.#elected.delete(start.epoch)
     this.#ended = false
     this.#epoch = this.#newEpoch(start)
-    this.#enter(now.elapsed)
+    this.#votes = this.#votes.under(this.#epoch.committee)
+    this.#reported = new Set()
+    this.#writer.enter(this.#epoch, now.elapsed)
     this.#effects.push({ type: 'epoch', start })
     const early = this.#early
     this.#early = []
@@ -327,53 +306,11 @@ export class Consensus {
     return new Epoch(start, { network, rules: this.#rules, pace, parameters })
   }
 
-  /** Finds the own place in an epoch that begins. */
-  #enter(now: number): void {
-    const { committee, epoch } = this.#epoch
-    this.#votes = this.#votes.under(committee)
-    this.#author = this.init.key === null ? null : committee.indexOf(this.init.key)
-    this.#chain = this.#author === null ? null : this.components.revealChain(epoch)
-    this.#own = null
-    this.#signing = false
-    this.#paceWake = null
-    this.#heardFrom = new Set()
-    this.#reported = new Set()
-    this.#pacemaker = new Pacemaker(this.init.pace, now)
-  }
-
-  /** The highest round that may be dropped: own blocks stand on the round before them, however late they are built. */
-  #keep(): number {
-    return this.#author !== null && this.#mayWrite() ? this.round - 1 : Infinity
-  }
-
-  /** Never a second block for a round: not before the last proposal is back, and not at all while it may be lost. */
-  #mayWrite(): boolean {
-    const { lastProposed, lost } = this.init.resume
-    if (lost && this.#epoch.epoch < this.#rules.returnsIn(this.#heard)) return false
-    if (lastProposed === null || lastProposed.block.epoch < this.#epoch.epoch) return true
-    return lastProposed.block.epoch === this.#epoch.epoch && this.round >= lastProposed.block.round
-  }
-
   #build(now: Instant): void {
-    const epoch = this.#epoch
-    const author = this.#author
-    if (author === null || this.#signing || this.#ended || this.#halted || !this.#mayWrite()) return
-    const own = this.#own
-    const round = this.#rules.nextRound(this.round, epoch.dag)
-    const { dag, schedule, rule } = epoch
-    const busy = this.#mempool.waiting > 0 || epoch.hasPayload
-    const pace = this.#pacemaker.next(now.elapsed, { dag, schedule, rule, round, own, busy })
-    this.#paceWake = pace.build ? null : pace.wake
-    const reveal = pace.build ? this.#chain?.at(round) : null
-    if (!reveal) return
-    const { network } = this.init
+    if (this.#ended || this.#halted) return
     const votes = (): CommitVote[] => this.#votes.takeUnsent()
-    const [rules, mempool] = [this.#rules, this.#mempool]
-    const block = buildBlock({ network, epoch, rules, mempool, author, round, own, wall: now.wall, reveal, votes })
-    if (block === null) return
-    this.#signing = true
-    this.#pacemaker.built(now.elapsed)
-    this.#effects.push({ type: 'propose', block })
+    const block = this.#writer.build(now, { mempool: this.#mempool, votes })
+    if (block !== null) this.#effects.push({ type: 'propose', block })
   }
 
   // --- what to ask for, and when to look again
@@ -384,15 +321,14 @@ export class Consensus {
       for (const { to, keys } of sync.requests(now.elapsed, this.#peers))
         this.#effects.push({ type: 'fetch', to, keys })
       // Own blocks have to be built for rounds that were missed; more rounds can wait until they are.
-      const building = this.#author !== null && this.#mayWrite() && this.round < dag.quorumRound - CATCH_UP_ROUNDS
+      const building = this.#writer.writes && this.round < dag.quorumRound - CATCH_UP_ROUNDS
       const to = building ? null : this.#catchUp.next(now.elapsed, epoch, dag.quorumRound, this.#peers)
       // A little back: the last blocks of an epoch are named by no later ones.
       const from = Math.max(dag.gcRound, dag.quorumRound - CATCH_UP_GAP) + 1
       if (to !== null) this.#effects.push({ type: 'fetch-rounds', to, epoch, from, count: CATCH_UP_ROUNDS })
     }
-    const own = this.#own
-    const resend = own !== null && this.#isWaiting(own) ? this.#sentAt + this.init.pace.resendAfter : null
-    const times = [this.#paceWake, sync.wake(now), this.#catchUp.wake(), resend].filter(at => at !== null)
+    const resend = this.#writer.resendAt(this.#peers.length)
+    const times = [this.#writer.wake, sync.wake(now), this.#catchUp.wake(), resend].filter(at => at !== null)
     const at = times.length === 0 ? null : Math.max(Math.min(...times), now.elapsed + 1)
     if (at === this.#wakeAt && at !== null && at > now.elapsed) return
     this.#wakeAt = at
