@@ -1,3 +1,6 @@
+/** After the last test a suite has these, ms, to end by itself. What still runs then was left behind by a test. */
+const LINGER_MS = 20_000
+
 /** mocha's usual output, and the run's counts as JSON in the file that PEKKA_TEST_COUNTS names. */
 const { writeFileSync } = require('node:fs')
 const { Spec } = require('mocha').reporters
@@ -16,12 +19,20 @@ module.exports = class CountReporter extends Spec {
       failures.push({ title: test.fullTitle(), file: test.file, error: String(error?.stack ?? error) })
     )
     runner.on('pending', test => skipped.push(test.fullTitle()))
-    runner.once('end', () => {
+    const write = () => {
       const { passes, pending } = runner.stats
-      writeFileSync(
-        process.env.PEKKA_TEST_COUNTS,
-        JSON.stringify({ passed: passes, failed: runner.stats.failures, pending, skipped, failures })
-      )
+      const counts = { passed: passes, failed: failures.length, pending, skipped, failures }
+      writeFileSync(process.env.PEKKA_TEST_COUNTS, JSON.stringify(counts))
+    }
+    runner.once('end', () => {
+      write()
+      setTimeout(() => {
+        const open = process.getActiveResourcesInfo().join(', ')
+        failures.push({ title: 'ends by itself', error: `still open after the last test: ${open}` })
+        console.log(`\n  Still open after the last test: ${open}`)
+        write()
+        process.exit(1)
+      }, LINGER_MS).unref()
     })
   }
 }

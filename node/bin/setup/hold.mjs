@@ -9,11 +9,15 @@ import { dirname } from 'node:path'
 /** How often a lock that is held is looked at again, ms. A person waits; a tenth of a core-second an hour. */
 const POLL = 300
 
-/** When a process started, in clock ticks since boot (proc(5), field 22), or undefined if there is no such process. @param {number} pid */
+/**
+ * When a process started, in clock ticks since boot (proc(5), field 22), or undefined if there is no such process. One that has
+ * ended and waits to be reaped is none: in a container whose first process reaps nobody it stays for ever. @param {number} pid
+ */
 export function startTime(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
   } catch {
     return undefined
   }

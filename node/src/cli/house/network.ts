@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { PekkaError } from '@pekka/node/protocol'
+import { startTime } from '@pekka/node/setup/hold'
 import { MAIN } from '@pekka/node/setup/places'
 import { StepError } from '@pekka/node/setup/steps'
 import type { CliContext } from '../context.js'
@@ -92,16 +93,8 @@ async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwo
 /** Waits until a process has ended: a temporary network whose last user has gone. */
 async function ended(pid: number): Promise<void> {
   const deadline = Date.now() + HANDOVER_MS
-  while (Date.now() < deadline && alive(pid)) await new Promise(resolve => setTimeout(resolve, LOOK_MS))
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  while (Date.now() < deadline && startTime(pid) !== undefined)
+    await new Promise(resolve => setTimeout(resolve, LOOK_MS))
 }
 
 /** Starts a temporary house in a process of its own, so that a killed `pekka run` doesn't take others' network away. Resolves at its end. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { equalBytes, priceOf, toHex } from '@pekka/node/protocol'
+import { startTime } from '@pekka/node/setup/hold'
 import { imageRoot } from '../../host/sandbox/support.js'
 import { World, cells, eventually, textOf } from './world.js'
 
@@ -257,5 +257,5 @@ describe('provider process', function () {
     return [...found].slice(1)
   }
 
-  const alive = (pid: number) => existsSync(`/proc/${pid}`)
+  const alive = (pid: number) => startTime(pid) !== undefined
 })

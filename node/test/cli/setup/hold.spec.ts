@@ -37,6 +37,25 @@ describe('a lock on a folder', () => {
     assert.equal(JSON.parse(await readFile(path, 'utf8')).pid, process.pid)
   })
 
+  it('is taken over from a holder that has ended and that nobody reaps', async () => {
+    // The shell becomes a program that never asks after its children.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+    try {
+      const pid = await new Promise<number>(resolve =>
+        parent.stdout.once('data', text => resolve(Number(String(text))))
+      )
+      const named = holder(pid)
+      assert.ok(lives(named))
+      await writeFile(path, JSON.stringify(named))
+      process.kill(pid, 'SIGKILL')
+      while (lives(named)) await new Promise(resolve => setTimeout(resolve, 5))
+      assert.match(await readFile(`/proc/${pid}/stat`, 'utf8'), /\) Z /)
+      assert.ok(await tryHold(path))
+    } finally {
+      parent.kill('SIGKILL')
+    }
+  })
+
   it("isn't held by a stranger who got the holder's number, nor by one from before a restart of the machine", () => {
     assert.equal(lives(holder()), true)
     assert.equal(lives({ ...holder(), started: '1' }), false)
