@@ -138,6 +138,7 @@ try {
     resources,
     concurrency: 64,
     pricePerSecond: 100n,
+    holdPricePerSecond: null,
     pricePerGiB: 0n,
     isolation: 2,
     runtime: 'none',
@@ -155,7 +156,7 @@ try {
     const terms = {
       task,
       nonce: taskNonce,
-      candidates: [{ provider, ask: ask.ask, pricePerSecond: ask.pricePerSecond }],
+      candidates: [{ provider, ask: ask.ask, pricePerSecond: ask.pricePerSecond, holdPricePerSecond: null }],
       image,
       resources,
       limits: { wallMs: 60_000, cpuMs: 60_000, outputBytes: 1 << 20 },
@@ -170,7 +171,12 @@ try {
     await buys.send({ kind: 'offer', tasks: [terms] })
     await runs.send({ kind: 'accept', task })
     const claim = { commitment: bytes(32), run: 1, count: 1, head: bytes(32), usage: { wallMs: 10, cpuMs: 10 } }
-    await runs.send({ kind: 'commit', task, attempt: 1, claim: { ...claim, outcome: 'ok', stored: null } })
+    await runs.send({
+      kind: 'commit',
+      task,
+      attempt: 1,
+      claim: { ...claim, outcome: 'ok', stored: null, session: null }
+    })
   }
   const start = performance.now()
   let left = TASKS

@@ -152,7 +152,7 @@ export function settledView(parties: Parties, run: SealedRun): TaskView {
   const offer: TaskView['offer'] = {
     task,
     nonce: parties.nonce,
-    candidates: [{ provider, ask: random.bytes(32), pricePerSecond: 1500n }],
+    candidates: [{ provider, ask: random.bytes(32), pricePerSecond: 1500n, holdPricePerSecond: null }],
     image: { name: 'base', digest: run.manifest.run.image },
     resources: { milliCpus: 1000, memoryBytes: 4 * 2 ** 30, diskBytes: 2 ** 31, gpu: null },
     limits: { wallMs: 600_000, cpuMs: 600_000, outputBytes: 1 << 26 },
@@ -184,7 +184,8 @@ export function settledView(parties: Parties, run: SealedRun): TaskView {
     head: run.head,
     usage: { wallMs: 1200, cpuMs: 900 },
     outcome: 'ok' as const,
-    stored: null
+    stored: null,
+    session: null
   }
   return {
     task,
@@ -202,7 +203,8 @@ export function settledView(parties: Parties, run: SealedRun): TaskView {
         reason: null,
         claim,
         count: claim.count,
-        head: claim.head
+        head: claim.head,
+        session: null
       }
     ],
     declined: [],
@@ -211,6 +213,7 @@ export function settledView(parties: Parties, run: SealedRun): TaskView {
     deadline: 3,
     offeredAt: 1,
     cancelledAt: null,
+    sessionEndedAt: null,
     lock: 500_000n,
     paid: 1800n,
     refunded: 498_200n,

@@ -118,6 +118,7 @@ export class StandInProvider {
       resources: { milliCpus: 4000, memoryBytes: 16 * 2 ** 30, diskBytes: 64 * 2 ** 30, gpu: null },
       concurrency,
       pricePerSecond: 1000n,
+      holdPricePerSecond: null,
       pricePerGiB: 0n,
       isolation: 2,
       runtime: 'none',
@@ -334,7 +335,8 @@ export class StandInProvider {
       head: run.head,
       usage: { wallMs: 1, cpuMs: 1 },
       outcome: DONE.outcome,
-      stored
+      stored,
+      session: null
     }
     return this.send({ kind: 'commit', task: opened.task, attempt, claim })
   }

@@ -120,6 +120,7 @@ export class AskBook {
       cpuClass,
       concurrency,
       pricePerSecond,
+      holdPricePerSecond: null,
       pricePerGiB
     }
     const ask: Ask = { ask: id, nonce, ...terms, kemKey: publicKey, kemExpiry: expiry, expiry }

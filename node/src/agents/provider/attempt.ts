@@ -216,7 +216,7 @@ export class Attempt {
       if (this.#ended) return
       const chain = this.#writer?.chain ?? { count: 0, head: new Uint8Array(32) }
       this.components.lane
-        .send({ kind: 'alive', task, attempt: this.init.attempt, ...chain })
+        .send({ kind: 'alive', task, attempt: this.init.attempt, ...chain, session: null })
         .catch((error: unknown) => this.#log.warn({ err: error, task: toHex(task) }, 'the lease could not be renewed'))
     }, ALIVE_INTERVAL_MS)
     this.#timers.add(timer)
@@ -370,7 +370,16 @@ export class Attempt {
     const input = { network, task: task.offer.task, attempt, provider, digest, runHash: runHash(manifest.run), blind }
     const usage = { wallMs: Math.min(done.usage.wallMs, task.offer.limits.wallMs), cpuMs: done.usage.cpuMs }
     return {
-      claim: { commitment: commitment(input), run: 1, count, head, usage, outcome: done.outcome, stored: null },
+      claim: {
+        commitment: commitment(input),
+        run: 1,
+        count,
+        head,
+        usage,
+        outcome: done.outcome,
+        stored: null,
+        session: null
+      },
       opening: await sealOpening(
         this.components.primitives.aead,
         task.taskKey,

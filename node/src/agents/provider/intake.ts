@@ -76,6 +76,7 @@ export async function readOffer(
   const ask = liveAsk(named.ask)
   if (ask === undefined) throw refuse('the ask has ended')
   if (named.pricePerSecond !== ask.pricePerSecond) throw refuse('the price is another one')
+  if (offer.session !== null) throw refuse('it wants a session, and this machine keeps none')
   if (!equalBytes(offer.image.digest, ask.image.digest)) throw refuse('the image is another one')
   const { resources } = offer
   if (resources.milliCpus > ask.resources.milliCpus) throw refuse('it wants more CPUs')

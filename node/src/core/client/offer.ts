@@ -133,7 +133,8 @@ export async function prepareTask(
     candidates: candidates.map(({ ask, provider }) => ({
       provider: provider.provider,
       ask: ask.ask,
-      pricePerSecond: ask.pricePerSecond
+      pricePerSecond: ask.pricePerSecond,
+      holdPricePerSecond: null
     })),
     image: first.ask.image,
     resources: requestResources(request),

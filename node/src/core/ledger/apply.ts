@@ -5,7 +5,7 @@ import { drawFaucet } from './faucet.js'
 import { transfer } from './money.js'
 import { bond, registerProvider, unbond } from './provider.js'
 import type { Context, LedgerEvent, Sender, Step } from './step.js'
-import { accept, alive, cancel, commit, decline, fail, offer } from './task/index.js'
+import { accept, alive, cancel, closeSession, commit, decline, fail, offer, tranche } from './task/index.js'
 import { Overlay, type Reader, type Write } from './view.js'
 
 export type Applied = { ok: true; writes: Write[]; events: LedgerEvent[] } | { ok: false; error: PekkaError }
@@ -67,5 +67,9 @@ function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): v
       return fail(step, sender, body)
     case 'commit':
       return commit(step, sender, body)
+    case 'tranche':
+      return tranche(step, sender, body)
+    case 'close':
+      return closeSession(step, sender, body)
   }
 }

@@ -20,7 +20,9 @@ export const OPEN_BODIES = [
   'cancel',
   'alive',
   'fail',
-  'commit'
+  'commit',
+  'tranche',
+  'close'
 ] as const
 export type OpenBody = (typeof OPEN_BODIES)[number]
 
@@ -33,8 +35,6 @@ export const RESERVED_BODIES = [
   'verdict',
   'prove-fork',
   'withdraw-fees',
-  'tranche',
-  'close',
   'auction-open',
   'auction-bid',
   'auction-reveal',
@@ -49,7 +49,7 @@ export const RESERVED_BODIES = [
 export type ReservedBody = (typeof RESERVED_BODIES)[number]
 
 /** What a delegate of a client and of a provider's agent may be granted at most (R28). */
-export const CLIENT_BODIES = ['offer', 'cancel'] as const satisfies readonly OpenBody[]
+export const CLIENT_BODIES = ['offer', 'cancel', 'close'] as const satisfies readonly OpenBody[]
 export const AGENT_BODIES = [
   'ask',
   'withdraw-ask',
@@ -57,7 +57,8 @@ export const AGENT_BODIES = [
   'decline',
   'alive',
   'fail',
-  'commit'
+  'commit',
+  'tranche'
 ] as const satisfies readonly OpenBody[]
 /** Never granted: they need the account's own keys, lane 0. */
 export const OWNER_BODIES = [

@@ -14,6 +14,8 @@ export const parametersSchema = z.strictObject({
   leaseMs: whole,
   startWithinMs: whole,
   graceMs: whole,
+  /** A session without a `tranche` for this long has lapsed (R33). */
+  trancheMs: whole,
   /** W: how long a settled task can be contested. */
   contestWindowMs: whole,
   /** Contest window + longest audit + appeal (R22). */
@@ -44,6 +46,7 @@ export const SPINE_PARAMETERS: Parameters = {
   leaseMs: 30_000,
   startWithinMs: 60_000,
   graceMs: 30_000,
+  trancheMs: 600_000,
   contestWindowMs: 86_400_000,
   unbondMs: 7 * 86_400_000,
   maxStepMs: 2_000,

@@ -2,9 +2,16 @@ import { z } from 'zod'
 import { OUTCOMES } from './events.js'
 import { imageRefSchema, limitsSchema, resourcesSchema } from './image.js'
 import { bytes16, bytes32, bytes64, credits, millis, whole } from './schema.js'
+import { holdPrice, inChainSchema, sessionClaimSchema, sessionTermsSchema } from './session.js'
 
 /** One provider the client would let run the task, in order of preference, at its published price (R1). */
-export const candidateSchema = z.strictObject({ provider: bytes32, ask: bytes32, pricePerSecond: credits })
+export const candidateSchema = z.strictObject({
+  provider: bytes32,
+  ask: bytes32,
+  pricePerSecond: credits,
+  /** The ask's, where the offer is for a session; else null. */
+  holdPricePerSecond: holdPrice
+})
 export type Candidate = z.infer<typeof candidateSchema>
 
 /** Who may re-run the task to check it (R17). */
@@ -31,12 +38,13 @@ export const offerTaskSchema = z.strictObject({
   audit: z.enum(AUDIT_POLICIES),
   /** Contract time by which it must have been accepted; null: only `startWithin` counts. */
   finishBy: millis.nullable(),
+  /** The machine is kept for later cells (R33); null: it ends with its program. */
+  session: sessionTermsSchema.nullable(),
   // Fields of later parts; empty until then.
   replicas: z.literal(1),
   fixedPrice: z.null(),
   datasets: z.array(z.never()),
   checkpoint: z.null(),
-  session: z.null(),
   gang: z.null()
 })
 export type OfferTask = z.infer<typeof offerTaskSchema>
@@ -64,13 +72,34 @@ export const commitClaimSchema = z.strictObject({
   head: bytes32,
   usage: ledgerUsageSchema,
   outcome: z.enum(OUTCOMES),
-  stored: storedSchema.nullable()
+  stored: storedSchema.nullable(),
+  /** null where the offer is for no session. */
+  session: sessionClaimSchema.nullable()
 })
 export type CommitClaim = z.infer<typeof commitClaimSchema>
 
 /** States of PROTOCOL §9. In this version `committed` lasts no longer than its own commit. */
 export const TASK_STATES = ['offered', 'running', 'stopping', 'committed', 'settled', 'refunded', 'closed'] as const
 export type TaskState = (typeof TASK_STATES)[number]
+
+/** What the ledger knows of a session's time, by the provider's `alive` and `tranche`. Times in ms of T. */
+export const sessionProgressSchema = z.strictObject({
+  /** As the last `alive` said. */
+  in: inChainSchema,
+  cells: whole,
+  /** T of that `alive`, of the accept before the first: nothing after it is paid (R33). */
+  aliveT: millis,
+  /** T since when it is known to wait; null while a cell runs. */
+  idleSince: millis.nullable(),
+  /** Time in which it surely waited, and in which a cell surely ran: both ends of it say so. */
+  idleMs: whole,
+  busyMs: whole,
+  /** T of the last tranche, of the accept before the first. */
+  trancheT: millis,
+  /** The last tranche's claim, cumulative, and its transaction. */
+  tranche: z.strictObject({ claim: commitClaimSchema, transaction: bytes32 }).nullable()
+})
+export type SessionProgress = z.infer<typeof sessionProgressSchema>
 
 /** How one attempt went. */
 export const attemptSchema = z.strictObject({
@@ -85,7 +114,9 @@ export const attemptSchema = z.strictObject({
   claim: commitClaimSchema.nullable(),
   /** What `alive` said last. */
   count: whole,
-  head: bytes32.nullable()
+  head: bytes32.nullable(),
+  /** null where the offer is for no session. */
+  session: sessionProgressSchema.nullable()
 })
 export type Attempt = z.infer<typeof attemptSchema>
 
@@ -106,6 +137,8 @@ export const taskViewSchema = z.strictObject({
   deadline: millis.nullable(),
   offeredAt: millis,
   cancelledAt: millis.nullable(),
+  /** Commit timestamp at which its session was ended: by the client, or by the ledger once its waiting time or its life was over. */
+  sessionEndedAt: millis.nullable(),
   lock: credits,
   paid: credits,
   refunded: credits,
@@ -126,8 +159,16 @@ export const currentAttempt = (task: TaskView): Attempt | undefined => task.atte
 export const isEnded = (state: TaskState): boolean => state === 'settled' || state === 'refunded' || state === 'closed'
 
 /** Pay for a usage at a price: ceil(price · ms / 1000), at most the cap (PROTOCOL §9). */
-export function priceOf(pricePerSecond: bigint, wallMs: number, cap: bigint): bigint {
-  const due = (pricePerSecond * BigInt(wallMs) + 999n) / 1000n
+export const priceOf = (pricePerSecond: bigint, wallMs: number, cap: bigint): bigint =>
+  chargeOf({ pricePerSecond, holdPricePerSecond: null }, { wallMs, heldMs: 0 }, cap)
+
+/** What a claim costs: the time that it ran, and for a session the time that it waited at its own price; at most the cap (R33). */
+export function chargeOf(
+  { pricePerSecond, holdPricePerSecond }: Pick<Candidate, 'pricePerSecond' | 'holdPricePerSecond'>,
+  { wallMs, heldMs }: { wallMs: number; heldMs: number },
+  cap: bigint
+): bigint {
+  const due = (pricePerSecond * BigInt(wallMs) + (holdPricePerSecond ?? 0n) * BigInt(heldMs) + 999n) / 1000n
   return due < cap ? due : cap
 }
 

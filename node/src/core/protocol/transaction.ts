@@ -8,6 +8,7 @@ import { sha256, taggedHash } from './hash.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 import type { Signer, Verifier } from './primitives.js'
 import { bytes32, bytes64, credits, millis, slug, whole } from './schema.js'
+import { sessionReportSchema } from './session.js'
 import { commitClaimSchema, FAIL_REASONS, offerTaskSchema } from './task.js'
 
 const attempt = whole.min(1).max(255)
@@ -41,9 +42,20 @@ export const bodySchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('accept'), task: bytes32 }),
   z.strictObject({ kind: z.literal('decline'), task: bytes32 }),
   z.strictObject({ kind: z.literal('cancel'), task: bytes32 }),
-  z.strictObject({ kind: z.literal('alive'), task: bytes32, attempt, count: whole, head: bytes32 }),
+  z.strictObject({
+    kind: z.literal('alive'),
+    task: bytes32,
+    attempt,
+    count: whole,
+    head: bytes32,
+    session: sessionReportSchema.nullable()
+  }),
   z.strictObject({ kind: z.literal('fail'), task: bytes32, attempt, reason: z.enum(FAIL_REASONS) }),
-  z.strictObject({ kind: z.literal('commit'), task: bytes32, attempt, claim: commitClaimSchema })
+  z.strictObject({ kind: z.literal('commit'), task: bytes32, attempt, claim: commitClaimSchema }),
+  /** A part of a session's pay: what is claimed in all so far (R33). */
+  z.strictObject({ kind: z.literal('tranche'), task: bytes32, attempt, claim: commitClaimSchema }),
+  /** No more cells: the session ends as it should. */
+  z.strictObject({ kind: z.literal('close'), task: bytes32 })
 ])
 export type Body = z.infer<typeof bodySchema>
 export type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>

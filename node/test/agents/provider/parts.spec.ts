@@ -232,6 +232,7 @@ describe('opening a task', () => {
       resources: { milliCpus: 1000, memoryBytes: 1 << 30, diskBytes: 1 << 30, gpu: null },
       concurrency: 1,
       pricePerSecond: 10n,
+      holdPricePerSecond: null,
       pricePerGiB: 0n,
       isolation: 2,
       runtime: 'bubblewrap',
@@ -259,7 +260,7 @@ describe('opening a task', () => {
     const offer: OfferTask = {
       task,
       nonce,
-      candidates: [{ provider, ask: ask.ask, pricePerSecond: 10n }],
+      candidates: [{ provider, ask: ask.ask, pricePerSecond: 10n, holdPricePerSecond: null }],
       image: ask.image,
       resources: ask.resources,
       limits: { wallMs: 1000, cpuMs: 1000, outputBytes: 1000 },
@@ -312,9 +313,15 @@ describe('opening a task', () => {
 
   it('refuses an offer that does not fit what was asked, before it looks at the bundle', async () => {
     const wrong: [string, Partial<OfferTask>][] = [
-      ['names other machines', { candidates: [{ provider: hash('other'), ask: ask.ask, pricePerSecond: 10n }] }],
-      ['ask has ended', { candidates: [{ provider, ask: hash('other'), pricePerSecond: 10n }] }],
-      ['price', { candidates: [{ provider, ask: ask.ask, pricePerSecond: 9n }] }],
+      [
+        'names other machines',
+        { candidates: [{ provider: hash('other'), ask: ask.ask, pricePerSecond: 10n, holdPricePerSecond: null }] }
+      ],
+      [
+        'ask has ended',
+        { candidates: [{ provider, ask: hash('other'), pricePerSecond: 10n, holdPricePerSecond: null }] }
+      ],
+      ['price', { candidates: [{ provider, ask: ask.ask, pricePerSecond: 9n, holdPricePerSecond: null }] }],
       ['image', { image: { name: 'base', digest: hash('other') } }],
       ['CPUs', { resources: { ...ask.resources, milliCpus: 2000 } }],
       ['memory', { resources: { ...ask.resources, memoryBytes: (1 << 31) >>> 0 } }],

@@ -22,6 +22,7 @@ async function askView(expiry: number): Promise<AskView> {
     resources: { milliCpus: 1000, memoryBytes: 1 << 30, diskBytes: 1 << 30, gpu: null },
     concurrency: 1,
     pricePerSecond: 1000n,
+    holdPricePerSecond: null,
     pricePerGiB: 0n,
     isolation: 2,
     runtime: 'none',

@@ -196,7 +196,8 @@ describe('ledger: accounts, lanes and delegates', () => {
         head: bytes(2),
         usage,
         outcome: 'ok' as const,
-        stored: null
+        stored: null,
+        session: null
       }
       chain.done(provider.agent, { kind: 'commit', task: second.task, attempt: 1, claim }, 1000)
       const lane = laneHead(chain.state, client.account, client.key)

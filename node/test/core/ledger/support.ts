@@ -60,6 +60,7 @@ export const IMAGE = { name: 'base', digest: bytes(200) }
 export const RESOURCES = { milliCpus: 1000, memoryBytes: 1 << 30, diskBytes: 1 << 30, gpu: null }
 export const LIMITS = { wallMs: 600_000, cpuMs: 600_000, outputBytes: 1 << 26 }
 export const PRICE = 1_000n
+export const HOLD_PRICE = 100n
 
 /** Parameters with every part of the money switched on, so that the arithmetic of later parts is tested now. */
 export const FULL_PARAMETERS: Parameters = {
@@ -277,6 +278,7 @@ export function askOf(provider: Uint8Array, seed: number, change: Partial<Ask> =
     resources: RESOURCES,
     concurrency: 4,
     pricePerSecond: PRICE,
+    holdPricePerSecond: HOLD_PRICE,
     pricePerGiB: 0n,
     isolation: 2,
     runtime: 'bubblewrap',
@@ -298,7 +300,12 @@ export function offerOf(
   return {
     task: objectId(account, nonce),
     nonce,
-    candidates: asks.map(({ provider, ask }) => ({ provider, ask: ask.ask, pricePerSecond: ask.pricePerSecond })),
+    candidates: asks.map(({ provider, ask }) => ({
+      provider,
+      ask: ask.ask,
+      pricePerSecond: ask.pricePerSecond,
+      holdPricePerSecond: change.session ? ask.holdPricePerSecond : null
+    })),
     image: IMAGE,
     resources: RESOURCES,
     limits: LIMITS,
@@ -326,6 +333,7 @@ export const claimOf = (change: Partial<CommitClaim> = {}): CommitClaim => ({
   usage: { wallMs: 1_500, cpuMs: 1_000 },
   outcome: 'ok',
   stored: null,
+  session: null,
   ...change
 })
 
@@ -344,7 +352,7 @@ export function openMarket(count = 2, parameters?: Parameters, checking = true):
   chain.checking = checking
   const clientOwner = owner(clientPolicy)
   const client = delegateOf(clientOwner.account, bytes(2))
-  chain.done(clientOwner, grantOf(bytes(2), ['offer', 'cancel']))
+  chain.done(clientOwner, grantOf(bytes(2), ['offer', 'cancel', 'close']))
   const providers = policies.map((policy, i) => {
     const own = owner(policy)
     const agent = delegateOf(own.account, bytes(30 + i))
@@ -358,7 +366,7 @@ export function openMarket(count = 2, parameters?: Parameters, checking = true):
     chain.done(own, { kind: 'bond', amount: 50n * CREDIT })
     chain.done(
       own,
-      grantOf(bytes(30 + i), ['ask', 'withdraw-ask', 'accept', 'decline', 'alive', 'fail', 'commit'], {
+      grantOf(bytes(30 + i), ['ask', 'withdraw-ask', 'accept', 'decline', 'alive', 'fail', 'commit', 'tranche'], {
         cap: 0n,
         perTask: 0n
       })

@@ -234,7 +234,14 @@ describe('ledger: the state machine of a task (PROTOCOL §9)', () => {
       accept(market, 0, task)
       for (let i = 0; i < 10; i++) {
         market.chain.pass(20_000)
-        market.chain.done(at(market, 0).agent, { kind: 'alive', task, attempt: 1, count: i, head: bytes(i) })
+        market.chain.done(at(market, 0).agent, {
+          kind: 'alive',
+          task,
+          attempt: 1,
+          count: i,
+          head: bytes(i),
+          session: null
+        })
       }
       assert.equal(market.chain.view(task).state, 'running')
       assert.equal(market.chain.view(task).attempts[0]?.count, 9)
@@ -251,7 +258,7 @@ describe('ledger: the state machine of a task (PROTOCOL §9)', () => {
       market.chain.fails(at(market, 0).agent, { kind: 'accept', task }, 'CANDIDATE_NOT_NAMED')
       market.chain.fails(
         at(market, 0).agent,
-        { kind: 'alive', task, attempt: 1, count: 1, head: bytes(1) },
+        { kind: 'alive', task, attempt: 1, count: 1, head: bytes(1), session: null },
         'TASK_STATE'
       )
       accept(market, 1, task)
@@ -289,7 +296,14 @@ describe('ledger: the state machine of a task (PROTOCOL §9)', () => {
       accept(market, 0, task)
       for (let i = 0; i < 8; i++) {
         market.chain.pass(10_000)
-        market.chain.done(at(market, 0).agent, { kind: 'alive', task, attempt: 1, count: i, head: bytes(i) })
+        market.chain.done(at(market, 0).agent, {
+          kind: 'alive',
+          task,
+          attempt: 1,
+          count: i,
+          head: bytes(i),
+          session: null
+        })
       }
       market.chain.pass(10_000)
       assert.deepEqual([market.chain.view(task).state, market.chain.view(task).reason], ['closed', 'provider-lost'])
@@ -502,7 +516,11 @@ describe('ledger: the state machine of a task (PROTOCOL §9)', () => {
       const market = openMarket(1)
       const task = offerTask(market)
       accept(market, 0, task)
-      market.chain.done(at(market, 0).agent, { kind: 'alive', task, attempt: 1, count: 1, head: bytes(1) }, 600_000)
+      market.chain.done(
+        at(market, 0).agent,
+        { kind: 'alive', task, attempt: 1, count: 1, head: bytes(1), session: null },
+        600_000
+      )
       assert.equal(market.chain.view(task).state, 'running')
     })
 

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { CREDIT, decodeCanonical, toHex, type Body, type Parameters, type TaskView } from '@pekka/node/protocol'
+import {
+  chargeOf,
+  CREDIT,
+  decodeCanonical,
+  toHex,
+  type Body,
+  type CommitClaim,
+  type Parameters,
+  type SessionReport,
+  type TaskView
+} from '@pekka/node/protocol'
 import {
   brokenInvariants,
   decodeRow,
@@ -42,7 +52,7 @@ export interface Move {
 
 export const moveArbitrary: fc.Arbitrary<Move> = fc.record({
   who: fc.nat(7),
-  what: fc.nat(23),
+  what: fc.nat(27),
   task: fc.nat(9),
   wait: fc.oneof(
     { weight: 20, arbitrary: fc.nat(1500) },
@@ -54,12 +64,30 @@ export const moveArbitrary: fc.Arbitrary<Move> = fc.record({
   sense: fc.nat(4)
 })
 
+/** Moves that mostly keep a session going: reports, tranches, and now and then anything else. */
+export const sessionMoveArbitrary: fc.Arbitrary<Move> = fc.record({
+  who: fc.nat(7),
+  what: fc.oneof(
+    { weight: 12, arbitrary: fc.constant(11) },
+    { weight: 5, arbitrary: fc.constant(18) },
+    { weight: 3, arbitrary: fc.constantFrom(0, 4) },
+    { weight: 2, arbitrary: fc.nat(27) }
+  ),
+  task: fc.nat(9),
+  wait: fc.oneof({ weight: 12, arbitrary: fc.nat(2000) }, { weight: 1, arbitrary: fc.constant(34_000) }),
+  travel: fc.nat(9),
+  value: fc.nat(100_000),
+  sense: fc.oneof({ weight: 12, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(0) })
+})
+
 export interface Walk {
   market: Market
   clients: Actor[]
   tasks: Uint8Array[]
   held: VerifiedTransaction[]
   sent: VerifiedTransaction[]
+  /** The last view of each task. */
+  seen: Map<string, TaskView>
   /** Inputs of all commits, so that they can be executed again. */
   inputs: { timestamp: number; transactions: VerifiedTransaction[] }[]
 }
@@ -69,9 +97,9 @@ export function startWalk(parameters: Parameters): Walk {
   const { chain, owner } = market
   // A second delegate of the same account, with little to spend.
   const second = delegateOf(owner.account, bytes(3))
-  chain.done(owner, grantOf(bytes(3), ['offer', 'cancel'], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
+  chain.done(owner, grantOf(bytes(3), ['offer', 'cancel', 'close'], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
   chain.checking = true
-  return { market, clients: [market.client, second], tasks: [], held: [], sent: [], inputs: [] }
+  return { market, clients: [market.client, second], tasks: [], held: [], sent: [], seen: new Map(), inputs: [] }
 }
 
 const pick = <T>(list: readonly T[], n: number): T => {
@@ -80,12 +108,37 @@ const pick = <T>(list: readonly T[], n: number): T => {
   return found
 }
 
+/** Where a session's chains stand, or a little further, or (mostly when it makes no sense) wherever. */
+function chainOf(view: TaskView, { value, sense }: Move): { count: number; head: Uint8Array } {
+  const count = sense === 0 ? value % 5 : (view.attempts.at(-1)?.count ?? 0) + (value % 3)
+  return { count, head: bytes(count) }
+}
+
+function reportOf(view: TaskView, { value, sense }: Move): SessionReport {
+  const known = view.attempts.at(-1)?.session
+  const came = sense === 0 ? value % 4 : (known?.in.count ?? 0) + (value % 5 === 0 ? 1 : 0)
+  const ended = sense === 0 ? value % 3 : Math.max(known?.cells ?? 0, came + (value % 3 === 0 ? 0 : 1))
+  return { in: { count: came, head: came === 0 ? null : bytes(came) }, cells: Math.min(ended, came + 1) }
+}
+
+/** What the known time allows, some of it, or more. */
+function sessionClaimOf(view: TaskView, move: Move, outcome: CommitClaim['outcome']): CommitClaim {
+  const attempt = view.attempts.at(-1)
+  const known = attempt?.session
+  const covered = (known?.aliveT ?? 0) - (attempt?.acceptedT ?? 0)
+  const part = move.value % 4
+  const heldMs = part === 0 ? Math.floor(covered / 3) : (known?.idleMs ?? 0)
+  const wallMs = part === 3 ? covered + 1 - heldMs : covered - heldMs - (part === 1 ? move.value % 100 : 0)
+  const usage = { wallMs: Math.max(0, wallMs), cpuMs: 0 }
+  return claimOf({ ...chainOf(view, move), usage, outcome, session: { heldMs, ...reportOf(view, move) } })
+}
+
 /** Makes the move's transaction, right or wrong; null: this one only waits. */
 function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
   const { market, clients, tasks } = walk
   const open = tasks.filter(id => market.chain.state.get('task', toHex(id)) !== undefined)
   const started = open.filter(id => market.chain.views.get(toHex(id))?.attempts.length)
-  const forRunning = move.what >= 11 && move.what <= 17
+  const forRunning = move.what >= 11 && move.what <= 21
   const among = move.sense === 0 ? tasks.slice(-10) : forRunning && started.length > 0 ? started : open
   const task = among.length === 0 ? bytes(1) : pick(among, move.task)
   const view = market.chain.views.get(toHex(task))
@@ -101,8 +154,9 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
   const runner = running || provider
   const attempt = sensible ? view.attempts.length || 1 : 1 + (move.value % 3)
   // With nothing open most moves would find nothing to do.
-  const idle = move.sense > 0 && open.length === 0 && move.what < 18
+  const idle = move.sense > 0 && open.length === 0 && move.what < 22
   const early = move.sense > 0 && forRunning && started.length === 0
+  const session = view !== undefined && view.offer.session !== null && (sensible || move.value % 2 === 0)
   switch (idle ? 0 : early ? 4 : move.what) {
     case 0:
     case 1:
@@ -114,7 +168,9 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
       const cap = BigInt(1 + (move.value % 2_500_000))
       const finishBy = move.value % 7 === 0 ? market.chain.contractTime + move.value : null
       const limits = { wallMs: 1000 + (move.value % 50_000), cpuMs: 1000, outputBytes: 1 }
-      const offered = offerOf(client.account, candidates, { cap, finishBy, limits })
+      // Every other offer keeps its machine.
+      const session = move.value % 2 === 0 ? null : { idleMs: 1000 + (move.value % 9000), lifeMs: 20_000 + move.value }
+      const offered = offerOf(client.account, candidates, { cap, finishBy, limits, session })
       tasks.push(offered.task)
       return { actor: client, body: { kind: 'offer', tasks: [offered] } }
     }
@@ -132,7 +188,9 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
     case 12:
       return {
         actor: runner.agent,
-        body: { kind: 'alive', task, attempt, count: move.value, head: bytes(move.value) }
+        body: session
+          ? { kind: 'alive', task, attempt, ...chainOf(view, move), session: reportOf(view, move) }
+          : { kind: 'alive', task, attempt, count: move.value, head: bytes(move.value), session: null }
       }
     case 13:
       return { actor: runner.agent, body: { kind: 'fail', task, attempt, reason: 'internal' } }
@@ -144,15 +202,29 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
         ['ok', 'user', 'limit', view?.state === 'stopping' ? 'stopped' : 'ok', 'stopped'] as const,
         move.value
       )
-      const claim = claimOf({ usage: { wallMs: move.value % 4000, cpuMs: 0 }, outcome })
+      const claim = session
+        ? sessionClaimOf(view, move, outcome)
+        : claimOf({ usage: { wallMs: move.value % 4000, cpuMs: 0 }, outcome })
       return { actor: runner.agent, body: { kind: 'commit', task, attempt, claim } }
     }
     case 18:
+    case 19:
+    case 20: {
+      const claim = session ? sessionClaimOf(view, move, 'ok') : claimOf()
+      // A session that is over wants its commit.
+      if (sensible && view.state === 'stopping') {
+        return { actor: runner.agent, body: { kind: 'commit', task, attempt, claim } }
+      }
+      return { actor: runner.agent, body: { kind: 'tranche', task, attempt, claim } }
+    }
+    case 21:
+      return { actor: client, body: { kind: 'close', task } }
+    case 22:
       return {
         actor: provider.owner,
         body: { kind: pick(['bond', 'unbond'] as const, move.value), amount: BigInt(move.value) * 1000n }
       }
-    case 19:
+    case 23:
       return {
         actor: provider.agent,
         body: {
@@ -160,13 +232,13 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
           ask: askOf(provider.provider, move.value, { expiry: market.chain.timestamp + 1 + move.value })
         }
       }
-    case 20:
+    case 24:
       return { actor: market.owner, body: { kind: 'transfer', to: provider.provider, amount: BigInt(move.value) } }
-    case 21:
+    case 25:
       return { actor: market.owner, body: { kind: 'faucet', amount: BigInt(move.value) * 10n } }
-    case 22: {
+    case 26: {
       const key = client.key ?? bytes(2)
-      const grant = grantOf(key, ['offer', 'cancel'], { cap: BigInt(move.value) * 100n, perTask: CREDIT })
+      const grant = grantOf(key, ['offer', 'cancel', 'close'], { cap: BigInt(move.value) * 100n, perTask: CREDIT })
       return { actor: market.owner, body: move.value % 5 === 0 ? { kind: 'revoke', key } : grant }
     }
     default:
@@ -203,15 +275,30 @@ function commit(walk: Walk, transactions: VerifiedTransaction[]): void {
   const known = chain.results.length
   chain.commit(0, transactions)
   walk.inputs.push({ timestamp: chain.timestamp, transactions })
-  for (const result of chain.results.slice(known)) for (const view of result.tasks) checkView(view)
+  for (const result of chain.results.slice(known)) for (const view of result.tasks) checkView(walk, view)
 }
 
 /** What holds of every view that followers get, of closed tasks too. */
-function checkView(view: TaskView): void {
+function checkView(walk: Walk, view: TaskView): void {
   const committed = view.attempts.filter(({ ended }) => ended === 'committed')
   assert.ok(committed.length <= 1, 'at most one attempt is paid')
   assert.ok(view.paid <= view.offer.cap, 'pay is at most the cap')
-  if (view.paid > 0n) assert.equal(committed.length, 1, 'no commit, no pay')
+  const last = view.attempts.at(-1)
+  const fixed = committed[0]?.claim ?? last?.session?.tranche?.claim
+  if (view.paid > 0n) {
+    assert.ok(fixed, 'no commit or tranche, no pay')
+    const candidate = view.offer.candidates[last?.candidate ?? -1]
+    assert.ok(candidate)
+    const time = { wallMs: fixed.usage.wallMs, heldMs: fixed.session?.heldMs ?? 0 }
+    assert.ok(view.paid <= chargeOf(candidate, time, view.offer.cap), 'pay is at most price times time')
+  }
+  const before = walk.seen.get(toHex(view.task))
+  if (before !== undefined) {
+    assert.ok(view.paid >= before.paid, 'what was paid is never taken back')
+    if (before.paid > 0n)
+      assert.equal(view.attempts.length, before.attempts.length, 'nobody goes on with a paid session')
+  }
+  walk.seen.set(toHex(view.task), view)
   if (view.state === 'settled' || view.state === 'closed') {
     assert.equal(
       view.lock,

@@ -1,32 +1,77 @@
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { SPINE_PARAMETERS } from '@pekka/node/protocol'
+import { SPINE_PARAMETERS, toHex } from '@pekka/node/protocol'
 import { FULL_PARAMETERS } from './support.js'
-import { finish, moveArbitrary, replay, startWalk, step } from './walk.js'
+import { finish, moveArbitrary, replay, sessionMoveArbitrary, startWalk, step, type Move, type Walk } from './walk.js'
 
 /** Short windows, so that tasks close and bonds arrive within a walk. */
-const SHORT = { contestWindowMs: 20_000, unbondMs: 30_000 }
+const SHORT = { contestWindowMs: 20_000, unbondMs: 30_000, trancheMs: 15_000 }
 
 const SETTINGS = {
   'checking switched off': { ...SPINE_PARAMETERS, ...SHORT, faucetLimit: 1_000_000n },
   'slice, hold-back, levy and deposits switched on': { ...FULL_PARAMETERS, ...SHORT }
 }
 
+const MOVES: Record<string, fc.Arbitrary<Move>> = { anything: moveArbitrary, 'mostly sessions': sessionMoveArbitrary }
+
 /** Random walks, each with up to `moves` moves, `runs` of them for each setting. */
 export function walks({ runs, moves, timeout }: { runs: number; moves: number; timeout: number }): void {
   describe('ledger: random walks of valid, invalid, late, repeated and reordered transactions', function () {
     this.timeout(timeout)
-    for (const [name, parameters] of Object.entries(SETTINGS)) {
-      it(`${name}: invariants hold after each commit, silence ends every task, a replay gives equal bytes`, () => {
-        fc.assert(
-          fc.property(fc.array(moveArbitrary, { minLength: 5, maxLength: moves }), sequence => {
-            const walk = startWalk(parameters)
-            for (const move of sequence) step(walk, move)
-            finish(walk)
-            replay(walk)
-          }),
-          { numRuns: runs }
-        )
-      })
+    for (const [what, move] of Object.entries(MOVES)) {
+      for (const [name, parameters] of Object.entries(SETTINGS)) {
+        it(`${what}, ${name}: invariants hold after each commit, silence ends every task, a replay gives equal bytes`, () => {
+          fc.assert(
+            fc.property(fc.array(move, { minLength: 5, maxLength: moves }), sequence => {
+              const walk = startWalk(parameters)
+              for (const move of sequence) step(walk, move)
+              finish(walk)
+              replay(walk)
+            }),
+            // Walks of sessions go on for longer, since they seldom fail.
+            { numRuns: what === 'anything' ? runs : Math.ceil(runs / 2) }
+          )
+        })
+      }
     }
+
+    it('walks of sessions come to every end there is', () => {
+      const ends = new Set<string>()
+      const sequences = fc.sample(fc.array(sessionMoveArbitrary, { minLength: 40, maxLength: 80 }), {
+        numRuns: 100,
+        seed: 33
+      })
+      for (const sequence of sequences) {
+        const walk = startWalk(SETTINGS['checking switched off'])
+        for (const move of sequence) step(walk, move)
+        finish(walk)
+        for (const end of endsOf(walk)) ends.add(end)
+      }
+      const wanted = ['not-rerun', 'stopped', 'provider-lost'].flatMap(reason => [
+        `${reason}`,
+        `${reason}, after tranches`
+      ])
+      assert.deepEqual(
+        [...wanted, 'ended by the client', 'ended by the ledger', 'went on elsewhere'].filter(end => !ends.has(end)),
+        []
+      )
+    })
   })
+}
+
+function* endsOf({ seen, market }: Walk): Generator<string> {
+  const closed = new Set<string>()
+  for (const { ordered } of market.chain.results) {
+    for (const { transaction, outcome } of ordered) {
+      const { body } = transaction.transaction
+      if (outcome.status === 'applied' && body.kind === 'close') closed.add(toHex(body.task))
+    }
+  }
+  for (const view of seen.values()) {
+    if (view.offer.session === null) continue
+    const last = view.attempts.at(-1)
+    yield `${view.reason}${last?.session?.tranche ? ', after tranches' : ''}`
+    if (view.sessionEndedAt !== null) yield `ended by the ${closed.has(toHex(view.task)) ? 'client' : 'ledger'}`
+    if (view.attempts.length > 1) yield 'went on elsewhere'
+  }
 }

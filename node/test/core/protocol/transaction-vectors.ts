@@ -63,7 +63,7 @@ export async function makeVectors(): Promise<object> {
   const offered = {
     task,
     nonce: nonceOf('task'),
-    candidates: [{ provider, ask, pricePerSecond: 100n }],
+    candidates: [{ provider, ask, pricePerSecond: 100n, holdPricePerSecond: null }],
     image,
     resources,
     limits: { wallMs: 600_000, cpuMs: 600_000, outputBytes: 2 ** 26 },
@@ -87,8 +87,16 @@ export async function makeVectors(): Promise<object> {
     head: seedOf('head'),
     usage: { wallMs: 1234, cpuMs: 1200 },
     outcome: 'ok' as const,
-    stored: null
+    stored: null,
+    session: null
   }
+  // A session: another task, of the same terms, whose machine is kept for one more cell.
+  const kept = objectId(account, nonceOf('session'))
+  const candidates = [{ provider, ask, pricePerSecond: 100n, holdPricePerSecond: 10n }]
+  const terms = { idleMs: 600_000, lifeMs: 3_600_000 }
+  const keptOffer = { ...offered, task: kept, nonce: nonceOf('session'), candidates, session: terms }
+  const report = { in: { count: 1, head: seedOf('cells') }, cells: 2 }
+  const first = { usage: { wallMs: 600, cpuMs: 500 }, session: { heldMs: 400, ...report } }
   const lanes = {
     owner: { account, key: null, signer: owner },
     operator: { account: provider, key: null, signer: operator },
@@ -96,7 +104,11 @@ export async function makeVectors(): Promise<object> {
     agent: { account: provider, key: agent.publicKey, signer: agent }
   }
   const script: [keyof typeof lanes, number, Body][] = [
-    ['owner', 0, { kind: 'grant', delegate: { ...delegate, key: client.publicKey, bodies: ['offer', 'cancel'] } }],
+    [
+      'owner',
+      0,
+      { kind: 'grant', delegate: { ...delegate, key: client.publicKey, bodies: ['offer', 'cancel', 'close'] } }
+    ],
     [
       'operator',
       500,
@@ -113,7 +125,7 @@ export async function makeVectors(): Promise<object> {
           cap: 0n,
           perTask: 0n,
           key: agent.publicKey,
-          bodies: ['ask', 'accept', 'decline', 'alive', 'fail', 'commit']
+          bodies: ['ask', 'accept', 'decline', 'alive', 'fail', 'commit', 'tranche']
         }
       }
     ],
@@ -130,6 +142,7 @@ export async function makeVectors(): Promise<object> {
           resources,
           concurrency: 2,
           pricePerSecond: 100n,
+          holdPricePerSecond: 10n,
           pricePerGiB: 0n,
           isolation: 2,
           runtime: 'bubblewrap',
@@ -143,8 +156,14 @@ export async function makeVectors(): Promise<object> {
     ['client', 2000, { kind: 'offer', tasks: [offered] }],
     ['owner', 2000, { kind: 'transfer', to: provider, amount: 2n ** 40n }],
     ['agent', 2100, { kind: 'accept', task }],
-    ['agent', 2600, { kind: 'alive', task, attempt: 1, count: 2, head: seedOf('early head') }],
-    ['agent', 3500, { kind: 'commit', task, attempt: 1, claim }]
+    ['agent', 2600, { kind: 'alive', task, attempt: 1, count: 2, head: seedOf('early head'), session: null }],
+    ['agent', 3500, { kind: 'commit', task, attempt: 1, claim }],
+    ['client', 4000, { kind: 'offer', tasks: [keptOffer] }],
+    ['agent', 4100, { kind: 'accept', task: kept }],
+    ['agent', 5100, { kind: 'alive', task: kept, attempt: 1, count: 3, head: claim.head, session: report }],
+    ['agent', 5200, { kind: 'tranche', task: kept, attempt: 1, claim: { ...claim, ...first } }],
+    ['client', 6000, { kind: 'close', task: kept }],
+    ['agent', 6500, { kind: 'commit', task: kept, attempt: 1, claim: { ...claim, ...first, count: 5 } }]
   ]
 
   const heads = new Map<string, { sequence: number; previous: Uint8Array | null }>()

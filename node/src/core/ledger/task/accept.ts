@@ -1,10 +1,11 @@
-import { equalBytes, PekkaError, type BodyOf, type Parameters } from '../../protocol/index.js'
+import { equalBytes, PekkaError, type Attempt, type BodyOf, type Parameters } from '../../protocol/index.js'
 import { changeLoad } from '../ask.js'
 import { freeSlice, reserveSlice } from '../provider.js'
 import type { Sender, Step } from '../step.js'
 import { offerDeadline, sliceOf } from './offer.js'
 import { enter, needState, needTask, parametersOf, store, type TaskRow } from './record.js'
-import { refund } from './settle.js'
+import { hasBegun, newProgress, sessionDeadline } from './session.js'
+import { refund, settle } from './settle.js'
 import { anyLeft, isOut, windowOpens } from './windows.js'
 
 /** OFFERED(n): candidates accept or decline, the client may cancel, and nobody coming ends it. */
@@ -16,9 +17,17 @@ function needCandidate(task: TaskRow, provider: Uint8Array): number {
   return candidate
 }
 
-/** When a running attempt is over: its lease, or the latest moment at which its commit could come. */
-export const runDeadline = (task: TaskRow, acceptedT: number, aliveT: number, parameters: Parameters): number =>
-  Math.min(aliveT + parameters.leaseMs, acceptedT + task.offer.limits.wallMs + parameters.graceMs)
+/**
+ * When a running attempt is over: its lease, or the latest moment at which its commit could come; for a session what
+ * session.ts says.
+ */
+export function runDeadline(task: TaskRow, attempt: Attempt, aliveT: number, parameters: Parameters): number {
+  const { session, limits } = task.offer
+  if (session !== null && attempt.session !== null) {
+    return sessionDeadline(session, attempt.acceptedT, attempt.session, parameters)
+  }
+  return Math.min(aliveT + parameters.leaseMs, attempt.acceptedT + limits.wallMs + parameters.graceMs)
+}
 
 /**
  * OFFERED(n) → RUNNING(n): the first accept in ledger order wins.
@@ -34,7 +43,7 @@ export function accept(step: Step, sender: Sender, body: BodyOf<'accept'>): void
   if (now < windowOpens(task, candidate, parameters.windowMs)) throw new PekkaError('CANDIDATE_NOT_NAMED')
   const slice = sliceOf(task.offer, parameters)
   reserveSlice(step, sender.account, slice)
-  const attempt = {
+  const attempt: Attempt = {
     provider: sender.account,
     candidate,
     acceptedAt: context.timestamp,
@@ -43,10 +52,11 @@ export function accept(step: Step, sender: Sender, body: BodyOf<'accept'>): void
     reason: null,
     claim: null,
     count: 0,
-    head: null
+    head: null,
+    session: task.offer.session === null ? null : newProgress(now)
   }
   countLoad(step, task, candidate, 1)
-  enter(step, task, 'running', runDeadline(task, now, now, parameters), {
+  enter(step, task, 'running', runDeadline(task, attempt, now, parameters), {
     attempts: [...task.attempts, attempt],
     slice
   })
@@ -61,11 +71,15 @@ export function decline(step: Step, sender: Sender, body: BodyOf<'decline'>): vo
   if (!anyLeft(declined)) refund(step, declined, 'no-provider')
 }
 
-/** Back to OFFERED(n+1) after a failed or lapsed attempt, or the end when no candidate is left (R2). */
+/**
+ * Back to OFFERED(n+1) after a failed or lapsed attempt, or the end when no candidate is left (R2). A session that has begun
+ * ends with its machine: what later cells made is gone, so nobody goes on with it unasked. What tranches fixed stays paid.
+ */
 export function nextAttempt(step: Step, task: TaskRow): void {
   const { context, view } = step
   const free = releaseAttempt(step, task)
-  if (!anyLeft(free)) return refund(step, free, 'provider-lost')
+  if (task.paid > 0n) return settle(step, free, 'provider-lost', task.paid)
+  if (!anyLeft(free) || hasBegun(free)) return refund(step, free, 'provider-lost')
   enter(step, free, 'offered', offerDeadline(task.offer, context.contractTime, parametersOf(view, task)))
 }
 

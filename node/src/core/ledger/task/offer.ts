@@ -75,6 +75,7 @@ function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: Offer
       deadline: null,
       offeredAt: timestamp,
       cancelledAt: null,
+      sessionEndedAt: null,
       lock: amount,
       paid: 0n,
       refunded: 0n,
@@ -98,6 +99,8 @@ function checkAsk({ view, context }: Step, terms: OfferTask, candidate: Candidat
     isLive(row, context.timestamp) &&
     equalBytes(row.provider, candidate.provider) &&
     row.ask.pricePerSecond === candidate.pricePerSecond &&
+    candidate.holdPricePerSecond === (terms.session === null ? null : row.ask.holdPricePerSecond) &&
+    (terms.session === null || candidate.holdPricePerSecond !== null) &&
     row.ask.image.name === terms.image.name &&
     equalBytes(row.ask.image.digest, terms.image.digest) &&
     fits(terms.resources, row.ask.resources)

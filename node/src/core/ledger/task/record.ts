@@ -9,7 +9,7 @@ import {
 } from '../../protocol/index.js'
 import { schedule, unschedule } from '../queue.js'
 import type { Row } from '../rows.js'
-import type { Step } from '../step.js'
+import type { Sender, Step } from '../step.js'
 import type { Reader } from '../view.js'
 
 /** A task in the state: reading it, moving it, and telling followers. Every state but CLOSED has exactly one timer. */
@@ -41,6 +41,12 @@ export function needAttempt(task: TaskRow, body: string, attempt: number, provid
   if (current === undefined || !equalBytes(current.provider, provider)) throw new PekkaError('CANDIDATE_NOT_NAMED')
   if (attempt !== task.attempts.length) throw new PekkaError('TASK_STATE', { state: task.state, body })
   return current
+}
+
+/** Only the lane that sent the offer, or the account's own keys, may end it (R38). @throws PekkaError BODY_NOT_ALLOWED */
+export function needOwn(task: TaskRow, sender: Sender, body: string): void {
+  const own = equalBytes(task.account, sender.account) && (sender.key === null || equalBytes(task.lane, sender.key))
+  if (!own) throw new PekkaError('BODY_NOT_ALLOWED', { body })
 }
 
 /** The row with its last attempt changed. */

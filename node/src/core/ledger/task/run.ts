@@ -1,26 +1,46 @@
-import { equalBytes, PekkaError, type BodyOf, type CommitClaim } from '../../protocol/index.js'
+import { PekkaError, type BodyOf, type CommitClaim } from '../../protocol/index.js'
 import { changeLoad } from '../ask.js'
 import { changeProvider, reserveSlice } from '../provider.js'
 import type { Sender, Step } from '../step.js'
 import { nextAttempt, releaseAttempt, runDeadline } from './accept.js'
 import { sliceOf } from './offer.js'
-import { enter, needAttempt, needState, needTask, parametersOf, store, withAttempt, type TaskRow } from './record.js'
+import {
+  enter,
+  needAttempt,
+  needOwn,
+  needState,
+  needTask,
+  parametersOf,
+  store,
+  withAttempt,
+  type TaskRow
+} from './record.js'
+import { checkClaim, endsByItself, needSessionFields, report } from './session.js'
 import { refund, settle } from './settle.js'
+import { dueFor, endSession } from './tranche.js'
 
 /** RUNNING(n) and STOPPING(n): leases, failure, cancel, and the commit that fixes the result. */
 
 /** A claim may exceed the time between the two commits by this: timestamps are the witnesses', usage is the provider's, ms. */
 export const USAGE_TOLERANCE_MS = 1000
 
-/** Renews the lease (R2). @throws PekkaError TASK_UNKNOWN, TASK_STATE, CANDIDATE_NOT_NAMED */
+/**
+ * Renews the lease (R2). A session's also says how far its chains go; in STOPPING it covers the time up to the end, no lease.
+ * @throws PekkaError TASK_UNKNOWN, TASK_STATE, CANDIDATE_NOT_NAMED, TRANSACTION_INVALID
+ */
 export function alive(step: Step, sender: Sender, body: BodyOf<'alive'>): void {
   const { view, context } = step
   const task = needTask(view, body.task)
-  needState(task, body.kind, 'running')
+  needState(task, body.kind, 'running', ...(task.offer.session === null ? [] : ['stopping' as const]))
   const attempt = needAttempt(task, body.kind, body.attempt, sender.account)
-  const deadline = runDeadline(task, attempt.acceptedT, context.contractTime, parametersOf(view, task))
+  const session = report(task, attempt, body, context.contractTime)
+  const change = { count: body.count, head: body.head, session }
+  const deadline =
+    task.state === 'stopping'
+      ? task.deadline
+      : runDeadline(task, { ...attempt, ...change }, context.contractTime, parametersOf(view, task))
   // It moves nothing, so it isn't listed: a day's task would carry thousands of ids.
-  store(step, { ...withAttempt(task, { count: body.count, head: body.head }), deadline }, false)
+  store(step, { ...withAttempt(task, change), deadline }, false)
 }
 
 /** The provider gives its attempt up: as a lapse, only sooner. @throws as {@link alive} */
@@ -37,8 +57,7 @@ export function fail(step: Step, sender: Sender, body: BodyOf<'fail'>): void {
 export function cancel(step: Step, sender: Sender, body: BodyOf<'cancel'>): void {
   const { view, context } = step
   const task = needTask(view, body.task)
-  const own = equalBytes(task.account, sender.account) && (sender.key === null || equalBytes(task.lane, sender.key))
-  if (!own) throw new PekkaError('BODY_NOT_ALLOWED', { body: body.kind })
+  needOwn(task, sender, body.kind)
   needState(task, body.kind, 'offered', 'running')
   if (task.state === 'offered') {
     return refund(step, store(step, { ...task, cancelledAt: context.timestamp }), 'cancelled')
@@ -60,10 +79,9 @@ export function commit(step: Step, sender: Sender, { kind, task: id, attempt: nu
   const attempt = needAttempt(task, kind, number, sender.account)
   const late = task.state === 'offered'
   if (late && attempt.ended !== 'lapsed') throw new PekkaError('TASK_STATE', { state: task.state, body: kind })
-  const elapsed = context.timestamp - attempt.acceptedAt
-  if (claim.usage.wallMs > Math.min(elapsed + USAGE_TOLERANCE_MS, task.offer.limits.wallMs)) {
-    throw new PekkaError('LIMIT_EXCEEDED')
-  }
+  needSessionFields(task, claim.session)
+  if (claim.session === null) checkUsage(task, claim, context.timestamp - attempt.acceptedAt)
+  else checkClaim(attempt, claim)
   const stopping = task.state === 'stopping'
   if (claim.outcome === 'stopped' && !stopping) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'stopped without a cancel' })
@@ -75,7 +93,15 @@ export function commit(step: Step, sender: Sender, { kind, task: id, attempt: nu
   }))
   const committed = withAttempt(held, { ended: 'committed', claim, count: claim.count, head: claim.head })
   const free = releaseAttempt(step, committed)
-  settle(step, free, stopping ? 'stopped' : 'not-rerun', chargedMs(task, claim, attempt.acceptedAt))
+  // A session that was closed ended as it should, unless that cut a cell short.
+  const stopped = stopping && (task.sessionEndedAt === null || claim.outcome === 'stopped')
+  settle(step, free, stopped ? 'stopped' : 'not-rerun', dueFor(free, claim, chargedMs(task, claim, attempt.acceptedAt)))
+}
+
+function checkUsage(task: TaskRow, { usage }: CommitClaim, elapsed: number): void {
+  if (usage.wallMs > Math.min(elapsed + USAGE_TOLERANCE_MS, task.offer.limits.wallMs)) {
+    throw new PekkaError('LIMIT_EXCEEDED')
+  }
 }
 
 /** A commit after the lapse: the slice is reserved again (and freed as it settles). */
@@ -89,19 +115,16 @@ function takeBack(step: Step, task: TaskRow, provider: Uint8Array): TaskRow {
 
 /** Time that is paid: what was claimed, and after a cancel no more than from accept to cancel (R10). */
 function chargedMs(task: TaskRow, claim: CommitClaim, acceptedAt: number): number {
-  if (task.cancelledAt === null) return claim.usage.wallMs
+  // A session's time is bounded by its last `alive`, which covers nothing after the cancel.
+  if (task.cancelledAt === null || task.offer.session !== null) return claim.usage.wallMs
   return Math.min(claim.usage.wallMs, task.cancelledAt - acceptedAt)
 }
 
-/** RUNNING's timer: the lease or the wall limit ran out. */
+/** RUNNING's timer: the lease, the wall limit or a session's time for its next tranche ran out; or the session is over. */
 export function lapse(step: Step, task: TaskRow): void {
   const attempt = task.attempts.at(-1)
   if (attempt === undefined) throw new TypeError('a running task has an attempt')
+  if (endsByItself(task, attempt, parametersOf(step.view, task))) return endSession(step, task)
   changeProvider(step, attempt.provider, row => ({ failed: row.failed + 1 }))
   nextAttempt(step, withAttempt(task, { ended: 'lapsed' }))
-}
-
-/** STOPPING's timer: no commit came, so nothing is paid. */
-export function giveUpStopping(step: Step, task: TaskRow): void {
-  refund(step, releaseAttempt(step, withAttempt(task, { ended: 'cancelled' })), 'cancelled')
 }

@@ -1,4 +1,4 @@
-import { priceOf, toHex, type EndReason } from '../../protocol/index.js'
+import { toHex, type EndReason } from '../../protocol/index.js'
 import { deposit, unlock } from '../account.js'
 import { CLOSED_ID_LIVES } from '../constants.js'
 import { collectLevy } from '../money.js'
@@ -11,28 +11,39 @@ import { enter, parametersOf, viewOf, type TaskRow } from './record.js'
 
 const ownerOf = (task: TaskRow): Sender => ({ account: task.account, key: task.lane })
 
+/** What the provider gets now, so that `due` is paid in all: less the hold-back, and less what tranches paid before. */
+function payOut(step: Step, task: TaskRow, due: bigint): Pick<TaskRow, 'paid' | 'held'> {
+  const provider = task.attempts.at(-1)?.provider
+  if (provider === undefined || due < task.paid) throw new TypeError('pay goes to an attempt, and never back')
+  const held = (due * BigInt(parametersOf(step.view, task).holdBackMilli)) / 1000n
+  deposit(step, provider, due - held - (task.paid - task.held))
+  return { paid: due, held }
+}
+
+/** A part of the pay before the end, out of the lock (R33). Levy and the rest of the cap stay locked. */
+export function payTranche(step: Step, task: TaskRow, due: bigint): TaskRow {
+  unlock(step, ownerOf(task), due - task.paid, 0n)
+  return { ...task, ...payOut(step, task, due) }
+}
+
 /**
- * COMMITTED → SETTLED: the price goes to the provider less the hold-back, the levy to the fund, the rest to the client.
+ * COMMITTED → SETTLED: what is `due` goes to the provider less the hold-back, the levy to the fund, the rest to the client.
  * The storage deposit stays locked until CLOSED.
  */
-export function settle(step: Step, task: TaskRow, reason: EndReason, wallMs: number): void {
+export function settle(step: Step, task: TaskRow, reason: EndReason, due: bigint): void {
   const parameters = parametersOf(step.view, task)
-  const attempt = task.attempts.at(-1)
-  const candidate = attempt && task.offer.candidates[attempt.candidate]
-  if (candidate === undefined) throw new TypeError('a committed task has a candidate')
-  const paid = priceOf(candidate.pricePerSecond, wallMs, task.offer.cap)
-  const levy = levyOn(paid, parameters)
-  const refunded = task.lock - task.deposit - paid - levy
-  const held = (paid * BigInt(parameters.holdBackMilli)) / 1000n
-  unlock(step, ownerOf(task), task.lock - task.deposit, refunded)
-  deposit(step, candidate.provider, paid - held)
+  const levy = levyOn(due, parameters)
+  const refunded = task.lock - task.deposit - due - levy
+  unlock(step, ownerOf(task), task.lock - task.deposit - task.paid, refunded)
+  const { paid, held } = payOut(step, task, due)
   collectLevy(step, levy)
   const deadline = step.context.contractTime + parameters.contestWindowMs
   enter(step, task, 'settled', deadline, { reason, paid, levy, refunded, held })
 }
 
-/** → REFUNDED → CLOSED at once: all of the lock goes back. */
+/** → REFUNDED → CLOSED at once: all of the lock goes back. Never after a tranche: that ends in SETTLED. */
 export function refund(step: Step, task: TaskRow, reason: EndReason): void {
+  if (task.paid !== 0n) throw new TypeError('what was paid is not given back')
   const refunded = task.lock - task.deposit
   unlock(step, ownerOf(task), refunded, refunded)
   close(step, { ...task, reason, refunded, levy: 0n, slice: 0n })
