@@ -22,6 +22,13 @@ export function lineOf(run: CellRun, context: LineContext): LineView {
         bar: 'moving',
         spoken: { text: `Adding ${listed(run.packages)} for cell ${context.number}.`, assertive: false }
       })
+    case 'fetching':
+      return line('fetching', 'spinner', `Fetching from ${listed(run.hosts)}`, {
+        tone: 'live',
+        facts: ['nothing charged'],
+        bar: 'moving',
+        spoken: { text: `Fetching data for cell ${context.number}.`, assertive: false }
+      })
     case 'waiting':
       return line('waiting-for-match', 'hourglass', 'Waiting for a machine that matches', {
         facts: [`until ${context.clock(run.until)}`, 'nothing charged', 'while this page is open'],
@@ -68,7 +75,8 @@ function failedLine(error: PekkaError, { number }: LineContext): LineView {
         facts: [bare(error.message), 'nothing charged'],
         actions: [
           AGAIN,
-          ...(SETTINGS_HELP.has(error.code) ? [{ id: 'settings', label: 'Change', icon: 'gear' } as const] : [])
+          ...(SETTINGS_HELP.has(error.code) ? [{ id: 'settings', label: 'Change', icon: 'gear' } as const] : []),
+          ...(QUOTE_HELPS.has(error.code) ? [{ id: 'why', label: 'Choose again', icon: 'gear' } as const] : [])
         ],
         notes: [error.advice],
         spoken: spoken(`not sent. ${error.message}`)
@@ -77,6 +85,9 @@ function failedLine(error: PekkaError, { number }: LineContext): LineView {
 }
 
 const SETTINGS_HELP = new Set(['FUNDS_MISSING', 'CAP_TOO_LOW', 'DELEGATE_CAP'])
+
+/** The quote has a tick for what these are about. */
+const QUOTE_HELPS = new Set(['INPUT_REFUSED', 'INPUT_UNREACHABLE', 'INPUT_TOO_BIG'])
 
 const bare = (sentence: string): string => sentence.replace(/\.$/, '')
 

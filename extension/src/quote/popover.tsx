@@ -7,6 +7,7 @@ import type { ImageChoice, MissingPackage } from '@pekka/node/scan'
 import { labIcon } from '../line/index.js'
 import {
   WAIT_MS,
+  type AddressRow,
   type EnvironmentOptions,
   type EnvironmentQuestion,
   type QuoteDecision,
@@ -14,6 +15,7 @@ import {
   type RunSettings
 } from '../run/index.js'
 import { lackSentences } from '../scan/index.js'
+import { AddressList } from './address-list.js'
 import { EnvironmentRow, PackageQuestions } from './environment-row.js'
 import { summary, tooMuch } from '../values/index.js'
 import { TravelSheet } from './travel-sheet.js'
@@ -31,6 +33,7 @@ export interface QuoteQuestion {
   notes: readonly string[]
   environment: EnvironmentQuestion
   travel: TravelChoice
+  addresses: readonly AddressRow[]
   images: () => Promise<string[]>
   price: (settings: RunSettings) => Promise<Quote>
   why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
@@ -48,7 +51,7 @@ const WarningIcon = labIcon('warning')
 const CloseIcon = labIcon('close')
 
 function QuoteForm(props: QuoteFormProps): React.ReactElement {
-  const { title, settings, notes, environment, travel, images, price, why, answer } = props
+  const { title, settings, notes, environment, travel, addresses, images, price, why, answer } = props
   const [found, setFound] = useState<Price>({ state: 'asking' })
   const [capText, setCapText] = useState(credits(settings.cap))
   const [changed, setChanged] = useState<Partial<RunSettings>>({})
@@ -197,6 +200,7 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
         )}
       </dl>
       {sheet && <TravelSheet plan={travel.plan} ticks={ticks} change={setTicks} close={() => setSheet(false)} />}
+      <AddressList rows={addresses} ticks={ticks} change={setTicks} />
       <PackageQuestions choice={choice} options={options} decide={decide} />
       {said.length > 0 && (
         <div className="pk-Quote-notes">

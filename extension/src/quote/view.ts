@@ -1,6 +1,8 @@
 import type { PekkaError } from '@pekka/node/protocol'
 import { credits, duration, guessCredits, memory, parseCredits, type Quote, type whyNot } from '@pekka/node/client'
 import { listed, type ImageChoice } from '@pekka/node/scan'
+// Past the room's index, which needs JupyterLab: words are tested without a page.
+import { isFetched, type AddressRow } from '../run/addresses.js'
 import type { RunSettings } from '../run/index.js'
 
 /** A price as people read it before a run. */
@@ -69,6 +71,20 @@ export const chipOf = ({ uses }: Pick<ImageChoice, 'uses'>): string | null =>
 /** What is said of a package that the environment lacks: Run adds it. */
 export const addedWords = (module: string, elsewhere: string | null, image: string): string =>
   `${module} isn’t in ${elsewhere === null ? 'any environment' : image}. It is added: the bridge looks it up, and so learns its name.`
+
+/** Who learns of the addresses that are fetched (docs/privacy.md), and what happens to the others. */
+export function addressWords(rows: readonly AddressRow[], ticks: ReadonlyMap<string, boolean>): string[] {
+  const fetched = rows.filter(row => isFetched(row, ticks))
+  const hosts = [...new Set(fetched.map(({ host }) => host))]
+  const servers = listed(hosts)
+  const words: string[] = []
+  if (fetched.length > 0)
+    words.push(
+      `Your bridge fetches it before the run: it and ${servers} learn the address; ${servers} ${hosts.length === 1 ? 'sees' : 'see'} the bridge’s IP address, not yours. The machine sees address and data.`
+    )
+  if (fetched.length < rows.length) words.push('There is no network where it runs: reading what isn’t ticked fails.')
+  return words
+}
 
 /** A reason why machines don't serve, in words, and the smallest change that helps. */
 export interface WhyWords {

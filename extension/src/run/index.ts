@@ -9,6 +9,7 @@
  * await runner.run(notebook, [panel.content.activeCell.model.id], 'cell')
  * ```
  */
+export { isFetched, type AddressRow } from './addresses.js'
 export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
 export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'
 export { Environments, contentsFolder, type EnvironmentOptions } from './environment.js'

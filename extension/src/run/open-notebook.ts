@@ -29,6 +29,8 @@ export type CellRun =
   | { kind: 'asking' }
   /** Packages that no environment has are being looked up and fetched. */
   | { kind: 'adding'; packages: readonly string[] }
+  /** The bridge fetches addresses that the code reads; `hosts` serve them. */
+  | { kind: 'fetching'; hosts: readonly string[] }
   /** No machine matches yet; it is sent when one does. */
   | { kind: 'waiting'; until: number; stop: AbortController }
   /** Never became a task. `cells`: what was to be run. */
@@ -48,7 +50,7 @@ export type CellRun =
   | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
 
 /** A run of it is on its way. */
-const BEFORE: ReadonlySet<string> = new Set(['preparing', 'adding', 'waiting'])
+const BEFORE: ReadonlySet<string> = new Set(['preparing', 'adding', 'fetching', 'waiting'])
 
 export interface OpenNotebookComponents {
   tasks: Tasks

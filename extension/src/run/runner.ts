@@ -1,8 +1,9 @@
 import { DEFAULT_DISK_BYTES, DEFAULT_MILLI_CPUS, PekkaError, asPekkaError, isPekkaError } from '@pekka/node/protocol'
 import { whyNot, type Quote } from '@pekka/node/client'
 import type { Connection } from '../connection/index.js'
-import { missingRequirements, type ImageChoice } from '@pekka/node/scan'
+import { missingRequirements, readAddresses, type ImageChoice } from '@pekka/node/scan'
 import { analyse, lackSentences, neededCells, needsSentence, travelHints, type Needed } from '../scan/index.js'
+import { addressRows, fetchAddresses, isFetched, type AddressRow } from './addresses.js'
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
@@ -34,6 +35,8 @@ export interface Questions {
     notes: string[]
     environment: EnvironmentQuestion
     travel: TravelChoice
+    /** Addresses that the code reads; ticks are among those of `travel`. */
+    addresses: readonly AddressRow[]
     /** Fetches the price, again every time that it is called. @throws PekkaError */
     price: (settings: RunSettings) => Promise<Quote>
     /** Why machines don't serve. */
@@ -104,6 +107,8 @@ export interface RunOptions {
 export class Runner {
   /** Notes that the user has seen in this page, by cell source: not asked about twice. */
   readonly #seen = new Set<string>()
+  /** Addresses that stood in a quote: none is fetched before the user saw it. */
+  readonly #told = new Set<string>()
 
   constructor(private readonly components: RunnerComponents) {}
 
@@ -185,17 +190,19 @@ export class Runner {
       const hints = [...travelHints(names), ...busyHint(plan)]
       const notes = [...hints, ...choice.notes, ...lackSentences(choice)]
       const travel: TravelChoice = { plan, chosen: ticksOf(notebook, ids) }
-      const goes = plan.rows.map(({ id, cannot }) => `${id} ${cannot ?? ''}`)
+      const numberOf = this.#numbers(notebook)
+      const addresses = addressRows(readAddresses(codeCells(notebook.model), ids), numberOf, ids.length > 1)
+      const goes = [...plan.rows, ...addresses].map(({ id, cannot }) => `${id} ${cannot ?? ''}`)
       const key = [ids.join(), ...notes, ...goes].join('\n')
       const unseen = notes.length + goes.length > 0 && !this.#seen.has(key)
       const silent =
-        options.asked === true ||
+        (options.asked === true && addresses.every(({ id }) => this.#told.has(id))) ||
         (options.ask !== true && !unseen && agreements.silent(client.identity.bridge, settings.cap))
       if (!silent || choice.questions.length > 0) {
         notebook.before(ids, { kind: 'asking' })
         const anchor = ids.at(-1) ?? ''
         const answer = await questions.quote({
-          ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen, travel },
+          ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen, travel, addresses },
           price: wanted => client.quote(wanted),
           why: async wanted => whyNot(await client.market.asks(), requirementsOf(wanted))
         })
@@ -205,6 +212,7 @@ export class Runner {
         wait ||= answer.wait
         this.#decided(notebook, cells, chosen.options, answer.environment)
         this.#seen.add(key)
+        for (const { id } of addresses) this.#told.add(id)
         travel.chosen = answer.chosen
         keepTicks(notebook, ids, answer.chosen)
         await agreements.agree(client.identity.bridge, answer)
@@ -221,12 +229,18 @@ export class Runner {
         request.layer = (await client.addPackages(quote, lacking)).digest
         notebook.before(ids, { kind: 'preparing' })
       }
+      const fetched = addresses.filter(row => isFetched(row, travel.chosen))
+      if (fetched.length > 0) {
+        notebook.before(ids, { kind: 'fetching', hosts: [...new Set(fetched.map(({ host }) => host))] })
+        request.inputs = await fetchAddresses(client, fetched, travel.chosen)
+        notebook.before(ids, { kind: 'preparing' })
+      }
       const submitted = now()
       const kernel = notebook.context.sessionContext.session?.kernel ?? null
       const packed = await this.components.travels.pack({ kernel }, plan, travel.chosen, { names: [], maxBytes: 0 })
       request.travel = packed.travel
       const task = await tasks.submit(request, quote).finally(() => packed.done())
-      await notebook.attach(task, ids, { cells: names, needed, numberOf: this.#numbers(notebook) }, submitted)
+      await notebook.attach(task, ids, { cells: names, needed, numberOf }, submitted)
     } catch (error) {
       if (!isPekkaError(error)) console.error('A remote run could not be sent', error)
       this.#fail(notebook, cells, asPekkaError(error))

@@ -93,6 +93,8 @@ export interface TestNetworkInit {
   docker?: boolean
   /** A folder with images, instead of those of the test set-up. */
   images?: string
+  /** What the owner says of the bridge: `{ inputs, layers }`, as in bridge.json. */
+  bridge?: object
   /** Runs everything as this user, in a home of its own. */
   uid?: number
 }
@@ -352,6 +354,7 @@ export async function makeHome(
   const folder = await mkdtemp(join(tmpdir(), 'pekka-net-'))
   const home = join(folder, 'home')
   await mkdir(home, { mode: 0o700 })
+  if (init.bridge !== undefined) await writeFile(join(home, 'bridge.json'), JSON.stringify(init.bridge))
   if (init.uid === undefined) {
     for (const name of SHARED)
       if (existsSync(join(prepared, name)))

@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict'
 import { TestNetwork, needNetwork } from '../../../node/test/support/network.js'
+import { DataServer } from '../support/data-server.js'
 
 /** The one suite that asks the package index this computer is set up for; everything else has its own (server/test/layers). */
-describe('pekka run --with', function () {
+describe('pekka run --with and --input', function () {
   this.timeout(240_000)
   let network: TestNetwork
+  let data: DataServer
 
   before(async function () {
     needNetwork(this)
-    network = await TestNetwork.start()
+    data = await DataServer.start({ '/stars.csv': 'name,mass\nVega,2.1\nSirius,2.0\n' })
+    network = await TestNetwork.start({ bridge: { inputs: data.settings } })
   })
-  after(() => network?.stop())
+  after(async () => {
+    await network?.stop()
+    await data?.stop()
+  })
 
   it('adds a package that the environment lacks before anything costs, and has it at once the second time', async function () {
     const source = 'import inflect\nprint(inflect.engine().number_to_words(42))\n'
@@ -41,6 +47,29 @@ describe('pekka run --with', function () {
       assert.equal(run.item, null)
       assert.equal(run.before, run.after)
     }
+  })
+
+  it('fetches what --input names: the code opens the address, or the file, without a network', async () => {
+    const url = data.at('/stars.csv?v=2')
+    const source = [
+      'import socket, urllib.request, pandas as pd',
+      `print(pd.read_csv(${JSON.stringify(url)}).mass.sum())`,
+      `print(urllib.request.urlopen(${JSON.stringify(url)}).read() == open("stars.csv", "rb").read())`,
+      `try: urllib.request.urlopen(${JSON.stringify(data.at('/other.csv'))})`,
+      'except OSError as error: print("--input" in str(error))'
+    ].join('\n')
+    const run = await network.run('stars.py', source, '--input', url)
+    assert.equal(run.stdout, '4.1\nTrue\nTrue\n', run.stderr)
+    assert.match(run.stderr, /Fetched: stars\.csv \(30 B\)/)
+    assert.equal(run.code, 0)
+    // Once, by the bridge; the machine asked nobody.
+    assert.deepEqual(data.asked, ['/stars.csv?v=2'])
+  })
+
+  it('ends before anything is offered where an input is not there', async () => {
+    const run = await network.run('none.py', 'print(1)', '--input', data.at('/none.csv'))
+    assert.match(run.stderr, /could not be fetched: the server answered 404/)
+    assert.deepEqual([run.item, run.before], [null, run.after])
   })
 
   it('fetches nothing from inside the own network', async () => {

@@ -21,6 +21,7 @@ import { PROVIDERS } from './constants.js'
 import type { Devnet } from './devnet.js'
 import { jupyterChild, pageConfigOf } from './jupyter.js'
 import { recordChildren } from './leftovers.js'
+import { ownBridgeSettings } from './own-settings.js'
 import { folderOf, type HousePlaces } from './places.js'
 import { chooseRedis, type RedisAddress } from './redis.js'
 
@@ -127,6 +128,7 @@ export class House {
     const { env, lab } = this.init
     let started: Omit<Addresses, 'wallet'> | undefined
     await steps.step('Ledger, bridge', async () => {
+      const own = await ownBridgeSettings(places)
       const redis = await chooseRedis(places, placesIn(places.home).python, env)
       if (redis === undefined)
         throw new StepError({
@@ -165,9 +167,9 @@ export class House {
             witnesses,
             allowedOrigins: labPort === undefined ? [] : [`http://127.0.0.1:${labPort}`, `http://localhost:${labPort}`],
             allowedHosts: ['127.0.0.1', 'localhost'],
-            layers: layersOf(places),
-            // its own people's bridge: every public server may be asked
-            inputs: {}
+            layers: { ...layersOf(places), ...own.layers },
+            // its own people's bridge: every public server may be asked, unless they say otherwise
+            inputs: own.inputs
           }),
           before?.bridge
         ),
