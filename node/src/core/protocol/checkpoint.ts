@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { concat, toHex, u64 } from './bytes.js'
+import { concat, equalBytes, toHex, u64 } from './bytes.js'
 import { MAX_WITNESSES } from './block.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
@@ -75,47 +75,34 @@ export const certificateSchema = z.strictObject({
 export type Certificate = z.infer<typeof certificateSchema>
 
 /** Whose word a reader takes: the committee of one epoch of one network. */
-export interface Trust {
-  network: Uint8Array
-  epoch: number
-  /** {@link committeeDigest} */
-  committee: Uint8Array
-}
+export const trustSchema = z.strictObject({ network: bytes32, epoch: whole, members: committeeSchema })
+export type Trust = z.infer<typeof trustSchema>
 
 /** The first committee is in the genesis, whose hash is the network's id. */
-export function trustGenesis(genesis: Genesis): Trust {
-  const network = networkId(genesis)
-  const members = genesis.witnesses.map(({ key, stake }): CommitteeMembers[number] => [key, stake])
-  return { network, epoch: 0, committee: committeeDigest(network, 0, members) }
-}
-
-/** A checkpoint that the reader has from somebody it believes. */
-export const trustCheckpoint = ({ network, epoch, committee }: Checkpoint): Trust => ({ network, epoch, committee })
+export const trustGenesis = (genesis: Genesis): Trust => ({
+  network: networkId(genesis),
+  epoch: 0,
+  members: genesis.witnesses.map(({ key, stake }) => [key, stake])
+})
 
 /** A refusal with a sentence for people. */
 const refuse = (issue: string): never => {
   throw new PekkaError('PROOF_INVALID', { issue })
 }
 
-const same = (a: Uint8Array, b: Uint8Array): boolean => toHex(a) === toHex(b)
-
 /**
  * Checks that a quorum of the trusted committee has signed. A signature that doesn't hold refuses the whole, so that a certificate
  * has no part that nobody looked at.
- * @param members the committee behind the trusted digest
  * @throws PekkaError PROOF_INVALID
  */
-export async function verifyCertificate(
-  certificate: Certificate,
-  members: CommitteeMembers,
-  trust: Trust,
-  verifier: Verifier
-): Promise<void> {
+export async function verifyCertificate(certificate: Certificate, trust: Trust, verifier: Verifier): Promise<void> {
   const { checkpoint, signatures } = certificate
-  if (!same(checkpoint.network, trust.network)) refuse('it is of another network')
-  if (checkpoint.epoch !== trust.epoch) refuse('it is of another epoch than the committee that is trusted')
-  if (!same(checkpoint.committee, trust.committee)) refuse('it names another committee than the one that is trusted')
-  if (!same(committeeDigest(trust.network, trust.epoch, members), trust.committee)) refuse('the committee is another')
+  const { network, epoch, members } = trust
+  if (!committeeSchema.safeParse(members).success) refuse('the committee that is trusted is none')
+  if (!equalBytes(checkpoint.network, network)) refuse('it is of another network')
+  if (checkpoint.epoch !== epoch) refuse('it is of another epoch than the committee that is trusted')
+  if (!equalBytes(checkpoint.committee, committeeDigest(network, epoch, members)))
+    refuse('it names another committee than the one that is trusted')
   const signers = signersOf(certificate, members)
   if (signatures.length !== signers.length * 64) refuse('there are more or fewer signatures than signers')
   if (signers.reduce((stake, [, weight]) => stake + weight, 0n) < quorumOf(members))
@@ -160,6 +147,19 @@ export function certify(
   for (const member of chosen) signers[member >>> 3] = (signers[member >>> 3] ?? 0) | (128 >>> (member & 7))
   const ordered = chosen.map(member => signatures.get(member) ?? new Uint8Array(64))
   return { checkpoint, signers, signatures: concat(...ordered) }
+}
+
+/**
+ * Whom a checkpoint lets its reader trust in the epoch after it.
+ * @param members what somebody says is that epoch's committee
+ * @throws PekkaError PROOF_INVALID
+ */
+export function trustNext({ network, epoch, nextCommittee }: Checkpoint, members: CommitteeMembers): Trust {
+  const next = { network, epoch: epoch + 1, members }
+  if (nextCommittee === null) refuse('a checkpoint names no next committee')
+  else if (!equalBytes(nextCommittee, committeeDigest(network, next.epoch, members)))
+    refuse('a checkpoint names another next committee')
+  return next
 }
 
 /** Largest encoded certificate: 100 signatures and some 400 bytes. */

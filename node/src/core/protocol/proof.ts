@@ -1,6 +1,14 @@
 import { z } from 'zod'
-import { fromHex, toHex } from './bytes.js'
-import { certificateSchema, committeeSchema, verifyCertificate, type Checkpoint, type Trust } from './checkpoint.js'
+import { equalBytes, fromHex } from './bytes.js'
+import {
+  certificateSchema,
+  committeeSchema,
+  trustNext,
+  verifyCertificate,
+  type Certificate,
+  type Checkpoint,
+  type Trust
+} from './checkpoint.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
 import type { Verifier } from './primitives.js'
@@ -21,8 +29,8 @@ import {
 export const MAX_ROW_BYTES = 64 << 10
 /** Things that one proof shows. */
 export const MAX_CLAIMS = 16
-/** Committees from the trusted one to the one that signed. Longer ways are walked in several proofs. */
-export const MAX_CHAIN = 64
+/** Epochs from the trusted committee to the one that signed. Longer ways are walked in several proofs. */
+export const MAX_STEPS = 64
 /** Largest encoded proof. It is looked at before anything of it is parsed. */
 export const MAX_PROOF_BYTES = 1 << 20
 
@@ -45,14 +53,10 @@ export type Claim = z.infer<typeof claimSchema>
 
 export const ledgerProofSchema = z.strictObject({
   v: z.literal(1),
-  /**
-   * A certificate of each epoch from the trusted one on, with the committee behind its digest. Each names the committee of
-   * the next; the last one's checkpoint is what the claims are about.
-   */
-  chain: z
-    .array(z.strictObject({ committee: committeeSchema, certificate: certificateSchema }))
-    .min(1)
-    .max(MAX_CHAIN),
+  /** From the epoch that the reader trusts to that of `certificate`: one certificate of each, and the committee of the next. */
+  steps: z.array(z.strictObject({ certificate: certificateSchema, next: committeeSchema })).max(MAX_STEPS),
+  /** The checkpoint that the claims are about. */
+  certificate: certificateSchema,
   claims: z.array(claimSchema).max(MAX_CLAIMS)
 })
 export type LedgerProof = z.infer<typeof ledgerProofSchema>
@@ -94,34 +98,29 @@ export function decodeProof(bytes: Uint8Array): LedgerProof {
  * @throws PekkaError ENCODING_NOT_CANONICAL, PROOF_INVALID
  */
 export async function verifyProof(bytes: Uint8Array, trust: Trust, verifier: Verifier): Promise<Proven> {
-  const { chain, claims } = decodeProof(bytes)
+  const { steps, certificate, claims } = decodeProof(bytes)
   let current = trust
-  let before: Checkpoint | null = null
-  for (const { committee, certificate } of chain) {
-    if (before !== null) current = following(before)
-    const { checkpoint } = certificate
-    if (before !== null && checkpoint.index <= before.index) refuse('an epoch does not follow the one before')
-    await verifyCertificate(certificate, committee, current, verifier)
-    before = checkpoint
+  let index = -1
+  const follow = async (next: Certificate): Promise<Checkpoint> => {
+    await verifyCertificate(next, current, verifier)
+    if (next.checkpoint.index <= index) refuse('an epoch does not follow the one before')
+    index = next.checkpoint.index
+    return next.checkpoint
   }
-  const checkpoint = before ?? refuse('it has no checkpoint')
+  for (const step of steps) current = trustNext(await follow(step.certificate), step.next)
+  const checkpoint = await follow(certificate)
   return { checkpoint, trust: current, facts: claims.map(claim => factOf(claim, checkpoint)) }
-}
-
-/** Whom a checkpoint lets its reader trust in the next epoch. @throws PekkaError PROOF_INVALID */
-export function following({ network, epoch, nextCommittee }: Checkpoint): Trust {
-  return { network, epoch: epoch + 1, committee: nextCommittee ?? refuse('a checkpoint names no next committee') }
 }
 
 function factOf(claim: Claim, checkpoint: Checkpoint): Fact {
   if (claim.kind === 'transaction') {
     const root = transactionsRootOf(transactionLeaf(claim.ordered), checkpoint.transactions, claim.path)
-    if (toHex(root) !== toHex(checkpoint.transactionsRoot)) refuse('the transaction is not under the checkpoint')
+    if (!equalBytes(root, checkpoint.transactionsRoot)) refuse('the transaction is not under the checkpoint')
     return { kind: 'transaction', ...claim.ordered }
   }
   const { table, key, row, path } = claim
   const root = stateRootOf(stateKey(table, key), row === null ? null : stateValue(row), path)
-  if (toHex(root) !== toHex(checkpoint.stateRoot)) refuse('the state is not under the checkpoint')
+  if (!equalBytes(root, checkpoint.stateRoot)) refuse('the state is not under the checkpoint')
   return parseRow(table, fromHex(key), row)
 }
 

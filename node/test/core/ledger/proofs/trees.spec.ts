@@ -100,6 +100,23 @@ describe('ledger: the tree of the state', () => {
     )
   })
 
+  it('forgets a row that goes: what is left moves up to where it would stand without it', () => {
+    const rows = [0, 1, 2, 128, 129, 255].map(last => {
+      const key = new Uint8Array(32)
+      key[31] = last
+      return { key, value: valueOf(last) }
+    })
+    for (let first = 0; first < rows.length; first++) {
+      let left = [...rows.slice(first), ...rows.slice(0, first)]
+      let tree = StateTree.empty(scriptHashing).update(left)
+      for (const { key } of [...left]) {
+        left = left.filter(row => row.key !== key)
+        tree = tree.update([{ key, value: null }])
+        assert.equal(toHex(tree.root), toHex(naiveRoot(left)))
+      }
+    }
+  })
+
   it('stays as it was when another one is made from it', () => {
     const before = treeOf(50)
     const root = toHex(before.root)
@@ -121,25 +138,26 @@ describe('ledger: the tree of the state', () => {
 
   describe('a path from somebody who lies', () => {
     const tree = treeOf(200)
-    const key = keyOf(17)
+    // A path that doesn't fill the last byte of its marks.
+    const key =
+      Array.from({ length: 200 }, (_, at) => keyOf(at)).find(at => tree.prove(at).path.depth % 8 > 2) ?? keyOf(0)
     const { value, path } = tree.prove(key)
     const missing = keyOf(1_000)
     const absent = tree.prove(missing)
     const bad = (change: Partial<StatePath>): boolean => shows(tree.root, key, value, { ...path, ...change })
-    /** The path with its siblings, all of them, changed; bits set anew for those that are empty. */
     const cut = (from: number, to?: number): Uint8Array => path.siblings.slice(from, to)
 
     it('is told apart from the honest ones', () => {
       assert.ok(bad({}))
-      assert.ok(value !== null && path.depth >= 7 && absent.value === null)
+      assert.ok(value !== null && path.depth % 8 > 2 && absent.value === null)
       assert.ok(shows(tree.root, missing, null, absent.path))
     })
 
     it('shows no other value, no absence of what is there, no other key', () => {
       assert.equal(shows(tree.root, key, valueOf(999), path), false)
       assert.equal(shows(tree.root, key, null, path), false)
-      assert.equal(shows(tree.root, keyOf(18), value, path), false)
-      assert.equal(shows(tree.root, missing, valueOf(17), absent.path), false)
+      assert.equal(shows(tree.root, missing, value, path), false)
+      assert.equal(shows(tree.root, missing, value, absent.path), false)
       assert.equal(shows(tree.root, key, null, absent.path), false)
     })
 
@@ -195,25 +213,31 @@ describe('ledger: the tree of the state', () => {
 
     it('can’t pass a node off as another row, to hide one that is there', () => {
       const [left, right] = [path.siblings.slice(0, 32), path.siblings.slice(32, 64)]
-      for (const other of [
-        { key: left, value: right },
-        { key: keyOf(18), value: valueOf(18) },
-        { key, value: valueOf(17) }
-      ]) {
-        for (let depth = 0; depth <= path.depth; depth++) {
-          const short = { depth, empty: new Uint8Array(Math.ceil(depth / 8)), siblings: cut(0, depth * 32), other }
-          assert.equal(shows(tree.root, key, null, short), false)
-        }
+      for (let depth = 0; depth <= path.depth; depth++) {
+        const short = { depth, empty: new Uint8Array(Math.ceil(depth / 8)), siblings: cut(0, depth * 32) }
+        assert.equal(shows(tree.root, key, null, { ...short, other: { key: left, value: right } }), false)
       }
     })
 
-    it('shows no absence beside a row that is elsewhere', () => {
-      const { other } = absent.path
-      assert.ok(other === null || toHex(other.key) !== toHex(missing))
-      const stranger = tree.prove(keyOf(18))
-      const path = { ...stranger.path, other: { key: keyOf(18), value: valueOf(18) } }
-      assert.ok(bitOf(keyOf(18), 0) !== bitOf(key, 0) || stranger.path.depth > 1)
-      assert.equal(shows(tree.root, key, null, path), false)
+    it('shows no absence by the very row that is there, and no row beside another', () => {
+      assert.ok(value !== null)
+      const other = { key, value }
+      assert.equal(shows(tree.root, key, null, { ...path, other }), false)
+      assert.equal(bad({ other }), false)
+      assert.equal(bad({ other: { key: missing, value } }), false)
+    })
+
+    it('has no form that no tree has: another row that is elsewhere, nothing or a row alone under its node', () => {
+      const there = new Uint8Array(32)
+      const elsewhere = new Uint8Array(32).fill(255)
+      const one = { depth: 1, empty: new Uint8Array(1), siblings: digest(there), other: null }
+      assert.ok(stateRootOf(there, valueOf(1), one))
+      const other = { key: elsewhere, value: valueOf(1) }
+      assert.throws(() => stateRootOf(there, null, { ...one, other }), { code: 'PROOF_INVALID' })
+      const alone = { ...one, empty: Uint8Array.of(128), siblings: new Uint8Array(0) }
+      for (const shown of [valueOf(1), null]) {
+        assert.throws(() => stateRootOf(there, shown, alone), { code: 'PROOF_INVALID' })
+      }
     })
   })
 })
