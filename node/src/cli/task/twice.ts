@@ -10,7 +10,14 @@ import {
   toJson,
   type NumericPath
 } from '../../core/protocol/index.js'
-import { CAUSES, RunOutputs, compareRuns, type CellComparison, type Comparison } from '../../core/verification/index.js'
+import {
+  CAUSES,
+  RunOutputs,
+  SECOND_RUN,
+  compareRuns,
+  describeComparison,
+  type Comparison
+} from '../../core/verification/index.js'
 import { random } from '../../host/crypto/index.js'
 import type { CliContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
@@ -29,9 +36,6 @@ export interface TwiceInit {
   /** Where the executed notebook of the first run goes. */
   out?: string | undefined
 }
-
-/** What the second run computes on, so that what depends on the processor shows itself. */
-const SECOND: NumericPath = 'other'
 
 /**
  * Runs a program twice, with the same seeds and on differently simulated processors, compares what came out cell by cell, and says for each
@@ -64,7 +68,7 @@ export async function runTwice(session: Session, context: CliContext, init: Twic
       stop: stop.signal
     })
   try {
-    const [a, b] = await Promise.all([one(first, request.numeric, true), one(second, SECOND, false)])
+    const [a, b] = await Promise.all([one(first, request.numeric, true), one(second, SECOND_RUN, false)])
     if (a === null || b === null) {
       context.say('Not connected any more. The tasks go on: pekka tasks')
       return EXIT.notConnected
@@ -198,35 +202,3 @@ function namesOf({ program }: LoadedProgram): Map<string, string> {
   if (program.kind === 'script') return new Map([[SCRIPT_CELL, 'The output']])
   return new Map(program.cells.map(({ id }, index) => [id, `Cell ${index + 1}`]))
 }
-
-/** One line for the whole, then one or two for every cell that differs. */
-export function describeComparison({ verdict, cells }: Comparison, names: ReadonlyMap<string, string>): string[] {
-  const differing = cells.filter(cell => cell.verdict !== 'exact')
-  const count = cells.length === 1 ? '' : ` in ${differing.length} of ${cells.length} cells`
-  const heads = {
-    exact: 'Both runs gave the same, byte for byte.',
-    canonical: `Both runs gave the same result; only what is made up anew in each run differs${count}.`,
-    close: `Both runs gave the same but for the last digits${count}.`,
-    different: `The runs differ${count}.`
-  }
-  return [heads[verdict], ...differing.flatMap(cell => describeCell(cell, names.get(cell.cell) ?? cell.cell))]
-}
-
-const WORDS = {
-  exact: 'same',
-  canonical: 'same result',
-  close: 'differs in the last digits',
-  different: 'differs'
-} as const
-
-function describeCell({ verdict, cause, differences }: CellComparison, name: string): string[] {
-  const lines = [`  ${name} ${WORDS[verdict]}: ${cause === null ? '' : CAUSES[cause]}`]
-  const example = differences.find(one => one.verdict === verdict)?.example
-  if (example !== undefined && verdict !== 'canonical') {
-    lines.push(`    first run:  ${visible(example[0])}`, `    second run: ${visible(example[1])}`)
-  }
-  return lines
-}
-
-/** What a stranger's program printed, without what a terminal would obey. */
-const visible = (text: string): string => text.replace(/\p{Cc}/gu, ' ').trim()

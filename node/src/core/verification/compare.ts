@@ -1,10 +1,13 @@
-import { SCRIPT_CELL, concat, utf8, type EventOf, type TaskEvent } from '../protocol/index.js'
+import { SCRIPT_CELL, concat, utf8, type EventOf, type NumericPath, type TaskEvent } from '../protocol/index.js'
 import { hintsOf, type Cause } from './causes.js'
 import { explainText, type TextDifference } from './explain.js'
 import { canonicalValue, pictureBytes } from './forms.js'
 import { decodePng } from './png.js'
 import { Replay, type RecordEvent, type ReplayedCell, type TextKeeper } from './replay.js'
 import { canonicalText } from './text.js'
+
+/** What the second of two runs computes on, so that what depends on the processor shows itself. */
+export const SECOND_RUN: NumericPath = 'other'
 
 /** `exact`: byte for byte; `canonical`: the same in canonical form; `close`: numbers within rounding; `different`. */
 export type Verdict = 'exact' | 'canonical' | 'close' | 'different'

@@ -9,6 +9,7 @@ export { canonicalValue } from './forms.js'
 export { canonicalText } from './text.js'
 export {
   RunOutputs,
+  SECOND_RUN,
   compareRuns,
   type CellComparison,
   type Comparison,
@@ -16,3 +17,4 @@ export {
   type Verdict
 } from './compare.js'
 export { CAUSES, type Cause } from './causes.js'
+export { comparisonWords, describeComparison, type CellWords, type ComparisonWords } from './words.js'
