@@ -448,6 +448,23 @@ describe('ledger: sessions (R33)', () => {
       assert.equal(session.view().state, 'running')
     })
 
+    it('so does a cell that came and ended between two reports', () => {
+      const session = keep()
+      session.live(100_000, 0, 1)
+      session.live(10_000, 1, 2)
+      session.live(100_000, 1, 2)
+      assert.equal(session.view().state, 'running')
+    })
+
+    it('a timer that runs late, between two commits, gives it no more time', () => {
+      const session = keep({ session: { idleMs: 60_000, lifeMs: 60_500 } })
+      session.live(60_000, 0, 0)
+      session.chain.pass(1000)
+      assert.equal(session.view().state, 'stopping')
+      session.chain.done(session.agent, session.aliveBody(0, 1))
+      session.chain.fails(session.agent, session.commit(session.claim(60_501, 0)), 'LIMIT_EXCEEDED')
+    })
+
     it('lives for lifeMs at most, however busy', () => {
       const session = keep({ session: { idleMs: 60_000, lifeMs: 60_000 } })
       session.live(59_000, 0, 0)

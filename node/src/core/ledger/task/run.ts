@@ -115,8 +115,7 @@ function takeBack(step: Step, task: TaskRow, provider: Uint8Array): TaskRow {
 
 /** Time that is paid: what was claimed, and after a cancel no more than from accept to cancel (R10). */
 function chargedMs(task: TaskRow, claim: CommitClaim, acceptedAt: number): number {
-  // A session's time is bounded by its last `alive`, which covers nothing after the cancel.
-  if (task.cancelledAt === null || task.offer.session !== null) return claim.usage.wallMs
+  if (task.cancelledAt === null) return claim.usage.wallMs
   return Math.min(claim.usage.wallMs, task.cancelledAt - acceptedAt)
 }
 
