@@ -1,6 +1,10 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '4f838cd587ffdc60'
-export const CODECS_SOURCE = `"""How values are written and read, on both ends: in the user's kernel and in the sandbox (DESIGN §6, Values).
+export const HELPER_VERSION = '8ebbbd680bcea6bc'
+/** Python modules in the order in which they are executed. */
+export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
+  [
+    '_pekka_codecs',
+    `"""How values are written and read, on both ends: in the user's kernel and in the sandbox (DESIGN §6, Values).
 
 \`encode\` takes exact types only and imports nothing that the process hasn't imported itself; what it can't write raises
 \`CannotTravel\` with a reason for people. \`decode\` reads the safe codecs (\`json\`, \`npy\`, \`arrow\`, \`text\`, \`png\`): every size that a
@@ -563,9 +567,12 @@ def decode_png(data: Any) -> Any:
         raise Refused(f"it is no PNG picture: {str(error)[:100]}") from None
     return picture
 `
-export const KERNEL_SOURCE = `"""What PEKKA does in the user's own kernel: it looks at values that a remote run needs, writes them, and puts values that came
-back into the namespace. It is executed as a module of its own (\`_pekka_kernel\` in sys.modules, after \`_pekka_codecs\`), by a
-silent request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's.
+  ],
+  [
+    '_pekka_kernel',
+    `"""What PEKKA does in the user's own kernel: it looks at values that a remote run needs, and writes them; pekka_returns.py takes
+what comes back. It is executed as a module of its own (\`_pekka_kernel\` in sys.modules, after \`_pekka_codecs\`), by a silent
+request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's.
 
 Python ≥ 3.9, standard library and IPython.
 """
@@ -930,104 +937,474 @@ def chunks(wanted: list[str]) -> Answer:
 def release() -> Answer:
     _written.clear()
     return Answer(None)
+`
+  ],
+  [
+    '_pekka_returns',
+    `"""What comes back from a machine into the user's kernel. The page hands over sealed data that it has opened, in pieces; they stand
+in a file that has no name, are parsed in a process of its own with limits, and only then read here. Nothing of a machine is
+ever unpickled or executed, and no size that it claims is believed before it was compared with what is there.
 
+Executed as \`_pekka_returns\`, after \`_pekka_codecs\` and \`_pekka_kernel\`. Python ≥ 3.9, standard library and IPython.
+"""
 
-# ---- what comes back
+from __future__ import annotations
 
-#: Bytes of values that come back and aren't in the namespace yet: name → pieces.
-_arriving: dict[str, list[bytes]] = {}
-
-#: Runs in a process of its own, before anything of a machine is parsed here.
-_CHILD = """
+import base64
+import importlib.util
+import json
+import keyword
+import mmap
+import os
+import re
+import subprocess
 import sys
-source = sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), "big"))
-codec = sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), "big")).decode()
-data = sys.stdin.buffer.read()
-module = type(sys)("_pekka_codecs")
-exec(compile(source, "<codecs>", "exec"), module.__dict__)
-try:
-    if codec == "npy" or b'"npy"' in data[:1 << 20] or codec == "arrow":
-        import numpy
-    if codec == "arrow":
-        import pyarrow
-        import pyarrow.ipc
-    if codec == "png":
-        try:
-            import PIL.Image
-        except ImportError:
-            pass
-except ImportError as error:
-    print(f"it needs the package {error.name} in your kernel", file=sys.stderr)
-    sys.exit(3)
-try:
-    import resource
-    import os
-    # What is loaded already, and six times the value: decoded, checked, and written again.
-    with open("/proc/self/statm") as file:
-        now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    for what, limit in ((resource.RLIMIT_AS, now + 6 * len(data) + (256 << 20)), (resource.RLIMIT_CPU, 60 + len(data) // (1 << 20)),
-                        (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        resource.setrlimit(what, (limit, limit))
-except (ImportError, OSError, ValueError):
-    pass
-try:
-    value = module.decode(codec, data)
-    if codec == "arrow":
-        # Written anew by our own library: the bytes that are parsed next are no longer the machine's.
-        value = value.combine_chunks()
-        metadata = {key: text for key, text in (value.schema.metadata or {}).items() if key in (b"pandas", b"pekka")}
-        out = module._stream(pyarrow, value.replace_schema_metadata(metadata))
-        sys.stdout.buffer.write(memoryview(out))
-except module.Refused as error:
-    print(str(error), file=sys.stderr)
-    sys.exit(3)
-except MemoryError:
-    print("it takes more memory than its size explains", file=sys.stderr)
-    sys.exit(3)
+import tempfile
+import threading
+import uuid
+from typing import Any
+
+import _pekka_codecs as codecs
+import _pekka_kernel as helper
+from _pekka_kernel import Answer
+
+#: One value: what a task may bring back in all.
+MAX_VALUE = 1 << 30
+#: Transfers under way. A page asks for one after the other.
+MAX_TRANSFERS = 16
+#: Characters of a look, and of the words a machine says of a value.
+LOOK_CHARACTERS = 200
+_COLOUR = re.compile(r"\\x1b\\[[0-9;?]*[ -/]*[@-~]")
+#: The data in a transfer's file begins here, so that arrays in it are aligned; the codecs stand before it.
+ALIGNMENT = 4096
+
+#: Runs in a process of its own, before anything of a machine is parsed here: \`python -I -c … CODEC SIZE PATHS\`.
+_CHILD = """
+import json, mmap, sys
+codec, size, paths = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+sys.path += [path for path in paths if path not in sys.path]
+with mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ) as file:
+    begin = len(file) - size
+    source = bytes(memoryview(file)[:begin])
+    data = memoryview(file)[begin:]
+    module = type(sys)("_pekka_codecs")
+    exec(compile(source, "<codecs>", "exec"), module.__dict__)
+    refused = None
+    try:
+        if codec in ("npy", "arrow") or codec == "json" and b'"npy"' in data[: 1 << 20].tobytes():
+            import numpy
+        if codec == "arrow":
+            import pyarrow
+            import pyarrow.ipc
+            try:
+                import pandas
+            except ImportError:
+                pass
+        if codec == "png":
+            try:
+                import PIL.Image
+            except ImportError:
+                pass
+    except ImportError as error:
+        print(f"it needs the package {error.name} in your kernel", file=sys.stderr)
+        sys.exit(3)
+    try:
+        import os
+        import resource
+
+        # What is loaded already, and six times the value: decoded, checked, and written again.
+        with open("/proc/self/statm") as statm:
+            now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        written = 2 * size + (1 << 20) if codec == "arrow" else 0
+        for what, limit in ((resource.RLIMIT_AS, now + 6 * size + (256 << 20)), (resource.RLIMIT_CPU, 60 + size // (1 << 20)),
+                            (resource.RLIMIT_FSIZE, written), (resource.RLIMIT_CORE, 0)):
+            resource.setrlimit(what, (limit, limit))
+    except (ImportError, OSError, ValueError):
+        pass
+    def overlap(kind):
+        for name in ("string_view", "binary_view", "list_view", "large_list_view", "run_end_encoded"):
+            if getattr(pyarrow.types, "is_" + name, lambda kind: False)(kind):
+                return True
+        return any(overlap(kind.field(index).type) for index in range(kind.num_fields))
+
+    try:
+        value = module.decode(codec, data)
+        if codec == "arrow":
+            if any(overlap(field.type) for field in value.schema):
+                # A thousand texts may be one text, and take a thousand times its bytes where they are read.
+                raise module.Refused("it has a column of which parts may be one and the same")
+            if value.num_rows > 8 * size:
+                # A column of nulls takes no bytes, whatever its length; as a DataFrame it would.
+                raise module.Refused(f"it claims {value.num_rows} rows in {size} bytes")
+            # Written anew by our own library: the bytes that are parsed next are no longer the machine's.
+            metadata = {key: text for key, text in (value.schema.metadata or {}).items() if key in (b"pandas", b"pekka")}
+            value = value.replace_schema_metadata(metadata)
+            with pyarrow.ipc.new_stream(sys.stdout.buffer, value.schema) as writer:
+                writer.write_table(value)
+            sys.stdout.buffer.flush()
+            # What a table takes as a DataFrame shows here, below the limit, or not at all.
+            module.as_pandas(value)
+    except module.Refused as error:
+        refused = str(error)
+    except MemoryError:
+        refused = "it takes more memory than its size explains"
+    if refused is not None:
+        print(refused, file=sys.stderr)
+        sys.stderr.flush()
+    # What was read still lies in the mapping: the system takes both.
+    os._exit(0 if refused is None else 3)
 """
 
 
+def clean(text: Any, most: int) -> str:
+    """Words of a machine as they may stand in a terminal: one line, no control or direction characters, cut."""
+    bare = _COLOUR.sub("", str(text)[: 4 * most])
+    plain = "".join(letter if letter.isprintable() else " " for letter in bare)
+    plain = " ".join(plain.split())
+    return plain if len(plain) <= most else plain[: most - 1] + "…"
+
+
+class Transfer:
+    """The pieces of one value, in a file without a name."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="pekka-")
+        source = CODECS.encode()
+        self._begin = -(-len(source) // ALIGNMENT) * ALIGNMENT
+        self._file.write(source + b"\\n" * (self._begin - len(source)))
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > MAX_VALUE:
+            raise codecs.Refused(f"it takes more than {MAX_VALUE >> 30} GiB")
+        self._file.write(data)
+
+    def read(self, codec: str) -> Any:
+        """The value, after a child process has read it.
+
+        :raises Refused: it is not what it says. Nothing of it was run."""
+        if codec not in codecs.SAFE:
+            raise codecs.Refused(f"{codec!r:.20} is no safe codec")
+        if self.size == 0:
+            raise codecs.Refused("it is empty")
+        self._file.flush()
+        with tempfile.TemporaryFile(prefix="pekka-") as checked:
+            self._check(codec, checked)
+            if codec == "arrow":
+                return _table(checked)
+        # Closed with its last reader: a buffer in use can't be.
+        data = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))[self._begin :]
+        return codecs.decode(codec, data if codec == "npy" else bytes(data))
+
+    def _check(self, codec: str, checked: Any) -> None:
+        paths = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        self._file.seek(0)
+        command = [sys.executable, "-I", "-c", _CHILD, codec, str(self.size), json.dumps(paths)]
+        try:
+            child = subprocess.run(
+                command, stdin=self._file, stdout=checked, stderr=subprocess.PIPE, timeout=60 + self.size // (1 << 20)
+            )
+        except subprocess.TimeoutExpired:
+            raise codecs.Refused("reading it takes longer than its size explains") from None
+        if child.returncode == 3:
+            said = child.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise codecs.Refused(clean(said[-1] if said else "it can't be read", 300))
+        if child.returncode != 0:
+            raise codecs.Refused("reading it broke the reader, which was a process of its own")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _table(checked: Any) -> Any:
+    checked.seek(0, os.SEEK_END)
+    file = mmap.mmap(checked.fileno(), checked.tell(), access=mmap.ACCESS_READ)
+    table = codecs.decode("arrow", file)
+    if b"pandas" in (table.schema.metadata or {}) and importlib.util.find_spec("pandas") is not None:
+        import pandas  # noqa: F401  it was a DataFrame there
+
+        frame = codecs.as_pandas(table)
+        # A table of one column is a view of the file, which can't be written to.
+        columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
+        flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
+        if any(flag is not None and not flag.writeable for flag in flags):
+            frame = frame.copy()
+        return frame
+    return table
+
+
 def accept(codec: str, data: bytes) -> Any:
-    """A value of a safe codec that a machine sent, parsed in a child process with limits first.
+    """A value of a safe codec that a machine sent.
 
     :raises Refused: it is not what it says. Nothing of it was run."""
-    import subprocess
-
-    if codec not in codecs.SAFE:
-        raise codecs.Refused(f"{codec!r:.20} is no safe codec")
-    source = CODECS.encode()
-    head = len(source).to_bytes(4, "big") + source + len(codec).to_bytes(4, "big") + codec.encode()
+    transfer = Transfer()
     try:
-        child = subprocess.run(
-            [sys.executable, "-I", "-c", _CHILD], input=head + data, capture_output=True, timeout=60 + len(data) // (1 << 20)
-        )
-    except subprocess.TimeoutExpired:
-        raise codecs.Refused("reading it takes longer than its size explains") from None
-    if child.returncode == 3:
-        raise codecs.Refused(child.stderr.decode("utf-8", "replace").strip().splitlines()[-1][:300])
-    if child.returncode != 0:
-        raise codecs.Refused("reading it broke the reader, which was a process of its own")
-    if codec == "arrow":
-        return codecs.as_pandas(codecs.decode(codec, child.stdout))
-    return codecs.decode(codec, data)
+        transfer.add(data)
+        return transfer.read(codec)
+    finally:
+        transfer.close()
 
 
-def part(name: str, text: str, first: bool) -> Answer:
-    """Takes a piece of a value that comes back, as base64."""
-    if first:
-        _arriving[name] = []
-    _arriving[name].append(base64.b64decode(text, validate=True))
+# ---- what the page calls
+
+_transfers: dict[str, Transfer] = {}
+_requests: dict[str, Request] = {}
+#: Whether the page can answer while a cell runs, through a subshell.
+_can_wait = False
+
+
+class Request:
+    """What a cell has asked the page for."""
+
+    def __init__(self, name: str | None) -> None:
+        self.id = uuid.uuid4().hex
+        #: The name that is bound where nobody waits.
+        self.name = name
+        self.taken = False
+        self.done = threading.Event()
+        #: What the page has said: \`{"issue"}\`, \`{"values"}\`, or \`{"value"}\`.
+        self.said: dict[str, Any] = {}
+
+
+def ready(can_wait: bool) -> Answer:
+    """The page is there, with the magic for this kernel."""
+    global _can_wait
+    _can_wait = can_wait
+    # Under the other name where a package of the user's own is called pekka.
+    (sys.modules.get("_pekka_user") or sys.modules["pekka"])._register()
     return Answer(None)
 
 
-def bind(name: str, codec: str) -> Answer:
+def claim(identifier: str) -> Answer:
+    """Whether the page is the first to answer a request: a notebook may be open in two."""
+    request = _requests.get(identifier)
+    first = request is not None and not request.taken
+    if request is not None:
+        request.taken = True
+    return Answer(first)
+
+
+def part(identifier: str, text: str, first: bool) -> Answer:
+    """Takes a piece of a value, as base64."""
+    if first:
+        drop(identifier)
+        while len(_transfers) >= MAX_TRANSFERS:
+            drop(next(iter(_transfers)))
+        _transfers[identifier] = Transfer()
+    _transfers[identifier].add(base64.b64decode(text, validate=True))
+    return Answer(None)
+
+
+def drop(identifier: str) -> Answer:
+    """Forgets a value whose pieces didn't all come."""
+    transfer = _transfers.pop(identifier, None)
+    if transfer is not None:
+        transfer.close()
+    return Answer(None)
+
+
+def _take(identifier: str, codec: str) -> Any:
+    transfer = _transfers.pop(identifier, None)
+    if transfer is None:
+        raise codecs.Refused("nothing of it has come")
+    try:
+        return transfer.read(codec)
+    finally:
+        transfer.close()
+
+
+def settle(identifier: str, said: dict[str, Any]) -> Answer:
+    """Answers a request: \`{"issue"}\`, \`{"values": rows}\`, or \`{"row"}\` after the pieces of a value that has come."""
+    request = _requests.get(identifier)
+    if request is None:
+        # Its cell was interrupted.
+        drop(identifier)
+        return Answer({"issue": None})
+    row = said.get("row")
+    if row is not None and row.get("codec") is not None:
+        try:
+            request.said = {"value": _take(identifier, row["codec"])}
+        except codecs.Refused as error:
+            request.said = {"issue": f"\`{request.name}\` was refused: {error}."}
+        except MemoryError:
+            request.said = {"issue": f"There is not enough memory here for \`{request.name}\`."}
+        except Exception as error:  # noqa: BLE001  whoever waits is told, whatever it was
+            request.said = {"issue": f"\`{request.name}\` could not be read: {type(error).__name__}."}
+    else:
+        request.said = said
+    if not _can_wait:
+        _requests.pop(identifier, None)
+        if request.name is not None and "value" in request.said and not hidden(request.name):
+            helper._namespace()[request.name] = request.said["value"]
+    request.done.set()
+    return Answer({"issue": request.said.get("issue")})
+
+
+def bind(identifier: str, name: str, codec: str) -> Answer:
     """Reads a value that has come, and binds it in the namespace."""
-    data = b"".join(_arriving.pop(name))
-    if not name.isidentifier() or _is_hidden(name):
+    if hidden(name):
+        drop(identifier)
         return Answer({"issue": "this is no name for a value"})
     try:
-        _namespace()[name] = accept(codec, data)
+        helper._namespace()[name] = _take(identifier, codec)
     except codecs.Refused as error:
-        return Answer({"issue": str(error)[:300]})
+        return Answer({"issue": clean(error, 300)})
+    except Exception as error:  # noqa: BLE001  e.g. no memory, or no disk for it
+        return Answer({"issue": f"it could not be read: {type(error).__name__}"})
     return Answer({"issue": None})
+
+
+def hidden(name: str) -> bool:
+    """Whether no value of a machine is bound to the name."""
+    return not name.isidentifier() or keyword.iskeyword(name) or helper._is_hidden(name)
 `
+  ],
+  [
+    'pekka',
+    `"""Values of remote runs, in the notebook that ran them.
+
+    import pekka
+    df = pekka.get("df")      # what the name was when the cell had ended
+    pekka.values()            # all names, with those that stay
+
+    %pekka                    # the same as a table
+    %pekka get df model       # binds them here
+
+The page of JupyterLab fetches a value from the notebook's newest remote run that has it. Nothing of a machine is unpickled or
+executed. Loaded into the kernel by the extension; there is nothing to install.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import _pekka_returns as _returns
+
+__all__ = ["get", "values", "RemoteValue", "NotHere"]
+
+#: A page that is there takes a request at once; its answer may take as long as the data does.
+_TAKEN_SECONDS = 20.0
+
+
+class NotHere(LookupError):
+    """Why a value isn't here. The text says what to do."""
+
+
+class RemoteValue:
+    """A value that a remote cell made, as its machine describes it. \`stays\` says why it can't come; None where it can."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.name = _returns.clean(row.get("name"), 80)
+        self.type = _returns.clean(row.get("type"), 80)
+        #: Bytes: of its written form, or as far as they are known.
+        self.size = row["size"] if type(row.get("size")) is int else 0
+        #: The first characters of how it shows itself there.
+        self.look = _returns.clean(row.get("look"), _returns.LOOK_CHARACTERS)
+        self.stays: str | None = None
+        if row.get("codec") is None:
+            self.stays = _returns.clean(row.get("reason") or "it was not asked for", _returns.LOOK_CHARACTERS)
+
+    def __repr__(self) -> str:
+        state = "" if self.stays is None else f", stayed there: {self.stays}"
+        return f"<{self.name}: {self.type}, {_bytes(self.size)}{state}>\\n{self.look}"
+
+
+def get(name: str) -> Any:
+    """The value that \`name\` had when the remote cell that made it had ended; a :class:\`RemoteValue\` where it can't come.
+
+    :raises NotHere: no remote run of this notebook has it, it was refused, or nobody can fetch it"""
+    if not isinstance(name, str) or _returns.hidden(name):
+        raise NotHere(f"{name!r:.80} is no name of a value.")
+    said = _ask("get", name)
+    return said["value"] if "value" in said else RemoteValue(said["row"])
+
+
+def values() -> list[RemoteValue]:
+    """What the remote runs of this notebook have, the newest of each name.
+
+    :raises NotHere: nobody can tell"""
+    return [RemoteValue(row) for row in _ask("list", None)["values"]]
+
+
+def _ask(what: str, name: str | None) -> dict[str, Any]:
+    if not _returns._can_wait and name is None:
+        raise NotHere("This kernel can't be answered while a cell runs (ipykernel 7 can). The line under a cell lists its values.")
+    request = _returns.Request(name)
+    _returns._requests[request.id] = request
+    channel = _open({"op": what, "id": request.id, "name": name})
+    if not _returns._can_wait:
+        raise NotHere(
+            f"\`{name}\` is on its way, and will be there under its name when this cell has ended: use it in the next one. "
+            "(ipykernel 7 can wait for it.)"
+        )
+    try:
+        late = time.monotonic() + _TAKEN_SECONDS
+        # In steps, so that an interrupt comes through.
+        while not request.done.wait(0.2):
+            if not request.taken and time.monotonic() > late:
+                raise NotHere("No page of JupyterLab answers. Open this notebook there, connected, and try again.")
+    finally:
+        _returns._requests.pop(request.id, None)
+        _returns.drop(request.id)
+        channel.close()
+    issue = request.said.get("issue")
+    if issue is not None:
+        raise NotHere(_returns.clean(issue, 400))
+    return request.said
+
+
+def _open(data: dict[str, Any]) -> Any:
+    try:
+        from comm import create_comm
+    except ImportError:
+        # Before ipykernel 6.17.
+        from ipykernel.comm import Comm as create_comm
+    return create_comm(target_name="pekka", data=data)
+
+
+def _bytes(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}" if unit != "B" else f"{size} B"
+        size /= 1000  # type: ignore[assignment]
+    return f"{size:.3g} GB"
+
+
+def _magic(line: str) -> None:
+    """\`%pekka\` lists what remote runs of this notebook have; \`%pekka get NAME …\` binds values here."""
+    verb, *names = line.split() or ["list"]
+    try:
+        if verb == "get" and names:
+            for name in names:
+                value = get(name)
+                if isinstance(value, RemoteValue):
+                    print(f"\`{name}\` stays: {value!r}")
+                else:
+                    _returns.helper._namespace()[name] = value
+        elif verb == "list" and not names:
+            _print_table(values())
+        else:
+            print(_magic.__doc__)
+    except NotHere as error:
+        print(error)
+
+
+def _print_table(rows: list[RemoteValue]) -> None:
+    if not rows:
+        print("No remote run of this notebook has values yet.")
+    name = max((len(row.name) for row in rows), default=0)
+    kind = max((len(row.type) for row in rows), default=0)
+    for row in rows:
+        state = row.look if row.stays is None else f"stays there: {row.stays}"
+        print(f"{row.name:<{name}}  {row.type:<{kind}}  {_bytes(row.size):>8}  {state}"[:160])
+
+
+def _register() -> None:
+    from IPython import get_ipython
+
+    get_ipython().register_magic_function(_magic, "line", "pekka")
+`
+  ]
+]

@@ -1,5 +1,5 @@
 import type { Kernel } from '@jupyterlab/services'
-import { CODECS_SOURCE, HELPER_VERSION, KERNEL_SOURCE } from './helper-source.js'
+import { HELPER_MODULES, HELPER_VERSION } from './helper-source.js'
 import { fromBase64Fast } from './base64.js'
 
 /** What the helper in the user's kernel answers: JSON, or bytes. */
@@ -7,7 +7,7 @@ export type Answer = { json: unknown } | { bytes: Uint8Array }
 
 /** The user's kernel, as far as values need it. Nothing of a call shows in history, namespace or output. */
 export interface KernelDoor {
-  /** Calls a function of the helper. @throws Error where the kernel fails or has no IPython; the reason of `signal` */
+  /** Calls a function of the helper, `name` or `returns.name`. @throws Error where the kernel fails or has no IPython; the reason of `signal` */
   call(name: string, args: readonly unknown[], signal?: AbortSignal): Promise<Answer>
   /** Whether a cell runs there, so that a call waits for its end. */
   readonly busy: boolean
@@ -20,14 +20,21 @@ const literal = (text: string): string => JSON.stringify(text)
 
 /** Loads the helper as modules of its own. One expression, so nothing is bound in the user's namespace. */
 const LOAD = `__import__('builtins').exec(${literal(`
-import sys, types
-for name, source in ((${literal('_pekka_codecs')}, CODECS), (${literal('_pekka_kernel')}, KERNEL)):
+import importlib.machinery, sys, types
+def taken(name):
+    spec = importlib.machinery.PathFinder.find_spec(name)
+    return spec is not None and spec.origin is not None
+for name, source in MODULES:
+    if name == 'pekka' and taken(name):
+        name = '_pekka_user' # a package of the user's own keeps its name
     module = types.ModuleType(name)
     sys.modules[name] = module
     exec(compile(source, '<' + name + '>', 'exec'), module.__dict__)
+    if name == '_pekka_returns':
+        module.CODECS = MODULES[0][1]
+sys.modules['_pekka_kernel'].returns = sys.modules['_pekka_returns']
 sys.modules['_pekka_kernel'].VERSION = ${literal(HELPER_VERSION)}
-sys.modules['_pekka_kernel'].CODECS = CODECS
-`)}, {'CODECS': ${literal(CODECS_SOURCE)}, 'KERNEL': ${literal(KERNEL_SOURCE)}})`
+`)}, {'MODULES': __import__('json').loads(${literal(JSON.stringify(HELPER_MODULES))})})`
 
 const HELPER = `__import__('sys').modules.get('_pekka_kernel')`
 const LOADED = `getattr(${HELPER}, 'VERSION', None) == ${literal(HELPER_VERSION)}`

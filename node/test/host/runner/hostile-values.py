@@ -1,5 +1,5 @@
 """Mutates values of every safe codec and has the helper accept them, as it would from a machine. Prints JSON: what became of
-each. Run with the image's Python: `python hostile-values.py CODECS_FILE KERNEL_FILE COUNT`."""
+each. Run with the image's Python: `python hostile-values.py CODECS_FILE KERNEL_FOLDER COUNT`."""
 
 import io
 import json
@@ -28,13 +28,15 @@ def load(name, path):
 
 
 codecs, source = load("_pekka_codecs", sys.argv[1])
-kernel, _ = load("_pekka_kernel", sys.argv[2])
+load("_pekka_kernel", os.path.join(sys.argv[2], "pekka_kernel.py"))
+kernel, _ = load("_pekka_returns", os.path.join(sys.argv[2], "pekka_returns.py"))
 kernel.CODECS = source
 count = int(sys.argv[3])
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-import pyarrow  # noqa: E402, F401
+import pyarrow  # noqa: E402
+import pyarrow.ipc  # noqa: E402
 from PIL import Image  # noqa: E402
 
 
@@ -55,6 +57,26 @@ samples = [
 def npy(header, body=b""):
     text = header.encode() + b"\n"
     return b"\x93NUMPY\x02\x00" + struct.pack("<I", len(text)) + text + body
+
+
+def arrow(table, **options):
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema, options=pyarrow.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def overlapping_texts(size, count):
+    """Views of one text, a letter further each: texts of their own where they are read."""
+    text = random.Random(1).randbytes((size + count) // 2).hex().encode()
+    view = b"".join(struct.pack("<i4sii", size, text[at : at + 4], 0, at) for at in range(count))
+    buffers = [None, pyarrow.py_buffer(view), pyarrow.py_buffer(text)]
+    return pyarrow.Array.from_buffers(pyarrow.string_view(), count, buffers)
+
+
+def frame_of(table):
+    """Says of itself that it was a DataFrame."""
+    return table.replace_schema_metadata({b"pandas": b'{"index_columns": [], "columns": [], "column_indexes": []}'})
 
 
 objects = io.BytesIO()
@@ -85,6 +107,9 @@ crafted = [
     ("png", b"<svg onload=alert(1)>"),
     ("arrow", b"\xff\xff\xff\xff\xff\xff\xff\x7f" + bytes(100)),
     ("arrow", pickle.dumps(Evil())),
+    ("arrow", arrow(pyarrow.table({"a": pyarrow.Array.from_buffers(pyarrow.null(), (1 << 31) - 1, [None])}))),
+    ("arrow", arrow(pyarrow.table({"a": pyarrow.array(np.zeros(700 << 20, "uint8"))}), compression="zstd")),
+    ("arrow", arrow(frame_of(pyarrow.table({"a": overlapping_texts(1 << 20, 10_000)})))),
     ("pickle", pickle.dumps(Evil())),
     ("source", b"import os; os.system('touch " + CANARY.encode() + b"')"),
     ("module", b'{"module": "os"}'),

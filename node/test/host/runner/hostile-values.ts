@@ -18,7 +18,7 @@ export async function acceptHostile(count: number): Promise<void> {
   const files = ['--ro-bind', codecs, '/home/codecs', '--ro-bind', join(ROOT, 'extension/kernel'), '/home/kernel']
   const test = ['--ro-bind', import.meta.dirname, '/home/test', '--unshare-net', '--die-with-parent']
   const command = ['/opt/pekka/env/bin/python', '/home/test/hostile-values.py', '/home/codecs/codecs.py']
-  const args = [...sandbox, ...files, ...test, ...command, '/home/kernel/pekka_kernel.py', String(count)]
+  const args = [...sandbox, ...files, ...test, ...command, '/home/kernel', String(count)]
   const { stdout } = await promisify(execFile)('bwrap', args, { maxBuffer: 16 << 20 })
   const found: unknown = JSON.parse(stdout)
   const { accepted, refused, ...rest } = found as { accepted: number; refused: number } // our own script's

@@ -1,0 +1,317 @@
+"""What comes back from a machine into the user's kernel. The page hands over sealed data that it has opened, in pieces; they stand
+in a file that has no name, are parsed in a process of its own with limits, and only then read here. Nothing of a machine is
+ever unpickled or executed, and no size that it claims is believed before it was compared with what is there.
+
+Executed as `_pekka_returns`, after `_pekka_codecs` and `_pekka_kernel`. Python ≥ 3.9, standard library and IPython.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import keyword
+import mmap
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from typing import Any
+
+import _pekka_codecs as codecs
+import _pekka_kernel as helper
+from _pekka_kernel import Answer
+
+#: One value: what a task may bring back in all.
+MAX_VALUE = 1 << 30
+#: Transfers under way. A page asks for one after the other.
+MAX_TRANSFERS = 16
+#: Characters of a look, and of the words a machine says of a value.
+LOOK_CHARACTERS = 200
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+#: The data in a transfer's file begins here, so that arrays in it are aligned; the codecs stand before it.
+ALIGNMENT = 4096
+
+#: Runs in a process of its own, before anything of a machine is parsed here: `python -I -c … CODEC SIZE PATHS`.
+_CHILD = """
+import json, mmap, sys
+codec, size, paths = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+sys.path += [path for path in paths if path not in sys.path]
+with mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ) as file:
+    begin = len(file) - size
+    source = bytes(memoryview(file)[:begin])
+    data = memoryview(file)[begin:]
+    module = type(sys)("_pekka_codecs")
+    exec(compile(source, "<codecs>", "exec"), module.__dict__)
+    refused = None
+    try:
+        if codec in ("npy", "arrow") or codec == "json" and b'"npy"' in data[: 1 << 20].tobytes():
+            import numpy
+        if codec == "arrow":
+            import pyarrow
+            import pyarrow.ipc
+            try:
+                import pandas
+            except ImportError:
+                pass
+        if codec == "png":
+            try:
+                import PIL.Image
+            except ImportError:
+                pass
+    except ImportError as error:
+        print(f"it needs the package {error.name} in your kernel", file=sys.stderr)
+        sys.exit(3)
+    try:
+        import os
+        import resource
+
+        # What is loaded already, and six times the value: decoded, checked, and written again.
+        with open("/proc/self/statm") as statm:
+            now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        written = 2 * size + (1 << 20) if codec == "arrow" else 0
+        for what, limit in ((resource.RLIMIT_AS, now + 6 * size + (256 << 20)), (resource.RLIMIT_CPU, 60 + size // (1 << 20)),
+                            (resource.RLIMIT_FSIZE, written), (resource.RLIMIT_CORE, 0)):
+            resource.setrlimit(what, (limit, limit))
+    except (ImportError, OSError, ValueError):
+        pass
+    def overlap(kind):
+        for name in ("string_view", "binary_view", "list_view", "large_list_view", "run_end_encoded"):
+            if getattr(pyarrow.types, "is_" + name, lambda kind: False)(kind):
+                return True
+        return any(overlap(kind.field(index).type) for index in range(kind.num_fields))
+
+    try:
+        value = module.decode(codec, data)
+        if codec == "arrow":
+            if any(overlap(field.type) for field in value.schema):
+                # A thousand texts may be one text, and take a thousand times its bytes where they are read.
+                raise module.Refused("it has a column of which parts may be one and the same")
+            if value.num_rows > 8 * size:
+                # A column of nulls takes no bytes, whatever its length; as a DataFrame it would.
+                raise module.Refused(f"it claims {value.num_rows} rows in {size} bytes")
+            # Written anew by our own library: the bytes that are parsed next are no longer the machine's.
+            metadata = {key: text for key, text in (value.schema.metadata or {}).items() if key in (b"pandas", b"pekka")}
+            value = value.replace_schema_metadata(metadata)
+            with pyarrow.ipc.new_stream(sys.stdout.buffer, value.schema) as writer:
+                writer.write_table(value)
+            sys.stdout.buffer.flush()
+            # What a table takes as a DataFrame shows here, below the limit, or not at all.
+            module.as_pandas(value)
+    except module.Refused as error:
+        refused = str(error)
+    except MemoryError:
+        refused = "it takes more memory than its size explains"
+    if refused is not None:
+        print(refused, file=sys.stderr)
+        sys.stderr.flush()
+    # What was read still lies in the mapping: the system takes both.
+    os._exit(0 if refused is None else 3)
+"""
+
+
+def clean(text: Any, most: int) -> str:
+    """Words of a machine as they may stand in a terminal: one line, no control or direction characters, cut."""
+    bare = _COLOUR.sub("", str(text)[: 4 * most])
+    plain = "".join(letter if letter.isprintable() else " " for letter in bare)
+    plain = " ".join(plain.split())
+    return plain if len(plain) <= most else plain[: most - 1] + "…"
+
+
+class Transfer:
+    """The pieces of one value, in a file without a name."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="pekka-")
+        source = CODECS.encode()
+        self._begin = -(-len(source) // ALIGNMENT) * ALIGNMENT
+        self._file.write(source + b"\n" * (self._begin - len(source)))
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > MAX_VALUE:
+            raise codecs.Refused(f"it takes more than {MAX_VALUE >> 30} GiB")
+        self._file.write(data)
+
+    def read(self, codec: str) -> Any:
+        """The value, after a child process has read it.
+
+        :raises Refused: it is not what it says. Nothing of it was run."""
+        if codec not in codecs.SAFE:
+            raise codecs.Refused(f"{codec!r:.20} is no safe codec")
+        if self.size == 0:
+            raise codecs.Refused("it is empty")
+        self._file.flush()
+        with tempfile.TemporaryFile(prefix="pekka-") as checked:
+            self._check(codec, checked)
+            if codec == "arrow":
+                return _table(checked)
+        # Closed with its last reader: a buffer in use can't be.
+        data = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))[self._begin :]
+        return codecs.decode(codec, data if codec == "npy" else bytes(data))
+
+    def _check(self, codec: str, checked: Any) -> None:
+        paths = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        self._file.seek(0)
+        command = [sys.executable, "-I", "-c", _CHILD, codec, str(self.size), json.dumps(paths)]
+        try:
+            child = subprocess.run(
+                command, stdin=self._file, stdout=checked, stderr=subprocess.PIPE, timeout=60 + self.size // (1 << 20)
+            )
+        except subprocess.TimeoutExpired:
+            raise codecs.Refused("reading it takes longer than its size explains") from None
+        if child.returncode == 3:
+            said = child.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise codecs.Refused(clean(said[-1] if said else "it can't be read", 300))
+        if child.returncode != 0:
+            raise codecs.Refused("reading it broke the reader, which was a process of its own")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _table(checked: Any) -> Any:
+    checked.seek(0, os.SEEK_END)
+    file = mmap.mmap(checked.fileno(), checked.tell(), access=mmap.ACCESS_READ)
+    table = codecs.decode("arrow", file)
+    if b"pandas" in (table.schema.metadata or {}) and importlib.util.find_spec("pandas") is not None:
+        import pandas  # noqa: F401  it was a DataFrame there
+
+        frame = codecs.as_pandas(table)
+        # A table of one column is a view of the file, which can't be written to.
+        columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
+        flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
+        if any(flag is not None and not flag.writeable for flag in flags):
+            frame = frame.copy()
+        return frame
+    return table
+
+
+def accept(codec: str, data: bytes) -> Any:
+    """A value of a safe codec that a machine sent.
+
+    :raises Refused: it is not what it says. Nothing of it was run."""
+    transfer = Transfer()
+    try:
+        transfer.add(data)
+        return transfer.read(codec)
+    finally:
+        transfer.close()
+
+
+# ---- what the page calls
+
+_transfers: dict[str, Transfer] = {}
+_requests: dict[str, Request] = {}
+#: Whether the page can answer while a cell runs, through a subshell.
+_can_wait = False
+
+
+class Request:
+    """What a cell has asked the page for."""
+
+    def __init__(self, name: str | None) -> None:
+        self.id = uuid.uuid4().hex
+        #: The name that is bound where nobody waits.
+        self.name = name
+        self.taken = False
+        self.done = threading.Event()
+        #: What the page has said: `{"issue"}`, `{"values"}`, or `{"value"}`.
+        self.said: dict[str, Any] = {}
+
+
+def ready(can_wait: bool) -> Answer:
+    """The page is there, with the magic for this kernel."""
+    global _can_wait
+    _can_wait = can_wait
+    # Under the other name where a package of the user's own is called pekka.
+    (sys.modules.get("_pekka_user") or sys.modules["pekka"])._register()
+    return Answer(None)
+
+
+def claim(identifier: str) -> Answer:
+    """Whether the page is the first to answer a request: a notebook may be open in two."""
+    request = _requests.get(identifier)
+    first = request is not None and not request.taken
+    if request is not None:
+        request.taken = True
+    return Answer(first)
+
+
+def part(identifier: str, text: str, first: bool) -> Answer:
+    """Takes a piece of a value, as base64."""
+    if first:
+        drop(identifier)
+        while len(_transfers) >= MAX_TRANSFERS:
+            drop(next(iter(_transfers)))
+        _transfers[identifier] = Transfer()
+    _transfers[identifier].add(base64.b64decode(text, validate=True))
+    return Answer(None)
+
+
+def drop(identifier: str) -> Answer:
+    """Forgets a value whose pieces didn't all come."""
+    transfer = _transfers.pop(identifier, None)
+    if transfer is not None:
+        transfer.close()
+    return Answer(None)
+
+
+def _take(identifier: str, codec: str) -> Any:
+    transfer = _transfers.pop(identifier, None)
+    if transfer is None:
+        raise codecs.Refused("nothing of it has come")
+    try:
+        return transfer.read(codec)
+    finally:
+        transfer.close()
+
+
+def settle(identifier: str, said: dict[str, Any]) -> Answer:
+    """Answers a request: `{"issue"}`, `{"values": rows}`, or `{"row"}` after the pieces of a value that has come."""
+    request = _requests.get(identifier)
+    if request is None:
+        # Its cell was interrupted.
+        drop(identifier)
+        return Answer({"issue": None})
+    row = said.get("row")
+    if row is not None and row.get("codec") is not None:
+        try:
+            request.said = {"value": _take(identifier, row["codec"])}
+        except codecs.Refused as error:
+            request.said = {"issue": f"`{request.name}` was refused: {error}."}
+        except MemoryError:
+            request.said = {"issue": f"There is not enough memory here for `{request.name}`."}
+        except Exception as error:  # noqa: BLE001  whoever waits is told, whatever it was
+            request.said = {"issue": f"`{request.name}` could not be read: {type(error).__name__}."}
+    else:
+        request.said = said
+    if not _can_wait:
+        _requests.pop(identifier, None)
+        if request.name is not None and "value" in request.said and not hidden(request.name):
+            helper._namespace()[request.name] = request.said["value"]
+    request.done.set()
+    return Answer({"issue": request.said.get("issue")})
+
+
+def bind(identifier: str, name: str, codec: str) -> Answer:
+    """Reads a value that has come, and binds it in the namespace."""
+    if hidden(name):
+        drop(identifier)
+        return Answer({"issue": "this is no name for a value"})
+    try:
+        helper._namespace()[name] = _take(identifier, codec)
+    except codecs.Refused as error:
+        return Answer({"issue": clean(error, 300)})
+    except Exception as error:  # noqa: BLE001  e.g. no memory, or no disk for it
+        return Answer({"issue": f"it could not be read: {type(error).__name__}"})
+    return Answer({"issue": None})
+
+
+def hidden(name: str) -> bool:
+    """Whether no value of a machine is bound to the name."""
+    return not name.isidentifier() or keyword.iskeyword(name) or helper._is_hidden(name)

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { imageRoot, needPackages } from './sandboxed-runner.js'
+
+const ROOT = resolve(import.meta.dirname, '../../../..')
+
+describe('values that come back into the user’s kernel', function () {
+  this.timeout(120_000)
+  let found: Record<string, unknown>
+
+  before(async function () {
+    needPackages(this, ['numpy', 'pandas', 'pyarrow'])
+    const root = imageRoot()
+    assert.ok(root)
+    const sandbox = ['--ro-bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', '/home']
+    const codecs = ['--ro-bind', join(ROOT, 'sandbox-images/runner/pekka_runner'), '/home/codecs']
+    const files = ['--ro-bind', join(ROOT, 'extension/kernel'), '/home/kernel']
+    const test = ['--ro-bind', import.meta.dirname, '/home/test', '--unshare-net', '--die-with-parent']
+    const command = ['/opt/pekka/env/bin/python', '/home/test/returned-values.py', '/home/codecs/codecs.py']
+    const args = [...sandbox, ...codecs, ...files, ...test, ...command, '/home/kernel']
+    const { stdout } = await promisify(execFile)('bwrap', args)
+    found = JSON.parse(stdout) as Record<string, unknown> // our own script's
+  })
+
+  it('are given by pekka.get without a name being bound, and bound by %pekka get', () => {
+    assert.equal(found['x'], true)
+    assert.equal(found['bound'], false)
+    assert.equal(found['magic'], true)
+    assert.deepEqual(found['same'], [true, true, true, true])
+    assert.deepEqual(found['left'], [0, 0])
+  })
+
+  it('are refused with a sentence where they are not what they say', () => {
+    assert.match(String(found['bad']), /`bad` was refused: it is no array/)
+    assert.match(String(found['worse']), /`worse` was refused: 'pickle' is no safe codec/)
+    assert.match(String(found['nothing']), /`nothing` was refused: nothing of it has come/)
+    assert.match(String(found['absent']), /No remote run has `absent`/)
+  })
+
+  it('stay as a handle that tells type, size, reason and a first look, cut and cleaned', () => {
+    const handle = String(found['handle'])
+    assert.match(handle, /^<model: Forest, 12\.3 MB, stayed there: it has no safe form>\na b cx+…$/)
+    assert.ok(handle.length < 300)
+    assert.deepEqual(found['names'], ['x', 'model', 'bad', 'worse', 'nothing'])
+  })
+
+  it('are answered by one page alone', () => {
+    assert.deepEqual(found['claims'], [true, false, false])
+  })
+
+  it('come after the cell where the kernel can’t be answered while one runs', () => {
+    assert.match(String(found['later']), /on its way, and will be there under its name when this cell has ended/)
+    assert.equal(found['before'], false)
+    assert.equal(found['after'], true)
+  })
+
+  it('are never bound to names of IPython, of Python, or to hidden ones', () => {
+    for (const name of ['_hidden', 'get_ipython', 'a b']) assert.match(String(found[name]), /is no name of a value/)
+    assert.deepEqual(found['namespace'], [7, false, true, false])
+  })
+})

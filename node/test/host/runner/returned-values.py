@@ -1,0 +1,146 @@
+"""What the user's kernel does with values that come back, with a page played by this script. Prints JSON, a word per check.
+Run with the image's Python: `python returned-values.py CODECS_FILE KERNEL_FOLDER`."""
+
+import base64
+import json
+import os
+import sys
+import threading
+import types
+import warnings
+
+warnings.simplefilter("ignore")
+from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
+
+shell = InteractiveShell.instance()
+
+
+def load(name, path):
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    with open(path) as file:
+        source = file.read()
+    exec(compile(source, path, "exec"), module.__dict__)
+    return module, source
+
+
+codecs, source = load("_pekka_codecs", sys.argv[1])
+load("_pekka_kernel", os.path.join(sys.argv[2], "pekka_kernel.py"))
+returns, _ = load("_pekka_returns", os.path.join(sys.argv[2], "pekka_returns.py"))
+returns.CODECS = source
+pekka, _ = load("pekka", os.path.join(sys.argv[2], "pekka.py"))
+
+
+def said(answer):
+    (text,) = answer._repr_mimebundle_().values()
+    return json.loads(text)
+
+
+class Page:
+    """Answers requests from a thread of its own, as the page does through a subshell."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.opened = []
+
+    def open(self, data):
+        self.opened.append(data)
+        threading.Thread(target=self.answer, args=(data,)).start()
+        return self
+
+    def close(self):
+        pass
+
+    def answer(self, data):
+        if not said(returns.claim(data["id"])):
+            return
+        if data["op"] == "list":
+            returns.settle(data["id"], {"values": [row for row, _ in self.rows.values()]})
+            return
+        row, body = self.rows.get(data["name"], (None, b""))
+        if row is None:
+            returns.settle(data["id"], {"issue": f"No remote run has `{data['name']}`."})
+            return
+        if row["codec"] is not None:
+            for at in range(0, len(body), 5):
+                returns.part(data["id"], base64.b64encode(body[at : at + 5]).decode(), at == 0)
+        returns.settle(data["id"], {"row": row})
+
+
+def row(name, codec, **more):
+    return {"name": name, "type": "thing", "look": "", "codec": codec, "reason": None, "size": 8, **more}
+
+
+handle = row("model", None, type="Forest\x1b[31m", look="a\u202eb\nc" + "x" * 5000, reason="it has no\x07 safe form", size=12_300_000)
+page = Page(
+    {
+        "x": (row("x", "json"), b'{"$t":"tuple","v":[1,2.5,"\xc3\xbc"]}'),
+        "model": (handle, b""),
+        "bad": (row("bad", "npy"), b"\x93NUMPY nothing of the kind"),
+        "worse": (row("worse", "pickle"), b"cos\nsystem\n(S'true'\ntR."),
+        "nothing": (row("nothing", "json"), b""),
+    }
+)
+pekka._open = page.open
+
+
+def refused(call, *args):
+    try:
+        call(*args)
+    except pekka.NotHere as error:
+        return str(error)
+    return "came"
+
+
+returns.ready(True)
+found = {"x": pekka.get("x") == (1, 2.5, "ü"), "bound": "x" in shell.user_ns}
+for name in ("bad", "worse", "nothing", "absent", "_hidden", "get_ipython", "a b"):
+    found[name] = refused(pekka.get, name)
+found["handle"] = repr(pekka.get("model"))
+found["names"] = [value.name for value in pekka.values()]
+shell.run_line_magic("pekka", "get x")
+found["magic"] = shell.user_ns.get("x") == (1, 2.5, "ü")
+# Nothing stays of a request that is over.
+found["left"] = [len(returns._requests), len(returns._transfers)]
+
+# A second page comes too late.
+request = returns.Request("x")
+returns._requests[request.id] = request
+found["claims"] = [said(returns.claim(request.id)), said(returns.claim(request.id)), said(returns.claim("other"))]
+returns._requests.clear()
+
+# A kernel that can't be answered meanwhile gets the value when its cell has ended.
+returns.ready(False)
+pekka._open = lambda data: page.opened.append(data)
+del shell.user_ns["x"]
+found["later"] = refused(pekka.get, "x")
+found["before"] = "x" in shell.user_ns
+page.answer(page.opened[-1])
+found["after"] = shell.user_ns.get("x") == (1, 2.5, "ü")
+
+# What the page binds by itself, and what it never does.
+for name in ("y", "_y", "In", "class"):
+    returns.part("t", base64.b64encode(b"7").decode(), True)
+    said(returns.bind("t", name, "json"))
+found["namespace"] = [shell.user_ns.get("y"), "_y" in shell.user_ns, shell.user_ns.get("In") != 7, "class" in shell.user_ns]
+
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import pyarrow  # noqa: E402, F401
+
+same = []
+for value in (
+    pd.DataFrame({"a": [1, 2, 3]}),
+    pd.DataFrame({"a": [1.5, 2], "b": ["x", "y"]}, index=["k", "l"]),
+    pd.Series([1, 2, 3], name="s"),
+):
+    codec, pieces = codecs.encode(value)
+    back = returns.accept(codec, b"".join(bytes(piece) for piece in pieces))
+    same.append(bool(type(back) is type(value) and back.equals(value)))
+    back.iloc[0] = back.iloc[1]  # it can be written to
+array = np.arange(12.0).reshape(3, 4).T
+codec, pieces = codecs.encode(array)
+back = returns.accept(codec, b"".join(bytes(piece) for piece in pieces))
+back[0] = 5
+found["same"] = [*same, bool((back[1:] == array[1:]).all())]
+print(json.dumps(found))
