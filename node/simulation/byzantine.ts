@@ -47,6 +47,15 @@ export class ByzantineWitness extends Witness {
     if (!this.#has('silent') && this.world.random.chance(0.3)) super.broadcast(block)
   }
 
+  /** Passes on others' blocks when it likes. */
+  protected override relay(block: OpenedBlock, to: readonly string[]): void {
+    if (this.#has('silent') || this.#has('withhold')) return
+    super.relay(
+      block,
+      to.filter(() => this.world.random.chance(0.5))
+    )
+  }
+
   protected override answer(to: number, blocks: readonly OpenedBlock[], rounds: boolean): void {
     const { random } = this.world
     if (this.#does('withhold') || this.#has('silent')) return

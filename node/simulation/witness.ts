@@ -18,6 +18,7 @@ import type { World } from './world.js'
 /** What one witness says to another. Blocks travel as bytes and are opened on arrival. */
 export type Message =
   | { type: 'blocks'; blocks: readonly Uint8Array[]; answer: boolean }
+  | { type: 'spare'; author: Uint8Array }
   | { type: 'fetch'; keys: readonly string[] }
   | { type: 'fetch-rounds'; epoch: number; from: number; count: number }
 
@@ -94,6 +95,8 @@ export class Witness {
     if (message.type === 'blocks') {
       const blocks = message.blocks.flatMap(bytes => this.world.identities.openBlock(bytes) ?? [])
       this.feed({ type: 'blocks', from: `w${from}`, blocks, answer: message.answer })
+    } else if (message.type === 'spare') {
+      this.feed({ type: 'spare', from: `w${from}`, author: message.author })
     } else {
       const found =
         message.type === 'fetch'
@@ -150,6 +153,10 @@ export class Witness {
     }
   }
 
+  protected relay(block: OpenedBlock, to: readonly string[]): void {
+    for (const peer of to) this.send(indexOf(peer), { type: 'blocks', blocks: [block.bytes], answer: false })
+  }
+
   /** Signs what the consensus proposes. */
   protected propose(effect: Extract<Effect, { type: 'propose' }>): void {
     this.signed(this.world.identities.seal(this.key, effect.block))
@@ -171,6 +178,10 @@ export class Witness {
         return this.propose(effect)
       case 'broadcast':
         return this.broadcast(effect.block)
+      case 'relay':
+        return this.relay(effect.block, effect.to)
+      case 'spare':
+        return this.send(indexOf(effect.to), { type: 'spare', author: effect.author })
       case 'fetch':
         return this.send(indexOf(effect.to), { type: 'fetch', keys: effect.keys })
       case 'fetch-rounds': {

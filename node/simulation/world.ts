@@ -66,6 +66,9 @@ export interface WorldInit {
   rules?: ConsensusRules
   /** Virtual ms. */
   length?: number
+  /** Instead of the small ones that make edges frequent. */
+  parameters?: Partial<ConsensusParameters>
+  pace?: Pace
   /** Keeps the last lines of what happened. */
   traced?: boolean
 }
@@ -111,7 +114,7 @@ export class World {
   readonly witnesses: Witness[] = []
   readonly faults: ReadonlySet<Fault>
   readonly rules: ConsensusRules
-  readonly pace = PACE
+  readonly pace: Pace
   readonly upgrades: Upgrades<ConsensusParameters>
   readonly genesisEpoch: EpochStart
   readonly end: number
@@ -130,6 +133,7 @@ export class World {
 
   constructor(private readonly init: WorldInit) {
     const { seed, witnesses: size } = init
+    this.pace = init.pace ?? PACE
     this.random = new Random(seed)
     this.end = init.length ?? WORLD_LENGTH
     this.rules = init.rules ?? STANDARD_RULES
@@ -141,7 +145,7 @@ export class World {
     const elections = this.faults.has('committee')
     // One more than there are seats, so that elections have something to decide.
     this.#keys = Array.from({ length: elections ? size + 1 : size }, (_, i) => this.identities.create(`witness ${i}`))
-    const parameters = { ...PARAMETERS, seats: size }
+    const parameters = { ...PARAMETERS, seats: size, ...init.parameters }
     const second = { from: 40, value: { ...parameters, leadersPerRound: 2, gcDepth: 10 } }
     this.upgrades = new Upgrades([{ from: 0, value: parameters }, ...(elections ? [second] : [])])
 

@@ -1,15 +1,16 @@
-import { commitVoteDigest, isPekkaError, type CommitVote } from '../protocol/index.js'
+import { commitVoteDigest, isPekkaError, toHex, type CommitVote } from '../protocol/index.js'
 import type { OpenedBlock } from './block.js'
 import { CatchUp } from './catch-up.js'
 import type { Member } from './committee.js'
 import type { Decision } from './commit-rule.js'
-import { CATCH_UP_GAP, CATCH_UP_ROUNDS, MAX_NEXT_EPOCH_BLOCKS, MAX_ROUNDS_AHEAD } from './constants.js'
+import { CATCH_UP_GAP, CATCH_UP_ROUNDS, MAX_NEXT_EPOCH_BLOCKS, MAX_ROUNDS_AHEAD, RELAYED_ROUNDS } from './constants.js'
 import { Epoch } from './epoch.js'
 import type { CommitRecord, ConsensusEvent, Effect, EpochStart, Instant, PeerId } from './events.js'
 import { History } from './history.js'
 import { Mempool } from './mempool.js'
 import type { ConsensusParameters, Pace, Upgrades } from './parameters.js'
 import type { RevealChain } from './randomness.js'
+import { Relay } from './relay.js'
 import { STANDARD_RULES, type ConsensusRules } from './rules.js'
 import { CommitVotes } from './votes.js'
 import type { Received } from './sync.js'
@@ -52,6 +53,7 @@ export class Consensus {
   readonly #rules: ConsensusRules
   readonly #mempool = new Mempool()
   readonly #catchUp: CatchUp
+  readonly #relay = new Relay()
   readonly #history: History
   #epoch: Epoch
   readonly #writer: Writer
@@ -154,6 +156,10 @@ export class Consensus {
         return
       case 'peers':
         this.#peers = event.peers
+        this.#keepWays()
+        return
+      case 'spare':
+        this.#relay.spare(toHex(event.author), event.from, now.elapsed)
         return
       case 'transaction':
         this.#mempool.add(event.transaction)
@@ -195,7 +201,12 @@ export class Consensus {
     if (this.#ended) return
     // Only what is sent unasked is news: answers may be of any age.
     if (!answer) this.#writer.hear(author)
-    this.#accepted(this.#epoch.sync.receive(block, from, now), true)
+    const known = this.#epoch.sync.has(block)
+    if (!answer) this.#compareWays(author, from, known, now)
+    if (known) return
+    const received = this.#epoch.sync.receive(block, from, now)
+    this.#accepted(received, true)
+    if (!answer) this.#passOn(received.accepted, block, from, now)
   }
 
   #executed({ index, state, elected }: Extract<ConsensusEvent, { type: 'executed' }>): void {
@@ -233,6 +244,33 @@ export class Consensus {
     if (blocks.length < 2 || this.#reported.has(author)) return
     this.#reported.add(author)
     this.#effects.push({ type: 'misbehaviour', author, rule: 'equivocation', blocks: [...blocks] })
+  }
+
+  /** Notes which way an author's block came first; a peer whose copies are always late is asked to save them. */
+  #compareWays(author: number, from: PeerId, known: boolean, now: Instant): void {
+    const key = this.#epoch.committee.members[author]?.key
+    if (key === undefined) return
+    if (!known) this.#relay.first(toHex(key), from)
+    else if (this.#relay.again(toHex(key), from, now.elapsed)) {
+      this.#effects.push({ type: 'spare', to: from, author: key })
+    }
+  }
+
+  /** Passes on others' blocks of the last rounds. What is older has come late to everyone, or is fetched. */
+  #passOn(accepted: readonly OpenedBlock[], received: OpenedBlock, from: PeerId, now: Instant): void {
+    const { dag, committee } = this.#epoch
+    for (const block of accepted) {
+      const { author, round } = block.block
+      const key = committee.members[author]?.key
+      if (key === undefined || author === this.#writer.author || round < dag.quorumRound - RELAYED_ROUNDS) continue
+      const to = this.#relay.onward(toHex(key), block === received ? from : null, this.#peers, now.elapsed)
+      if (to.length > 0) this.#effects.push({ type: 'relay', block, to })
+    }
+  }
+
+  #keepWays(): void {
+    const authors = this.#epoch.committee.members.map(({ key }) => toHex(key))
+    this.#relay.keep(authors, this.#peers)
   }
 
   #broadcast(block: OpenedBlock, now: Instant): void {
@@ -293,6 +331,7 @@ export class Consensus {
     this.#votes = this.#votes.under(this.#epoch.committee)
     this.#reported = new Set()
     this.#writer.enter(this.#epoch, now.elapsed)
+    this.#keepWays()
     this.#effects.push({ type: 'epoch', start })
     const early = this.#early
     this.#early = []

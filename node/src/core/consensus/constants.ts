@@ -61,3 +61,6 @@ export const TURNS_PER_MEMBER = 16
 
 /** Commits that may wait for their draw at once: a draw takes f+1 leaders, at most 34 of 100, and their rounds may be skipped. */
 export const MAX_WAITING_DRAWS = 4_096
+
+/** Rounds below the last complete one whose blocks are passed on to others; a later copy would come too late to be voted for. */
+export const RELAYED_ROUNDS = 2

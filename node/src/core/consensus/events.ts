@@ -28,6 +28,8 @@ export type ConsensusEvent =
   | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean }
   /** A verified transaction of a client. */
   | { type: 'transaction'; transaction: PayloadTransaction }
+  /** A peer asks to be spared blocks of an author (a block key): it gets them earlier elsewhere. */
+  | { type: 'spare'; from: PeerId; author: Uint8Array }
   /** An own block that `propose` asked for is signed and on disk. */
   | { type: 'signed'; block: OpenedBlock }
   /**
@@ -49,6 +51,10 @@ export type Effect =
   | { type: 'propose'; block: WitnessBlock }
   /** To all peers. */
   | { type: 'broadcast'; block: OpenedBlock }
+  /** To these peers; somebody else's block that was taken in. */
+  | { type: 'relay'; block: OpenedBlock; to: readonly PeerId[] }
+  /** Tell a peer not to pass on blocks of this author (a block key) for a while; it feeds `spare`. */
+  | { type: 'spare'; to: PeerId; author: Uint8Array }
   /** Ask a peer for blocks by id. It answers with what it has stored. */
   | { type: 'fetch'; to: PeerId; keys: readonly BlockKey[] }
   /** Ask a peer for all it has stored of `count` rounds of an epoch. */

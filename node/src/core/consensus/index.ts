@@ -35,6 +35,7 @@ export {
   RevealChain,
   type BeaconState
 } from './randomness.js'
+export { Relay } from './relay.js'
 export { STANDARD_RULES, type ConsensusRules } from './rules.js'
 export { LeaderSchedule, type Slot } from './schedule.js'
 export { Sync, type Received } from './sync.js'

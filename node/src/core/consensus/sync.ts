@@ -60,6 +60,11 @@ export class Sync {
     return this.#suspended.size + this.#early.size
   }
 
+  /** Whether a block is here, accepted or waiting. */
+  has(block: OpenedBlock): boolean {
+    return this.components.dag.find(block) !== undefined || this.#suspended.has(block.key) || this.#early.has(block.key)
+  }
+
   receive(block: OpenedBlock, from: PeerId | null, now: Instant): Received {
     const received: Received = { accepted: [], late: [], broken: [] }
     this.#take(block, from, now, received)
@@ -106,7 +111,7 @@ export class Sync {
   #take(block: OpenedBlock, from: PeerId | null, now: Instant, received: Received): void {
     const { dag, check, pace } = this.components
     const { round, author, timestamp } = block.block
-    if (dag.find(block) !== undefined || this.#suspended.has(block.key) || this.#early.has(block.key)) return
+    if (this.has(block)) return
     if (this.#isForgotten(block) || round > dag.quorumRound + MAX_ROUNDS_AHEAD) return
     // An equivocator's third block for a slot is only taken when somebody built on it.
     if (!this.#wanted.has(block.key) && dag.at(round, author).length >= MAX_UNSOLICITED_PER_SLOT) return
