@@ -18,6 +18,7 @@ import { createVerifier } from './signing.js'
 
 export { createAead } from './aead.js'
 export { createAgreement } from './agreement.js'
+export { createHashing } from './hashing.js'
 export { readSigner, writeSigner } from './key-file.js'
 export { random } from './random.js'
 export { createSigner, createVerifier, verifyNow } from './signing.js'
