@@ -1,9 +1,100 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { fromHex, toHex, trustSchema, verifyProof, type Fact } from '@pekka/node/protocol'
+import { createVerifier } from '@pekka/node/host/crypto'
+import { PROOF_VECTORS, proofVectors } from '../../../../scripts/docs/proof-vectors.js'
 import { SEALING_VECTORS, sealingVectors } from '../../../../scripts/docs/sealing-vectors.js'
 
 describe('docs/vectors/sealing.json', () => {
   it('is what the code makes: keys, bundle, box, frame, chain and commitment of version 1 have not changed', async () => {
     assert.equal(await sealingVectors(), await readFile(SEALING_VECTORS, 'utf8'))
+  })
+})
+
+interface ProofVectors {
+  trust: { network: string; epoch: number; members: [string, string][] }
+  proofs: { name: string; proof: string; facts: unknown[] }[]
+  refused: { name: string; proof: string }[]
+}
+
+describe('docs/vectors/proofs.json', () => {
+  // The file is ours, and what follows reads every field of it.
+  const read = async (): Promise<ProofVectors> => JSON.parse(await readFile(PROOF_VECTORS, 'utf8')) as ProofVectors
+  const trustOf = ({ trust: { network, epoch, members } }: ProofVectors) =>
+    trustSchema.parse({
+      network: fromHex(network),
+      epoch,
+      members: members.map(([key, stake]) => [fromHex(key), BigInt(stake)])
+    })
+
+  it('is what the code makes: trees, checkpoints and proofs of version 1 have not changed', async () => {
+    assert.equal(await proofVectors(), await readFile(PROOF_VECTORS, 'utf8'))
+  })
+
+  it('every proof shows its facts, and every bad one is refused', async () => {
+    const vectors = await read()
+    for (const { name, proof, facts } of vectors.proofs) {
+      const shown = await verifyProof(fromHex(proof), trustOf(vectors), createVerifier())
+      assert.equal(shown.facts.length, facts.length, name)
+      for (const [at, fact] of shown.facts.entries()) assert.ok(agree(fact, facts[at]), name)
+    }
+    for (const { name, proof } of vectors.refused) {
+      await assert.rejects(
+        verifyProof(fromHex(proof), trustOf(vectors), createVerifier()),
+        { code: 'PROOF_INVALID' },
+        name
+      )
+    }
+  })
+
+  const agree = (fact: Fact, said: unknown): boolean => {
+    const { row, key, id } = said as { row?: string | null; key?: string; id?: string } // one of our file's two kinds
+    if (fact.kind === 'transaction') return id === toHex(fact.id)
+    return key === toHex(fact.id) && (row === null) === (fact.row === null)
+  }
+})
+
+describe('docs/vectors, read by a second implementation (vectors.py)', () => {
+  const folder = fileURLToPath(new URL('../../../../docs/vectors', import.meta.url))
+  const program = fileURLToPath(new URL('vectors.py', import.meta.url))
+  const python = process.env['PEKKA_TEST_PYTHON'] ?? 'python3'
+  const run = async (from: string): Promise<Record<string, number>> => {
+    const { stdout } = await promisify(execFile)(python, ['-I', program, from])
+    return JSON.parse(stdout) as Record<string, number> // what the program prints
+  }
+
+  it('signatures, transactions, headers, trees, checkpoints and proofs mean the same to it', async () => {
+    const counts = await run(folder)
+    assert.ok((counts['signatures'] ?? 0) >= 60 && (counts['transactions'] ?? 0) >= 25 && (counts['proofs'] ?? 0) >= 30)
+  })
+
+  it('finds one changed digit in each file', async () => {
+    const copy = await mkdtemp(join(tmpdir(), 'pekka-vectors-'))
+    try {
+      const changes: [string, RegExp][] = [
+        ['signatures.json', /"valid": true/],
+        ['transactions.json', /"id": "[0-9a-f]{64}"/],
+        ['proofs.json', /"root": "[0-9a-f]{64}"/]
+      ]
+      for (const [name, place] of changes) {
+        await cp(folder, copy, { recursive: true })
+        const text = await readFile(join(copy, name), 'utf8')
+        const changed = text.replace(place, found =>
+          found.includes('true')
+            ? '"valid": false'
+            : found.replace(/[0-9a-f]"$/, last => (last[0] === '0' ? '1"' : '0"'))
+        )
+        assert.notEqual(changed, text)
+        await writeFile(join(copy, name), changed)
+        await assert.rejects(run(copy), /AssertionError/)
+      }
+    } finally {
+      await rm(copy, { recursive: true, force: true })
+    }
   })
 })
