@@ -3,6 +3,7 @@ import {
   encodeSigned,
   signingMessage,
   toHex,
+  witnessVouchMessage,
   type Body,
   type Policy,
   type Transaction,
@@ -108,9 +109,8 @@ class Client {
 
   #body(witness: Witness): Body {
     const { random, clients } = this.world
-    const bond = witness.ledger.state.get('account', toHex(this.account.id))?.bond ?? 0n
-    if (random.chance(0.05)) return { kind: 'bond', amount: CREDIT }
-    if (bond > 0n && random.chance(0.03)) return { kind: 'unbond', amount: CREDIT }
+    const staked = this.#stakeBody(witness)
+    if (staked !== null) return staked
     const to = random.pick(clients.accounts).id
     // Now and then more than anyone has: it fails, and its sequence is used all the same.
     return {
@@ -118,6 +118,23 @@ class Client {
       to,
       amount: random.chance(0.05) ? 1_000_000n * CREDIT : BigInt(random.between(1, 1_000))
     }
+  }
+
+  /** Now and then more or less stake on the account's own witness, if it has one; so elections have something to decide. */
+  #stakeBody({ ledger: { state }, consensus }: Witness): Body | null {
+    const { random, clients, witnesses, identities, networkId } = this.world
+    const mine = witnesses[clients.accounts.indexOf(this.account)]
+    if (mine === undefined) return null
+    const { key } = mine
+    const staked = state.get('witness', toHex(key))?.stake ?? 0n
+    if (staked > 0n && random.chance(0.03)) return { kind: 'unstake', amount: CREDIT, witness: key }
+    if (!random.chance(0.05)) return null
+    const chains = [2, 3, 4].map(ahead => {
+      const epoch = consensus.epoch + ahead
+      return { epoch, tip: this.world.chainOf(key, epoch).tip }
+    })
+    const witnessSignature = identities.sign(key, witnessVouchMessage(networkId, this.account.id))
+    return { kind: 'stake', amount: CREDIT, witness: key, witnessSignature, chains }
   }
 
   #anyone(): Witness | null {

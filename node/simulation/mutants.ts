@@ -21,7 +21,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'nearest-anchor': {
     mistake: 'any later slot is an anchor, not only those of round r+3 and later',
     rules: change({ firstAnchorRound: round => round + 1 }),
-    faults: 'all',
+    faults: ['equivocate', 'drop'],
     within: 50
   },
   'weak-quorum': {

@@ -8,7 +8,7 @@ import {
   toHex,
   type Genesis
 } from '@pekka/node/protocol'
-import { genesisState } from '@pekka/node/ledger'
+import { candidatesFor, genesisState } from '@pekka/node/ledger'
 import {
   elect,
   firstBeacon,
@@ -94,7 +94,7 @@ export const WORLD_LENGTH = 12_000
 /** Accounts there are, and how many of them send. */
 const ACCOUNTS = 8
 const CLIENTS = 6
-/** Every witness's stake, to which the bond of its account is added in elections. */
+/** Every witness's stake, to which what is staked on it is added in elections. */
 const BASE_STAKE = 20n * CREDIT
 /** Links of hash chains: more rounds than an epoch can have. */
 const CHAIN_LENGTH = 256
@@ -235,12 +235,18 @@ export class World {
     return key === undefined ? undefined : this.witnesses[this.#keys.indexOf(this.#keyLike(key))]
   }
 
-  /** The committee of an epoch, from the bonds of the witnesses' accounts in a state. */
+  /**
+   * The committee of an epoch, from what is staked in a state. Everyone has some stake of the genesis beside, and its chain, so that a
+   * committee is full from the first election on.
+   */
   electFor({ state }: SimulatedLedger, epoch: number): Elected {
-    const candidates = this.#keys.map((key, i) => {
-      const account = this.clients.accounts[i]
-      const bond = account === undefined ? 0n : (state.get('account', toHex(account.id))?.bond ?? 0n)
-      return this.#member(key, BASE_STAKE + bond, epoch)
+    const staked = new Map(candidatesFor(state, epoch).map(candidate => [toHex(candidate.key), candidate]))
+    const candidates = this.#keys.map(key => {
+      const { stake = 0n, tip } = staked.get(toHex(key)) ?? {}
+      const member = this.#member(key, BASE_STAKE + stake, epoch)
+      if (tip !== undefined && !equalBytes(tip, member.tip))
+        this.checks.fail('validity', 'a chain that nobody registered')
+      return member
     })
     const members = elect(candidates, this.#genesis.witnesses.length)
     if (!this.#members.has(epoch)) this.#members.set(epoch, members)

@@ -4,6 +4,7 @@ import { publishAsk, withdrawAsk } from './ask.js'
 import { drawFaucet } from './faucet.js'
 import { transfer } from './money.js'
 import { bond, registerProvider, unbond } from './provider.js'
+import { stake, unstake } from './stake.js'
 import type { Context, LedgerEvent, Sender, Step } from './step.js'
 import { accept, alive, cancel, closeSession, commit, decline, fail, offer, tranche } from './task/index.js'
 import { Overlay, type Reader, type Write } from './view.js'
@@ -47,6 +48,10 @@ function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): v
       return bond(step, sender, body)
     case 'unbond':
       return unbond(step, sender, body)
+    case 'stake':
+      return stake(step, sender, body)
+    case 'unstake':
+      return unstake(step, sender, body)
     case 'ask':
       return publishAsk(step, sender, body, id)
     case 'withdraw-ask':

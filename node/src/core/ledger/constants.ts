@@ -10,6 +10,12 @@ export const MAX_EXPIRIES_PER_COMMIT = 1024
 /** Withdrawals of a bond that may wait at once in one account, so that its row stays small. */
 export const MAX_UNBONDING = 16
 
+/** Ends of hash chains that a witness may have registered at once: epochs ahead, so that it needn't renew every hour. */
+export const MAX_CHAINS = 8
+
+/** Block keys that can be staked on at once: ten times the seats there can be, so that an election stays quick. */
+export const MAX_WITNESS_ROWS = 1_000
+
 /** Live delegates of one account. A lab with 200 members, a few devices each, fits. */
 export const MAX_LANES = 1024
 

@@ -4,6 +4,7 @@ import { faucetInvariant } from './faucet.js'
 import { supplyInvariant } from './money.js'
 import { providerInvariant } from './provider.js'
 import { queueInvariant } from './queue.js'
+import { stakeInvariant } from './stake.js'
 import { taskInvariant } from './task/index.js'
 import type { Reader } from './view.js'
 
@@ -13,6 +14,7 @@ export const brokenInvariants = (state: Reader): string[] =>
     supplyInvariant,
     accountInvariant,
     providerInvariant,
+    stakeInvariant,
     askInvariant,
     faucetInvariant,
     taskInvariant,

@@ -1,6 +1,7 @@
 import { PekkaError, type BodyOf } from '../protocol/index.js'
 import { deposit, needAccount, withdraw } from './account.js'
 import { SYSTEM, type Row } from './rows.js'
+import { stakedIn } from './stake.js'
 import type { Sender, Step } from './step.js'
 import { scan, type Reader } from './view.js'
 
@@ -35,6 +36,7 @@ export function supplyInvariant(view: Reader): string[] {
     found += account.balance + account.locked + account.bond
     for (const part of account.unbonding) found += part.amount
   }
+  found += stakedIn(view)
   for (const [, task] of scan(view, 'task')) found += task.held
   return found === supply ? [] : [`supply is ${found}, was ${supply}`]
 }

@@ -45,18 +45,26 @@ export function bond(step: Step, sender: Sender, { amount }: BodyOf<'bond'>): vo
  * @throws PekkaError FUNDS_MISSING, TRANSACTION_INVALID, LIMIT_EXCEEDED
  */
 export function unbond(step: Step, sender: Sender, { amount }: BodyOf<'unbond'>): void {
-  const { view, context } = step
   if (amount === 0n) throw new PekkaError('TRANSACTION_INVALID', { issue: 'nothing to unbond' })
-  const at = context.contractTime + context.parameters.unbondMs
   changeAccount(step, sender.account, row => {
     const free = row.bond - row.bondReserved
     if (amount > free) throw new PekkaError('FUNDS_MISSING', { have: free, need: amount })
+    return { bond: row.bond - amount }
+  })
+  startUnbonding(step, sender.account, amount)
+}
+
+/** What was bonded or staked becomes balance after `unbondMs` of T. @throws PekkaError LIMIT_EXCEEDED */
+export function startUnbonding(step: Step, account: Uint8Array, amount: bigint): void {
+  const { view, context } = step
+  const at = context.contractTime + context.parameters.unbondMs
+  changeAccount(step, account, row => {
     const joined = row.unbonding.map(part => (part.at === at ? { at, amount: part.amount + amount } : part))
     const unbonding = row.unbonding.some(part => part.at === at) ? joined : [...row.unbonding, { at, amount }]
     if (unbonding.length > MAX_UNBONDING) throw new PekkaError('LIMIT_EXCEEDED')
-    return { bond: row.bond - amount, unbonding }
+    return { unbonding }
   })
-  schedule(view, at, 'unbond', sender.account)
+  schedule(view, at, 'unbond', account)
 }
 
 /** The timer of an unbonding: what is due becomes balance. */

@@ -11,7 +11,8 @@ import {
   slug,
   taskRowSchema,
   toHex,
-  whole
+  whole,
+  witnessChainSchema
 } from '../protocol/index.js'
 
 /**
@@ -42,6 +43,15 @@ export const providerRowSchema = z.strictObject({
   failed: whole,
   /** Published asks. */
   asks: whole
+})
+
+/** Table `witness`, key = block key: what vouches for it, and the ends of its hash chains by epoch (R26). */
+export const witnessRowSchema = z.strictObject({
+  account: bytes32,
+  witness: bytes32,
+  stake: credits,
+  /** Ascending. */
+  chains: z.array(witnessChainSchema)
 })
 
 /** Table `load`, key = ask id: attempts under way for it, also when the ask itself is gone. Absent: none. */
@@ -82,6 +92,7 @@ export const TABLES = {
   account: accountRowSchema,
   lane: laneRowSchema,
   provider: providerRowSchema,
+  witness: witnessRowSchema,
   ask: askRowSchema,
   load: loadRowSchema,
   task: taskRowSchema,
@@ -102,6 +113,7 @@ export const TABLE_NAMES: readonly Table[] = [
   'account',
   'lane',
   'provider',
+  'witness',
   'ask',
   'load',
   'task',

@@ -12,6 +12,8 @@ export const OPEN_BODIES = [
   'register-provider',
   'bond',
   'unbond',
+  'stake',
+  'unstake',
   'ask',
   'withdraw-ask',
   'offer',
@@ -42,9 +44,7 @@ export const RESERVED_BODIES = [
   'trap-root',
   'approve-access',
   'share-box',
-  'register-image',
-  'stake',
-  'unstake'
+  'register-image'
 ] as const
 export type ReservedBody = (typeof RESERVED_BODIES)[number]
 
@@ -70,7 +70,9 @@ export const OWNER_BODIES = [
   'faucet',
   'register-provider',
   'bond',
-  'unbond'
+  'unbond',
+  'stake',
+  'unstake'
 ] as const satisfies readonly OpenBody[]
 
 export const openBodyName = z.enum(OPEN_BODIES)

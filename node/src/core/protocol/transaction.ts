@@ -13,6 +13,10 @@ import { commitClaimSchema, FAIL_REASONS, offerTaskSchema } from './task.js'
 
 const attempt = whole.min(1).max(255)
 
+/** End of a witness's hash chain for one epoch, registered before that epoch's election (R26). */
+export const witnessChainSchema = z.strictObject({ epoch: whole, tip: bytes32 })
+export type WitnessChain = z.infer<typeof witnessChainSchema>
+
 /** Bodies of transactions. What each does and requires: docs/ledger.md, PROTOCOL §9. */
 export const bodySchema = z.discriminatedUnion('kind', [
   /** Brings an account into being. `deposit` waits for bandwidth credit (R30) and is 0 until then. */
@@ -36,6 +40,18 @@ export const bodySchema = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('bond'), amount: credits }),
   z.strictObject({ kind: z.literal('unbond'), amount: credits }),
+  /**
+   * Credits that vouch for a witness's block key, and ends of its hash chains (R26). The key signs witnessVouchMessage(network,
+   * account). `amount` 0 only registers chains.
+   */
+  z.strictObject({
+    kind: z.literal('stake'),
+    amount: credits,
+    witness: bytes32,
+    witnessSignature: bytes64,
+    chains: z.array(witnessChainSchema).max(8)
+  }),
+  z.strictObject({ kind: z.literal('unstake'), amount: credits, witness: bytes32 }),
   z.strictObject({ kind: z.literal('ask'), ask: askSchema }),
   z.strictObject({ kind: z.literal('withdraw-ask'), ask: bytes32 }),
   z.strictObject({ kind: z.literal('offer'), tasks: z.array(offerTaskSchema).min(1).max(64) }),
@@ -157,3 +173,7 @@ export async function openSigned(
 /** The peer's half of the mutual vouching: its Ed25519 peer key signs this. */
 export const peerVouchMessage = (network: Uint8Array, account: Uint8Array): Uint8Array =>
   taggedHash('pekka/peer/v1', network, account)
+
+/** A block key's half: it signs this, so that nobody stakes on a key that isn't theirs. */
+export const witnessVouchMessage = (network: Uint8Array, account: Uint8Array): Uint8Array =>
+  taggedHash('pekka/witness/v1', network, account)
