@@ -24,3 +24,9 @@ export const PAGE_OF_TASKS = 50
 
 /** Names of providers change rarely; they are asked for again after this, ms, when a task shows an unknown one. */
 export const NAMES_AGE_MS = 60_000
+
+/**
+ * A notebook is saved this long after a run was sent, ms, so that a page closed later still finds its task. JupyterLab's server
+ * takes 100 ms of a core for it and hands on nothing meanwhile: saved at once, the output of a short run waited for that.
+ */
+export const SAVE_AFTER_MS = 300

@@ -18,6 +18,7 @@ import {
 import { hintFor, type HintContext } from '../scan/index.js'
 import type { Connection } from '../connection/index.js'
 import { codeCells, modelOf, placeOf, sourceMark } from './cells.js'
+import { SAVE_AFTER_MS } from './constants.js'
 import type { RemoteTask } from './remote-task.js'
 import { isOver, type TaskSnapshot } from './snapshot.js'
 import type { Tasks } from './tasks.js'
@@ -81,6 +82,7 @@ export class OpenNotebook {
   readonly #unknown = new Set<string>()
   readonly #changed = new Signal<this, void>(this)
   #disposed = false
+  #saving: ReturnType<typeof setTimeout> | null = null
 
   constructor(
     private readonly components: OpenNotebookComponents,
@@ -154,7 +156,7 @@ export class OpenNotebook {
     const run = this.#add(task, cells)
     for (const id of cells) this.#before.delete(id)
     await this.#write(run, metadata, sources, hints, { keep: false })
-    void this.save()
+    this.#saveSoon()
   }
 
   /** Continues what the notebook was doing when it was closed. Called when it was opened, and when a connection comes. */
@@ -204,8 +206,15 @@ export class OpenNotebook {
     await this.#resumeTask([...cells], metadata, sources)
   }
 
+  /** Saves in a while: several runs sent meanwhile are saved with it. */
+  #saveSoon(): void {
+    this.#saving ??= setTimeout(() => void this.#save(), SAVE_AFTER_MS)
+  }
+
   /** Saves, so that a page closed now still finds its task; a notebook that can't be saved goes on unsaved. */
-  async save(): Promise<void> {
+  async #save(): Promise<void> {
+    if (this.#saving !== null) clearTimeout(this.#saving)
+    this.#saving = null
     try {
       if (!this.context.model.readOnly) await this.context.save()
     } catch (error) {
@@ -216,6 +225,8 @@ export class OpenNotebook {
   /** Lets go; tasks go on. */
   dispose(): void {
     this.#disposed = true
+    // the notebook is being closed, and its model still whole
+    if (this.#saving !== null && !this.context.isDisposed) void this.#save()
     this.components.connection.changed.disconnect(this.#onConnection, this)
     for (const run of this.#runs.values()) this.#end(run)
     Signal.clearData(this)

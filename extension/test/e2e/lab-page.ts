@@ -88,9 +88,13 @@ export class LabPage {
       if (message.type() === 'error' && !FOREIGN.some(foreign => foreign.test(message.text())))
         lab.errors.push(message.text())
     })
-    // Lab's own word about a lost connection, in the way of every click.
-    await page.addLocatorHandler(page.locator('.jp-Dialog', { hasText: 'Server Connection Error' }), dialog =>
-      dialog.locator('.jp-Dialog-button').last().click()
+    // Lab's own words about a lost connection, in the way of every click.
+    const lost = /Server Connection Error|Error Starting Kernel\s*Failed to fetch/
+    await page.addLocatorHandler(
+      page.locator('.jp-Dialog', { hasText: lost }).first(),
+      dialog => dialog.locator('.jp-Dialog-button').last().click(),
+      // one may stand behind the other
+      { noWaitAfter: true }
     )
     // Leaving a page with unsaved changes asks; a test that refuses would hang.
     page.on('dialog', dialog => void dialog.accept())
@@ -217,6 +221,15 @@ export class LabPage {
     do await this.save()
     while (textOf((await this.saved())[index]) !== text && Date.now() < deadline)
     assert.equal(textOf((await this.saved())[index]), text)
+  }
+
+  /** Waits until the file names the task of a cell: from then on a page may be closed. */
+  async remembers(index: number): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS
+    while ((await this.saved())[index]?.metadata.pekka === undefined) {
+      assert.ok(Date.now() < deadline, 'the file never named the task')
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
   }
 
   /** The notebook's file. */
