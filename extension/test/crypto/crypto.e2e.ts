@@ -3,13 +3,22 @@ import { readFileSync } from 'node:fs'
 import type { PrimitiveVectors } from '../../../node/test/support/primitives-conformance.js'
 import { browserMissing, openBench } from '../outputs/browser.js'
 import type { Bench } from '../outputs/browser.js'
+import type { SignatureVectors } from '../../../node/test/support/signature-cases.js'
+import { largeProof } from './large-proof.js'
 import type * as Harness from './harness.js'
 
 declare const pkCrypto: typeof Harness
 
-const vectors = JSON.parse(
-  readFileSync(new URL('../../../docs/vectors/primitives.json', import.meta.url), 'utf8')
-) as PrimitiveVectors // our own file
+/** Our own files, of the shape that is said. */
+const read = (name: string): unknown =>
+  JSON.parse(readFileSync(new URL(`../../../docs/vectors/${name}.json`, import.meta.url), 'utf8'))
+const vectors = read('primitives') as PrimitiveVectors
+const signatures = read('signatures') as SignatureVectors
+const proofs = read('proofs') as {
+  trust: Harness.PlainTrust
+  proofs: { proof: string; facts: { table?: string }[] }[]
+  refused: { proof: string }[]
+}
 
 describe('crypto: in a real browser', function () {
   this.timeout(60_000)
@@ -36,6 +45,39 @@ describe('crypto: in a real browser', function () {
       assert.equal(result.found, scriptOnly ? 'false false false' : 'true true true')
     })
   }
+
+  for (const scriptOnly of [false, true]) {
+    const how = scriptOnly ? 'pure JavaScript' : 'WebCrypto'
+    it(`${how} answers every edge case of signatures as the ledger does`, async () => {
+      const differ = await bench.page.evaluate(
+        async ([vectors, scriptOnly]) => await pkCrypto.signatures(vectors, scriptOnly),
+        [signatures, scriptOnly] as [SignatureVectors, boolean]
+      )
+      assert.deepEqual(differ, [])
+    })
+  }
+
+  it('checks what the ledger says from a proof, and finds the bad ones', async () => {
+    const check = async (trust: Harness.PlainTrust, encoded: string[]) =>
+      await bench.page.evaluate(async ([trust, encoded]) => await pkCrypto.proofs(trust, encoded, false), [
+        trust,
+        encoded
+      ] as [Harness.PlainTrust, string[]])
+    const encoded = (list: { proof: string }[]) => list.map(({ proof }) => proof)
+    assert.deepEqual(
+      (await check(proofs.trust, encoded(proofs.proofs))).shown,
+      proofs.proofs.map(({ facts }) => facts.map(({ table }) => table ?? 'transaction').join())
+    )
+    const { shown } = await check(proofs.trust, encoded(proofs.refused))
+    assert.deepEqual(
+      shown,
+      proofs.refused.map(() => 'PROOF_INVALID')
+    )
+    const { trust, proof } = await largeProof()
+    const large = await check(trust, Array<string>(20).fill(proof))
+    assert.deepEqual([...new Set(large.shown)], ['account'])
+    console.log(`      21 witnesses, 20,000 rows: ${proof.length / 2} bytes, ${large.shortest.toFixed(1)} ms`)
+  })
 
   it('keeps one non-extractable key per wallet, for all tabs and after a reload', async () => {
     const name = 'wallet-1'
