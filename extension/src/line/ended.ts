@@ -1,11 +1,12 @@
 import { billCredits, credits, describeEnd, duration, memory, size } from '@pekka/node/client'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
 import { costOf, type TaskSnapshot } from '../run/snapshot.js'
-import { AGAIN, FILES, RECEIPT, line, type LineAction, type LineContext, type LineView } from './parts.js'
+import { AGAIN, FILES, RECEIPT, VALUES, line, type LineAction, type LineContext, type LineView } from './parts.js'
 
 /** The line of a task that is over. */
 
-export const receiptOf = ({ phase, files, canFetch }: TaskSnapshot): LineAction[] => [
+export const receiptOf = ({ phase, files, values, brought, canFetch }: TaskSnapshot): LineAction[] => [
+  ...(canFetch && brought === null && values.some(({ stays }) => stays === null) ? [VALUES] : []),
   ...(canFetch && files.some(({ stays }) => !stays) ? [FILES] : []),
   ...(phase.phase === 'settled' ? [RECEIPT] : [])
 ]
@@ -87,7 +88,10 @@ function endedLine(
   const { number } = context
   const facts = endFacts(snapshot, context)
   const own = snapshot.progress.get(cell)
-  const notes = snapshot.cells.at(-1) === cell || snapshot.cells.length <= 1 ? filesNotes(snapshot) : []
+  const notes =
+    snapshot.cells.at(-1) === cell || snapshot.cells.length <= 1
+      ? [...valuesNotes(snapshot), ...filesNotes(snapshot)]
+      : []
   const receipt = receiptOf(snapshot)
   const cost = `${billCredits(costOf(snapshot, context.now).amount)} credits`
   // A cell that was all right stays so when a later one stopped.
@@ -187,6 +191,19 @@ function atCapLine(
 
 /** Names listed; more are counted. */
 const LISTED_FILES = 5
+const LISTED_VALUES = 8
+
+function valuesNotes({ values, brought }: TaskSnapshot): string[] {
+  if (values.length === 0) return []
+  const named = values
+    .slice(0, LISTED_VALUES)
+    .map(
+      ({ name, type, size: bytes, stays }) => `${name} (${type}, ${stays === null ? size(bytes) : `stays: ${stays}`})`
+    )
+  const rest = values.length - named.length
+  const list = `${values.length} ${values.length === 1 ? 'value' : 'values'}: ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
+  return brought === null ? [list] : [list, brought]
+}
 
 function filesNotes({ files, moreFiles, saved }: TaskSnapshot): string[] {
   if (files.length === 0) return []

@@ -3,6 +3,7 @@ import type { IconName } from './icons.js'
 /** What a button of the line does. */
 export type LineActionId =
   | 'files'
+  | 'values'
   | 'cancel'
   | 'again'
   | 'more-memory'
@@ -58,6 +59,7 @@ export interface LineContext {
 export const CANCEL: LineAction = { id: 'cancel', label: 'Cancel', icon: 'stop' }
 export const AGAIN: LineAction = { id: 'again', label: 'Run again', icon: 'again' }
 export const FILES: LineAction = { id: 'files', label: 'Save files', icon: 'download' }
+export const VALUES: LineAction = { id: 'values', label: 'Bring back values', icon: 'download' }
 export const RECEIPT: LineAction = { id: 'receipt', label: 'Receipt', icon: 'receipt' }
 export const RETRY: LineAction = { id: 'retry', label: 'Try now', icon: 'again' }
 

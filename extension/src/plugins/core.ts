@@ -4,13 +4,14 @@ import { PageConfig, URLExt } from '@jupyterlab/coreutils'
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
 import { ServerConnection } from '@jupyterlab/services'
 import { ISettingRegistry } from '@jupyterlab/settingregistry'
+import { asPekkaError } from '@pekka/node/protocol'
 import { Connection, liveDoor, optionOfPage, parsePageOption, type PageOption } from '../connection/index.js'
 import { KeyStore, createPrimitives, findSupport, webRandom } from '../crypto/index.js'
 import { LiveRegion } from '../line/index.js'
 import { CellClaims, Preludes } from '../outputs/index.js'
 import { askNeeds, askQuote } from '../quote/index.js'
-import { Environments, OpenNotebook, Runner, Tasks, contentsFolder, widgetOf } from '../run/index.js'
-import { Travels } from '../values/index.js'
+import { Environments, OpenNotebook, Runner, Tasks, contentsFolder, widgetOf, type RemoteTask } from '../run/index.js'
+import { ReturnDesk, Travels } from '../values/index.js'
 import { CommandIds } from './command-ids.js'
 import { Settings } from './settings.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -62,6 +63,7 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
   const preludes = new Preludes()
   const claims = new CellClaims()
   const open = new Map<NotebookPanel['context'], OpenNotebook>()
+  const desks = new Map<OpenNotebook, ReturnDesk>()
   const runner = new Runner({
     tasks,
     connection,
@@ -108,11 +110,30 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
       notebook.panels.delete(panel)
       if (notebook.panels.size > 0) return
       notebook.dispose()
+      desks.get(notebook)?.dispose()
+      desks.delete(notebook)
       open.delete(context)
     })
     await context.ready
     await panel.revealed
+    if (panel.isDisposed) return
     notebook.resume()
+    if (desks.has(notebook)) return
+    desks.set(notebook, new ReturnDesk({ session: context.sessionContext, sources: () => notebook.returnSources() }))
+    notebook.ended.connect((_, task) => {
+      if (settings.returning().mode === 'always') void bring(notebook, task)
+    })
+  }
+
+  async function bring(notebook: OpenNotebook, task: RemoteTask): Promise<void> {
+    const source = notebook.returnSources().find(run => run.task === task.id)
+    const desk = desks.get(notebook)
+    if (source === undefined || desk === undefined) return
+    try {
+      task.brought = await desk.bring(source)
+    } catch (error) {
+      task.brought = `The values didn’t come. ${asPekkaError(error).message}`
+    }
   }
 
   return {
@@ -124,6 +145,7 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     live: new LiveRegion(),
     notebookOf: panel => open.get(panel.context),
     notebooks: () => open.values(),
+    bring,
     option,
     now,
     clock: ms => new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })

@@ -105,6 +105,8 @@ async function act(
       }
       return
     }
+    case 'values':
+      return run.kind === 'task' ? await remote.bring(open, run.task) : undefined
     case 'again':
       return await again()
     case 'more-memory': {

@@ -1,11 +1,13 @@
 import type { ISettingRegistry } from '@jupyterlab/settingregistry'
-import { CREDIT, toHex } from '@pekka/node/protocol'
+import { CREDIT, MAX_RETURN_BYTES, toHex } from '@pekka/node/protocol'
 import type { Agreements, RunSettings } from '../run/index.js'
+import type { Returning } from '../values/index.js'
 
 /** Micro-credits in a credit, as a number: settings hold credits as people write them. */
 const MICRO = Number(CREDIT)
 const GIB = 1 << 30
 const MINUTE_MS = 60_000
+const MEGABYTE = 1_000_000
 
 /** Lab's settings of the extension (schema/plugin.json), and what was agreed to. */
 export class Settings implements Agreements {
@@ -34,6 +36,14 @@ export class Settings implements Agreements {
       wallMs: Math.round(this.#number('timeLimit') * MINUTE_MS),
       realEntropy: this.registry.get('seedRandom').composite === false,
       nativeNumerics: this.registry.get('pinNumerics').composite === false
+    }
+  }
+
+  returning(): Returning {
+    const mode = this.#text('returnValues')
+    return {
+      mode: mode === 'always' || mode === 'never' ? mode : 'ask',
+      maxBytes: Math.min(MAX_RETURN_BYTES, Math.round(this.#number('returnLimit') * MEGABYTE))
     }
   }
 

@@ -3,7 +3,7 @@ import { Token } from '@lumino/coreutils'
 import type { Connection, PageOption } from '../connection/index.js'
 import type { LiveRegion } from '../line/index.js'
 import type { Preludes } from '../outputs/index.js'
-import type { OpenNotebook, Runner, Tasks } from '../run/index.js'
+import type { OpenNotebook, RemoteTask, Runner, Tasks } from '../run/index.js'
 import type { Settings } from './settings.js'
 
 /** What the plugins share: one connection, its tasks, and the open notebooks. */
@@ -18,6 +18,8 @@ export interface Remote {
   notebookOf(panel: NotebookPanel): OpenNotebook | undefined
   /** All open notebooks. */
   notebooks(): Iterable<OpenNotebook>
+  /** Puts the values of a notebook's run into its kernel, and says so in the run's line. */
+  bring(notebook: OpenNotebook, task: RemoteTask): Promise<void>
   /** What the wallet wrote into the page. */
   option(): PageOption | undefined
   now: () => number

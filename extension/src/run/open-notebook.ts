@@ -15,7 +15,8 @@ import {
   type Preludes,
   type WriterEvent
 } from '../outputs/index.js'
-import { hintFor, type HintContext } from '../scan/index.js'
+import { analyse, hintFor, type HintContext } from '../scan/index.js'
+import { returnNames, type ReturnSource } from '../values/index.js'
 import type { Connection } from '../connection/index.js'
 import { codeCells, modelOf, placeOf, sourceMark } from './cells.js'
 import { SAVE_AFTER_MS } from './constants.js'
@@ -72,6 +73,8 @@ interface Run {
   elsewhere: boolean
   /** What was written into the cells last. */
   remembered: string
+  /** It ended while somebody waited for it, and nobody was told yet. */
+  news: boolean
 }
 
 /** A notebook that is open in this page, in one or more views, and the remote runs of its cells. */
@@ -81,6 +84,7 @@ export class OpenNotebook {
   readonly #before = new Map<string, CellRun>()
   readonly #unknown = new Set<string>()
   readonly #changed = new Signal<this, void>(this)
+  readonly #ended = new Signal<this, RemoteTask>(this)
   #disposed = false
   #saving: ReturnType<typeof setTimeout> | null = null
 
@@ -94,6 +98,11 @@ export class OpenNotebook {
   /** A line may say something else now. */
   get changed(): ISignal<this, void> {
     return this.#changed
+  }
+
+  /** A run that was under way here has ended, once for each: not those that a reopened notebook finds to be over. */
+  get ended(): ISignal<this, RemoteTask> {
+    return this.#ended
   }
 
   get model(): INotebookModel {
@@ -154,6 +163,7 @@ export class OpenNotebook {
       submitted
     }
     const run = this.#add(task, cells)
+    run.news = true
     for (const id of cells) this.#before.delete(id)
     await this.#write(run, metadata, sources, hints, { keep: false })
     this.#saveSoon()
@@ -173,6 +183,22 @@ export class OpenNotebook {
       tasks.set(metadata.task, entry)
     }
     for (const { cells, metadata, sources } of tasks.values()) void this.#resumeTask(cells, metadata, sources)
+  }
+
+  /** The notebook's remote runs, as far as values need them. */
+  returnSources(): ReturnSource[] {
+    const runs = new Map<string, { submitted: number; cells: ReturnType<typeof analyse>[] }>()
+    for (const { id, source } of codeCells(this.model)) {
+      const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
+      if (metadata === undefined) continue
+      const run = runs.get(metadata.task) ?? { submitted: metadata.submitted ?? 0, cells: [] }
+      run.cells.push(analyse(source))
+      runs.set(metadata.task, run)
+    }
+    return [...runs].map(([task, { submitted, cells }]) => ({
+      ...{ task, submitted, names: new Set(returnNames(cells)) },
+      load: () => this.components.tasks.values(fromHex(task))
+    }))
   }
 
   /** Whether a task was sent from this notebook and none of its cells is there any more. */
@@ -238,7 +264,8 @@ export class OpenNotebook {
   }
 
   #add(task: RemoteTask, cells: readonly string[]): Run {
-    const run: Run = { task, cells, writer: null, stop: new AbortController(), elsewhere: false, remembered: '' }
+    const stop = new AbortController()
+    const run: Run = { task, cells, writer: null, stop, elsewhere: false, remembered: '', news: false }
     this.#runs.set(task.id, run)
     task.changed.connect(this.#onTask, this)
     return run
@@ -260,6 +287,7 @@ export class OpenNotebook {
       if (this.#disposed || this.#runs.has(metadata.task)) return
       const task = tasks.learn(item, await client.note(item))
       const run = this.#add(task, cells)
+      run.news = metadata.state === 'running'
       await this.#write(run, metadata, sources, { cells: [] }, { keep: true })
     } catch (error) {
       if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') this.#unknown.add(metadata.task)
@@ -359,6 +387,8 @@ export class OpenNotebook {
     const text = JSON.stringify(facts)
     if (text !== run.remembered) writer.updateMetadata(facts)
     run.remembered = text
+    if (run.news && state !== 'failed') this.#ended.emit(task)
+    run.news = false
     if (state !== 'received') run.stop.abort()
   }
 

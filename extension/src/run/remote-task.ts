@@ -34,7 +34,9 @@ export class RemoteTask {
   #fraction: number | null = null
   #tail = ''
   #files: EventOf<'files'> | null = null
+  #values: EventOf<'values'> | null = null
   #saved: string | null = null
+  #brought: string | null = null
   #lost: Uint8Array | null = null
   #provider: Uint8Array | null = null
   #cancelling = false
@@ -101,6 +103,19 @@ export class RemoteTask {
     return this.#complete && this.#follower !== null && this.#files !== null
       ? { files: this.#files.files, follower: this.#follower }
       : null
+  }
+
+  /** Values that the finished run brought back, and a way to their bytes; null before, and where it is not to be used. */
+  get values(): { values: EventOf<'values'>['values']; follower: TaskFollower } | null {
+    return this.#complete && this.#follower !== null && this.#values !== null && this.#phase.phase !== 'mismatch'
+      ? { values: this.#values.values, follower: this.#follower }
+      : null
+  }
+
+  /** Says what became of the values. */
+  set brought(what: string) {
+    this.#brought = what
+    this.#changed.emit()
   }
 
   /** Says where the files were put. */
@@ -179,6 +194,7 @@ export class RemoteTask {
     this.#fraction = null
     this.#tail = ''
     this.#files = null
+    this.#values = null
   }
 
   #take(event: TaskEvent): void {
@@ -212,6 +228,9 @@ export class RemoteTask {
         return
       case 'files':
         this.#files = event
+        return
+      case 'values':
+        this.#values = event
         return
       case 'done':
         this.#end = { reason: event.reason, outcome: event.outcome, detail: event.detail, usage: event.usage }
@@ -257,6 +276,13 @@ export class RemoteTask {
         stays: parts === undefined
       })),
       canFetch: this.#complete && this.#follower !== null && this.#finished !== null,
+      values: (this.#values?.values ?? []).map(({ name, type, size, reason, parts }) => ({
+        name: cleanText(name).slice(0, 80),
+        type: cleanText(type).slice(0, 80),
+        size,
+        stays: parts === undefined ? cleanText(reason ?? 'too large').slice(0, 120) : null
+      })),
+      brought: this.#brought,
       saved: this.#saved,
       moreFiles: this.#files?.more ?? 0,
       cancelling: this.#cancelling

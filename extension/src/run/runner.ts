@@ -7,7 +7,7 @@ import { addressRows, fetchAddresses, isFetched, type AddressRow } from './addre
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
-import type { TravelPlan, Travels } from '../values/index.js'
+import { returnsOf, type Returning, type TravelPlan, type Travels } from '../values/index.js'
 import { offeredChoice } from './offered.js'
 import type { OpenNotebook } from './open-notebook.js'
 import type { RemoteTask } from './remote-task.js'
@@ -73,6 +73,8 @@ export interface TravelChoice {
 /** What was agreed to before, and how a task is asked for; kept in Lab's settings. */
 export interface Agreements {
   settings(): RunSettings
+  /** What becomes of the values that remote cells assign. */
+  returning(): Returning
   /** Whether a run of at most `cap` on this bridge is begun without asking. */
   silent(bridge: Uint8Array, cap: bigint): boolean
   agree(bridge: Uint8Array, answer: { dontAskUnder: bigint | undefined }): Promise<void>
@@ -237,7 +239,8 @@ export class Runner {
       }
       const submitted = now()
       const kernel = notebook.context.sessionContext.session?.kernel ?? null
-      const packed = await this.components.travels.pack({ kernel }, plan, travel.chosen, { names: [], maxBytes: 0 })
+      const returns = returnsOf(agreements.returning(), names)
+      const packed = await this.components.travels.pack({ kernel }, plan, travel.chosen, returns)
       request.travel = packed.travel
       const task = await tasks.submit(request, quote).finally(() => packed.done())
       await notebook.attach(task, ids, { cells: names, needed, numberOf }, submitted)

@@ -54,7 +54,11 @@ export interface TaskSnapshot {
   lastLines: readonly string[]
   /** What the run wrote; `stays`: too large to come back. */
   files: { name: string; size: number; stays: boolean }[]
-  /** This page can fetch them now. */
+  /** What the cells have assigned; `stays`: why it can't come back. */
+  values: { name: string; type: string; size: number; stays: string | null }[]
+  /** What became of them, in a sentence. */
+  brought: string | null
+  /** This page can fetch files and values now. */
   canFetch: boolean
   /** Where they were put, in a sentence. */
   saved: string | null

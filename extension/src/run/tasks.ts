@@ -74,6 +74,19 @@ export class Tasks {
     return task
   }
 
+  /**
+   * The values that a task brought back, when it is over; one that nobody follows is followed for it. Null where there are
+   * none to be used.
+   *
+   * @throws PekkaError
+   */
+  async values(id: Uint8Array): Promise<RemoteTask['values']> {
+    const known = this.get(toHex(id))
+    const task = known?.followed === true ? known : await this.follow(id, null)
+    while (!task.complete && task.followed) await changeOf(task)
+    return task.values
+  }
+
   /** Asks the ledger to stop a task; without a connection as soon as there is one. @throws PekkaError TASK_STATE, … */
   async cancel(task: RemoteTask): Promise<void> {
     task.cancelling = true
@@ -180,3 +193,12 @@ export class Tasks {
     }
   }
 }
+
+const changeOf = (task: RemoteTask): Promise<void> =>
+  new Promise(resolve => {
+    const once = (): void => {
+      task.changed.disconnect(once)
+      resolve()
+    }
+    task.changed.connect(once)
+  })

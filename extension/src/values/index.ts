@@ -8,6 +8,7 @@
  * const { travel, done } = await travels.pack({ kernel }, plan, chosen, { names: [], maxBytes: 0 })
  * ```
  */
+export { ReturnDesk, type DeskComponents } from './desk.js'
 export { saveFiles } from './download.js'
 export {
   BIG_BYTES,
@@ -19,4 +20,13 @@ export {
   type TravelPlan,
   type TravelRow
 } from './plan.js'
+export {
+  comes,
+  expected,
+  returnNames,
+  returnsOf,
+  type ReturnSource,
+  type ReturnedValue,
+  type Returning
+} from './returns.js'
 export { Travels, type TravelQuestion, type TravelsComponents } from './travels.js'

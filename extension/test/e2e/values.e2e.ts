@@ -48,14 +48,16 @@ describe('extension: values and files travel', function () {
     await open?.close()
   })
 
-  it('takes what a local cell made, with a function, a module and a file, to a remote cell, and brings its file back', async () => {
+  it('takes what a local cell made, with a function, a module and a file, to a remote cell, and brings its file and values back', async () => {
     await writeFile(join(net.work, 'my_units.py'), 'factor = 100\n')
     await writeFile(join(net.work, 'limits.csv'), 'low,high\n1,3\n')
     lab = await LabPage.open(
       net,
       [
         'import pandas as pd\nimport sqlite3\ncutoff = 1\ndf = pd.DataFrame({"a": [1, 2, 3], "s": ["x", "y", "z"]})\ndef above(frame):\n    return frame[frame.a > cutoff]\napi_token = "abc"\ndb = sqlite3.connect(":memory:")',
-        'import my_units\nkept = above(df)\nprint(kept.a.sum() * my_units.factor, open("limits.csv").read().strip())\nkept.to_csv("kept.csv", index=False)\nif False: print(api_token, db)'
+        'import my_units\nkept = above(df)\nprint(kept.a.sum() * my_units.factor, open("limits.csv").read().strip())\nkept.to_csv("kept.csv", index=False)\nmodel = object()\nif False: print(api_token, db)',
+        'import pekka\nback = pekka.get("kept")\nprint(type(back).__name__, list(back.s), "kept" in globals(), pekka.get("model").stays)',
+        'print(kept.a.tolist())'
       ],
       { kernel: KERNEL }
     )
@@ -102,5 +104,18 @@ describe('extension: values and files travel', function () {
     const [task] = await readdir(join(net.work, 'pekka-results'))
     assert.equal(await readFile(join(net.work, 'pekka-results', task ?? '', 'kept.csv'), 'utf8'), 'a,s\n2,y\n3,z\n')
     assert.deepEqual(await readdir(join(net.work, 'pekka-results', task ?? '')), ['kept.csv'])
+    // While a cell runs, the page fetches what it asks for.
+    await lab.select(2)
+    await page.keyboard.press('Shift+Enter')
+    await lab.prints(2, "DataFrame ['y', 'z'] False object has no safe form\n")
+    assert.match(
+      await lab.cell(1).locator('.pk-Line').innerText(),
+      /2 values: kept \(DataFrame, [^)]*\), model \(object, stays/
+    )
+    await lab.act(1, 'values')
+    await lab.cell(1).locator('.pk-Line', { hasText: 'In your kernel now: kept.' }).waitFor()
+    await lab.select(3)
+    await page.keyboard.press('Shift+Enter')
+    await lab.prints(3, '[2, 3]\n')
   })
 })

@@ -31,6 +31,8 @@ export const snapshot = (part: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
   moreFiles: 0,
   canFetch: false,
   saved: null,
+  values: [],
+  brought: null,
   cancelling: false,
   ...part
 })

@@ -1,0 +1,177 @@
+import type { ISessionContext } from '@jupyterlab/apputils'
+import type { Kernel } from '@jupyterlab/services'
+import { asPekkaError } from '@pekka/node/protocol'
+import type { TaskFollower } from '@pekka/node/client'
+import { z } from 'zod'
+import { toBase64Fast } from './base64.js'
+import { openKernel, type KernelDoor } from './kernel.js'
+import { comes, expected, type ReturnSource, type ReturnedValue } from './returns.js'
+
+/** The comm target by which `pekka.get` in a cell asks this page (extension/kernel/pekka.py). */
+const TARGET = 'pekka'
+/** Bytes of one piece towards the kernel: base64 in a request, which Jupyter's websocket takes up to 10 MB of. */
+const PIECE_BYTES = 4 << 20
+
+const askedSchema = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('get'), id: z.string().max(64), name: z.string().max(256) }),
+  z.object({ op: z.literal('list'), id: z.string().max(64) })
+])
+
+/** A value towards the kernel, without what only this page needs. */
+const rowOf = (value: ReturnedValue) => ({
+  ...{ name: value.name, type: value.type, look: value.look, size: value.size },
+  codec: comes(value) ? value.codec : null,
+  reason: comes(value) ? null : (value.reason ?? 'it takes more than may come back')
+})
+
+export interface DeskComponents {
+  session: ISessionContext
+  /** The notebook's remote runs. */
+  sources: () => readonly ReturnSource[]
+}
+
+/** Brings values of a notebook's remote runs into its kernel: when a cell there asks, or when the page is told to. */
+export class ReturnDesk {
+  #kernel: Kernel.IKernelConnection | null = null
+  #restarted = false
+  #disposed = false
+
+  constructor(private readonly components: DeskComponents) {
+    const { session } = components
+    session.kernelChanged.connect(this.#onKernel, this)
+    session.statusChanged.connect(this.#onStatus, this)
+    this.#onKernel()
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    this.components.session.kernelChanged.disconnect(this.#onKernel, this)
+    this.components.session.statusChanged.disconnect(this.#onStatus, this)
+    this.#kernel = null
+  }
+
+  /** Binds all values of a run that can come. @returns a sentence for people */
+  async bring(source: ReturnSource): Promise<string> {
+    const kernel = this.components.session.session?.kernel ?? null
+    if (kernel === null) return 'No kernel runs here that could take the values.'
+    const loaded = await source.load()
+    const values = loaded === null ? [] : expected(loaded.values, source.names)
+    if (loaded === null || !values.some(comes)) return 'There are no values that could come.'
+    const door = await openKernel(kernel)
+    const here: string[] = []
+    const issues: string[] = []
+    try {
+      for (const value of values.filter(comes)) {
+        const id = crypto.randomUUID()
+        await deliver(door, loaded.follower, id, value)
+        const issue = issueOf(await door.call('returns.bind', [id, value.name, value.codec]))
+        if (issue === null) here.push(value.name)
+        else issues.push(`${value.name} was not taken: ${issue}`)
+      }
+    } finally {
+      door.dispose()
+    }
+    const brought = here.length === 0 ? [] : [`In your kernel now: ${here.join(', ')}`]
+    return [...brought, ...issues].map(text => (text.endsWith('.') ? text : `${text}.`)).join(' ')
+  }
+
+  #onKernel(): void {
+    const kernel = this.components.session.session?.kernel ?? null
+    if (kernel === this.#kernel) return
+    this.#kernel = kernel
+    if (kernel !== null) void this.#greet(kernel)
+  }
+
+  /** A kernel that was restarted has forgotten the helper. */
+  #onStatus(_: ISessionContext, status: Kernel.Status): void {
+    if (status === 'restarting' || status === 'autorestarting') this.#restarted = true
+    if (status !== 'idle' || !this.#restarted || this.#kernel === null) return
+    this.#restarted = false
+    void this.#greet(this.#kernel)
+  }
+
+  async #greet(kernel: Kernel.IKernelConnection): Promise<void> {
+    try {
+      const { language_info } = await kernel.info
+      if (language_info.name !== 'python' || this.#disposed) return
+      // Returns at once: the kernel's messages wait for whoever answers here.
+      kernel.registerCommTarget(TARGET, (_, message) => void this.#answer(kernel, message.content.data))
+      const door = await openKernel(kernel)
+      try {
+        await door.call('returns.ready', [kernel.supportsSubshells])
+      } finally {
+        door.dispose()
+      }
+    } catch (error) {
+      // It ended meanwhile, or has no IPython: then nobody asks there.
+      console.debug('The kernel has no helper for values', error)
+    }
+  }
+
+  async #answer(kernel: Kernel.IKernelConnection, data: unknown): Promise<void> {
+    const asked = askedSchema.safeParse(data)
+    if (!asked.success) return
+    const { id } = asked.data
+    try {
+      const door = await openKernel(kernel)
+      try {
+        const first = await door.call('returns.claim', [id])
+        if (!('json' in first) || first.json !== true) return
+        const said = await this.#find(door, asked.data).catch((error: unknown) => ({
+          issue: asPekkaError(error).message
+        }))
+        await door.call('returns.settle', [id, said])
+      } finally {
+        door.dispose()
+      }
+    } catch (error) {
+      console.warn('A cell asked for a value, and the kernel took no answer', error)
+    }
+  }
+
+  /** What a request is answered with; the bytes of a value are in the kernel by then. */
+  async #find(door: KernelDoor, asked: z.infer<typeof askedSchema>): Promise<object> {
+    const sources = [...this.components.sources()].sort((a, b) => b.submitted - a.submitted)
+    if (asked.op === 'list') {
+      const rows = new Map<string, ReturnType<typeof rowOf>>()
+      for (const source of sources) {
+        // One whose output is gone has none to list.
+        const loaded = await source.load().catch(() => null)
+        for (const value of expected(loaded?.values ?? [], source.names))
+          if (!rows.has(value.name)) rows.set(value.name, rowOf(value))
+      }
+      return { values: [...rows.values()] }
+    }
+    for (const source of sources) {
+      if (!source.names.has(asked.name)) continue
+      const loaded = await source.load()
+      const value = expected(loaded?.values ?? [], source.names).find(({ name }) => name === asked.name)
+      if (loaded === null || value === undefined) continue
+      if (comes(value)) await deliver(door, loaded.follower, asked.id, value)
+      return { row: rowOf(value) }
+    }
+    return {
+      issue: `No remote run of this notebook has brought back ${asked.name}. A cell that assigns it must have run remotely, with the setting “Values that remote cells assign” not at “never”.`
+    }
+  }
+}
+
+/** Hands a value's bytes to the kernel, piece by piece as they are opened. @throws PekkaError */
+async function deliver(
+  door: KernelDoor,
+  follower: Pick<TaskFollower, 'open'>,
+  id: string,
+  value: ReturnedValue
+): Promise<void> {
+  let first = true
+  for await (const part of follower.open(value)) {
+    for (let at = 0; at < part.length; at += PIECE_BYTES) {
+      await door.call('returns.part', [id, toBase64Fast(part.subarray(at, at + PIECE_BYTES)), first])
+      first = false
+    }
+  }
+}
+
+const issueSchema = z.object({ issue: z.string().nullable() })
+const issueOf = (answer: Awaited<ReturnType<KernelDoor['call']>>): string | null =>
+  issueSchema.parse('json' in answer ? answer.json : { issue: 'it gave no answer' }).issue
