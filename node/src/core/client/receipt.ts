@@ -1,12 +1,12 @@
 import {
   PekkaError,
+  chargeOf,
   commitment,
   compareBytes,
   decodeCanonical,
   decodeSigned,
   encodeCanonical,
   equalBytes,
-  priceOf,
   receiptSchema,
   runHash,
   resultDigest,
@@ -17,6 +17,8 @@ import {
   verifyHead,
   verifyRunHeader,
   verifySignatures,
+  type Attempt,
+  type CommitClaim,
   type Receipt,
   type SignedTransaction,
   type TaskView,
@@ -195,7 +197,17 @@ async function checkMachine({ receipt, signed }: CheckContext): Promise<string> 
   const commit = signed.find(({ transaction }) => transaction.body.kind === 'commit')?.transaction
   if (committed < 0) {
     demand(receipt.run === null, 'Machine', 'there is output without a commit')
-    return 'No machine finished it.'
+    const lost = view.attempts.at(-1)
+    if (!lost?.session?.tranche) return 'No machine finished it.'
+    const { claim, transaction } = lost.session.tranche
+    const tranche = signed.find(one => equalBytes(transactionId(one.transaction), transaction))?.transaction
+    const fixed =
+      tranche?.body.kind === 'tranche' &&
+      tranche.body.attempt === view.attempts.length &&
+      equalBytes(tranche.account, lost.provider) &&
+      sameValue(tranche.body.claim, claim)
+    demand(fixed, 'Machine', 'what was paid was not fixed by the machine')
+    return 'Kept by the machine and not finished; its last part is signed.'
   }
   const attempt = view.attempts[committed]
   const matches =
@@ -293,16 +305,21 @@ async function checkPayment({ receipt, verifier }: CheckContext): Promise<string
     'Payment',
     'the sums do not agree'
   )
-  const attempt = view.attempts.find(a => a.ended === 'committed')
-  if (attempt?.claim && ended(view)) {
-    const candidate = view.offer.candidates[attempt.candidate]
-    const most = candidate ? priceOf(candidate.pricePerSecond, attempt.claim.usage.wallMs, view.offer.cap) : 0n
-    demand(view.paid <= most, 'Payment', 'more was paid than price and time allow')
+  const attempt = view.attempts.find(a => a.ended === 'committed') ?? view.attempts.at(-1)
+  const claim = payable(view, attempt)
+  const candidate = attempt && view.offer.candidates[attempt.candidate]
+  if (claim !== null && candidate !== undefined) {
+    const time = { wallMs: claim.usage.wallMs, heldMs: claim.session?.heldMs ?? 0 }
+    demand(view.paid <= chargeOf(candidate, time, view.offer.cap), 'Payment', 'more was paid than price and time allow')
   } else {
     demand(view.paid === 0n, 'Payment', 'something was paid without a result')
   }
   return 'Price, time and cap agree. Settled, as the bridge says.'
 }
+
+/** What pay rests on: the commit once the task has ended, before that and without one a session's last tranche (R33). */
+const payable = (view: TaskView, attempt: Attempt | undefined): CommitClaim | null =>
+  (ended(view) && attempt?.ended === 'committed' ? attempt.claim : null) ?? attempt?.session?.tranche?.claim ?? null
 
 const ended = (view: TaskView): boolean => ['settled', 'refunded', 'closed'].includes(view.state)
 const sameValue = (a: unknown, b: unknown): boolean => equalBytes(encodeCanonical(a), encodeCanonical(b))

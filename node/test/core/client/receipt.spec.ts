@@ -6,7 +6,9 @@ import {
   signTransaction,
   transactionId,
   type Body,
+  type CommitClaim,
   type Receipt,
+  type SignedTransaction,
   type Signer,
   type TaskView
 } from '@pekka/node/protocol'
@@ -15,14 +17,17 @@ import { createParties, primitives, printed, sealRun, settledView } from '../../
 
 const { random, verifier } = primitives
 
-async function createReceipt(): Promise<Receipt> {
+/** A receipt of a task, or of a session: committed after a tranche, or lost after it. `paid`: as the bridge signs it. */
+async function createReceipt(
+  init: { session?: 'committed' | 'lost'; paid?: bigint; trancheBy?: 'client' } = {}
+): Promise<Receipt> {
   const parties = await createParties()
   const run = await sealRun(parties, [printed('one\n')])
   const client = createSigner(random.bytes(32))
   const bridge = createSigner(random.bytes(32))
-  const view: TaskView = { ...settledView(parties, run), lane: client.publicKey }
-  const claim = view.attempts[0]?.claim
-  assert.ok(claim)
+  const plain: TaskView = { ...settledView(parties, run), lane: client.publicKey }
+  const made = plain.attempts[0]?.claim
+  assert.ok(made)
   const sign = async (account: Uint8Array, signer: Signer, sequence: number, body: Body) =>
     await signTransaction(
       {
@@ -38,10 +43,18 @@ async function createReceipt(): Promise<Receipt> {
       },
       [signer]
     )
+  const { task, account, provider, agent } = parties
+  const cells = { heldMs: 2000, in: { count: 1, head: random.bytes(32) }, cells: 2 }
+  const claim = init.session ? { ...made, session: cells } : made
+  const tranche = await (init.trancheBy === 'client'
+    ? sign(account, client, 5, { kind: 'tranche', task, attempt: 1, claim })
+    : sign(provider, agent, 5, { kind: 'tranche', task, attempt: 1, claim }))
+  const view = init.session ? sessionView(plain, claim, tranche, init) : plain
   const signed = [
-    await sign(parties.account, client, 0, { kind: 'offer', tasks: [view.offer] }),
-    await sign(parties.provider, parties.agent, 4, { kind: 'accept', task: parties.task }),
-    await sign(parties.provider, parties.agent, 5, { kind: 'commit', task: parties.task, attempt: 1, claim })
+    await sign(account, client, 0, { kind: 'offer', tasks: [view.offer] }),
+    await sign(provider, agent, 4, { kind: 'accept', task }),
+    ...(init.session ? [tranche] : []),
+    ...(init.session === 'lost' ? [] : [await sign(provider, agent, 6, { kind: 'commit', task, attempt: 1, claim })])
   ]
   const settled = { ...view, transactions: signed.map(({ transaction }) => transactionId(transaction)) }
   const proof = {
@@ -65,7 +78,38 @@ async function createReceipt(): Promise<Receipt> {
       t: 1
     }
   }
-  return makeReceipt(parties.network, proof, finished, parties.taskKey, 1_700_000_000_000)
+  const known = init.session === 'lost' ? null : finished
+  return makeReceipt(parties.network, proof, known, parties.taskKey, 1_700_000_000_000)
+}
+
+/** 1.2 s of running at 1,500 and 2 s of waiting at 100 a second: 2,000. */
+function sessionView(
+  view: TaskView,
+  claim: CommitClaim,
+  tranche: SignedTransaction,
+  { session, paid = 2000n }: { session?: 'committed' | 'lost'; paid?: bigint }
+): TaskView {
+  const fixed = { claim, transaction: transactionId(tranche.transaction) }
+  const time = { aliveT: 3201, idleSince: null, idleMs: 0, busyMs: 0, trancheT: 3000, tranche: fixed }
+  const progress = { in: { count: 1, head: claim.head }, cells: 2, ...time }
+  const lost = session === 'lost'
+  return {
+    ...view,
+    reason: lost ? 'provider-lost' : 'not-rerun',
+    attempts: view.attempts.map(attempt => ({
+      ...attempt,
+      ended: lost ? ('lapsed' as const) : attempt.ended,
+      claim: lost ? null : claim,
+      session: progress
+    })),
+    offer: {
+      ...view.offer,
+      candidates: view.offer.candidates.map(candidate => ({ ...candidate, holdPricePerSecond: 100n })),
+      session: { idleMs: 600_000, lifeMs: 3_600_000 }
+    },
+    paid,
+    refunded: view.lock - paid
+  }
 }
 
 describe('a receipt', () => {
@@ -77,6 +121,18 @@ describe('a receipt', () => {
       JSON.stringify(checks)
     )
   })
+
+  for (const session of ['committed', 'lost'] as const) {
+    it(`of a session that was ${session} rests on its commit, or on its last tranche, and on both prices`, async () => {
+      const failing = async (init: { paid?: bigint; trancheBy?: 'client' }) => {
+        const { checks } = await verifyReceipt(encodeReceipt(await createReceipt({ session, ...init })), verifier)
+        return checks.filter(({ ok }) => !ok).map(({ part }) => part)
+      }
+      assert.deepEqual(await failing({}), [])
+      assert.deepEqual(await failing({ paid: 2001n }), ['Payment'], 'more than both prices allow')
+      assert.deepEqual(await failing({ trancheBy: 'client' }), session === 'lost' ? ['Machine'] : [])
+    })
+  }
 
   it('fails when any one byte of it is changed', async () => {
     const bytes = encodeReceipt(await createReceipt())

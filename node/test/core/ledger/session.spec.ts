@@ -269,13 +269,16 @@ describe('ledger: sessions (R33)', () => {
       session.chain.fails(session.agent, session.tranche(session.claim(1, 0)), 'TASK_STATE')
     })
 
-    it('is not listed one by one: the attempt holds the last', () => {
+    it('is listed in place of the one before', () => {
       const session = keep()
+      let last = bytes(0)
       for (let i = 1; i <= 5; i++) {
         session.live(10_000, 0, 0)
-        session.chain.done(session.agent, session.tranche(session.claim(i * 10_000, 0)))
+        last = session.chain.done(session.agent, session.tranche(session.claim(i * 10_000, 0))).id
       }
-      assert.equal(session.view().transactions.length, 2)
+      assert.equal(session.view().transactions.length, 3, 'offer, accept, the last tranche')
+      assert.deepEqual(session.view().transactions.at(-1), last)
+      assert.deepEqual(session.progress()?.tranche?.transaction, last)
       assert.equal(session.progress()?.tranche?.claim.usage.wallMs, 50_000)
     })
 

@@ -127,7 +127,7 @@ function sessionClaimOf(view: TaskView, move: Move, outcome: CommitClaim['outcom
   const known = attempt?.session
   const covered = (known?.aliveT ?? 0) - (attempt?.acceptedT ?? 0)
   const part = move.value % 4
-  const heldMs = part === 0 ? Math.floor(covered / 3) : (known?.idleMs ?? 0)
+  const heldMs = part % 3 === 0 ? Math.floor(covered / 3) : (known?.idleMs ?? 0)
   const wallMs = part === 3 ? covered + 1 - heldMs : covered - heldMs - (part === 1 ? move.value % 100 : 0)
   const usage = { wallMs: Math.max(0, wallMs), cpuMs: 0 }
   return claimOf({ ...chainOf(view, move), usage, outcome, session: { heldMs, ...reportOf(view, move) } })
@@ -295,8 +295,9 @@ function checkView(walk: Walk, view: TaskView): void {
   const before = walk.seen.get(toHex(view.task))
   if (before !== undefined) {
     assert.ok(view.paid >= before.paid, 'what was paid is never taken back')
-    if (before.paid > 0n)
-      assert.equal(view.attempts.length, before.attempts.length, 'nobody goes on with a paid session')
+    const begun = before.paid > 0n || (before.attempts.at(-1)?.session?.in.count ?? 0) > 0
+    if (begun)
+      assert.equal(view.attempts.length, before.attempts.length, 'nobody goes on with a session that has begun')
   }
   walk.seen.set(toHex(view.task), view)
   if (view.state === 'settled' || view.state === 'closed') {

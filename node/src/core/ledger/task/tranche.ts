@@ -1,4 +1,4 @@
-import { chargeOf, PekkaError, type BodyOf, type CommitClaim } from '../../protocol/index.js'
+import { chargeOf, equalBytes, PekkaError, type BodyOf, type CommitClaim } from '../../protocol/index.js'
 import { changeProvider } from '../provider.js'
 import type { Sender, Step } from '../step.js'
 import { releaseAttempt, runDeadline } from './accept.js'
@@ -46,13 +46,16 @@ export function tranche(step: Step, sender: Sender, body: BodyOf<'tranche'>): vo
   if (timeOf(claim) <= (session.tranche === null ? 0 : timeOf(session.tranche.claim))) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'a tranche covers more time than the last' })
   }
-  const paid = payTranche(step, task, dueFor(task, claim))
+  // The last one is listed in place of the one before, which it contains: a day's session would fill its row with them.
+  const before = session.tranche?.transaction
+  const transactions =
+    before === undefined ? task.transactions : task.transactions.filter(id => !equalBytes(id, before))
+  const paid = payTranche(step, { ...task, transactions }, dueFor(task, claim))
   const progress = { ...session, trancheT: context.contractTime, tranche: { claim, transaction } }
   const moved = withAttempt(paid, { session: progress, count: claim.count, head: claim.head })
   const current = { ...attempt, session: progress }
   const deadline = runDeadline(task, current, session.aliveT, parametersOf(view, task))
-  // The attempt holds the last one's id: listed one by one they would fill the row of a long session.
-  store(step, { ...moved, deadline }, false)
+  store(step, { ...moved, deadline })
 }
 
 const timeOf = (claim: CommitClaim): number => claim.usage.wallMs + (claim.session?.heldMs ?? 0)
