@@ -1,6 +1,6 @@
 import type { ISessionContext } from '@jupyterlab/apputils'
 import type { Kernel } from '@jupyterlab/services'
-import { asPekkaError } from '@pekka/node/protocol'
+import { PekkaError, asPekkaError } from '@pekka/node/protocol'
 import type { TaskFollower } from '@pekka/node/client'
 import { z } from 'zod'
 import { toBase64Fast } from './base64.js'
@@ -66,7 +66,7 @@ export class ReturnDesk {
         await deliver(door, loaded.follower, id, value)
         const issue = issueOf(await door.call('returns.bind', [id, value.name, value.codec]))
         if (issue === null) here.push(value.name)
-        else issues.push(`${value.name} was not taken: ${issue}`)
+        else issues.push(new PekkaError('VALUE_REFUSED', { name: value.name, issue }).message)
       }
     } finally {
       door.dispose()
