@@ -8,6 +8,8 @@ export const CommandIds = {
   runAbove: 'pekka:run-above',
   /** Runs all code cells of the notebook as one task, which goes on when the page is closed. */
   runNotebook: 'pekka:run-notebook',
+  /** Runs the selected cells two times, on differently simulated processors, and compares what comes out. */
+  runTwice: 'pekka:run-twice',
   /** Cancels the remote runs of the selected cells, or of the notebook where none of those runs. */
   cancel: 'pekka:cancel',
   /** Cancels one task: argument `task`, its id. */

@@ -5,7 +5,16 @@ import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
 import { asPekkaError } from '@pekka/node/protocol'
 import { labIcon } from '../line/index.js'
 import { askCode, quoteLine } from '../quote/index.js'
-import { codeCells, isOver, languageOf, whyNotCells, type RemoteTask, type RunKind, type WhyNot } from '../run/index.js'
+import {
+  codeCells,
+  isOver,
+  languageOf,
+  whyNotCells,
+  type RemoteTask,
+  type RunKind,
+  type RunOptions,
+  type WhyNot
+} from '../run/index.js'
 import { CommandIds } from './command-ids.js'
 import { saveReceipt } from './receipt.js'
 import { IRemote, type Remote } from './tokens.js'
@@ -43,7 +52,14 @@ function addCommands(app: JupyterFrontEnd, remote: Remote, tracker: INotebookTra
   const { tasks, runner, connection } = remote
   const choose = new Chooser(remote, tracker)
 
-  const addRun = (id: string, label: string, kind: RunKind, which: () => string[], caption: string): void => {
+  const addRun = (
+    id: string,
+    label: string,
+    kind: RunKind,
+    which: () => string[],
+    caption: string,
+    options: RunOptions = {}
+  ): void => {
     app.commands.addCommand(id, {
       label,
       caption: () => {
@@ -55,7 +71,7 @@ function addCommands(app: JupyterFrontEnd, remote: Remote, tracker: INotebookTra
       isEnabled: () => choose.whyNot(which()) === undefined,
       execute: async () => {
         const notebook = choose.notebook()
-        if (notebook !== undefined) await runner.run(notebook, which(), kind)
+        if (notebook !== undefined) await runner.run(notebook, which(), kind, options)
       }
     })
   }
@@ -79,6 +95,14 @@ function addCommands(app: JupyterFrontEnd, remote: Remote, tracker: INotebookTra
     'notebook',
     () => choose.all(),
     'Run all code cells remotely, also with this page closed'
+  )
+  addRun(
+    CommandIds.runTwice,
+    'Run Selected Cells Twice and Compare',
+    'selection',
+    () => choose.selected(),
+    'Run the selected cells two times on differently simulated processors, and say what differs; costs twice',
+    { twice: true }
   )
 
   app.commands.addCommand(CommandIds.runCell, {

@@ -9,7 +9,7 @@ import { Connection, liveDoor, optionOfPage, parsePageOption, type PageOption } 
 import { KeyStore, createPrimitives, findSupport, webRandom } from '../crypto/index.js'
 import { LiveRegion } from '../line/index.js'
 import { CellClaims, Preludes } from '../outputs/index.js'
-import { askNeeds, askQuote } from '../quote/index.js'
+import { askNeeds, askQuote, tellComparison } from '../quote/index.js'
 import { Environments, OpenNotebook, Runner, Tasks, contentsFolder, widgetOf, type RemoteTask } from '../run/index.js'
 import { ReturnDesk, Travels } from '../values/index.js'
 import { CommandIds } from './command-ids.js'
@@ -79,6 +79,7 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     questions: {
       connect: () => void app.commands.execute(CommandIds.connect),
       needs: askNeeds,
+      compared: tellComparison,
       quote: ({ notebook, anchor, cells, kind, ...question }) => {
         const [panel] = notebook.panels
         const title =
@@ -87,8 +88,9 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
             : cells.length === 1
               ? 'Run this cell remotely'
               : `Run ${cells.length} cells remotely`
+        const asked = question.runs === 2 ? `${title.replace('remotely', 'twice')} and compare` : title
         const images = async (): Promise<string[]> => (await connection.client?.images())?.map(({ name }) => name) ?? []
-        return askQuote({ title, images, ...question }, panel && widgetOf(panel, anchor)?.node)
+        return askQuote({ title: asked, images, ...question }, panel && widgetOf(panel, anchor)?.node)
       }
     }
   })

@@ -6,7 +6,8 @@ import { CommandIds } from './command-ids.js'
 /** `Run remotely ⌄` in the notebook's toolbar: a click runs the selected cells, the arrow offers the rest. */
 export function createRunMenu(commands: CommandRegistry): Widget {
   const menu = new Menu({ commands })
-  for (const command of [CommandIds.runSelected, CommandIds.runAbove, CommandIds.runNotebook]) menu.addItem({ command })
+  for (const command of [CommandIds.runSelected, CommandIds.runAbove, CommandIds.runNotebook, CommandIds.runTwice])
+    menu.addItem({ command })
   menu.addItem({ type: 'separator' })
   for (const command of [CommandIds.cancel, CommandIds.showTasks, CommandIds.settings]) menu.addItem({ command })
   const widget = new Widget()

@@ -5,6 +5,7 @@
  * const answer = await askQuote({ title: 'Run this cell remotely', settings, notes: [], images, price }, cell.node)
  * ```
  */
+export { tellComparison } from './comparison-dialog.js'
 export { askCode, reasonOf } from './connect-dialog.js'
 export { askNeeds } from './needs-dialog.js'
 export { askQuote, type QuoteQuestion } from './popover.js'

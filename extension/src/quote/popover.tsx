@@ -19,7 +19,7 @@ import { AddressList } from './address-list.js'
 import { EnvironmentRow, PackageQuestions } from './environment-row.js'
 import { summary, tooMuch } from '../values/index.js'
 import { TravelSheet } from './travel-sheet.js'
-import { noPrice, quoteView, readCap } from './view.js'
+import { capWords, noPrice, quoteView, readCap } from './view.js'
 import { WhyRows } from './why-rows.js'
 
 /** A price is asked for again this often while it is looked at, ms: machines come and go. */
@@ -34,6 +34,7 @@ export interface QuoteQuestion {
   environment: EnvironmentQuestion
   travel: TravelChoice
   addresses: readonly AddressRow[]
+  runs: 1 | 2
   images: () => Promise<string[]>
   price: (settings: RunSettings) => Promise<Quote>
   why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
@@ -51,7 +52,7 @@ const WarningIcon = labIcon('warning')
 const CloseIcon = labIcon('close')
 
 function QuoteForm(props: QuoteFormProps): React.ReactElement {
-  const { title, settings, notes, environment, travel, addresses, images, price, why, answer } = props
+  const { title, settings, notes, environment, travel, addresses, runs, images, price, why, answer } = props
   const [found, setFound] = useState<Price>({ state: 'asking' })
   const [capText, setCapText] = useState(credits(settings.cap))
   const [changed, setChanged] = useState<Partial<RunSettings>>({})
@@ -65,6 +66,7 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
   const goes = summary(travel.plan, ticks)
   const excess = tooMuch(travel.plan, ticks)
   const run = useRef<HTMLButtonElement>(null)
+  const form = useRef<HTMLFormElement>(null)
   const cap = readCap(capText)
   const wanted = { ...settings, ...changed, image: choice.image }
   const chosen = { ...wanted, cap: cap ?? settings.cap }
@@ -109,9 +111,13 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
     if (ready && document.activeElement?.closest('.pk-Quote') !== null) run.current?.focus()
   }, [found.state])
   useEffect(() => {
-    const host = run.current?.closest<HTMLElement>('.pk-Quote')
-    if (host) keepInside(host)
-  }, [sheet])
+    const host = form.current?.closest<HTMLElement>('.pk-Quote')
+    if (!host) return
+    // Prices, reasons and lists come while it is looked at.
+    const watch = new ResizeObserver(() => keepInside(host))
+    watch.observe(host)
+    return () => watch.disconnect()
+  }, [])
   const said = [...notes, ...choice.notes, ...lackSentences({ ...choice, missing: choice.missing.filter(soft) })]
 
   const send = (wait: boolean): void =>
@@ -128,14 +134,14 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
     if (ready) send(false)
   }
   return (
-    <form className="pk-Quote-form" onSubmit={submit} aria-labelledby="pk-Quote-title">
+    <form ref={form} className="pk-Quote-form" onSubmit={submit} aria-labelledby="pk-Quote-title">
       <div className="pk-Quote-header">
         <h2 id="pk-Quote-title">{title}</h2>
         <button type="button" className="pk-IconButton" aria-label="Close" onClick={() => answer(undefined)}>
           <CloseIcon.react tag="span" />
         </button>
       </div>
-      <Price found={found} settings={chosen} choice={choice} />
+      <Price found={found} settings={chosen} choice={choice} runs={runs} />
       {found.state === 'none' && reasons !== null && (
         <WhyRows found={reasons} settings={chosen} change={part => setChanged({ ...changed, ...part })} />
       )}
@@ -180,7 +186,7 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
             aria-invalid={cap === null}
             onChange={event => setCapText(event.target.value)}
           />{' '}
-          credits <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : 'then it stops'}</span>
+          credits <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : capWords(runs)}</span>
         </dd>
         {goes !== null && (
           <>
@@ -223,7 +229,12 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       </p>
       <div className="pk-Quote-footer">
         <label className="pk-Check">
-          <input type="checkbox" checked={silent} onChange={event => setSilent(event.target.checked)} />
+          <input
+            type="checkbox"
+            checked={silent}
+            disabled={runs === 2}
+            onChange={event => setSilent(event.target.checked)}
+          />
           Don’t ask for runs up to {credits(chosen.cap)}
         </label>
         <button type="button" className="pk-Button" onClick={() => answer(undefined)}>
@@ -259,11 +270,13 @@ const soft = ({ optional, have }: MissingPackage): boolean => optional || have !
 function Price({
   found,
   settings,
-  choice
+  choice,
+  runs
 }: {
   found: Price
   settings: RunSettings
   choice: ImageChoice
+  runs: 1 | 2
 }): React.ReactElement {
   if (found.state === 'asking') return <p className="pk-Quote-price pk-Quiet">Getting a price…</p>
   if (found.state === 'none') {
@@ -277,7 +290,7 @@ function Price({
       </div>
     )
   }
-  const view = quoteView(found.quote, settings)
+  const view = quoteView(found.quote, settings, runs)
   return (
     <div className="pk-Quote-price">
       <strong>{view.price}</strong> <span className="pk-Quiet">{view.minute}</span>

@@ -16,13 +16,18 @@ export interface QuoteView {
   machines: string
 }
 
-export function quoteView(quote: Quote, settings: RunSettings): QuoteView {
+/** @param runs 2: everything is paid twice, and the words say so */
+export function quoteView(quote: Quote, settings: RunSettings, runs: 1 | 2 = 1): QuoteView {
   const { least, most, matching } = quote
   const second = least === most ? credits(most) : `${credits(least)} to ${credits(most)}`
+  const twice = runs === 2
+  const end = `${credits(settings.cap)} credits or after ${duration(Math.min(settings.wallMs, msFor(settings.cap, most)))}`
   return {
-    price: `${second} credits a second`,
-    minute: `about ${guessCredits(most * 60n)} credits a minute`,
-    until: `It stops at ${credits(settings.cap)} credits or after ${duration(Math.min(settings.wallMs, msFor(settings.cap, most)))}. What isn’t used comes back.`,
+    price: `${twice ? '2 × ' : ''}${second} credits a second`,
+    minute: `about ${guessCredits(most * 60n * BigInt(runs))} credits a minute${twice ? ' for both' : ''}`,
+    until: twice
+      ? `Each run stops at ${end}: at most ${credits(2n * settings.cap)} for both. What isn’t used comes back.`
+      : `It stops at ${end}. What isn’t used comes back.`,
     machines: machinesWords(quote, matching)
   }
 }
@@ -33,6 +38,9 @@ function machinesWords({ candidates }: Quote, matching: number): string {
     ? `All busy; it waits for ${names}`
     : `${matching} ${matching === 1 ? 'matches' : 'match'} · it may go to ${names}`
 }
+
+/** What the cap does. */
+export const capWords = (runs: 1 | 2): string => (runs === 2 ? 'in each run, then it stops' : 'then it stops')
 
 /** How long a cap lasts, ms. */
 const msFor = (cap: bigint, perSecond: bigint): number =>

@@ -28,4 +28,5 @@ export {
 } from './runner.js'
 export { costOf, isOver, phaseOfView, timeOf, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 export { Tasks } from './tasks.js'
+export type { TwiceReport } from './twice.js'
 export { NOTHING_TO_RUN, ONLY_PYTHON, isEmpty, whyNotCells, type WhyNot } from './why-not.js'

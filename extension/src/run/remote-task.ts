@@ -45,6 +45,8 @@ export class RemoteTask {
   /** Machine's clock of the first event, and ours then: a cell's start in our time. */
   #clock: { theirs: number; ours: number } | null = null
   #starts = new Map<string, number>()
+  /** Gets all events too, whoever shows them. */
+  keeper: EventSink | null = null
   readonly #changed = new Signal<this, void>(this)
 
   constructor(
@@ -156,16 +158,20 @@ export class RemoteTask {
   observer(sink: EventSink | null) {
     this.#begin()
     this.#complete = false
+    // A follower begins at the first event.
+    this.keeper?.superseded()
     return {
       superseded: (): void => {
         this.#lost = this.#provider
         this.#begin()
         sink?.superseded()
+        this.keeper?.superseded()
         this.#changed.emit()
       },
       events: (events: TaskEvent[]): void => {
         for (const event of events) this.#take(event)
         sink?.events(events)
+        this.keeper?.events(events)
         this.#changed.emit()
       },
       update: (update: TaskUpdate): void => {

@@ -13,6 +13,7 @@ import type { OpenNotebook } from './open-notebook.js'
 import type { RemoteTask } from './remote-task.js'
 import { requestFor, type RunKind, type RunSettings } from './request.js'
 import type { Tasks } from './tasks.js'
+import { Twice, affordTwice, type TwiceReport } from './twice.js'
 import { isEmpty, whyNotCells } from './why-not.js'
 
 /** What the user is asked before a run. Each answers `undefined` where the user left it. */
@@ -37,11 +38,15 @@ export interface Questions {
     travel: TravelChoice
     /** Addresses that the code reads; ticks are among those of `travel`. */
     addresses: readonly AddressRow[]
+    /** How often it is run. */
+    runs: 1 | 2
     /** Fetches the price, again every time that it is called. @throws PekkaError */
     price: (settings: RunSettings) => Promise<Quote>
     /** Why machines don't serve. */
     why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
   }): Promise<QuoteDecision | undefined>
+  /** Tells how two runs compare; null where one of them brought no result. */
+  compared(report: TwiceReport | null): void
   /** There is no wallet or bridge. */
   connect(): void
 }
@@ -103,6 +108,8 @@ export interface RunOptions {
   add?: readonly string[]
   /** Show the quote even where the user need not be asked. */
   ask?: boolean
+  /** Run it two times and compare; always asked about, for it costs twice. */
+  twice?: boolean
 }
 
 /** From the button to a task that is on its way. */
@@ -199,12 +206,13 @@ export class Runner {
       const unseen = notes.length + goes.length > 0 && !this.#seen.has(key)
       const silent =
         (options.asked === true && addresses.every(({ id }) => this.#told.has(id))) ||
-        (options.ask !== true && !unseen && agreements.silent(client.identity.bridge, settings.cap))
+        (options.ask !== true && !options.twice && !unseen && agreements.silent(client.identity.bridge, settings.cap))
       if (!silent || choice.questions.length > 0) {
         notebook.before(ids, { kind: 'asking' })
         const anchor = ids.at(-1) ?? ''
         const answer = await questions.quote({
           ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen, travel, addresses },
+          runs: options.twice === true ? 2 : 1,
           price: wanted => client.quote(wanted),
           why: async wanted => whyNot(await client.market.asks(), requirementsOf(wanted))
         })
@@ -217,10 +225,12 @@ export class Runner {
         for (const { id } of addresses) this.#told.add(id)
         travel.chosen = answer.chosen
         keepTicks(notebook, ids, answer.chosen)
-        await agreements.agree(client.identity.bridge, answer)
+        // What was agreed to for two runs says nothing of one.
+        if (options.twice !== true) await agreements.agree(client.identity.bridge, answer)
         notebook.before(ids, { kind: 'preparing' })
       }
       const request = requestFor(cells, kind, notebook.context.path, settings)
+      if (options.twice === true) await affordTwice(client, settings.cap)
       const ask = (): Promise<Quote> => client.quote(settings)
       const quote = wait ? await this.#wait(notebook, ids, ask) : await ask()
       if (quote === undefined) return notebook.before(ids, undefined)
@@ -239,11 +249,16 @@ export class Runner {
       }
       const submitted = now()
       const kernel = notebook.context.sessionContext.session?.kernel ?? null
-      const returns = returnsOf(agreements.returning(), names)
+      const twice = options.twice === true
+      // A comparison is about what is shown: a clock that is kept in a name differs in every run.
+      const returns = returnsOf(agreements.returning(), twice ? [] : names)
       const packed = await this.components.travels.pack({ kernel }, plan, travel.chosen, returns)
       request.travel = packed.travel
-      const task = await tasks.submit(request, quote).finally(() => packed.done())
-      await notebook.attach(task, ids, { cells: names, needed, numberOf }, submitted)
+      const sent = twice ? Twice.submit(tasks, request, quote) : tasks.submit(request, quote)
+      const task = await sent.finally(() => packed.done())
+      const shown = task instanceof Twice ? task.first : task
+      await notebook.attach(shown, ids, { cells: names, needed, numberOf }, submitted)
+      if (task instanceof Twice) void task.compared(numberOf).then(report => questions.compared(report))
     } catch (error) {
       if (!isPekkaError(error)) console.error('A remote run could not be sent', error)
       this.#fail(notebook, cells, asPekkaError(error))

@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { chromium, type Browser } from 'playwright-core'
+import { PackageIndex } from '../../../server/test/layers/package-index.js'
+import { DataServer } from '../../../server/test/support/data-server.js'
 
 const CHROMIUM = process.env['PEKKA_TEST_CHROMIUM'] ?? '/usr/bin/chromium'
 /** A home whose environments and images are used; each test network has a home of its own beside it. */
@@ -15,6 +17,9 @@ const LAUNCHER = fileURLToPath(new URL('../../../node/bin/pekka.mjs', import.met
 
 /** Pictures, and the processes' logs of the last run, for whoever looks at a failure. */
 export const ARTIFACTS = fileURLToPath(new URL('../../../artifacts/', import.meta.url))
+
+/** What stands on the server of data. */
+const DATA = { '/stars.csv': 'name,mass\nVega,2.1\nSirius,2.0\n', '/closed.csv': 'a\n1\n' }
 
 /** Bringing everything up on a busy machine, ms. */
 const START_MS = 120_000
@@ -27,6 +32,10 @@ export interface Network {
   origin: string
   token: string
   browser: Browser
+  /** In the place of servers of data on the Internet. */
+  data: DataServer
+  /** Where the bridge looks packages up; empty until a test puts something in. */
+  index: PackageIndex
   stop(): Promise<void>
   /** Ends a process with SIGKILL; the supervisor starts it again. */
   kill(name: 'bridge' | 'provider-1' | 'provider-2' | 'witness' | 'wallet'): Promise<void>
@@ -51,9 +60,13 @@ export async function startNetwork(): Promise<Network> {
   await mkdir(home)
   for (const name of ['tools', 'python', 'images', 'stamps', 'cache'])
     if (existsSync(join(PREPARED ?? '', name))) await symlink(join(PREPARED ?? '', name), join(home, name))
+  const index = new PackageIndex()
+  await index.start()
+  const data = await DataServer.start(DATA)
+  await writeFile(join(home, 'bridge.json'), JSON.stringify({ inputs: data.settings }))
   const node = process.execPath
   const child = spawn(node, [LAUNCHER, 'up', '--json', '--no-browser'], {
-    env: { ...process.env, PEKKA_HOME: home, XDG_RUNTIME_DIR: base, NODE_OPTIONS: '' },
+    env: { ...process.env, PEKKA_HOME: home, XDG_RUNTIME_DIR: base, NODE_OPTIONS: '', UV_DEFAULT_INDEX: index.url },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true
   })
@@ -63,6 +76,7 @@ export async function startNetwork(): Promise<Network> {
   const stop = async (): Promise<void> => {
     await open.browser?.close()
     await end(child)
+    await Promise.all([index.stop(), data.stop()])
     await cp(join(home, 'logs'), join(ARTIFACTS, 'e2e-logs'), { recursive: true, force: true }).catch(() => undefined)
     await rm(base, { recursive: true, force: true })
   }
@@ -79,6 +93,8 @@ export async function startNetwork(): Promise<Network> {
     origin: lab.origin,
     token: lab.searchParams.get('token') ?? '',
     browser,
+    data,
+    index,
     stop,
     kill: async name => {
       const ready: unknown = JSON.parse(await readFile(join(home, 'devnet', name, 'ready.json'), 'utf8'))

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { LabPage } from './lab-page.js'
 import type { Network } from './network.js'
 import { network } from './suite.js'
+import { wheel, wheelFileOf } from '../../../node/test/host/layers/wheels.js'
 
 describe('extension: environments and packages', function () {
   this.timeout(180_000)
@@ -71,6 +72,62 @@ describe('extension: environments and packages', function () {
     await lab.save()
     const [cell] = await lab.saved()
     assert.equal((cell?.metadata as Record<string, unknown>)['pekka-environment'], 'base')
+  })
+
+  it('adds a package that no environment has, as the quote says, and after an error that names one', async () => {
+    const name = 'cmasher'
+    const bytes = wheel({ name, files: { 'cmasher.py': 'shades = 42\n' } })
+    net.index.files.push({ name, file: wheelFileOf(name), bytes })
+    lab = await LabPage.open(net, [
+      'import cmasher\nprint(cmasher.shades)',
+      'name = "cmasher"\nprint(__import__(name).shades + 1)'
+    ])
+    const quote = await quoted(0)
+    const said = 'cmasher isn’t in any environment. It is added: the bridge looks it up, and so learns its name.'
+    await quote.locator('.pk-Questions', { hasText: said }).waitFor()
+    assert.equal(net.index.asked.length, 0, 'nothing is looked up before Run')
+    await quote.locator('button[type=submit]:enabled').click()
+    await lab.done(0)
+    await lab.prints(0, '42\n')
+    assert.ok(net.index.asked.includes('/simple/cmasher/'))
+    // What the sources don't show: the error names it, and the line offers it.
+    await lab.run(1)
+    assert.match(await lab.line(1, 'Your code stopped: ModuleNotFoundError'), /Add cmasher and run again/)
+    await lab.act(1, 'add-package')
+    await lab.agree()
+    await lab.done(1)
+    await lab.prints(1, '43\n')
+  })
+
+  it('has an address that the code reads fetched after the user agreed, and no other', async () => {
+    const { data } = net
+    lab = await LabPage.open(net, [
+      `import pandas as pd\nURL = "${data.at('')}"\nprint(pd.read_csv(URL + "/stars.csv").mass.sum())`,
+      `import pandas as pd\nprint(pd.read_csv("${data.at('/closed.csv')}?token=1"))`,
+      'import pandas as pd\npd.read_csv("https://10.1.2.3/inside.csv")'
+    ])
+    const quote = await quoted(0)
+    const words = (await quote.locator('.pk-Addresses').innerText()).replace(/\s+/g, ' ')
+    assert.match(words, /stars\.csv from 127\.0\.0\.1:\d+ · line 3/)
+    assert.match(words, /Your bridge fetches it before the run: it and 127\.0\.0\.1:\d+ learn the address/)
+    assert.equal(data.asked.length, 0, 'nothing is fetched before Run')
+    await quote.locator('button[type=submit]:enabled').click()
+    await lab.done(0)
+    await lab.prints(0, '4.1\n')
+    assert.deepEqual(data.asked, ['/stars.csv'])
+    // Not ticked: the machine has no network, and says what to do.
+    await lab.select(1)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    await quote.getByText('The address looks like it holds a secret').waitFor()
+    await quote.getByText('reading what isn’t ticked fails').waitFor()
+    await quote.locator('button[type=submit]:enabled').click()
+    await lab.line(1, /Your code stopped/)
+    assert.deepEqual(data.asked, ['/stars.csv'])
+    // Not on the list of what the bridge may ask: said before anything costs.
+    await lab.select(2)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    await quote.locator('button[type=submit]:enabled').click()
+    assert.match(await lab.line(2, 'Not sent'), /no server of the public Internet · nothing charged.*Choose again/)
   })
 
   it('offers the smallest change where no machine has the memory', async () => {

@@ -151,6 +151,32 @@ describe('extension: cells and notebooks run remotely', function () {
     await lab.saves(0, 'one\n')
   })
 
+  it('runs cells twice for twice the price, and says which differs and why', async () => {
+    lab = await LabPage.open(net, ['import secrets\nprint(secrets.token_hex(8))\nkept = 1', 'print(kept + 1)'])
+    const { page } = lab
+    await lab.select(0)
+    await page.keyboard.press('Shift+ArrowDown')
+    await page.getByRole('button', { name: 'More ways to run remotely' }).click()
+    await page.locator('.lm-Menu-item', { hasText: 'Run Selected Cells Twice and Compare' }).click()
+    const quote = page.locator('.pk-Quote')
+    await quote.getByText('Run 2 cells twice and compare').waitFor()
+    await quote.getByText(/2 × [\d.]+ credits a second/).waitFor()
+    await quote.getByText(/at most 1 for both/).waitFor()
+    await quote.locator('button[type=submit]:enabled').click()
+    await lab.done(1)
+    assert.equal(await lab.output(1), '2\n')
+    const toast = page.locator('.Toastify__toast', { hasText: 'The runs differ in 1 of 2 cells.' })
+    await toast.getByRole('button', { name: 'What differs' }).click()
+    const report = page.locator('.pk-Comparison')
+    await report.getByText('Cell 1 differs').waitFor()
+    assert.match(await report.innerText(), /It draws random numbers that no seed reaches/)
+    assert.ok(
+      (await report.innerText()).includes((await lab.output(0)).trim()),
+      'the first run is the one that is shown'
+    )
+    await page.getByRole('button', { name: 'Close', exact: true }).last().click()
+  })
+
   it('lists its tasks with price and balance, goes to a cell, and shows a receipt whose parts hold', async () => {
     lab = await LabPage.open(net, ['print("for the panel")'])
     await lab.run(0)

@@ -23,6 +23,13 @@ describe('quote: words', () => {
     assert.match(view.until, /^It stops at 0\.5 credits or after 6 min 57 s\. What isn’t used comes back\.$/)
   })
 
+  it('tells twice the price of two runs', () => {
+    const view = quoteView(quote({ least: 1_000n, most: 1_000n }), settings, 2)
+    assert.equal(view.price, '2 × 0.001 credits a second')
+    assert.equal(view.minute, 'about 0.12 credits a minute for both')
+    assert.match(view.until, /^Each run stops at 0\.5 credits or after .*: at most 1 for both\./)
+  })
+
   it('names the time limit where the cap lasts longer', () => {
     assert.match(quoteView(quote({ least: 1n, most: 1n }), settings).until, /after 10 min\./)
   })
