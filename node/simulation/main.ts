@@ -1,6 +1,8 @@
 /**
  * `npm run simulate -- [--witnesses N] [--seeds A..B] [--faults SET|all|none] [--mutate NAME] [--jobs N] [--trace] [--json]`
  *
+ * `npm run simulate -- --delays --json`: finality in link delays, for 4, 10 and 20 witnesses (delays.ts).
+ *
  * Runs seeded worlds A to B−1 (simulation/README.md). A seed that breaks a check prints the command that replays it and what
  * happened last. The last line is one JSON object: `{"figures": {"violations": 0, …}}`. Exit code 1: a violation; with
  * --mutate 1: none.
@@ -10,6 +12,7 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { playChase } from './chase.js'
+import { delayRatios } from './delays.js'
 import { FAULTS, type Fault } from './faults.js'
 import { MUTANTS, type Mutant } from './mutants.js'
 import { World, type Outcome } from './world.js'
@@ -187,6 +190,10 @@ const median = (values: readonly number[]): number =>
 const rounded = (value: number): number => Math.round(value * 100) / 100
 
 async function main(): Promise<void> {
+  if (process.argv.includes('--delays')) {
+    console.log(JSON.stringify({ bench: 'simulate', figures: delayRatios() }))
+    return
+  }
   const chosen = options()
   const tally = await runMany(chosen)
   if (process.env['PEKKA_SIMULATION_CHILD'] !== undefined && process.send !== undefined) {

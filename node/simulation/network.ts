@@ -8,9 +8,15 @@ export interface Links {
   loses(from: number, to: number): boolean
 }
 
-/** Links whose mean delays are spread over 20 to 100 ms, with a tenth of jitter. */
-export function spreadLinks(random: Random, nodes: number, lossRate: () => number): Links & { mean: number } {
-  const means = Array.from({ length: nodes }, () => Array.from({ length: nodes }, () => random.between(20, 100)))
+/** Links whose mean delays are spread over 20 to 100 ms, with a tenth of jitter; `equal`: one delay for all. */
+export function spreadLinks(
+  random: Random,
+  nodes: number,
+  lossRate: () => number,
+  equal = false
+): Links & { mean: number } {
+  const one = equal ? random.between(20, 100) : null
+  const means = Array.from({ length: nodes }, () => Array.from({ length: nodes }, () => one ?? random.between(20, 100)))
   const apart = means.flatMap((row, from) => row.filter((_, to) => from !== to))
   return {
     mean: apart.length === 0 ? 0 : apart.reduce((sum, mean) => sum + mean, 0) / apart.length,

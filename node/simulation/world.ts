@@ -69,6 +69,8 @@ export interface WorldInit {
   /** Instead of the small ones that make edges frequent. */
   parameters?: Partial<ConsensusParameters>
   pace?: Pace
+  /** All links have the same delay. */
+  equalLinks?: boolean
   /** Keeps the last lines of what happened. */
   traced?: boolean
 }
@@ -179,7 +181,7 @@ export class World {
 
     const lossRate = this.faults.has('drop') ? this.random.between(1, 10) / 100 : 0
     const calm = (): boolean => this.agenda.now >= FAULTS_END
-    const spread = spreadLinks(this.random, this.#keys.length, () => (calm() ? 0 : lossRate))
+    const spread = spreadLinks(this.random, this.#keys.length, () => (calm() ? 0 : lossRate), init.equalLinks)
     this.#delay = spread.mean
     this.network = new Network(this.agenda, spread)
     this.checks = new Checks(this)

@@ -382,8 +382,58 @@ def check_proofs(vectors):
     return sum(len(vectors[name]) for name in ("stateTrees", "transactionTrees", "checkpoints", "proofs", "refused"))
 
 
+def check_blocks(vectors):
+    network, epoch = bytes.fromhex(vectors["network"]), vectors["epoch"]
+    members = vectors["members"]
+    known = {}
+    for author, id in enumerate(vectors["genesis"]):
+        place = (epoch.to_bytes(8, "big"), network, author.to_bytes(4, "big"))
+        assert tagged("pekka/epoch-genesis/v1", network, *place).hex() == id
+        known[id] = (author, 0)
+    reveals = [bytes.fromhex(member["tip"]) for member in members]
+    stake = sum(int(member["stake"]) for member in members)
+    quorum = stake - (stake - 1) // 3
+    for vector in vectors["blocks"]:
+        signed = decode(bytes.fromhex(vector["bytes"]))
+        block, id = signed["block"], sha256(encode(signed["block"]))
+        author, round = block["author"], block["round"]
+        assert (author, round, id.hex()) == (vector["author"], vector["round"], vector["id"])
+        message = tagged("pekka/witness-block/v1", network, id)
+        assert message.hex() == vector["message"]
+        assert verifies(bytes.fromhex(members[author]["key"]), message, signed["signature"])
+        parents = [(parent["author"], parent["round"]) for parent in block["parents"]]
+        assert [known[parent["id"].hex()] for parent in block["parents"]] == parents
+        assert parents[0] == (author, round - 1) and all(before == round - 1 for _, before in parents)
+        assert sum(int(members[parent]["stake"]) for parent, _ in set(parents)) >= quorum
+        assert sha256(block["reveal"]) == reveals[author]
+        reveals[author] = block["reveal"]
+        known[id.hex()] = (author, round)
+    previous, randomness = network, network
+    for commit in vectors["commits"]:
+        core = decode(bytes.fromhex(commit["core"]))
+        previous = tagged("pekka/commit/v1", previous, encode(core))
+        assert previous.hex() == commit["digest"]
+        leader = next(vector for vector in vectors["blocks"] if vector["id"] == core["leader"]["id"].hex())
+        reveal = decode(bytes.fromhex(leader["bytes"]))["block"]["reveal"]
+        randomness = tagged("pekka/randomness/v1", randomness, reveal)
+        assert core["randomness"] == randomness
+        vote, draw = commit["vote"], commit["draw"]
+        assert tagged("pekka/commit-vote/v1", previous, bytes.fromhex(vote["state"])).hex() == vote["digest"]
+        drawn = tagged("pekka/draw/v1", randomness, bytes.fromhex(draw["task"]), bytes([draw["attempt"]]))
+        assert drawn.hex() == draw["value"]
+    for vector in vectors["refused"]:
+        try:
+            signed = decode(bytes.fromhex(vector["bytes"]))
+            block = signed["block"]
+            need(block["round"] >= 1 and len(block["parents"]) >= 1 and len(block["reveal"]) == 32, "shape")
+        except Refused:
+            continue
+        raise AssertionError(vector["name"])
+    return len(vectors["blocks"])
+
+
 def main(folder):
-    checks = {"signatures": check_signatures, "transactions": check_transactions, "proofs": check_proofs}
+    checks = {"signatures": check_signatures, "transactions": check_transactions, "proofs": check_proofs, "blocks": check_blocks}
     counts = {name: check(json.loads((Path(folder) / f"{name}.json").read_text())) for name, check in checks.items()}
     print(json.dumps(counts))
 

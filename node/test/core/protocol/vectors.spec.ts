@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { fromHex, toHex, trustSchema, verifyProof, type Fact } from '@pekka/node/protocol'
+import { decodeWitnessBlock, fromHex, toHex, trustSchema, verifyProof, type Fact } from '@pekka/node/protocol'
 import { createVerifier } from '@pekka/node/host/crypto'
+import { BLOCK_VECTORS, blockVectors } from '../../../../scripts/docs/block-vectors.js'
 import { PROOF_VECTORS, proofVectors } from '../../../../scripts/docs/proof-vectors.js'
 import { SEALING_VECTORS, sealingVectors } from '../../../../scripts/docs/sealing-vectors.js'
 
@@ -59,6 +60,32 @@ describe('docs/vectors/proofs.json', () => {
   }
 })
 
+describe('docs/vectors/blocks.json', () => {
+  it('is what the code makes: blocks, commits, votes and randomness of version 1 have not changed', async () => {
+    const text = await readFile(BLOCK_VECTORS, 'utf8')
+    assert.equal(await blockVectors(), text)
+    const { commits } = JSON.parse(text) as { commits: { transactions: string[] }[] } // our own file
+    assert.deepEqual(
+      commits.map(({ transactions }) => transactions.length),
+      [0, 1],
+      'B1 is in the history of the second leader'
+    )
+  })
+
+  it('every block is read, and what is no block is refused with its code', async () => {
+    // The file is ours, and what follows reads these fields.
+    const { blocks, refused } = JSON.parse(await readFile(BLOCK_VECTORS, 'utf8')) as {
+      blocks: { bytes: string; round: number; author: number }[]
+      refused: { name: string; bytes: string; code: string }[]
+    }
+    for (const { bytes, round, author } of blocks) {
+      const { block } = decodeWitnessBlock(fromHex(bytes))
+      assert.deepEqual([block.round, block.author], [round, author])
+    }
+    for (const { name, bytes, code } of refused) assert.throws(() => decodeWitnessBlock(fromHex(bytes)), { code }, name)
+  })
+})
+
 describe('docs/vectors, read by a second implementation (vectors.py)', () => {
   const folder = fileURLToPath(new URL('../../../../docs/vectors', import.meta.url))
   const program = fileURLToPath(new URL('vectors.py', import.meta.url))
@@ -71,6 +98,7 @@ describe('docs/vectors, read by a second implementation (vectors.py)', () => {
   it('signatures, transactions, headers, trees, checkpoints and proofs mean the same to it', async () => {
     const counts = await run(folder)
     assert.ok((counts['signatures'] ?? 0) >= 60 && (counts['transactions'] ?? 0) >= 25 && (counts['proofs'] ?? 0) >= 30)
+    assert.equal(counts['blocks'], 16)
   })
 
   it('finds one changed digit in each file', async () => {
@@ -79,7 +107,8 @@ describe('docs/vectors, read by a second implementation (vectors.py)', () => {
       const changes: [string, RegExp][] = [
         ['signatures.json', /"valid": true/],
         ['transactions.json', /"id": "[0-9a-f]{64}"/],
-        ['proofs.json', /"root": "[0-9a-f]{64}"/]
+        ['proofs.json', /"root": "[0-9a-f]{64}"/],
+        ['blocks.json', /"digest": "[0-9a-f]{64}"/]
       ]
       for (const [name, place] of changes) {
         await cp(folder, copy, { recursive: true })
