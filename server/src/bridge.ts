@@ -108,8 +108,9 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const writer = () => new GroupWriter(table, broken, () => disk.has('table'))
   const store = await TaskStore.open(table, writer())
   const refs = new BlobRefs(table, writer())
-  const extras = keptIn(table, writer(), disk)
-  const logs = await createEventLog({ index: prefixed(extras, 'log/') }, join(settings.home, 'logs'))
+  const later = writer()
+  const extras = keptIn(table, later, disk)
+  const logs = await createEventLog({ index: countsIn(extras, later) }, join(settings.home, 'logs'))
   const blobs = await createBlobStore(join(settings.home, 'blobs'))
   const mirror = new LedgerMirror({ ledger, log })
   const gate = new ReaderGate(metrics)
@@ -246,6 +247,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       await host.stop()
       await logs.close()
       await store.settled()
+      await later.settled()
       disk.stop()
       await table.close()
     }
@@ -338,8 +340,9 @@ function keptIn(table: Level<string, Uint8Array>, later: GroupWriter, disk: Disk
   }
 }
 
-const prefixed = (table: Extras, prefix: string) => ({
-  get: (key: string) => table.get(prefix + key),
-  put: (key: string, value: Uint8Array) => table.put(prefix + key, value),
-  del: (key: string) => table.del(prefix + key)
+/** Counts of closed logs. Nobody waits for them: one that a crash loses is counted again. */
+const countsIn = (extras: Extras, later: GroupWriter) => ({
+  get: (key: string) => extras.get(`log/${key}`),
+  put: async (key: string, value: Uint8Array) => later.writeLazily([{ type: 'put', key: `log/${key}`, value }]),
+  del: async (key: string) => later.writeLazily([{ type: 'del', key: `log/${key}` }])
 })

@@ -96,6 +96,7 @@ export class EventLog {
     const all = [...this.#open]
     this.#open.clear()
     await Promise.all(all.map(([name, { log }]) => this.#close(name, log)))
+    await this.#names.close()
   }
 
   async #entry(name: string): Promise<Open> {

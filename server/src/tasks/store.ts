@@ -1,5 +1,6 @@
 import { compareBytes, isEnded, toHex, type OfferTask } from '@pekka/node/protocol'
 import { GroupWriter, type BatchTarget, type WriteOperation } from './group-writer.js'
+import { RecentBytes } from './recent-bytes.js'
 import { decodeRecord, encodeRecord, type TaskRecord } from './record.js'
 
 /** The part of `level` that is used; keys are text, values bytes. */
@@ -47,8 +48,8 @@ const accountList = (account: Uint8Array): string => `account/${toHex(account)}/
 /** All tasks; those that haven't ended are in memory. */
 export class TaskStore {
   readonly #open = new Map<string, TaskRecord>()
-  /** Bundles and offers of what is on its way, so that the next steps read no disk. */
-  readonly #recent = new Map<string, Uint8Array>()
+  /** Bundles and offers of what no machine has taken yet, so that the next steps read no disk. */
+  readonly #recent = new RecentBytes()
   readonly #writer: GroupWriter
 
   private constructor(
@@ -149,11 +150,11 @@ export class TaskStore {
     const key = toHex(record.task)
     if (ended) this.#open.delete(key)
     else this.#open.set(key, next)
-    if (next.bridge !== 'queued') {
+    if (next.bridge !== 'queued' && next.view?.state !== 'offered') {
       this.#recent.delete(bundleKey(record.task))
       this.#recent.delete(offerKey(record.offer))
     }
-    const operations: WriteOperation[] = [{ type: 'put', key: taskKey(record.task), value: encodeRecord(next) }]
+    const operations: WriteOperation[] = [lazyPut(taskKey(record.task), next)]
     if (ended) operations.push({ type: 'del', key: liveKey(record.task) })
     if (next.endedAt !== null && record.endedAt === null)
       operations.push({ type: 'put', key: endedKey(next.endedAt, record.task), value: record.task })
@@ -235,6 +236,15 @@ export class TaskStore {
     return false
   }
 }
+
+/** Encoded when it is written or read: most changes of a short task are replaced by the next one before that. */
+const lazyPut = (key: string, record: TaskRecord): WriteOperation => ({
+  type: 'put',
+  key,
+  get value() {
+    return encodeRecord(record)
+  }
+})
 
 /** Nothing more will be done for it: it is paid or refunded, or was never let onto the ledger. */
 const hasEnded = (record: TaskRecord): boolean =>
