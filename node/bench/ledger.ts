@@ -4,6 +4,8 @@
  *   commit_p50_ms, commit_p95_ms   one transaction at a time, from submit to final
  *   tasks_per_s                    tasks from offer to settled (three transactions each), many at once
  *   fsync_p50_ms                   the same disk, one small write and fsync, beside it
+ *   ratio_to_verify                transfers checked, applied, Merkle-rooted and stored per CPU-second, over bare signature
+ *                                  verifications per CPU-second (ratio.ts); ratio_without_roots: the same without roots
  *
  *   node --conditions=pekka-source --import=tsx node/bench/ledger.ts [--json]
  */
@@ -29,6 +31,7 @@ import { createDevnetGenesis } from '@pekka/node/ledger'
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
 import { createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { createLedgerStore } from '@pekka/node/host/storage'
+import { ratios } from './ratio.js'
 
 const TASKS = 600
 const IN_FLIGHT = 50
@@ -190,7 +193,8 @@ try {
     commit_p50_ms: Number(percentile(single, 0.5).toFixed(2)),
     commit_p95_ms: Number(percentile(single, 0.95).toFixed(2)),
     fsync_p50_ms: Number(percentile(fsync, 0.5).toFixed(2)),
-    tasks_per_s: Math.round(TASKS / seconds)
+    tasks_per_s: Math.round(TASKS / seconds),
+    ...(await ratios())
   }
   if (process.argv.includes('--json')) console.log(JSON.stringify(figures))
   else console.table(figures)

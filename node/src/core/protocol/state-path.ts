@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { concat, equalBytes, utf8 } from './bytes.js'
 import { PekkaError } from './errors.js'
-import { hashPair, sha256, taggedHash } from './hash.js'
+import { hashPair, keyInfo, sha256, taggedHash } from './hash.js'
 import { bytes32, bytesUpTo, whole } from './schema.js'
 
 /**
@@ -16,8 +16,11 @@ export const MAX_PATH_DEPTH = 256
 export const EMPTY_HASH = new Uint8Array(32)
 
 /** Key of a row in the tree. `key` is the row's key in its table, as core/ledger/rows.ts writes it. */
-export const stateKey = (table: string, key: string): Uint8Array =>
-  taggedHash('pekka/state-key/v1', utf8(table), utf8(key))
+export const stateKey = (table: string, key: string): Uint8Array => sha256(stateKeyPreimage(table, key))
+
+/** What a key hashes, for whoever has a faster SHA-256 (core/ledger/proofs). */
+export const stateKeyPreimage = (table: string, key: string): Uint8Array =>
+  keyInfo('pekka/state-key/v1', utf8(table), utf8(key))
 
 /** Digest of a row's canonical bytes. */
 export const stateValue = (row: Uint8Array): Uint8Array => sha256(row)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { u32, u64, utf8 } from './bytes.js'
 import { PekkaError } from './errors.js'
-import { hashPair, taggedHash } from './hash.js'
+import { hashPair, keyInfo, sha256 } from './hash.js'
 import { bytes32, bytesUpTo, whole } from './schema.js'
 
 /**
@@ -23,8 +23,11 @@ export const orderedTransactionSchema = z.strictObject({
 })
 export type OrderedTransaction = z.infer<typeof orderedTransactionSchema>
 
-export const transactionLeaf = ({ index, position, id, code }: OrderedTransaction): Uint8Array =>
-  taggedHash('pekka/transaction-leaf/v1', u64(index), u32(position), id, utf8(code ?? ''))
+/** What a leaf hashes, for whoever has a faster SHA-256 (core/ledger/proofs). */
+export const transactionPreimage = ({ index, position, id, code }: OrderedTransaction): Uint8Array =>
+  keyInfo('pekka/transaction-leaf/v1', u64(index), u32(position), id, utf8(code ?? ''))
+
+export const transactionLeaf = (ordered: OrderedTransaction): Uint8Array => sha256(transactionPreimage(ordered))
 
 export const transactionPathSchema = z.strictObject({
   /** Number of the leaf among all under the root, from 0. */

@@ -1,6 +1,5 @@
 import {
-  stateKey,
-  stateValue,
+  stateKeyPreimage,
   toHex,
   type Checkpoint,
   type Claim,
@@ -40,7 +39,7 @@ export class CheckpointTrees {
     private readonly hashing: Hashing,
     state: Reader
   ) {
-    this.#state = StateTree.empty(hashing).update(allRows(state))
+    this.#state = StateTree.empty(hashing).update(this.#allRows(state))
     this.#transactions = new TransactionTree([], hashing)
   }
 
@@ -63,8 +62,8 @@ export class CheckpointTrees {
 
   /** The checkpoint of the state after the last commit that was added. From now on proofs are about it. */
   checkpoint(state: Reader, place: CheckpointPlace): Checkpoint {
-    const changes = [...this.#changed.values()].map(({ table, key }) => changeOf(table, key, state.get(table, key)))
-    this.#state = this.#state.update(changes)
+    const changes = [...this.#changed.values()]
+    this.#state = this.#state.update(changes.map(({ table, key }) => this.#leafOf(table, key, state.get(table, key))))
     this.#transactions = new TransactionTree(this.#ordered, this.hashing)
     this.#changed = new Map()
     this.#ordered = []
@@ -88,7 +87,7 @@ export class CheckpointTrees {
     const key = toHex(id)
     const changed = this.#changed.get(`${table}/${key}`)
     const row = changed === undefined ? state.get(table, key) : changed.before
-    const { path } = this.#state.prove(stateKey(table, key))
+    const { path } = this.#state.prove(this.#keyOf(table, key))
     return { kind: 'row', table, key, row: row === undefined ? null : encodeRow(row), path }
   }
 
@@ -100,15 +99,18 @@ export class CheckpointTrees {
     if (ordered === undefined) return null
     return { kind: 'transaction', ordered, path: this.#transactions.prove(leaf) }
   }
-}
 
-const changeOf = (table: Table, key: string, row: AnyRow | undefined): RowChange => ({
-  key: stateKey(table, key),
-  value: row === undefined ? null : stateValue(encodeRow(row))
-})
+  #keyOf(table: Table, key: string): Uint8Array {
+    return this.hashing.hash(stateKeyPreimage(table, key))
+  }
 
-function* allRows(state: Reader): Generator<RowChange> {
-  for (const table of TABLE_NAMES) {
-    for (const key of state.keys(table)) yield changeOf(table, key, state.get(table, key))
+  #leafOf(table: Table, key: string, row: AnyRow | undefined): RowChange {
+    return { key: this.#keyOf(table, key), value: row === undefined ? null : this.hashing.hash(encodeRow(row)) }
+  }
+
+  *#allRows(state: Reader): Generator<RowChange> {
+    for (const table of TABLE_NAMES) {
+      for (const key of state.keys(table)) yield this.#leafOf(table, key, state.get(table, key))
+    }
   }
 }

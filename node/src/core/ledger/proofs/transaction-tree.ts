@@ -1,7 +1,7 @@
 import {
   EMPTY_HASH,
   concat,
-  transactionLeaf,
+  transactionPreimage,
   type OrderedTransaction,
   type TransactionPath
 } from '../../protocol/index.js'
@@ -16,7 +16,7 @@ export class TransactionTree {
     readonly ordered: readonly OrderedTransaction[],
     hashing: Hashing
   ) {
-    let layer = ordered.map(transactionLeaf)
+    let layer = ordered.map(one => hashing.hash(transactionPreimage(one)))
     this.#layers = [layer]
     while (layer.length > 1) {
       const pairs = layer.length >>> 1
