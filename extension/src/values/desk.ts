@@ -1,6 +1,6 @@
 import type { ISessionContext } from '@jupyterlab/apputils'
 import type { Kernel } from '@jupyterlab/services'
-import { PekkaError, asPekkaError } from '@pekka/node/protocol'
+import { PekkaError, asPekkaError, concat } from '@pekka/node/protocol'
 import type { TaskFollower } from '@pekka/node/client'
 import { z } from 'zod'
 import { toBase64Fast } from './base64.js'
@@ -11,6 +11,10 @@ import { comes, expected, type ReturnSource, type ReturnedValue } from './return
 const TARGET = 'pekka'
 /** Bytes of one piece towards the kernel: base64 in a request, which Jupyter's websocket takes up to 10 MB of. */
 const PIECE_BYTES = 4 << 20
+
+/** Values up to this size come together, so many at a time. */
+const SMALL_BYTES = 32 << 10
+const TOGETHER = 64
 
 const askedSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('get'), id: z.string().max(64), name: z.string().max(256) }),
@@ -61,18 +65,40 @@ export class ReturnDesk {
     const here: string[] = []
     const issues: string[] = []
     try {
-      for (const value of values.filter(comes)) {
+      const tell = (name: string, issue: string | null): void => {
+        if (issue === null) here.push(name)
+        else issues.push(new PekkaError('VALUE_REFUSED', { name, issue }).message)
+      }
+      const small = values.filter(isSmall)
+      for (let at = 0; at < small.length; at += TOGETHER) {
+        const some = small.slice(at, at + TOGETHER)
+        const told = await this.#bindAll(door, loaded.follower, some)
+        for (const [index, { name }] of some.entries()) tell(name, told[index] ?? null)
+      }
+      for (const value of values.filter(found => comes(found) && !isSmall(found))) {
         const id = crypto.randomUUID()
         await deliver(door, loaded.follower, id, value)
-        const issue = issueOf(await door.call('returns.bind', [id, value.name, value.codec]))
-        if (issue === null) here.push(value.name)
-        else issues.push(new PekkaError('VALUE_REFUSED', { name: value.name, issue }).message)
+        tell(value.name, issueOf(await door.call('returns.bind', [id, value.name, value.codec])))
       }
     } finally {
       door.dispose()
     }
     const brought = here.length === 0 ? [] : [`In your kernel now: ${here.join(', ')}`]
     return [...brought, ...issues].map(text => (text.endsWith('.') ? text : `${text}.`)).join(' ')
+  }
+
+  /** Small values as one, so that the kernel starts one process to read them. */
+  async #bindAll(
+    door: KernelDoor,
+    follower: Pick<TaskFollower, 'open'>,
+    values: readonly ReturnedValue[]
+  ): Promise<(string | null)[]> {
+    const bodies = await Promise.all(values.map(value => bytesOf(follower, value)))
+    const id = crypto.randomUUID()
+    await door.call('returns.part', [id, toBase64Fast(concat(...bodies)), true])
+    const entries = values.map(({ name, codec }, index) => [name, codec, bodies[index]?.length])
+    const answer = await door.call('returns.bind_all', [id, entries])
+    return z.object({ issues: z.array(z.string().nullable()) }).parse('json' in answer ? answer.json : null).issues
   }
 
   #onKernel(): void {
@@ -154,6 +180,16 @@ export class ReturnDesk {
       issue: `No remote run of this notebook has brought back ${asked.name}. A cell that assigns it must have run remotely, with the setting “Values that remote cells assign” not at “never”.`
     }
   }
+}
+
+/** Whether a value may come together with others: so small, and by a codec that is read in a moment. */
+const isSmall = (value: ReturnedValue): boolean =>
+  comes(value) && value.size > 0 && value.size <= SMALL_BYTES && ['json', 'npy', 'text'].includes(value.codec ?? '')
+
+async function bytesOf(follower: Pick<TaskFollower, 'open'>, value: ReturnedValue): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  for await (const part of follower.open(value)) parts.push(part)
+  return concat(...parts)
 }
 
 /** Hands a value's bytes to the kernel, piece by piece as they are opened. @throws PekkaError */

@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '8ebbbd680bcea6bc'
+export const HELPER_VERSION = '7a5873cf185046ec'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -970,6 +970,8 @@ from _pekka_kernel import Answer
 
 #: One value: what a task may bring back in all.
 MAX_VALUE = 1 << 30
+#: Codecs of small values that one child process reads together: they write nothing.
+TOGETHER = ("json", "npy", "text")
 #: Transfers under way. A page asks for one after the other.
 MAX_TRANSFERS = 16
 #: Characters of a look, and of the words a machine says of a value.
@@ -978,81 +980,92 @@ _COLOUR = re.compile(r"\\x1b\\[[0-9;?]*[ -/]*[@-~]")
 #: The data in a transfer's file begins here, so that arrays in it are aligned; the codecs stand before it.
 ALIGNMENT = 4096
 
-#: Runs in a process of its own, before anything of a machine is parsed here: \`python -I -c … CODEC SIZE PATHS\`.
+#: Runs in a process of its own, before anything of a machine is parsed here: \`python -I -c … ENTRIES PATHS\`, each entry a
+#: codec and a size. Says on its last line of stderr which were refused, by their place.
 _CHILD = """
-import json, mmap, sys
-codec, size, paths = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+import json, mmap, os, re, sys
+entries, paths = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 sys.path += [path for path in paths if path not in sys.path]
-with mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ) as file:
-    begin = len(file) - size
-    source = bytes(memoryview(file)[:begin])
-    data = memoryview(file)[begin:]
-    module = type(sys)("_pekka_codecs")
-    exec(compile(source, "<codecs>", "exec"), module.__dict__)
-    refused = None
-    try:
-        if codec in ("npy", "arrow") or codec == "json" and b'"npy"' in data[: 1 << 20].tobytes():
-            import numpy
-        if codec == "arrow":
-            import pyarrow
-            import pyarrow.ipc
-            try:
-                import pandas
-            except ImportError:
-                pass
-        if codec == "png":
-            try:
-                import PIL.Image
-            except ImportError:
-                pass
-    except ImportError as error:
-        print(f"it needs the package {error.name} in your kernel", file=sys.stderr)
-        sys.exit(3)
-    try:
-        import os
-        import resource
+file = mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ)
+size = sum(size for _, size in entries)
+begin = len(file) - size
+source = bytes(memoryview(file)[:begin])
+every = memoryview(file)[begin:]
+module = type(sys)("_pekka_codecs")
+exec(compile(source, "<codecs>", "exec"), module.__dict__)
+used = {codec for codec, _ in entries}
 
-        # What is loaded already, and six times the value: decoded, checked, and written again.
-        with open("/proc/self/statm") as statm:
-            now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        written = 2 * size + (1 << 20) if codec == "arrow" else 0
-        for what, limit in ((resource.RLIMIT_AS, now + 6 * size + (256 << 20)), (resource.RLIMIT_CPU, 60 + size // (1 << 20)),
-                            (resource.RLIMIT_FSIZE, written), (resource.RLIMIT_CORE, 0)):
-            resource.setrlimit(what, (limit, limit))
-    except (ImportError, OSError, ValueError):
-        pass
-    def overlap(kind):
-        for name in ("string_view", "binary_view", "list_view", "large_list_view", "run_end_encoded"):
-            if getattr(pyarrow.types, "is_" + name, lambda kind: False)(kind):
-                return True
-        return any(overlap(kind.field(index).type) for index in range(kind.num_fields))
-
-    try:
-        value = module.decode(codec, data)
-        if codec == "arrow":
-            if any(overlap(field.type) for field in value.schema):
-                # A thousand texts may be one text, and take a thousand times its bytes where they are read.
-                raise module.Refused("it has a column of which parts may be one and the same")
-            if value.num_rows > 8 * size:
-                # A column of nulls takes no bytes, whatever its length; as a DataFrame it would.
-                raise module.Refused(f"it claims {value.num_rows} rows in {size} bytes")
-            # Written anew by our own library: the bytes that are parsed next are no longer the machine's.
-            metadata = {key: text for key, text in (value.schema.metadata or {}).items() if key in (b"pandas", b"pekka")}
-            value = value.replace_schema_metadata(metadata)
-            with pyarrow.ipc.new_stream(sys.stdout.buffer, value.schema) as writer:
-                writer.write_table(value)
-            sys.stdout.buffer.flush()
-            # What a table takes as a DataFrame shows here, below the limit, or not at all.
-            module.as_pandas(value)
-    except module.Refused as error:
-        refused = str(error)
-    except MemoryError:
-        refused = "it takes more memory than its size explains"
-    if refused is not None:
-        print(refused, file=sys.stderr)
-        sys.stderr.flush()
+def end(refused):
+    print(json.dumps(refused), file=sys.stderr)
+    sys.stderr.flush()
     # What was read still lies in the mapping: the system takes both.
-    os._exit(0 if refused is None else 3)
+    os._exit(3 if refused else 0)
+
+try:
+    if used & {"npy", "arrow"} or "json" in used and re.search(rb'"\\\\$t":"(npy|scalar)"', every):
+        import numpy
+    if "arrow" in used:
+        import pyarrow
+        import pyarrow.ipc
+        try:
+            import pandas
+        except ImportError:
+            pass
+    if "png" in used:
+        try:
+            import PIL.Image
+        except ImportError:
+            pass
+except ImportError as error:
+    end({str(at): f"it needs the package {error.name} in your kernel" for at in range(len(entries))})
+try:
+    import resource
+
+    # What is loaded already, and six times the value: decoded, checked, and written again.
+    with open("/proc/self/statm") as statm:
+        now = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    written = 2 * size + (1 << 20) if "arrow" in used else 1 << 20
+    for what, limit in ((resource.RLIMIT_AS, now + 6 * size + (256 << 20)), (resource.RLIMIT_CPU, 60 + size // (1 << 20)),
+                        (resource.RLIMIT_FSIZE, written), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(what, (limit, limit))
+except (ImportError, OSError, ValueError):
+    pass
+
+def overlap(kind):
+    for name in ("string_view", "binary_view", "list_view", "large_list_view", "run_end_encoded"):
+        if getattr(pyarrow.types, "is_" + name, lambda kind: False)(kind):
+            return True
+    return any(overlap(kind.field(index).type) for index in range(kind.num_fields))
+
+def read(codec, data):
+    value = module.decode(codec, data)
+    if codec != "arrow":
+        return
+    if any(overlap(field.type) for field in value.schema):
+        # A thousand texts may be one text, and take a thousand times its bytes where they are read.
+        raise module.Refused("it has a column of which parts may be one and the same")
+    if value.num_rows > 8 * len(data):
+        # A column of nulls takes no bytes, whatever its length; as a DataFrame it would.
+        raise module.Refused(f"it claims {value.num_rows} rows in {len(data)} bytes")
+    # Written anew by our own library: the bytes that are parsed next are no longer the machine's.
+    metadata = {key: text for key, text in (value.schema.metadata or {}).items() if key in (b"pandas", b"pekka")}
+    value = value.replace_schema_metadata(metadata)
+    with pyarrow.ipc.new_stream(sys.stdout.buffer, value.schema) as writer:
+        writer.write_table(value)
+    sys.stdout.buffer.flush()
+    # What a table takes as a DataFrame shows here, below the limit, or not at all.
+    module.as_pandas(value)
+
+refused, begin = {}, 0
+for at, (codec, length) in enumerate(entries):
+    try:
+        read(codec, every[begin : begin + length])
+    except module.Refused as error:
+        refused[str(at)] = str(error)
+    except MemoryError:
+        refused[str(at)] = "it takes more memory than its size explains"
+    begin += length
+end(refused)
 """
 
 
@@ -1073,6 +1086,7 @@ class Transfer:
         self._begin = -(-len(source) // ALIGNMENT) * ALIGNMENT
         self._file.write(source + b"\\n" * (self._begin - len(source)))
         self.size = 0
+        self._map: memoryview | None = None
 
     def add(self, data: bytes) -> None:
         self.size += len(data)
@@ -1088,30 +1102,58 @@ class Transfer:
             raise codecs.Refused(f"{codec!r:.20} is no safe codec")
         if self.size == 0:
             raise codecs.Refused("it is empty")
-        self._file.flush()
         with tempfile.TemporaryFile(prefix="pekka-") as checked:
-            self._check(codec, checked)
+            refused = self._check([(codec, self.size)], checked)
+            if refused:
+                raise codecs.Refused(refused[0])
             if codec == "arrow":
                 return _table(checked)
-        # Closed with its last reader: a buffer in use can't be.
-        data = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))[self._begin :]
+        data = self._data(0, self.size)
         return codecs.decode(codec, data if codec == "npy" else bytes(data))
 
-    def _check(self, codec: str, checked: Any) -> None:
-        paths = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    def read_all(self, entries: list[tuple[str, int]]) -> list[Any]:
+        """Small values that stand one after the other: each the value, or the :class:\`Refused\` that it met."""
+        if any(codec not in TOGETHER or size <= 0 for codec, size in entries) or sum(size for _, size in entries) != self.size:
+            raise codecs.Refused("the sizes of what has come are not those that were said")
+        with tempfile.TemporaryFile(prefix="pekka-") as checked:
+            refused = self._check(entries, checked)
+        values: list[Any] = []
+        begin = 0
+        for at, (codec, size) in enumerate(entries):
+            try:
+                if at in refused:
+                    raise codecs.Refused(refused[at])
+                values.append(codecs.decode(codec, bytes(self._data(begin, size))))
+            except codecs.Refused as error:
+                values.append(error)
+            begin += size
+        return values
+
+    def _data(self, begin: int, size: int) -> memoryview:
+        if self._map is None:
+            # Closed with its last reader: a buffer in use can't be.
+            self._map = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        return self._map[self._begin + begin : self._begin + begin + size]
+
+    def _check(self, entries: list[tuple[str, int]], checked: Any) -> dict[int, str]:
+        """Why which of them are refused, by their place."""
+        self._file.flush()
         self._file.seek(0)
-        command = [sys.executable, "-I", "-c", _CHILD, codec, str(self.size), json.dumps(paths)]
+        paths = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        command = [sys.executable, "-I", "-c", _CHILD, json.dumps(entries), json.dumps(paths)]
         try:
             child = subprocess.run(
                 command, stdin=self._file, stdout=checked, stderr=subprocess.PIPE, timeout=60 + self.size // (1 << 20)
             )
         except subprocess.TimeoutExpired:
             raise codecs.Refused("reading it takes longer than its size explains") from None
-        if child.returncode == 3:
-            said = child.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise codecs.Refused(clean(said[-1] if said else "it can't be read", 300))
-        if child.returncode != 0:
+        if child.returncode not in (0, 3):
             raise codecs.Refused("reading it broke the reader, which was a process of its own")
+        try:
+            said = json.loads(child.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
+            return {int(at): clean(why, 300) for at, why in said.items()}
+        except (ValueError, IndexError, AttributeError):
+            raise codecs.Refused("the reader, a process of its own, said nothing about it") from None
 
     def close(self) -> None:
         self._file.close()
@@ -1253,6 +1295,28 @@ def bind(identifier: str, name: str, codec: str) -> Answer:
     except Exception as error:  # noqa: BLE001  e.g. no memory, or no disk for it
         return Answer({"issue": f"it could not be read: {type(error).__name__}"})
     return Answer({"issue": None})
+
+
+def bind_all(identifier: str, entries: list[Any]) -> Answer:
+    """Binds small values that came as one, by \`[name, codec, size]\` in their order. Says of each why not; None where it is bound."""
+    transfer = _transfers.pop(identifier, None)
+    try:
+        if transfer is None:
+            raise codecs.Refused("nothing of it has come")
+        found = transfer.read_all([(codec, size) for _, codec, size in entries])
+    except Exception as error:  # noqa: BLE001  one of them broke the reader, or there is no memory
+        found = [error for _ in entries]
+    finally:
+        if transfer is not None:
+            transfer.close()
+    issues: list[str | None] = []
+    for (name, _, _), value in zip(entries, found):
+        if isinstance(value, Exception) or hidden(name):
+            issues.append(clean(value, 300) if isinstance(value, Exception) else "this is no name for a value")
+            continue
+        helper._namespace()[name] = value
+        issues.append(None)
+    return Answer({"issues": issues})
 
 
 def hidden(name: str) -> bool:

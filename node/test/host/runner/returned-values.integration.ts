@@ -28,7 +28,7 @@ describe('values that come back into the user’s kernel', function () {
     assert.equal(found['x'], true)
     assert.equal(found['bound'], false)
     assert.equal(found['magic'], true)
-    assert.deepEqual(found['same'], [true, true, true, true])
+    assert.deepEqual(found['same'], [true, true, true, true, true])
     assert.deepEqual(found['left'], [0, 0])
   })
 
@@ -54,6 +54,12 @@ describe('values that come back into the user’s kernel', function () {
     assert.match(String(found['later']), /on its way, and will be there under its name when this cell has ended/)
     assert.equal(found['before'], false)
     assert.equal(found['after'], true)
+  })
+
+  it('come together where they are small, each refused by itself', () => {
+    assert.deepEqual(found['together'], [null, 'the text is not UTF-8', 'this is no name for a value', null])
+    assert.deepEqual(found['small'], [[1, 2], false, false, 'ä'])
+    assert.match(String(found['short']), /^the sizes of what has come are not those that were said,/)
   })
 
   it('are never bound to names of IPython, of Python, or to hidden ones', () => {

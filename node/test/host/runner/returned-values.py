@@ -124,6 +124,14 @@ for name in ("y", "_y", "In", "class"):
     said(returns.bind("t", name, "json"))
 found["namespace"] = [shell.user_ns.get("y"), "_y" in shell.user_ns, shell.user_ns.get("In") != 7, "class" in shell.user_ns]
 
+# Many small ones come as one, and one that lies doesn't keep the others away.
+bodies = [("a", "json", b"[1,2]"), ("b", "text", b"\xff"), ("_c", "json", b"1"), ("d", "text", "ä".encode())]
+returns.part("t", base64.b64encode(b"".join(body for _, _, body in bodies)).decode(), True)
+found["together"] = said(returns.bind_all("t", [[name, codec, len(body)] for name, codec, body in bodies]))["issues"]
+found["small"] = [shell.user_ns.get("a"), "b" in shell.user_ns, "_c" in shell.user_ns, shell.user_ns.get("d")]
+returns.part("t", base64.b64encode(b"77").decode(), True)
+found["short"] = said(returns.bind_all("t", [["e", "json", 1], ["f", "pickle", 1]]))["issues"]
+
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pyarrow  # noqa: E402, F401
@@ -142,5 +150,7 @@ array = np.arange(12.0).reshape(3, 4).T
 codec, pieces = codecs.encode(array)
 back = returns.accept(codec, b"".join(bytes(piece) for piece in pieces))
 back[0] = 5
-found["same"] = [*same, bool((back[1:] == array[1:]).all())]
+codec, pieces = codecs.encode({"score": np.float64(0.5)})
+score = returns.accept(codec, b"".join(bytes(piece) for piece in pieces))["score"]
+found["same"] = [*same, bool(type(score) is np.float64 and score == 0.5), bool((back[1:] == array[1:]).all())]
 print(json.dumps(found))
