@@ -44,11 +44,11 @@ const STAGES = [
   ],
   // Much of these is waiting: for a browser, for kernels, for processes that were killed.
   [
+    [{ name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE }],
     [
-      { name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE },
+      { name: 'system', tests: 'system.ts', engine: true, limit: 20 * MINUTE },
       { name: 'e2e', tests: 'e2e.ts', limit: 20 * MINUTE }
-    ],
-    [{ name: 'system', tests: 'system.ts', engine: true, limit: 25 * MINUTE }]
+    ]
   ],
   [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]],
   // Downloads and builds every image: some 9 GB of disk in the home of the tests.
