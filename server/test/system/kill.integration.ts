@@ -89,6 +89,25 @@ describe('a bridge that is killed', function () {
     await until('it is settled', async () => (await client.task(task)).view?.state === 'settled')
   })
 
+  it('right after it answered 202 runs the task once, also where its job is lost', async () => {
+    const provider = first()
+    let runs = 0
+    provider.work = (one, opened) => {
+      runs++
+      return one.runAndCommit(opened, [printed('once\n')])
+    }
+    const client = world.client(person)
+    // Alone on its lane: it is on its way to the ledger before its job is (TaskDriver.hurry).
+    const task = await client.submit(cell('once'))
+    await world.redis.kill()
+    await world.killAndRestart()
+    await world.redis.start(false)
+    await provider.connect(world.address)
+    await until('it is settled', async () => (await client.task(task)).view?.state === 'settled', 20_000)
+    const { view } = await client.task(task)
+    assert.deepEqual([runs, view?.attempts.length], [1, 1])
+  })
+
   it('keeps tokens, the list of tasks and its key', async () => {
     const client = world.client(person)
     const token = await client.tokens.get()
