@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import {
-  certify,
   checkpointDigest,
   committeeDigest,
   concat,
@@ -9,7 +8,6 @@ import {
   encodeProof,
   MAX_PROOF_BYTES,
   sha256,
-  signCheckpoint,
   toHex,
   trustGenesis,
   u32,
@@ -17,142 +15,23 @@ import {
   type Certificate,
   type Checkpoint,
   type Claim,
-  type CommitteeMembers,
-  type Fact,
   type LedgerProof,
-  type Signer,
-  type Trust,
-  type Verifier
+  type Trust
 } from '@pekka/node/protocol'
-import { CheckpointTrees, genesisState, scriptHashing, StateTree, type MemoryState } from '@pekka/node/ledger'
-import { createSigner, createVerifier } from '@pekka/node/host/crypto'
-import { bytes, claimOf, offerTask, openMarket, START, type Market } from '../support.js'
-
-const verifier: Verifier = createVerifier()
-
-interface Witnesses {
-  members: CommitteeMembers
-  signers: Signer[]
-}
-
-/** A committee whose keys anyone can make. */
-function witnesses(count: number, epoch: number, stake: (at: number) => bigint = () => 1n): Witnesses {
-  const signers = Array.from({ length: count }, (_, at) => createSigner(sha256(concat(u32(epoch), u32(at)))))
-  return { signers, members: signers.map(({ publicKey }, at) => [publicKey, stake(at)]) }
-}
-
-async function certificateOf(
-  checkpoint: Checkpoint,
-  { members, signers }: Witnesses,
-  who = members.map((_, at) => at)
-): Promise<Certificate | null> {
-  const signatures = new Map<number, Uint8Array>()
-  for (const at of who) {
-    const signer = signers[at]
-    assert.ok(signer)
-    signatures.set(at, await signCheckpoint(checkpoint, signer))
-  }
-  return certify(checkpoint, members, signatures)
-}
-
-interface World {
-  market: Market
-  task: Uint8Array
-  trees: CheckpointTrees
-  checkpoint: Checkpoint
-  committee: Witnesses
-  trust: Trust
-  transaction: Uint8Array
-}
-
-const trustOf = ({ network, epoch }: Checkpoint, { members }: Witnesses): Trust => ({ network, epoch, members })
-
-/** A market whose task has settled, with a checkpoint over all of it. */
-function world(committee: Witnesses, nextCommittee: Uint8Array | null = null): World {
-  const market = openMarket(2)
-  const { chain, providers } = market
-  const task = offerTask(market)
-  const agent = providers[0]?.agent
-  assert.ok(agent)
-  chain.done(agent, { kind: 'accept', task })
-  chain.commit(2000)
-  const { id } = chain.done(agent, { kind: 'commit', task, attempt: 1, claim: claimOf() })
-  const { trees } = follow(market)
-  const digest = committeeDigest(chain.network, 3, committee.members)
-  const place = { epoch: 3, previous: chain.network, committee: digest, nextCommittee }
-  const checkpoint = trees.checkpoint(chain.state, place)
-  return { market, task, trees, checkpoint, committee, trust: trustOf(checkpoint, committee), transaction: id }
-}
-
-/** The trees of a chain that already is, with its commits noted as a witness notes them. */
-function follow({ chain }: Market): { trees: CheckpointTrees; state: MemoryState } {
-  const state = genesisState(chain.genesis)
-  const trees = new CheckpointTrees(scriptHashing, state)
-  for (const result of chain.results) {
-    trees.add(result, state)
-    state.write(result.writes)
-  }
-  return { trees, state }
-}
-
-async function proofOf(made: World, claims: Claim[]): Promise<LedgerProof> {
-  const certificate = await certificateOf(made.checkpoint, made.committee)
-  assert.ok(certificate)
-  return { v: 1, steps: [], certificate, claims }
-}
-
-const check = async (proof: LedgerProof, trust: Trust): Promise<Fact[]> =>
-  (await verifyProof(encodeProof(proof), trust, verifier)).facts
-
-const refuses = async (proof: LedgerProof, trust: Trust): Promise<void> => {
-  await assert.rejects(check(proof, trust), { code: 'PROOF_INVALID' })
-}
-
-describe('ledger: checkpoints of its state', () => {
-  it('have the root of all rows, however many commits lie between them', () => {
-    const market = openMarket(2)
-    const task = offerTask(market)
-    const { chain } = market
-    const place = { epoch: 0, previous: chain.network, committee: bytes(1), nextCommittee: null }
-    const often = genesisState(chain.genesis)
-    const [each, once] = [new CheckpointTrees(scriptHashing, often), follow(market).trees]
-    for (const result of chain.results) {
-      each.add(result, often)
-      often.write(result.writes)
-      const whole = new CheckpointTrees(scriptHashing, often).checkpoint(often, place)
-      assert.equal(toHex(each.checkpoint(often, place).stateRoot), toHex(whole.stateRoot))
-      assert.equal(each.waiting, 0)
-    }
-    const last = once.checkpoint(chain.state, place)
-    assert.equal(toHex(each.checkpoint(often, place).stateRoot), toHex(last.stateRoot))
-    assert.equal(last.transactions, chain.results.flatMap(({ ordered }) => ordered).length)
-    assert.notEqual(toHex(last.stateRoot), toHex(StateTree.empty(scriptHashing).root))
-    assert.equal(last.index, chain.results.length - 1)
-    assert.ok(once.proveRow(chain.state, 'task', task).kind === 'row')
-  })
-
-  it('are proved as they were, though rows have changed, come and gone since', async () => {
-    const made = world(witnesses(4, 3))
-    const { market, trust } = made
-    const { chain, client } = market
-    const before = chain.balance(market.owner)
-    chain.done(client, { kind: 'cancel', task: offerTask(market) })
-    const to = market.providers[0]?.provider ?? assert.fail()
-    for (const amount of [1n, 2n]) chain.done(market.owner, { kind: 'transfer', to, amount })
-    const late = offerTask(market)
-    const state = genesisState(chain.genesis)
-    const again = new CheckpointTrees(scriptHashing, state)
-    for (const result of chain.results) {
-      if (result.header.index === made.checkpoint.index + 1) again.checkpoint(state, made.checkpoint)
-      again.add(result, state)
-      state.write(result.writes)
-    }
-    const claims = [again.proveRow(state, 'account', client.account), again.proveRow(state, 'task', late)]
-    const facts = await check(await proofOf(made, claims), trust)
-    assert.equal(facts[0]?.kind === 'account' && facts[0].row?.balance, before)
-    assert.equal(facts[1]?.kind === 'task' && facts[1].row, null)
-  })
-})
+import { CheckpointTrees, scriptHashing } from '@pekka/node/ledger'
+import { bytes, openMarket, START } from '../support.js'
+import {
+  certificateOf,
+  check,
+  follow,
+  proofOf,
+  refuses,
+  trustOf,
+  verifier,
+  witnesses,
+  world,
+  type Witnesses
+} from './support.js'
 
 describe('protocol: a proof of what the ledger says', () => {
   const committee = witnesses(21, 3)
