@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { createPrimitives, createSigner } from '@pekka/node/host/crypto'
 import {
+  CellChain,
   commitment,
   createBundle,
   encodeBundle,
@@ -16,6 +17,7 @@ import {
   noteKey,
   objectId,
   openBox,
+  openCell,
   openFrame,
   padme,
   readKey,
@@ -24,8 +26,10 @@ import {
   runKeys,
   sealBox,
   sealBundle,
+  sealCell,
   sealFrame,
   sha256,
+  signCell,
   signHead,
   signRunHeader,
   taskKey,
@@ -124,6 +128,28 @@ export async function sealingVectors(): Promise<string> {
   const digest = resultDigest(key, result)
   const head = await signHead(network, { task, attempt: 1, run: 1, count: 1, head: head1 }, agent)
 
+  // The first two later cells of a session, sealed to the run's key with the same fixed ephemeral key.
+  const client = createSigner(fixed('client seed'))
+  const cells = new CellChain(binding, client.publicKey, createPrimitives().verifier)
+  const sessionCells = []
+  for (const source of ['x = 1', 'print(x)']) {
+    const place = cells.next
+    const encoded = encodeBundle(
+      createBundle({ kind: 'cells', cells: [{ id: 'b', source, tags: [] }], stopOnError: true }, 7)
+    )
+    const sealedCell = await sealCell({ aead, agreement: fixedAgreement }, header.runKey, place, encoded)
+    await openCell({ aead, agreement }, runPrivate, place, sealedCell)
+    const cell = await signCell(place, sealedCell, client)
+    await cells.add(cell)
+    sessionCells.push({
+      index: place.index,
+      encoded,
+      sealed: sealedCell,
+      signature: cell.signature,
+      head: cells.state.head
+    })
+  }
+
   const hex = (entries: Record<string, Uint8Array>) =>
     Object.fromEntries(Object.entries(entries).map(([name, bytes]) => [name, toHex(bytes)]))
   const vectors = {
@@ -139,6 +165,7 @@ export async function sealingVectors(): Promise<string> {
       ephemeralPrivate: ephemeral,
       runPrivate,
       agentSeed: fixed('agent seed'),
+      clientSeed: fixed('client seed'),
       blind
     }),
     keys: hex({
@@ -165,6 +192,10 @@ export async function sealingVectors(): Promise<string> {
     },
     frame: { index: 0, events, ...hex({ plaintext, sealed }) },
     chain: { ...hex({ head0, head1 }), signedHead: toHex(head.signature) },
+    session: sessionCells.map(({ index, head, ...cell }) => ({
+      index,
+      ...hex({ ...cell, head: head ?? new Uint8Array() })
+    })),
     result: {
       cell: 'a',
       ...hex({

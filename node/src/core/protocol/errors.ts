@@ -389,6 +389,11 @@ export const ERRORS = {
 
   // images, sandbox, provider
   BUNDLE_REFUSED: { status: 400, title: 'The task could not be opened: {issue}', advice: 'Send it again.' },
+  CELL_REFUSED: {
+    status: 409,
+    title: 'The cell does not fit into its session: {issue}',
+    advice: 'Reload the notebook, then run the cell again.'
+  },
   DISK_FULL: {
     status: 507,
     title: 'The disk is full: {need} bytes are needed at {path}, {have} are free.',

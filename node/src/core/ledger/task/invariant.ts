@@ -3,7 +3,7 @@ import { laneKey, timeOfKey } from '../rows.js'
 import { scan, type Reader } from '../view.js'
 import { levyOn, lockFor } from './offer.js'
 import { parametersOf, type TaskRow } from './record.js'
-import { sessionDeadline } from './session.js'
+import { hasBegun, sessionDeadline } from './session.js'
 import { dueFor } from './tranche.js'
 
 /** Rows of PROTOCOL §9 that hold for each open task. */
@@ -49,6 +49,7 @@ function* issuesOf(view: Reader, task: TaskRow): Generator<string> {
       if (task.levy !== levyOn(cap, parameters)) yield 'has not locked its levy'
       if (escrowOf(task) < cap - task.paid + task.levy + task.deposit) yield 'has locked less than it owes'
       if ((task.state === 'offered') !== (last?.ended !== null)) yield 'has a current attempt in the wrong state'
+      if (task.state === 'offered' && hasBegun(task)) yield 'is offered again though its cells are lost'
       if (task.state === 'offered' && task.slice !== 0n) yield 'reserves a slice that nobody answers with'
       break
     case 'settled':
