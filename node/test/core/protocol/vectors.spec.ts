@@ -86,7 +86,9 @@ describe('docs/vectors/blocks.json', () => {
   })
 })
 
-describe('docs/vectors, read by a second implementation (vectors.py)', () => {
+describe('docs/vectors, read by a second implementation (vectors.py)', function () {
+  // Curves in plain Python take half a second on an idle machine, and many times that on a busy one.
+  this.timeout(120_000)
   const folder = fileURLToPath(new URL('../../../../docs/vectors', import.meta.url))
   const program = fileURLToPath(new URL('vectors.py', import.meta.url))
   const python = process.env['PEKKA_TEST_PYTHON'] ?? 'python3'
