@@ -12,9 +12,8 @@ const TARGET = 'pekka'
 /** Bytes of one piece towards the kernel: base64 in a request, which Jupyter's websocket takes up to 10 MB of. */
 const PIECE_BYTES = 4 << 20
 
-/** Values up to this size come together, so many at a time. */
+/** Values up to this size come together, up to a piece at a time. */
 const SMALL_BYTES = 32 << 10
-const TOGETHER = 64
 
 const askedSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('get'), id: z.string().max(64), name: z.string().max(256) }),
@@ -69,9 +68,7 @@ export class ReturnDesk {
         if (issue === null) here.push(name)
         else issues.push(new PekkaError('VALUE_REFUSED', { name, issue }).message)
       }
-      const small = values.filter(isSmall)
-      for (let at = 0; at < small.length; at += TOGETHER) {
-        const some = small.slice(at, at + TOGETHER)
+      for (const some of batches(values.filter(isSmall))) {
         const told = await this.#bindAll(door, loaded.follower, some)
         for (const [index, { name }] of some.entries()) tell(name, told[index] ?? null)
       }
@@ -185,6 +182,20 @@ export class ReturnDesk {
 /** Whether a value may come together with others: so small, and by a codec that is read in a moment. */
 const isSmall = (value: ReturnedValue): boolean =>
   comes(value) && value.size > 0 && value.size <= SMALL_BYTES && ['json', 'npy', 'text'].includes(value.codec ?? '')
+
+function batches(values: readonly ReturnedValue[]): ReturnedValue[][] {
+  const all: ReturnedValue[][] = []
+  let bytes = Infinity
+  for (const value of values) {
+    if (bytes + value.size > PIECE_BYTES) {
+      all.push([])
+      bytes = 0
+    }
+    all.at(-1)?.push(value)
+    bytes += value.size
+  }
+  return all
+}
 
 async function bytesOf(follower: Pick<TaskFollower, 'open'>, value: ReturnedValue): Promise<Uint8Array> {
   const parts: Uint8Array[] = []

@@ -1,0 +1,66 @@
+"""The user's kernel of the bench `values`: the extension's helper in IPython, called over pipes as the page calls it over Jupyter's
+websocket, with the same base64. Run with the image's Python: `python values-kernel.py CODECS_FILE KERNEL_FOLDER`."""
+
+import json
+import os
+import sys
+import types
+
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+
+
+def load(name, path):
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    with open(path) as file:
+        source = file.read()
+    exec(compile(source, path, "exec"), module.__dict__)
+    return module, source
+
+
+_, source = load("_pekka_codecs", sys.argv[1])
+helper, _ = load("_pekka_kernel", os.path.join(sys.argv[2], "pekka_kernel.py"))
+returns, _ = load("_pekka_returns", os.path.join(sys.argv[2], "pekka_returns.py"))
+returns.CODECS = source
+helper.returns = returns
+
+import numpy as np  # noqa: E402, F401
+import pandas as pd  # noqa: E402, F401
+import pyarrow  # noqa: E402, F401
+
+
+def memory(which):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith(which))
+
+
+def run(code):
+    exec(code, shell.user_ns)
+    return {"json": None}
+
+
+def rest():
+    """Memory now; its high mark begins anew."""
+    import gc
+
+    gc.collect()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    return {"json": memory("VmRSS")}
+
+
+def call(name, *args):
+    target = helper
+    for part in name.split("."):
+        target = getattr(target, part)
+    ((mime, text),) = target(*args)._repr_mimebundle_().items()
+    return {"bytes": text} if mime.endswith("bytes") else {"json": json.loads(text)}
+
+
+DOORS = {"run": run, "rest": rest, "peak": lambda: {"json": memory("VmHWM")}}
+for line in sys.stdin:
+    name, *args = json.loads(line)
+    answer = DOORS[name](*args) if name in DOORS else call(name, *args)
+    print(json.dumps(answer), flush=True)
