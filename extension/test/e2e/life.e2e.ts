@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { LabPage, textOf } from './lab-page.js'
-import type { Network } from './network.js'
-import { network } from './suite.js'
+import { textOf } from './lab-page.js'
+import { labSuite } from './suite.js'
 
 /** Prints numbers, slowly enough to do something meanwhile. */
 const counting = (n: number, seconds = 0.25): string =>
@@ -10,21 +9,10 @@ const counted = (n: number): string => `${Array.from({ length: n }, (_, i) => `n
 
 describe('extension: what happens to a run meanwhile', function () {
   this.timeout(180_000)
-  let net: Network
-  let lab: LabPage | undefined
-
-  before(async function () {
-    this.timeout(180_000)
-    net = await network(this)
-  })
-  afterEach(async () => {
-    const open = lab
-    lab = undefined
-    await open?.close()
-  })
+  const suite = labSuite()
 
   it('cancel keeps the output, says what it cost, and nothing runs afterwards', async () => {
-    lab = await LabPage.open(net, [counting(1000)])
+    const lab = await suite.open([counting(1000)])
     await lab.run(0)
     await lab.shows(0, 'n 2')
     await lab.act(0, 'cancel')
@@ -34,7 +22,7 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('a reloaded page shows all output, nothing lost or doubled', async () => {
-    lab = await LabPage.open(net, [counting(24)])
+    const lab = await suite.open([counting(24)])
     await lab.run(0)
     await lab.shows(0, 'n 3')
     await lab.remembers(0)
@@ -45,12 +33,12 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('a closed page finds result and receipt when it is opened again', async () => {
-    lab = await LabPage.open(net, [counting(8), 'print("second")'])
+    let lab = await suite.open([counting(8), 'print("second")'])
     await lab.command('Run Notebook Remotely')
     await lab.shows(0, 'n 1')
     await lab.remembers(1)
     await lab.page.close()
-    lab = await lab.again()
+    suite.page = lab = await lab.again()
     await lab.done(1)
     await lab.prints(0, counted(8))
     await lab.prints(1, 'second\n')
@@ -64,17 +52,17 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('a bridge killed in mid-run: the line says so, and the output catches up', async () => {
-    lab = await LabPage.open(net, [counting(40)])
+    const lab = await suite.open([counting(40)])
     await lab.run(0)
     await lab.shows(0, 'n 3')
-    await net.kill('bridge')
+    await suite.net.kill('bridge')
     await lab.line(0, 'Not connected')
     await lab.done(0)
     await lab.prints(0, counted(40))
   })
 
   it('moved and edited meanwhile, the cell gets its output and says that it is of an earlier version', async () => {
-    lab = await LabPage.open(net, ['print("above")', counting(16)])
+    const lab = await suite.open(['print("above")', counting(16)])
     await lab.run(1)
     await lab.shows(1, 'n 1')
     await lab.select(1)
@@ -89,7 +77,7 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('run here meanwhile, the cell is the local run’s alone', async () => {
-    lab = await LabPage.open(net, [counting(1000)])
+    const lab = await suite.open([counting(1000)])
     await lab.run(0)
     await lab.shows(0, 'n 1')
     await lab.cell(0).locator('.cm-content').click()
@@ -111,7 +99,7 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('deleted meanwhile, the notebook stays whole and the task is listed', async () => {
-    lab = await LabPage.open(net, [counting(12), 'print("stays")'])
+    const lab = await suite.open([counting(12), 'print("stays")'])
     await lab.run(0)
     await lab.shows(0, 'n 1')
     await lab.select(0)
@@ -125,7 +113,7 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('in two tabs one writes; the other shows the state and takes over when the first goes', async () => {
-    lab = await LabPage.open(net, [counting(40)])
+    const lab = await suite.open([counting(40)])
     await lab.run(0)
     await lab.shows(0, 'n 2')
     await lab.remembers(0)
@@ -134,15 +122,15 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.page.close()
     await second.done(0)
     await second.prints(0, counted(40))
-    lab = second
+    suite.page = second
   })
 
   it('without a connection it says since when, and the run button why', async () => {
-    lab = await LabPage.open(net, ['print(1)'])
+    const lab = await suite.open(['print(1)'])
     await lab.select(0)
     await lab.context.setOffline(true)
     // The socket notices by itself only after its ping; closing it stands for that.
-    await net.kill('bridge')
+    await suite.net.kill('bridge')
     await lab.page.locator('.pk-Status', { hasText: 'not connected' }).waitFor()
     await lab.page.waitForFunction(() =>
       /Not connected/.test(document.querySelector('[data-command="pekka:run-cell"]')?.getAttribute('title') ?? '')

@@ -4,9 +4,8 @@ import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
-import { LabPage } from './lab-page.js'
-import { ARTIFACTS, type Network } from './network.js'
-import { network } from './suite.js'
+import { ARTIFACTS } from './network.js'
+import { labSuite } from './suite.js'
 
 declare const axe: { run(context: unknown): Promise<AxeResults> }
 
@@ -37,23 +36,12 @@ plt.show()`
 
 describe('extension: how it looks', function () {
   this.timeout(240_000)
-  let net: Network
-  let lab: LabPage | undefined
+  const suite = labSuite()
 
-  before(async function () {
-    this.timeout(180_000)
-    net = await network(this)
-    await mkdir(ARTIFACTS, { recursive: true })
-  })
-  afterEach(async () => {
-    const open = lab
-    lab = undefined
-    await open?.close()
-  })
+  before(() => mkdir(ARTIFACTS, { recursive: true }))
 
   async function look(name: string): Promise<void> {
-    const page = lab?.page
-    if (page === undefined) return
+    const { page } = suite.page
     await page.screenshot({ path: join(ARTIFACTS, `${name}.png`) })
     await page.evaluate(AXE)
     const found = await page.evaluate(async include => {
@@ -70,8 +58,7 @@ describe('extension: how it looks', function () {
 
   for (const theme of ['light', 'dark'] as const) {
     it(`in the ${theme} theme every state is readable, and axe finds nothing in our parts`, async () => {
-      lab = await LabPage.open(
-        net,
+      const lab = await suite.open(
         [
           PLOT,
           'import time\nfor step in range(400):\n    print(f"step {step}", flush=True)\n    time.sleep(0.2)',

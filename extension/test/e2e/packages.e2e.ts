@@ -1,26 +1,13 @@
 import assert from 'node:assert/strict'
-import { LabPage } from './lab-page.js'
-import type { Network } from './network.js'
-import { network } from './suite.js'
+import { labSuite } from './suite.js'
 import { wheel, wheelFileOf } from '../../../node/test/host/layers/wheels.js'
 
 describe('extension: environments and packages', function () {
   this.timeout(180_000)
-  let net: Network
-  let lab: LabPage | undefined
-
-  before(async function () {
-    this.timeout(180_000)
-    net = await network(this)
-  })
-  afterEach(async () => {
-    const open = lab
-    lab = undefined
-    await open?.close()
-  })
+  const suite = labSuite()
 
   const quoted = async (index: number) => {
-    assert.ok(lab)
+    const lab = suite.page
     await lab.select(index)
     await lab.page.keyboard.press('Control+Shift+Enter')
     const quote = lab.page.locator('.pk-Quote')
@@ -29,7 +16,7 @@ describe('extension: environments and packages', function () {
   }
 
   it('asks about a package that nobody knows, sends nothing before, and takes the answer', async () => {
-    lab = await LabPage.open(net, ['try_this = 1\nimport nunpyy_zz\nprint(try_this)'])
+    const lab = await suite.open(['try_this = 1\nimport nunpyy_zz\nprint(try_this)'])
     const quote = await quoted(0)
     await quote.locator('.pk-Questions', { hasText: 'nunpyy_zz isn’t known.' }).waitFor()
     await quote.getByText(/credits a second/).waitFor()
@@ -41,7 +28,7 @@ describe('extension: environments and packages', function () {
 
   it('chooses by the imports; where no machine has it, says what to do, and waits if it is told to', async () => {
     // An environment that no test home has built.
-    lab = await LabPage.open(net, ['import mitsuba as mi\nimport pandas as pd'])
+    const lab = await suite.open(['import mitsuba as mi\nimport pandas as pd'])
     await lab.forget()
     const quote = await quoted(0)
     await quote.getByText('No machine offers rendering now').waitFor()
@@ -77,19 +64,19 @@ describe('extension: environments and packages', function () {
   it('adds a package that no environment has, as the quote says, and after an error that names one', async () => {
     const name = 'cmasher'
     const bytes = wheel({ name, files: { 'cmasher.py': 'shades = 42\n' } })
-    net.index.files.push({ name, file: wheelFileOf(name), bytes })
-    lab = await LabPage.open(net, [
+    suite.net.index.files.push({ name, file: wheelFileOf(name), bytes })
+    const lab = await suite.open([
       'import cmasher\nprint(cmasher.shades)',
       'name = "cmasher"\nprint(__import__(name).shades + 1)'
     ])
     const quote = await quoted(0)
     const said = 'cmasher isn’t in any environment. It is added: the bridge looks it up, and so learns its name.'
     await quote.locator('.pk-Questions', { hasText: said }).waitFor()
-    assert.equal(net.index.asked.length, 0, 'nothing is looked up before Run')
+    assert.equal(suite.net.index.asked.length, 0, 'nothing is looked up before Run')
     await quote.locator('button[type=submit]:enabled').click()
     await lab.done(0)
     await lab.prints(0, '42\n')
-    assert.ok(net.index.asked.includes('/simple/cmasher/'))
+    assert.ok(suite.net.index.asked.includes('/simple/cmasher/'))
     // What the sources don't show: the error names it, and the line offers it.
     await lab.run(1)
     assert.match(await lab.line(1, 'Your code stopped: ModuleNotFoundError'), /Add cmasher and run again/)
@@ -100,8 +87,8 @@ describe('extension: environments and packages', function () {
   })
 
   it('has an address that the code reads fetched after the user agreed, and no other', async () => {
-    const { data } = net
-    lab = await LabPage.open(net, [
+    const { data } = suite.net
+    const lab = await suite.open([
       `import pandas as pd\nURL = "${data.at('')}"\nprint(pd.read_csv(URL + "/stars.csv").mass.sum())`,
       `import pandas as pd\nprint(pd.read_csv("${data.at('/closed.csv')}?token=1"))`,
       'import pandas as pd\npd.read_csv("https://10.1.2.3/inside.csv")'
@@ -131,7 +118,7 @@ describe('extension: environments and packages', function () {
   })
 
   it('offers the smallest change where no machine has the memory', async () => {
-    lab = await LabPage.open(net, ['print("enough")'])
+    const lab = await suite.open(['print("enough")'])
     await lab.forget({ memory: 64 })
     const quote = await quoted(0)
     await quote.getByText('No machine matches').waitFor()
@@ -142,7 +129,7 @@ describe('extension: environments and packages', function () {
   })
 
   it('stopped at the cap, it offers to raise it', async () => {
-    lab = await LabPage.open(net, ['import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.25)'])
+    const lab = await suite.open(['import time\nfor i in range(40):\n    print(i, flush=True)\n    time.sleep(0.25)'])
     await lab.forget({ cap: 0.004 })
     await lab.run(0)
     assert.match(
@@ -157,7 +144,7 @@ describe('extension: environments and packages', function () {
   })
 
   it('puts the output of a deleted cell into a new one', async () => {
-    lab = await LabPage.open(net, ['for i in range(3):\n    print("kept", i)', 'print("stays")'])
+    const lab = await suite.open(['for i in range(3):\n    print("kept", i)', 'print("stays")'])
     await lab.run(0)
     await lab.done(0)
     await lab.select(0)
@@ -174,11 +161,11 @@ describe('extension: environments and packages', function () {
   })
 
   it('shows the way on as the main button, and the others as secondary', async () => {
-    lab = await LabPage.open(net, ['x = 1', 'print(x)'])
+    const lab = await suite.open(['x = 1', 'print(x)'])
     await lab.select(1)
     await lab.page.keyboard.press('Control+Shift+Enter')
     const button = (name: string) =>
-      lab?.page
+      lab.page
         .locator('.jp-Dialog')
         .getByRole('button', { name })
         .evaluate(node => getComputedStyle(node).backgroundColor)

@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict'
-import { LabPage } from './lab-page.js'
-import type { Network } from './network.js'
-import { network } from './suite.js'
+import { labSuite } from './suite.js'
 
 describe('extension: cells and notebooks run remotely', function () {
   this.timeout(120_000)
-  let net: Network
-  let lab: LabPage | undefined
-
-  before(async function () {
-    this.timeout(180_000)
-    net = await network(this)
-  })
-  afterEach(async () => {
-    const open = lab
-    lab = undefined
-    await open?.close()
-  })
+  const suite = labSuite()
 
   it('asks at the first run with price, cap and who can read the code; Esc leaves, Enter runs', async () => {
-    lab = await LabPage.open(net, ['print("remote", 6 * 7)'])
+    const lab = await suite.open(['print("remote", 6 * 7)'])
     const { page } = lab
     await lab.forget()
     await lab.select(0)
@@ -45,7 +32,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('does not ask again under the agreed amount, and shows the price in the tooltip', async () => {
-    lab = await LabPage.open(net, ['print(1)', '', 'print(2)'])
+    const lab = await suite.open(['print(1)', '', 'print(2)'])
     await lab.select(0)
     await lab.page.keyboard.press('Control+Shift+Enter')
     await lab.done(0)
@@ -66,7 +53,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('runs selected cells as one task, in order, outputs in their own cells', async () => {
-    lab = await LabPage.open(net, ['a = 2\nprint("first", a)', '# markdown Some text', 'print("second", a * 21)'])
+    const lab = await suite.open(['a = 2\nprint("first", a)', '# markdown Some text', 'print("second", a * 21)'])
     await lab.select(0)
     await lab.page.keyboard.press('Escape')
     await lab.page.keyboard.press('Shift+ArrowDown')
@@ -81,7 +68,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('finds names from cells above and runs those too', async () => {
-    lab = await LabPage.open(net, ['x = 20', 'unrelated = 1', 'def f(n):\n    return n + x', 'print(f(1) * 2)'])
+    const lab = await suite.open(['x = 20', 'unrelated = 1', 'def f(n):\n    return n + x', 'print(f(1) * 2)'])
     await lab.select(3)
     await lab.page.keyboard.press('Control+Shift+Enter')
     const dialog = lab.page.locator('.jp-Dialog')
@@ -96,7 +83,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('run alone, such a cell fails with a hint under its traceback', async () => {
-    lab = await LabPage.open(net, ['x = 20', 'print(x)'])
+    const lab = await suite.open(['x = 20', 'print(x)'])
     await lab.select(1)
     await lab.page.keyboard.press('Control+Shift+Enter')
     await lab.page.locator('.jp-Dialog button', { hasText: 'Only this cell' }).click()
@@ -107,7 +94,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('says under an error what did not travel', async () => {
-    lab = await LabPage.open(net, ['open("measured.csv").read()', '__import__("no_such" + "_module_here")'])
+    const lab = await suite.open(['open("measured.csv").read()', '__import__("no_such" + "_module_here")'])
     await lab.run(0)
     await lab.line(0, 'Your code stopped: FileNotFoundError')
     assert.match(await lab.output(0), /measured\.csv wasn't there/)
@@ -117,7 +104,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('shows a plot, a table, a progress bar, and an interactive figure on request', async () => {
-    lab = await LabPage.open(net, [
+    const lab = await suite.open([
       'import matplotlib.pyplot as plt\nplt.plot([1, 4, 9])\nplt.show()',
       'import pandas as pd\npd.DataFrame({"n": [1, 2], "square": [1, 4]})',
       'from tqdm import tqdm\nfor _ in tqdm(range(3), desc="steps"):\n    pass',
@@ -142,7 +129,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('runs a notebook as one task; a failing cell stops it, and the rest says so', async () => {
-    lab = await LabPage.open(net, ['print("one")', '1 / 0', 'print("three")'])
+    const lab = await suite.open(['print("one")', '1 / 0', 'print("three")'])
     await lab.command('Run Notebook Remotely')
     await lab.line(1, 'Your code stopped: ZeroDivisionError')
     await lab.line(2, 'Not run')
@@ -152,7 +139,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('runs cells twice for twice the price, and says which differs and why', async () => {
-    lab = await LabPage.open(net, ['import secrets\nprint(secrets.token_hex(8))\nkept = 1', 'print(kept + 1)'])
+    const lab = await suite.open(['import secrets\nprint(secrets.token_hex(8))\nkept = 1', 'print(kept + 1)'])
     const { page } = lab
     await lab.select(0)
     await page.keyboard.press('Shift+ArrowDown')
@@ -178,7 +165,7 @@ describe('extension: cells and notebooks run remotely', function () {
   })
 
   it('lists its tasks with price and balance, goes to a cell, and shows a receipt whose parts hold', async () => {
-    lab = await LabPage.open(net, ['print("for the panel")'])
+    const lab = await suite.open(['print("for the panel")'])
     await lab.run(0)
     await lab.done(0)
     await lab.page.locator('.pk-Status button').click()

@@ -3,26 +3,20 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { HOSTILE_ERROR, attacks } from '../outputs/attacks.js'
 import { LabPage } from './lab-page.js'
-import type { Network } from './network.js'
-import { network } from './suite.js'
+import { labSuite } from './suite.js'
 
 declare const pkHits: string[]
 
 describe('extension: outputs of a hostile machine, through a real remote run', function () {
   this.timeout(240_000)
-  let net: Network
-  let lab: LabPage | undefined
+  const suite = labSuite()
   const beacons: string[] = []
   const server = createServer((request, response) => {
     beacons.push(request.url ?? '')
     response.end()
   })
 
-  before(async function () {
-    this.timeout(180_000)
-    net = await network(this)
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  })
+  before(() => new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve)))
   after(() => {
     server.closeAllConnections()
     server.close()
@@ -69,7 +63,7 @@ describe('extension: outputs of a hostile machine, through a real remote run', f
     const source = (part: unknown[]): string =>
       `import json\nfrom IPython.display import display\nfor o in json.loads(r'''${JSON.stringify(part).replace(/'/g, '\\u0027')}'''):\n    display(o["data"], metadata=o["metadata"], raw=True)`
     const half = Math.ceil(payload.length / 2)
-    lab = await LabPage.open(net, [
+    const lab = await suite.open([
       source(payload.slice(0, half)),
       source(payload.slice(half)),
       `import json\nE = json.loads(r'''${JSON.stringify(HOSTILE_ERROR).replace(/'/g, '\\u0027')}''')\nraise type("Error", (Exception,), {"__name__": "x"})(E["evalue"] + E["ename"])`
@@ -91,6 +85,6 @@ describe('extension: outputs of a hostile machine, through a real remote run', f
     await lab.trust()
     await counted(lab.page)
     assert.deepEqual(await poke(lab), { hits: [], beacons: [] })
-    await lab.close()
+    await suite.close()
   })
 })

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LabPage } from './lab-page.js'
 import type { Network } from './network.js'
-import { network } from './suite.js'
+import { labSuite } from './suite.js'
 
 /** A kernel with numpy, pandas and pyarrow: the environment of the image, outside any sandbox of ours. */
 const KERNEL = 'pekka-test-image'
@@ -34,25 +33,14 @@ async function addKernel(net: Network): Promise<void> {
 
 describe('extension: values and files travel', function () {
   this.timeout(300_000)
-  let net: Network
-  let lab: LabPage | undefined
+  const suite = labSuite()
 
-  before(async function () {
-    this.timeout(180_000)
-    net = await network(this)
-    await addKernel(net)
-  })
-  afterEach(async () => {
-    const open = lab
-    lab = undefined
-    await open?.close()
-  })
+  before(() => addKernel(suite.net))
 
   it('takes what a local cell made, with a function, a module and a file, to a remote cell, and brings its file and values back', async () => {
-    await writeFile(join(net.work, 'my_units.py'), 'factor = 100\n')
-    await writeFile(join(net.work, 'limits.csv'), 'low,high\n1,3\n')
-    lab = await LabPage.open(
-      net,
+    await writeFile(join(suite.net.work, 'my_units.py'), 'factor = 100\n')
+    await writeFile(join(suite.net.work, 'limits.csv'), 'low,high\n1,3\n')
+    const lab = await suite.open(
       [
         'import pandas as pd\nimport sqlite3\ncutoff = 1\ndf = pd.DataFrame({"a": [1, 2, 3], "s": ["x", "y", "z"]})\ndef above(frame):\n    return frame[frame.a > cutoff]\napi_token = "abc"\ndb = sqlite3.connect(":memory:")',
         'import my_units\nkept = above(df)\nprint(kept.a.sum() * my_units.factor, open("limits.csv").read().strip())\nkept.to_csv("kept.csv", index=False)\nmodel = object()\nif False: print(api_token, db)',
@@ -101,9 +89,12 @@ describe('extension: values and files travel', function () {
     await page.waitForFunction(() =>
       /saved in pekka-results/.test(document.querySelectorAll('.pk-Line')[0]?.textContent ?? '')
     )
-    const [task] = await readdir(join(net.work, 'pekka-results'))
-    assert.equal(await readFile(join(net.work, 'pekka-results', task ?? '', 'kept.csv'), 'utf8'), 'a,s\n2,y\n3,z\n')
-    assert.deepEqual(await readdir(join(net.work, 'pekka-results', task ?? '')), ['kept.csv'])
+    const [task] = await readdir(join(suite.net.work, 'pekka-results'))
+    assert.equal(
+      await readFile(join(suite.net.work, 'pekka-results', task ?? '', 'kept.csv'), 'utf8'),
+      'a,s\n2,y\n3,z\n'
+    )
+    assert.deepEqual(await readdir(join(suite.net.work, 'pekka-results', task ?? '')), ['kept.csv'])
     // While a cell runs, the page fetches what it asks for.
     await lab.select(2)
     await page.keyboard.press('Shift+Enter')
