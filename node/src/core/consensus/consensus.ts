@@ -203,7 +203,7 @@ export class Consensus {
     if (!answer) this.#writer.hear(author)
     const known = this.#epoch.sync.has(block)
     if (!answer) this.#compareWays(author, from, known, now)
-    if (known) return
+    if (known) return this.#epoch.sync.alsoFrom(block, from)
     const received = this.#epoch.sync.receive(block, from, now)
     this.#accepted(received, true)
     if (!answer) this.#passOn(received.accepted, block, from, now)

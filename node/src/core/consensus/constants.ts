@@ -64,3 +64,6 @@ export const MAX_WAITING_DRAWS = 4_096
 
 /** Rounds below the last complete one whose blocks are passed on to others; a later copy would come too late to be voted for. */
 export const RELAYED_ROUNDS = 2
+
+/** Peers remembered that sent a block whose parents are missing: one more than the dishonest of a committee of 22 with equal stakes. */
+export const MAX_SOURCES = 8

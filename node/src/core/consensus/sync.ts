@@ -5,6 +5,7 @@ import {
   MAX_EARLY_MS,
   MAX_REQUEST_IDS,
   MAX_ROUNDS_AHEAD,
+  MAX_SOURCES,
   MAX_SUSPENDED_PER_AUTHOR,
   MAX_UNSOLICITED_PER_SLOT
 } from './constants.js'
@@ -37,15 +38,15 @@ interface Suspended {
 interface Wanted {
   /** Ids of the suspended blocks that wait for it. */
   readonly children: Set<BlockKey>
-  /** Who sent the first of them, and so should have it; null: it came from our own disk. */
-  readonly from: PeerId | null
+  /** Who sent them, and so should have it, in that order. Empty: they came from our own disk. */
+  readonly sources: Set<PeerId>
   askAt: number
   tries: number
 }
 
 /**
  * Takes in blocks in any order and hands them on with parents before children (V8): what lacks parents waits for them, in
- * bounds, and they are asked for: first from whoever sent the child, then from one peer after another.
+ * bounds, and they are asked for: from those who sent a child, in turn, then from one peer after another.
  */
 export class Sync {
   readonly #suspended = new Map<BlockKey, Suspended>()
@@ -63,6 +64,14 @@ export class Sync {
   /** Whether a block is here, accepted or waiting. */
   has(block: OpenedBlock): boolean {
     return this.components.dag.find(block) !== undefined || this.#suspended.has(block.key) || this.#early.has(block.key)
+  }
+
+  /** Another peer sent a block that waits here: it should have what we lack of it. */
+  alsoFrom(block: OpenedBlock, from: PeerId): void {
+    for (const key of this.#suspended.get(block.key)?.missing ?? []) {
+      const sources = this.#wanted.get(key)?.sources
+      if (sources !== undefined && sources.size < MAX_SOURCES) sources.add(from)
+    }
   }
 
   receive(block: OpenedBlock, from: PeerId | null, now: Instant): Received {
@@ -89,7 +98,9 @@ export class Sync {
     for (const [key, wanted] of this.#wanted) {
       if (now < wanted.askAt) continue
       wanted.askAt = now + this.components.pace.requestAfter
-      const to = wanted.tries === 0 && wanted.from !== null ? wanted.from : peers[wanted.tries % peers.length]
+      const sources = [...wanted.sources].filter(peer => peers.includes(peer))
+      // Each block begins elsewhere in the list, so that a few silent peers don't hold up all of them in turn.
+      const to = sources[wanted.tries] ?? peers[(wanted.tries + placeOf(key)) % peers.length]
       wanted.tries += 1
       if (to === undefined) continue
       const keys = byPeer.get(to) ?? []
@@ -145,8 +156,9 @@ export class Sync {
     // It may well be on its way: links deliver in different times.
     const askAt = now.elapsed + this.components.pace.requestAfter / 8
     for (const { key } of missing) {
-      const wanted: Wanted = this.#wanted.get(key) ?? { children: new Set(), from, askAt, tries: 0 }
+      const wanted: Wanted = this.#wanted.get(key) ?? { children: new Set(), sources: new Set(), askAt, tries: 0 }
       wanted.children.add(block.key)
+      if (from !== null && wanted.sources.size < MAX_SOURCES) wanted.sources.add(from)
       this.#wanted.set(key, wanted)
     }
   }
@@ -195,3 +207,6 @@ export class Sync {
     }
   }
 }
+
+/** A number from a block's id. */
+const placeOf = (key: BlockKey): number => Number.parseInt(key.slice(0, 6), 16)

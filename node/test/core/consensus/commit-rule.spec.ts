@@ -102,6 +102,7 @@ describe('commit rule', () => {
     assert.equal(d.decided(), before)
   })
 
+  /** Eight full rounds: every leader from round 1 to 6 is committed, whatever was asked before. */
   it('gives the same answer when asked twice, and goes on where it is told', () => {
     const d = new Drawing()
     let row = d.row(all, 1)
@@ -169,6 +170,11 @@ describe('commit rule', () => {
     assert.throws(() => d.decided(), { code: 'CONSENSUS_CONFLICT' })
   })
 
+  /**
+   *   round 3   A3   …             an old block of the leader
+   *   round 5   A5*  B5  C5  D5
+   *   round 6        –   –   –     B, C, D name A3 weakly, not A5
+   */
   it('blames by author and round: a weak reference to an old block of the leader is no vote and hides no blame', () => {
     const d = new Drawing()
     let row = d.row(all, 1)
@@ -182,6 +188,12 @@ describe('commit rule', () => {
     assert.equal(d.rule.direct({ round: 5, offset: 0, author: 0 }).status, 'skip')
   })
 
+  /**
+   *   stake     7    1   1   1     Q = 7
+   *   round 1   A*
+   *   round 2   v
+   *   round 3   c                  one author is the quorum
+   */
   it('weighs by stake: one witness with more than two thirds decides alone', () => {
     const d = new Drawing([7n, 1n, 1n, 1n])
     assert.equal(d.dag.committee.quorum, 7)
@@ -192,6 +204,9 @@ describe('commit rule', () => {
     assert.match(d.decided(), /^A1/)
   })
 
+  /**
+   *   rounds 1 2 3 4 …   A* v c    Q = 1: each block is the vote and the certificate of those before it
+   */
   it('runs with one witness: every round commits two rounds later', () => {
     const d = new Drawing([1n])
     let row = d.row('A', 1)
@@ -199,6 +214,10 @@ describe('commit rule', () => {
     assert.equal(d.decided(), 'A1 A2 A3 A4')
   })
 
+  /**
+   *   round 1   A*  B*  C   D      slots (1,0) = A, (1,1) = B
+   *   round 2   A   B   C*  D*
+   */
   it('orders two leaders of one round by their offset', () => {
     const d = new Drawing([1n, 1n, 1n, 1n], STANDARD_RULES, 2)
     let row = d.row(all, 1)
@@ -221,6 +240,9 @@ describe('leader schedule', () => {
     for (let round = 1; round <= 60; round++) assert.equal(new Set(two.leaders(round)).size, 2)
   })
 
+  /**
+   *   decided in one go   –  L2  –  L4  –  L6      the epoch has two commits to go: L6 and the skip before it are out
+   */
   it('ends an epoch with its last commit, however many more are decided in the same go', () => {
     const slot = { round: 1, offset: 0, author: 0 }
     const leader = new Drawing().make('A1')

@@ -168,10 +168,8 @@ describe('sync', () => {
       asked.map(({ to, keys }) => [to, keys.length]),
       [['b', 3]]
     )
-    assert.deepEqual(
-      sync.requests(3 * STANDARD_PACE.requestAfter, ['a', 'c']).map(({ to }) => to),
-      ['c']
-    )
+    const again = sync.requests(3 * STANDARD_PACE.requestAfter, ['a', 'c'])
+    assert.equal(again.flatMap(({ keys }) => keys).length, 3, 'and elsewhere when the first is silent')
     sync.receive(from.get('B1'), 'b', now)
     sync.receive(from.get('C1'), 'b', now)
     const { accepted } = sync.receive(from.get('A1'), 'b', now)
@@ -180,6 +178,18 @@ describe('sync', () => {
       ['A1', 'A2']
     )
     assert.equal(sync.size, 0)
+  })
+  /**
+   *   A2 ─► A1, B1, C1 missing     b, c and d have sent A2; b stays silent
+   */
+  it('asks whoever sent a child, one after the other, before anyone else: silent peers hold it up once', () => {
+    const from = source()
+    const sync = made(new Drawing())
+    sync.receive(from.get('A2'), 'b', now)
+    for (const peer of ['c', 'd']) sync.alsoFrom(from.get('A2'), peer)
+    const peers = ['x', 'y', 'z', 'b', 'c', 'd']
+    const asked = [1, 2, 3].map(i => sync.requests(i * STANDARD_PACE.requestAfter, peers).map(({ to }) => to))
+    assert.deepEqual(asked, [['b'], ['c'], ['d']])
   })
   it('lets a block with a time ahead wait for the clock', () => {
     const d = new Drawing()
