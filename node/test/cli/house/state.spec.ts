@@ -3,6 +3,9 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'n
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createDevnetGenesis } from '@pekka/node/ledger'
+import { networkId, toHex } from '@pekka/node/protocol'
+import { DEVNET_FORMAT } from '../../../src/cli/house/constants.js'
 import { copyExamples } from '../../../src/cli/house/examples.js'
 import { housePlaces } from '../../../src/cli/house/places.js'
 import { freePort } from '../../../src/cli/house/ports.js'
@@ -31,6 +34,19 @@ describe('the state in a PEKKA_HOME', () => {
     await assert.rejects(stat(join(places.devnet, 'genesis')))
     assert.equal(await readFile(join(places.wallet, 'wallet.json'), 'utf8'), 'keys')
     assert.equal(await stampVersion(places, '2.0'), undefined)
+  })
+
+  it('has a format that rises whenever a genesis of before can not be read any more', () => {
+    const key = new Uint8Array(32)
+    const genesis = createDevnetGenesis({
+      ...{ createdAt: 0, nonce: new Uint8Array(16), witness: key, providers: [] },
+      demo: { threshold: 1, keys: [key] }
+    })
+    // Where this fails, what a genesis holds has changed: raise DEVNET_FORMAT and write down the new name.
+    assert.deepEqual(
+      { format: DEVNET_FORMAT, network: toHex(networkId(genesis)) },
+      { format: 2, network: '6eab306d60fdb2f70cc97020a7ad1cf0cd8b7812c752d789524ec062d0a7a623' }
+    )
   })
 
   it('never overwrites what was moved aside before', async () => {
