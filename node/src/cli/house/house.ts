@@ -23,6 +23,7 @@ import { jupyterChild, pageConfigOf } from './jupyter.js'
 import { recordChildren } from './leftovers.js'
 import { ownBridgeSettings } from './own-settings.js'
 import { folderOf, type HousePlaces } from './places.js'
+import type { Reservation } from './ports.js'
 import { chooseRedis, type RedisAddress } from './redis.js'
 
 export interface HouseComponents {
@@ -37,7 +38,7 @@ export interface HouseComponents {
 export interface HouseInit {
   env: NodeJS.ProcessEnv
   /** JupyterLab, if it is wanted. */
-  lab?: { port: number; token: string; work: string }
+  lab?: { port: Reservation; token: string; work: string }
   /** IP address at which other machines may join, beside loopback. */
   listen?: string | undefined
 }
@@ -150,7 +151,7 @@ export class House {
       witness.catch(() => undefined)
       if (redis.child) await this.startChild(redis.child, signal)
       const witnesses = addressesOf(before?.witness ?? (await witness))
-      const labPort = lab?.port
+      const labPort = lab?.port.port
       const bridge = this.startChild(
         agentChild(
           places,
@@ -200,7 +201,7 @@ export class House {
       bridge,
       ...(lab && {
         pageConfig: pageConfigOf(places),
-        allowedOrigins: [`http://127.0.0.1:${lab.port}`, `http://localhost:${lab.port}`]
+        allowedOrigins: [`http://127.0.0.1:${lab.port.port}`, `http://localhost:${lab.port.port}`]
       })
     })
     let url = ''

@@ -6,9 +6,11 @@ import { LABEXTENSION } from '@pekka/node/setup/build'
 import { labIn } from '@pekka/node/setup/python'
 import type { ChildSpec } from './child.js'
 import { logOf, type HousePlaces } from './places.js'
+import type { Reservation } from './ports.js'
 
 export interface JupyterInit {
-  port: number
+  /** Held until JupyterLab is started: in the seconds before, another network would take it. */
+  port: Reservation
   /** Who has it may run anything as the user; it travels in the environment, never on a command line that others can read. */
   token: string
   /** JupyterLab's root. */
@@ -27,7 +29,8 @@ export const pageConfigOf = (places: HousePlaces): string =>
 
 /** JupyterLab with PEKKA's extension. All it keeps stands in PEKKA_HOME; of the user's own Jupyter only the kernels are seen. */
 export function jupyterChild(places: HousePlaces, init: JupyterInit): ChildSpec {
-  const { port, token } = init
+  const { token } = init
+  const { port, release } = init.port
   return {
     name: 'jupyter',
     ours: false,
@@ -38,6 +41,7 @@ export function jupyterChild(places: HousePlaces, init: JupyterInit): ChildSpec 
         join(places.jupyter, 'config', 'jupyter_server_config.json'),
         JSON.stringify(serverConfig(init), null, 2)
       )
+      await release()
       return {
         program: join(labIn(init.python), 'bin', 'python'),
         args: ['-m', 'jupyterlab'],
@@ -73,8 +77,8 @@ const DEFAULTS = { '@jupyterlab/apputils-extension:notification': { fetchNews: '
 const serverConfig = ({ port, work, env }: JupyterInit): object => ({
   ServerApp: {
     ip: '127.0.0.1',
-    port,
-    // the port was free a moment ago, and other processes have been told it
+    port: port.port,
+    // it was held until now, and other processes have been told it
     port_retries: 0,
     root_dir: work,
     open_browser: false,

@@ -8,7 +8,7 @@ import { networkId, toHex } from '@pekka/node/protocol'
 import { DEVNET_FORMAT } from '../../../src/cli/house/constants.js'
 import { copyExamples } from '../../../src/cli/house/examples.js'
 import { housePlaces } from '../../../src/cli/house/places.js'
-import { freePort } from '../../../src/cli/house/ports.js'
+import { freePort, isFree, reservePort } from '../../../src/cli/house/ports.js'
 import { makeSocketFolder } from '../../../src/cli/house/sockets.js'
 import { stampVersion } from '../../../src/cli/house/version.js'
 
@@ -125,5 +125,15 @@ describe('a free port', () => {
     assert.ok(free !== undefined && free > taken)
     await new Promise(resolve => server.close(resolve))
     assert.equal(await freePort(taken), taken)
+  })
+
+  it('is nobody else’s while it is reserved', async () => {
+    const first = (await reservePort(20_000)) ?? assert.fail('no port is free')
+    const second = (await reservePort(first.port)) ?? assert.fail('no port is free')
+    assert.notEqual(second.port, first.port)
+    await second.release()
+    await first.release()
+    await first.release()
+    assert.ok(await isFree(first.port))
   })
 })

@@ -13,7 +13,7 @@ import { onDesktop, openBrowser } from '../browser.js'
 import { LAB_PORT } from '../constants.js'
 import { copyExamples } from '../examples.js'
 import { housePlaces, type HousePlaces } from '../places.js'
-import { freePort } from '../ports.js'
+import { reservePort, type Reservation } from '../ports.js'
 import { labUrlFile, reside } from '../residence.js'
 
 interface UpOptions {
@@ -42,9 +42,9 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
   const work = options.dir === undefined ? places.work : resolve(options.dir)
   const listen = options.listen === undefined ? undefined : addressOf(options.listen)
   const token = randomBytes(24).toString('hex')
-  const lab = async (): Promise<{ port: number; token: string; work: string }> => {
+  const lab = async (): Promise<{ port: Reservation; token: string; work: string }> => {
     await copyExamples(places.work, join(places.home, 'examples.json'))
-    const port = await freePort(portOf(options.port))
+    const port = await reservePort(portOf(options.port))
     if (port === undefined) throw new PekkaError('PORT_TAKEN', { port: options.port })
     return { port, token, work }
   }
