@@ -9,7 +9,7 @@ export interface SavedCell {
   id: string
   cell_type: string
   source: string | string[]
-  metadata: { pekka?: { task: string; state: string }; trusted?: boolean }
+  metadata: { pekka?: { task: string; state: string }; 'pekka-environment'?: string; trusted?: boolean }
   outputs: { output_type: string; name?: string; text?: string | string[]; data?: Record<string, unknown> }[]
   execution_count: number | null
 }
@@ -215,12 +215,18 @@ export class LabPage {
     })
   }
 
-  /** Saves until the file holds this output: Lab passes over a wish to save while it is saving. */
+  /** Saves until the file holds this output. */
   async saves(index: number, text: string): Promise<void> {
+    await this.savesAs(cells => textOf(cells[index]) === text)
+    assert.equal(textOf((await this.saved())[index]), text)
+  }
+
+  /** Saves until the file is as wished: Lab passes over a wish to save while it is saving. */
+  async savesAs(wished: (cells: SavedCell[]) => boolean): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS
     do await this.save()
-    while (textOf((await this.saved())[index]) !== text && Date.now() < deadline)
-    assert.equal(textOf((await this.saved())[index]), text)
+    while (!wished(await this.saved()) && Date.now() < deadline)
+    assert.ok(wished(await this.saved()), 'the file never was as wished')
   }
 
   /** Waits until the file names the task of a cell: from then on a page may be closed. */

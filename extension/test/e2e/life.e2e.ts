@@ -42,7 +42,6 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.done(1)
     await lab.prints(0, counted(8))
     await lab.prints(1, 'second\n')
-    await lab.save()
     await lab.saves(0, counted(8))
     await lab.act(1, 'receipt')
     const dialog = lab.page.locator('.pk-ReceiptDialog')
@@ -86,10 +85,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.page.keyboard.press('Control+Enter')
     await lab.shows(0, 'local')
     await lab.page.waitForFunction(() => document.querySelector('.pk-Line') === null)
-    await lab.save()
-    const [cell] = await lab.saved()
-    assert.equal(textOf(cell), 'local\n')
-    assert.equal(cell?.metadata.pekka, undefined)
+    await lab.savesAs(([cell]) => textOf(cell) === 'local\n' && cell?.metadata.pekka === undefined)
     // The task goes on in the panel, and is cancelled there.
     await lab.page.locator('.pk-Status button').click()
     await lab.page.locator('.pk-Row').first().click()
@@ -108,8 +104,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.page.waitForFunction(() => document.querySelectorAll('.jp-Notebook .jp-Cell').length === 1)
     await lab.page.locator('.pk-Status button').click()
     await lab.page.locator('.pk-Row-state', { hasText: 'Done, not re-run' }).first().waitFor()
-    await lab.save()
-    assert.equal((await lab.saved()).length, 1)
+    await lab.savesAs(cells => cells.length === 1)
   })
 
   it('in two tabs one writes; the other shows the state and takes over when the first goes', async () => {

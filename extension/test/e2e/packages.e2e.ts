@@ -56,9 +56,7 @@ describe('extension: environments and packages', function () {
       /rendering has mitsuba.*Run again in rendering/
     )
     assert.match(await lab.output(0), /mitsuba isn't in this environment; rendering has it\./)
-    await lab.save()
-    const [cell] = await lab.saved()
-    assert.equal((cell?.metadata as Record<string, unknown>)['pekka-environment'], 'base')
+    await lab.savesAs(([cell]) => cell?.metadata['pekka-environment'] === 'base')
   })
 
   it('adds a package that no environment has, as the quote says, and after an error that names one', async () => {

@@ -26,7 +26,8 @@ describe('extension: cells and notebooks run remotely', function () {
     assert.match(await lab.done(0), /credits · provider-[12] · base · as the bridge says/)
     await lab.prints(0, 'remote 42\n')
     assert.equal(await lab.prompt(0), '[1]:')
-    // The task's id was saved at once, without a key or a balance beside it.
+    // The task's id is saved, without a key or a balance beside it.
+    await lab.remembers(0)
     const [cell] = await lab.saved()
     assert.match(cell?.metadata.pekka?.task ?? '', /^[0-9a-f]{64}$/)
   })
@@ -62,7 +63,8 @@ describe('extension: cells and notebooks run remotely', function () {
     await lab.done(2)
     await lab.prints(0, 'first 2\n')
     await lab.prints(2, 'second 42\n')
-    await lab.save()
+    await lab.remembers(0)
+    await lab.remembers(2)
     const [first, , second] = await lab.saved()
     assert.equal(first?.metadata.pekka?.task, second?.metadata.pekka?.task)
   })
