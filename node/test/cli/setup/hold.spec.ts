@@ -47,6 +47,8 @@ describe('a lock on a folder', () => {
       const named = holder(pid)
       assert.ok(lives(named))
       await writeFile(path, JSON.stringify(named))
+      // until then the shell itself would reap it
+      while ((await readFile(`/proc/${parent.pid}/comm`, 'utf8')) !== 'sleep\n') await new Promise(setImmediate)
       process.kill(pid, 'SIGKILL')
       while (lives(named)) await new Promise(resolve => setTimeout(resolve, 5))
       assert.match(await readFile(`/proc/${pid}/stat`, 'utf8'), /\) Z /)
