@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import type { Logger } from 'pino'
 import { Server, type Socket } from 'socket.io'
+import type { z } from 'zod'
 import {
   ACK_WINDOW_BYTES,
   PekkaError,
@@ -13,7 +14,8 @@ import {
   type AccountView,
   type ClientToServerEvents,
   type LedgerAccess,
-  type ServerToClientEvents
+  type ServerToClientEvents,
+  type TaskItem
 } from '@pekka/node/protocol'
 import { accountFor, itemOf, owns, type Grant, type Guard, type Tokens } from '../api/index.js'
 import type { EventLog } from '../eventlog/index.js'
@@ -48,6 +50,8 @@ export interface LiveStreamComponents {
 interface SocketData {
   grant: Grant
   subscriptions: Map<string, Subscription>
+  /** The request under way for each task: only the newest becomes a subscription. */
+  asked: Map<string, symbol>
 }
 type ClientSocket = Socket<ClientToServerEvents, ServerToClientEvents, Record<string, never>, SocketData>
 
@@ -96,7 +100,7 @@ export class LiveStream {
       try {
         const token: unknown = socket.handshake.auth['token']
         const grant = tokens.check(typeof token === 'string' ? token : undefined)
-        socket.data = { grant, subscriptions: new Map() }
+        socket.data = { grant, subscriptions: new Map(), asked: new Map() }
         next()
       } catch (error) {
         next(Object.assign(new Error(asPekkaError(error).code), { data: asPekkaError(error).toProblem() }))
@@ -145,25 +149,44 @@ export class LiveStream {
     })
   }
 
-  async #subscribe(socket: ClientSocket, packed: unknown) {
+  async #subscribe(socket: ClientSocket, packed: unknown): Promise<TaskItem> {
     const request = unpack(subscribeSchema, packed)
     if (request === null) throw new PekkaError('SCHEMA_MISMATCH', { issue: 'subscribe {task, after}' })
+    const { subscriptions, asked } = socket.data
+    const name = toHex(request.task)
+    this.#unsubscribe(socket, request.task)
+    if (subscriptions.size + asked.size >= MAX_SUBSCRIPTIONS) throw new PekkaError('RATE_LIMITED')
+    const mine = Symbol(name)
+    const isNewest = (): boolean => socket.connected && asked.get(name) === mine
+    asked.set(name, mine)
+    try {
+      return await this.#begin(socket, request, isNewest)
+    } catch (error) {
+      if (asked.get(name) === mine) asked.delete(name)
+      throw error
+    }
+  }
+
+  /** `isNewest`: neither another request for the task nor its end came in between. */
+  async #begin(
+    socket: ClientSocket,
+    { task, after }: z.infer<typeof subscribeSchema>,
+    isNewest: () => boolean
+  ): Promise<TaskItem> {
     const { store, logs, gate, metrics } = this.components
-    const { grant, subscriptions } = socket.data
-    const { task, after } = request
+    const { grant, subscriptions, asked } = socket.data
     const record = await store.get(task)
     if (record === null || !owns(grant, record)) throw new PekkaError('TASK_UNKNOWN')
-    this.#unsubscribe(socket, task)
-    if (subscriptions.size >= MAX_SUBSCRIPTIONS) throw new PekkaError('RATE_LIMITED')
     const item = await itemOf(logs, record)
     const { log, release } = await logs.acquire(task)
-    if (!socket.connected || subscriptions.has(toHex(task))) {
+    if (!isNewest()) {
       release()
       throw new PekkaError('LINK_CLOSED')
     }
     // After the answer, which the client waits for before it takes entries.
     setImmediate(() => {
-      if (!socket.connected || subscriptions.has(toHex(task))) return release()
+      if (!isNewest()) return release()
+      asked.delete(toHex(task))
       metrics.subscriptions.inc()
       const subscription = new Subscription(task, after, {
         log,
@@ -182,7 +205,8 @@ export class LiveStream {
   }
 
   #unsubscribe(socket: ClientSocket, task: Uint8Array): void {
-    const { subscriptions } = socket.data
+    const { subscriptions, asked } = socket.data
+    asked.delete(toHex(task))
     const subscription = subscriptions.get(toHex(task))
     if (subscription === undefined) return
     subscription.end()

@@ -51,6 +51,7 @@ export class TaskFollower {
   #error: PekkaError | null = null
   #resubmitting = false
   #stop: (() => void) | null = null
+  #stopped = false
   readonly #ended: Promise<TaskUpdate>
   #resolveEnded: (update: TaskUpdate) => void = () => undefined
   #rejectEnded: (error: PekkaError) => void = () => undefined
@@ -96,13 +97,16 @@ export class TaskFollower {
     return this.components.reader.open(returned)
   }
 
+  /** Its observer hears nothing any more; what came back can still be opened. */
   stop(): void {
+    this.#stopped = true
     this.#stop?.()
     this.#stop = null
   }
 
   async #entries(entries: LogEntry[]): Promise<void> {
     for await (const output of this.components.reader.read(entries)) {
+      if (this.#stopped) return
       if (output.kind === 'run') {
         if (this.#running) this.observer.superseded?.(output.header.attempt)
       } else if (output.kind === 'reset') {
@@ -153,6 +157,7 @@ export class TaskFollower {
   }
 
   #refresh(): void {
+    if (this.#stopped) return
     const phase = this.#judge()
     const changed = JSON.stringify(phase) !== JSON.stringify(this.#phase)
     this.#phase = phase

@@ -21,7 +21,7 @@ const entriesSchema = z.object({
   entries: z.array(logEntrySchema)
 })
 
-/** Who listens to one task. Called in order; the next batch waits until the promise settles. */
+/** Who listens to one task. Called in order, and no more once it let go; the next batch waits until the promise settles. */
 export interface TaskListener {
   /** Number of the last entry taken; a reconnection resumes behind it. */
   after(): number
@@ -33,12 +33,21 @@ export interface TaskListener {
 /** `since`: when it began, by the component's clock. */
 export type ConnectionState = { status: 'connected' } | { status: 'connecting' } | { status: 'off'; reason: string }
 
+interface Following {
+  listener: TaskListener
+  task: Uint8Array
+  queue: Promise<void>
+  /** Which subscription it waits for or has; entries before its answer are of an earlier one and not for this listener. */
+  asked: number
+  answered: boolean
+}
+
 /**
  * One socket to the bridge: subscriptions, resumed by number after every reconnection, acknowledgements after entries
  * were taken, and updates of tasks and account.
  */
 export class Live {
-  readonly #listeners = new Map<string, { listener: TaskListener; task: Uint8Array; queue: Promise<void> }>()
+  readonly #listeners = new Map<string, Following>()
   readonly #watchers = new Set<LiveWatcher>()
   #socket: LiveSocket | null = null
   #state: ConnectionState = { status: 'connecting' }
@@ -95,7 +104,7 @@ export class Live {
   /** Follows one task. @returns a function that ends it. */
   follow(task: Uint8Array, listener: TaskListener): () => void {
     const key = toHex(task)
-    this.#listeners.set(key, { listener, task, queue: Promise.resolve() })
+    this.#listeners.set(key, { listener, task, queue: Promise.resolve(), asked: 0, answered: false })
     this.open()
     if (this.#socket?.connected) this.#subscribe(key)
     return () => {
@@ -108,11 +117,16 @@ export class Live {
   #subscribe(key: string): void {
     const entry = this.#listeners.get(key)
     if (!entry) return
+    const asked = ++entry.asked
+    entry.answered = false
     // After what is still being worked on, so that `after` is true.
     entry.queue = entry.queue.then(() => {
+      if (entry.asked !== asked || !this.#follows(entry)) return
       const request = encodeCbor({ task: entry.task, after: entry.listener.after() })
       this.#socket?.emit('subscribe', request, (packed: unknown) => {
+        if (entry.asked !== asked || !this.#follows(entry)) return
         const answer = read(subscribedSchema, packed)
+        entry.answered = answer?.ok === true
         if (!answer) entry.listener.failed(new PekkaError('ENCODING_MALFORMED'))
         else if (answer.ok) entry.listener.item(answer.item)
         else entry.listener.failed(fromProblem(answer))
@@ -120,18 +134,24 @@ export class Live {
     })
   }
 
+  #follows(entry: Following): boolean {
+    return this.#listeners.get(toHex(entry.task)) === entry
+  }
+
   #entries(packed: unknown): void {
     const batch = read(entriesSchema, packed)
     const last = batch?.entries.at(-1)
     if (!batch || !last) return
     const entry = this.#listeners.get(toHex(batch.task))
-    if (!entry) return
+    if (!entry?.answered) return
     entry.queue = entry.queue
       .then(async () => {
+        if (!this.#follows(entry)) return
         await entry.listener.entries(batch.entries)
-        this.#socket?.emit('ack', encodeCbor({ task: batch.task, n: last.n }))
+        if (this.#follows(entry)) this.#socket?.emit('ack', encodeCbor({ task: batch.task, n: last.n }))
       })
       .catch((error: unknown) => {
+        if (!this.#follows(entry)) return
         entry.listener.failed(
           error instanceof PekkaError ? error : new PekkaError('INTERNAL', { id: 'reader' }, { cause: error })
         )
