@@ -2,28 +2,15 @@
 websocket, with the same base64. Run with the image's Python: `python values-kernel.py CODECS_FILE KERNEL_FOLDER`."""
 
 import json
-import os
 import sys
-import types
 
 from IPython.core.interactiveshell import InteractiveShell
+from user_kernel import load_helper
 
 shell = InteractiveShell.instance()
 
 
-def load(name, path):
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    with open(path) as file:
-        source = file.read()
-    exec(compile(source, path, "exec"), module.__dict__)
-    return module, source
-
-
-_, source = load("_pekka_codecs", sys.argv[1])
-helper, _ = load("_pekka_kernel", os.path.join(sys.argv[2], "pekka_kernel.py"))
-returns, _ = load("_pekka_returns", os.path.join(sys.argv[2], "pekka_returns.py"))
-returns.CODECS = source
+_, helper, returns = load_helper(sys.argv[1], sys.argv[2])
 helper.returns = returns
 
 import numpy as np  # noqa: E402, F401

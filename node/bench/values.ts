@@ -52,8 +52,16 @@ class BenchKernel {
     const binds = ['--ro-bind', tree, '/', '--proc', '/proc', '--dev', '/dev', '--bind', '/tmp', '/tmp']
     const home = ['--tmpfs', '/home', '--ro-bind', join(ROOT, 'sandbox-images/runner/pekka_runner'), '/home/codecs']
     const files = ['--ro-bind', join(ROOT, 'extension/kernel'), '/home/kernel', '--ro-bind', import.meta.dirname]
+    const test = [
+      '--ro-bind',
+      join(ROOT, 'node/test/host/runner'),
+      '/home/test',
+      '--setenv',
+      'PYTHONPATH',
+      '/home/test'
+    ]
     const command = ['/opt/pekka/env/bin/python', '/home/bench/values-kernel.py', '/home/codecs/codecs.py']
-    const args = [...binds, ...home, ...files, '/home/bench', '--die-with-parent', ...command, '/home/kernel']
+    const args = [...binds, ...home, ...files, '/home/bench', ...test, '--die-with-parent', ...command, '/home/kernel']
     return new BenchKernel(spawn('bwrap', args, { stdio: ['pipe', 'pipe', 'inherit'] }))
   }
 

@@ -1,5 +1,6 @@
 import React from 'react'
 import { isFetched, type AddressRow } from '../run/index.js'
+import { withTick } from './ticks.js'
 import { addressWords } from './view.js'
 
 interface AddressListProps {
@@ -11,12 +12,6 @@ interface AddressListProps {
 /** The addresses that the code reads, each with a tick: nobody learns of them before the user agrees. */
 export function AddressList({ rows, ticks, change }: AddressListProps): React.ReactElement | null {
   if (rows.length === 0) return null
-  const toggle = (row: AddressRow, ticked: boolean): void => {
-    const next = new Map(ticks)
-    if (ticked === row.ticked) next.delete(row.id)
-    else next.set(row.id, ticked)
-    change(next)
-  }
   return (
     <section className="pk-Addresses" aria-labelledby="pk-Addresses-title">
       <h3 id="pk-Addresses-title">Data from addresses</h3>
@@ -29,7 +24,7 @@ export function AddressList({ rows, ticks, change }: AddressListProps): React.Re
                 aria-label={`Fetch ${row.url}`}
                 checked={isFetched(row, ticks)}
                 disabled={row.cannot !== null}
-                onChange={event => toggle(row, event.target.checked)}
+                onChange={event => change(withTick(ticks, row, event.target.checked))}
               />
               <span>
                 <code>{row.name}</code> from {row.host} <span className="pk-Quiet">· {row.where}</span>

@@ -1,7 +1,8 @@
 import React from 'react'
 import { size as sizeWords } from '@pekka/node/client'
 import { labIcon } from '../line/index.js'
-import { consequences, summary, type TravelPlan, type TravelRow } from '../values/index.js'
+import { consequences, summary, type TravelPlan } from '../values/index.js'
+import { withTick } from './ticks.js'
 
 const WarningIcon = labIcon('warning')
 const CloseIcon = labIcon('close')
@@ -18,12 +19,6 @@ export function TravelSheet({ plan, ticks, change, close }: TravelSheetProps): R
   const can = plan.rows.filter(({ cannot }) => cannot === null)
   const cannot = plan.rows.filter(row => row.cannot !== null)
   const warnings = consequences(plan, ticks)
-  const toggle = (row: TravelRow, ticked: boolean): void => {
-    const next = new Map(ticks)
-    if (ticked === row.ticked) next.delete(row.id)
-    else next.set(row.id, ticked)
-    change(next)
-  }
   return (
     <section className="pk-Travel" aria-labelledby="pk-Travel-title">
       <div className="pk-Quote-header">
@@ -54,7 +49,7 @@ export function TravelSheet({ plan, ticks, change, close }: TravelSheetProps): R
                     type="checkbox"
                     aria-label={`Send ${row.name}`}
                     checked={ticks.get(row.id) ?? row.ticked}
-                    onChange={event => toggle(row, event.target.checked)}
+                    onChange={event => change(withTick(ticks, row, event.target.checked))}
                   />
                 </td>
                 <th scope="row">

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { askSchema } from './ask.js'
-import { delegateSchema, policySchema } from './account.js'
+import { delegateSchema } from './account.js'
 import { commitHeaderSchema, parametersSchema } from './parameters.js'
 import { bytes32, bytesUpTo, credits, millis, whole } from './schema.js'
+import { accountRowSchema } from './state.js'
 import { taskViewSchema } from './task.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 
@@ -45,18 +46,8 @@ export const laneViewSchema = z.strictObject({
 })
 export type LaneView = z.infer<typeof laneViewSchema>
 
-export const accountViewSchema = z.strictObject({
-  account: bytes32,
-  policy: policySchema,
-  /** Free credits, credits in escrows, and the bond with what tasks have reserved of it. */
-  balance: credits,
-  locked: credits,
-  bond: credits,
-  bondReserved: credits,
-  unbonding: z.array(z.strictObject({ amount: credits, at: millis })),
-  faucetDrawn: credits,
-  lanes: z.array(laneViewSchema)
-})
+/** An account as the ledger keeps it, with its lanes themselves. */
+export const accountViewSchema = accountRowSchema.omit({ opened: true }).extend({ lanes: z.array(laneViewSchema) })
 export type AccountView = z.infer<typeof accountViewSchema>
 
 export const providerViewSchema = z.strictObject({

@@ -8,7 +8,8 @@ import pickle
 import random
 import struct
 import sys
-import types
+
+from user_kernel import load_helper
 
 CANARY = "/tmp/pekka-canary"
 
@@ -18,19 +19,7 @@ class Evil:
         return os.system, (f"touch {CANARY}",)
 
 
-def load(name, path):
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    with open(path) as file:
-        source = file.read()
-    exec(compile(source, path, "exec"), module.__dict__)
-    return module, source
-
-
-codecs, source = load("_pekka_codecs", sys.argv[1])
-load("_pekka_kernel", os.path.join(sys.argv[2], "pekka_kernel.py"))
-kernel, _ = load("_pekka_returns", os.path.join(sys.argv[2], "pekka_returns.py"))
-kernel.CODECS = source
+codecs, _, kernel = load_helper(sys.argv[1], sys.argv[2])
 count = int(sys.argv[3])
 
 import numpy as np  # noqa: E402

@@ -6,28 +6,16 @@ import json
 import os
 import sys
 import threading
-import types
 import warnings
 
 warnings.simplefilter("ignore")
 from IPython.core.interactiveshell import InteractiveShell  # noqa: E402
+from user_kernel import load, load_helper  # noqa: E402
 
 shell = InteractiveShell.instance()
 
 
-def load(name, path):
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    with open(path) as file:
-        source = file.read()
-    exec(compile(source, path, "exec"), module.__dict__)
-    return module, source
-
-
-codecs, source = load("_pekka_codecs", sys.argv[1])
-load("_pekka_kernel", os.path.join(sys.argv[2], "pekka_kernel.py"))
-returns, _ = load("_pekka_returns", os.path.join(sys.argv[2], "pekka_returns.py"))
-returns.CODECS = source
+codecs, _, returns = load_helper(sys.argv[1], sys.argv[2])
 pekka, _ = load("pekka", os.path.join(sys.argv[2], "pekka.py"))
 
 
