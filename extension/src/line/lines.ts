@@ -1,7 +1,7 @@
 import type { CodeCell } from '@jupyterlab/cells'
 import type { NotebookPanel } from '@jupyterlab/notebook'
 import type { PanelLayout } from '@lumino/widgets'
-import { codeCells, widgetOf, type CellRun, type OpenNotebook } from '../run/index.js'
+import { Pace, codeCells, widgetOf, type CellRun, type OpenNotebook } from '../run/index.js'
 import { environmentWith, packageWith } from '../scan/index.js'
 import type { LiveRegion } from './live-region.js'
 import { lineOf, type LineActionId, type LineContext } from './view.js'
@@ -18,6 +18,8 @@ export interface LinesComponents {
 
 /** Seconds go by in a line this often, ms. */
 const TICK_MS = 1000
+/** States that follow one another faster than this, ms, are passed over: each costs the page 10 ms. An end is drawn at once. */
+const PAUSE_MS = 150
 
 /**
  * The lines of one view of a notebook, between input and output. Lab makes cells' widgets late, and new ones when a cell is moved
@@ -25,15 +27,20 @@ const TICK_MS = 1000
  */
 export class Lines {
   readonly #lines = new Map<CodeCell, LineWidget>()
+  readonly #pace: Pace
   #timer: ReturnType<typeof setInterval> | null = null
-  #pending = false
 
   constructor(
     private readonly components: LinesComponents,
     private readonly panel: NotebookPanel
   ) {
-    components.notebook.changed.connect(this.draw, this)
-    panel.content.modelContentChanged.connect(this.draw, this)
+    const draw = (): void => {
+      if (!panel.isDisposed) this.#drawAll()
+    }
+    this.#pace = new Pace({ draw, now: () => performance.now() }, { pauseMs: PAUSE_MS })
+    components.notebook.changed.connect(this.#later, this)
+    components.notebook.ended.connect(this.draw, this)
+    panel.content.modelContentChanged.connect(this.#later, this)
     panel.content.cellInViewportChanged.connect(this.draw, this)
     panel.model?.cells.changed.connect(this.draw, this)
     panel.disposed.connect(this.dispose, this)
@@ -42,18 +49,19 @@ export class Lines {
 
   /** Draws all lines, once for all changes of this turn. */
   draw(): void {
-    if (this.#pending) return
-    this.#pending = true
-    queueMicrotask(() => {
-      this.#pending = false
-      if (!this.panel.isDisposed) this.#drawAll()
-    })
+    this.#pace.soon()
+  }
+
+  #later(): void {
+    this.#pace.later()
   }
 
   dispose(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     const { notebook } = this.components
-    notebook.changed.disconnect(this.draw, this)
+    notebook.changed.disconnect(this.#later, this)
+    notebook.ended.disconnect(this.draw, this)
+    this.#pace.dispose()
     for (const widget of this.#lines.values()) widget.dispose()
     this.#lines.clear()
   }

@@ -1,12 +1,16 @@
 import { Widget } from '@lumino/widgets'
 import type { Connection } from '../connection/index.js'
 import { iconElement } from '../line/index.js'
-import type { Tasks } from '../run/index.js'
+import { Pace, type Tasks } from '../run/index.js'
 import { statusWords } from './view.js'
+
+/** Tasks that come and go faster than this, ms, are passed over. */
+const PAUSE_MS = 150
 
 /** PEKKA's item in the status bar; a click opens the panel. */
 export class StatusItem extends Widget {
   #shown = ''
+  readonly #pace: Pace
   readonly #button = document.createElement('button')
 
   constructor(
@@ -19,9 +23,15 @@ export class StatusItem extends Widget {
     this.#button.title = 'Show remote tasks'
     this.#button.addEventListener('click', open)
     this.node.append(this.#button)
-    tasks.changed.connect(this.#draw, this)
-    connection.changed.connect(this.#draw, this)
-    this.#draw()
+    this.#pace = new Pace({ draw: () => this.#draw(), now: () => performance.now() }, { pauseMs: PAUSE_MS })
+    tasks.changed.connect(() => this.#pace.later())
+    connection.changed.connect(() => this.#pace.soon())
+    this.#pace.soon()
+  }
+
+  override dispose(): void {
+    this.#pace.dispose()
+    super.dispose()
   }
 
   #draw(): void {

@@ -9,6 +9,7 @@ import {
   codeCells,
   isOver,
   languageOf,
+  Pace,
   whyNotCells,
   type RemoteTask,
   type RunKind,
@@ -43,6 +44,9 @@ export const commands: JupyterFrontEndPlugin<void> = {
 
 /** Commands that make no sense without being told a task. */
 const NEEDS_ARGUMENT = new Set<string>([CommandIds.cancelTask, CommandIds.goToCell])
+
+/** Buttons and menus follow tasks this late, ms: refreshing them all takes the page longer than a short run's output. */
+const REFRESH_PAUSE_MS = 150
 
 const TASK_ARGUMENT = {
   args: { type: 'object', properties: { task: { type: 'string', description: 'Id of the task, hexadecimal' } } }
@@ -181,19 +185,12 @@ function addCommands(app: JupyterFrontEnd, remote: Remote, tracker: INotebookTra
   const refresh = (): void => {
     for (const command of Object.values(CommandIds)) app.commands.notifyCommandChanged(command)
   }
-  let pending = false
-  const soon = (): void => {
-    if (pending) return
-    pending = true
-    // Many things change at once while a task runs; toolbars need it once.
-    setTimeout(() => {
-      pending = false
-      refresh()
-    }, 50)
-  }
+  // Many things change at once while a task runs; toolbars and menus need it once.
+  const pace = new Pace({ draw: refresh, now: () => performance.now() }, { pauseMs: REFRESH_PAUSE_MS, trailing: true })
+  const soon = (): void => pace.soon()
   tracker.activeCellChanged.connect(soon)
   tracker.selectionChanged.connect(soon)
-  tasks.changed.connect(soon)
+  tasks.changed.connect(() => pace.later())
   connection.changed.connect(soon)
   tracker.activeCellChanged.connect((_, cell) => choose.watch(cell, soon))
   choose.watch(tracker.activeCell, soon)

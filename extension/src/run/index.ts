@@ -14,6 +14,7 @@ export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type Cod
 export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'
 export { Environments, contentsFolder, type EnvironmentOptions } from './environment.js'
 export { OpenNotebook, stateOf, type CellRun, type OpenNotebookComponents } from './open-notebook.js'
+export { Pace } from './pace.js'
 export { RemoteTask, lastLines, type EventSink } from './remote-task.js'
 export { moreMemory, moreTime, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
 export {
