@@ -31,5 +31,20 @@ export const RECENT_TRANSACTIONS = 65_536
 /** Commits kept decoded for followers that keep up. */
 export const RECENT_COMMITS = 64
 
+/** From a commit that no checkpoint covers to the checkpoint, ms: a signature and some hashes a second, however many commits. */
+export const CHECKPOINT_INTERVAL_MS = 1_000
+
+/** Changed rows and transactions after which a checkpoint doesn't wait any longer; hashing them takes some 100 ms. */
+export const MAX_UNROOTED = 16_384
+
+/** Commits whose checkpoints are kept: two days of one commit a second; some 110 MB of certificates with one witness, at most. */
+export const KEPT_COMMITS = 200_000
+
+/** Old ones are looked for once in so many. */
+export const CHECKPOINTS_PER_PRUNING = 1_024
+
+/** Trees of earlier checkpoints' transactions kept for who asks for several of them. */
+export const KEPT_TREES = 8
+
 /** Longest sleep, ms; a timer of Node holds no more than 24 days, and a clock that was set is noticed. */
 export const MAX_SLEEP_MS = 60_000

@@ -14,10 +14,28 @@
  *
  * @packageDocumentation
  */
-import type { Clock, Signer } from '@pekka/node/protocol'
+import {
+  decodeCanonical,
+  equalBytes,
+  genesisSchema,
+  quorumOf,
+  trustGenesis,
+  type Clock,
+  type Signer
+} from '@pekka/node/protocol'
+import { createHashing } from '@pekka/node/host/crypto'
+import { Checkpoints, loneCertifier } from './checkpoints.js'
 import { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from './local-ledger.js'
 import { LoneSequencer } from './sequencer.js'
 
+export {
+  Checkpoints,
+  loneCertifier,
+  type Certifier,
+  type CheckpointsComponents,
+  type CheckpointsInit,
+  type LedgerProver
+} from './checkpoints.js'
 export { CommitFeed } from './feed.js'
 export { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from './local-ledger.js'
 export { Mempool } from './mempool.js'
@@ -25,7 +43,7 @@ export { LoneSequencer, type Decision, type LoneSequencerComponents, type Sequen
 export { parseSettings, type WitnessSettings } from './settings.js'
 export * from './constants.js'
 
-export interface LoneLedgerComponents extends Omit<LocalLedgerComponents, 'sequencer'> {
+export interface LoneLedgerComponents extends Omit<LocalLedgerComponents, 'sequencer' | 'prover'> {
   /** The witness's block key. */
   signer: Signer
   clock: Clock
@@ -37,5 +55,15 @@ export interface LoneLedgerComponents extends Omit<LocalLedgerComponents, 'seque
 export function createLoneLedger(components: LoneLedgerComponents, init: LocalLedgerInit): LocalLedger {
   const { signer, clock, monotonic = () => performance.now() } = components
   const sequencer = new LoneSequencer({ signer, clock, monotonic })
-  return new LocalLedger({ ...components, sequencer }, init)
+  const prover = createProver(components, init.genesis)
+  return new LocalLedger({ ...components, sequencer, ...(prover === null ? {} : { prover }) }, init)
+}
+
+/** null where the genesis doesn't let this witness sign checkpoints by itself: it would be no quorum. */
+function createProver({ store, signer, log }: LoneLedgerComponents, bytes: Uint8Array): Checkpoints | null {
+  const genesis = genesisSchema.parse(decodeCanonical(bytes))
+  const { members } = trustGenesis(genesis)
+  const own = members.find(([key]) => equalBytes(key, signer.publicKey))?.[1] ?? 0n
+  if (own < quorumOf(members)) return null
+  return new Checkpoints({ store, certify: loneCertifier(signer, members), hashing: createHashing(), log }, { genesis })
 }

@@ -16,6 +16,7 @@ import {
   type CommitView,
   type LedgerAccess,
   type LedgerTime,
+  type ProofRequest,
   type ProviderView,
   type TaskView,
   type TransactionOutcome,
@@ -44,6 +45,7 @@ import {
   type VerifiedTransaction
 } from '@pekka/node/ledger'
 import type { LedgerStore, StoredRow } from '@pekka/node/host/storage'
+import type { LedgerProver } from './checkpoints.js'
 import { RECENT_TRANSACTIONS } from './constants.js'
 import { CommitFeed } from './feed.js'
 import type { Decision, Sequencer } from './sequencer.js'
@@ -51,6 +53,8 @@ import type { Decision, Sequencer } from './sequencer.js'
 export interface LocalLedgerComponents {
   store: LedgerStore
   sequencer: Sequencer
+  /** Makes checkpoints and proofs; without one nothing can be proved. */
+  prover?: LedgerProver
   verifier: Verifier
   clock: Clock
   log: { info(data: object, text: string): void; error(data: object, text: string): void }
@@ -98,6 +102,7 @@ export class LocalLedger implements LedgerAccess {
     if (stored === null) await store.create(this.init.genesis, rowsOf(genesisState(genesis)))
     else if (!equalBytes(stored, this.init.genesis)) throw new PekkaError('NETWORK_MISMATCH')
     await this.#load()
+    await this.components.prover?.start(this.#state)
     log.info({ network: toHex(networkId(genesis)), index: store.last() }, 'ledger loaded')
     this.#loop = this.#run()
     if (store.last() < 0) await this.#firstCommit()
@@ -109,6 +114,7 @@ export class LocalLedger implements LedgerAccess {
     await this.#loop
     for (const waiter of this.#waiting.values()) waiter.reject(new PekkaError('LEDGER_UNREACHABLE'))
     this.#waiting.clear()
+    await this.components.prover?.stop()
     await this.components.store.stop()
   }
 
@@ -172,6 +178,10 @@ export class LocalLedger implements LedgerAccess {
     const place = await this.components.store.locate(id)
     if (place === null) return null
     return (await this.#feed.get(place.index)).transactions[place.position] ?? null
+  }
+
+  async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
+    return (await this.components.prover?.prove(what, signal)) ?? null
   }
 
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {
@@ -257,6 +267,7 @@ export class LocalLedger implements LedgerAccess {
     // What may not be ordered makes no commit: nobody can fill the history with refused transactions.
     if (due || result.ordered.length > 0) {
       await store.write(batchOf(result, commit))
+      this.components.prover?.add(result)
       this.#state.write(result.writes)
       for (const { outcome } of result.ordered) this.#remember(outcome.id)
       this.#feed.add(commit)

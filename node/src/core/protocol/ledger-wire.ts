@@ -6,6 +6,7 @@ import { bytes32, bytesUpTo, credits, millis, whole } from './schema.js'
 import { accountRowSchema } from './state.js'
 import { taskViewSchema } from './task.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
+import { MAX_CLAIMS, provenTableSchema } from './proof.js'
 
 /**
  * `/pekka/ledger/1`: how bridges, providers and wallets speak to a witness (or to a bridge that relays). Requests and
@@ -95,6 +96,19 @@ export const commitViewSchema = z.strictObject({
 })
 export type CommitView = z.infer<typeof commitViewSchema>
 
+/**
+ * What a proof shall show. Rows (without any: only the checkpoint itself) are shown under the last checkpoint, once it has all that
+ * was final of them when the request came; a transaction under the one that covers it.
+ */
+export const proofRequestSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('rows'),
+    rows: z.array(z.strictObject({ table: provenTableSchema, id: bytes32 })).max(MAX_CLAIMS)
+  }),
+  z.strictObject({ kind: z.literal('transaction'), id: bytes32 })
+])
+export type ProofRequest = z.infer<typeof proofRequestSchema>
+
 const id = whole
 export const ledgerRequestSchema = z.discriminatedUnion('method', [
   /** Answered once the transaction is final, or refused. */
@@ -106,6 +120,7 @@ export const ledgerRequestSchema = z.discriminatedUnion('method', [
   z.strictObject({ id, method: z.literal('task'), task: bytes32 }),
   z.strictObject({ id, method: z.literal('asks'), image: z.string().nullable() }),
   z.strictObject({ id, method: z.literal('transaction'), transaction: bytes32 }),
+  z.strictObject({ id, method: z.literal('prove'), what: proofRequestSchema }),
   /** All commits after `after` (−1: from the first), then live ones, one answer each, until `unfollow`. */
   z.strictObject({ id, method: z.literal('follow'), after: z.number().int().min(-1) }),
   z.strictObject({ id, method: z.literal('unfollow') })
@@ -132,6 +147,11 @@ export interface LedgerAccess {
   asks(image: string | null, signal?: AbortSignal): Promise<AskView[]>
   /** Signed bytes and outcome of a final transaction. */
   transaction(id: Uint8Array, signal?: AbortSignal): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null>
+  /**
+   * An encoded proof (proof.ts); null: unknown, or so long ago that its checkpoint isn't kept. It may take until the next checkpoint,
+   * about a second.
+   */
+  prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null>
   /** Commits after `after`, in order, without gaps; ends when the signal aborts, throws LEDGER_UNREACHABLE. */
   follow(after: number, signal: AbortSignal): AsyncIterable<CommitView>
 }

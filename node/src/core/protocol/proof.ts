@@ -35,13 +35,13 @@ export const MAX_STEPS = 64
 export const MAX_PROOF_BYTES = 1 << 20
 
 /** Which row of the state: its table and its key there. */
-const tableSchema = z.enum(['account', 'ask', 'task'])
-export type ProvenTable = z.infer<typeof tableSchema>
+export const provenTableSchema = z.enum(['account', 'ask', 'task'])
+export type ProvenTable = z.infer<typeof provenTableSchema>
 
 export const claimSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('row'),
-    table: tableSchema,
+    table: provenTableSchema,
     key: z.string().regex(/^[0-9a-f]{64}$/),
     /** The row's canonical bytes; null: there is none. */
     row: bytesUpTo(MAX_ROW_BYTES).nullable(),

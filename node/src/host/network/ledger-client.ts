@@ -19,6 +19,7 @@ import {
   type LedgerAnswer,
   type LedgerRequest,
   type LedgerTime,
+  type ProofRequest,
   type ProviderView,
   type TaskView,
   type TransactionOutcome
@@ -106,6 +107,10 @@ export class LedgerClient implements LedgerAccess {
     signal?: AbortSignal
   ): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null> {
     return view(finalSchema, await this.#call({ method: 'transaction', transaction: id }, signal))
+  }
+
+  async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
+    return view(bytes.nullable(), await this.#call({ method: 'prove', what }, signal))
   }
 
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {

@@ -94,6 +94,8 @@ class LedgerSession {
         return this.ledger.asks(request.image, this.#signal)
       case 'transaction':
         return this.ledger.transaction(request.transaction, this.#signal)
+      case 'prove':
+        return this.ledger.prove(request.what, this.#signal)
     }
   }
 

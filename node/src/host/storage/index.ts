@@ -58,6 +58,21 @@ export interface LedgerStore {
   /** In which commit a transaction stands, and as the how manieth. */
   locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null>
   closedTask(task: Uint8Array): Promise<Uint8Array | null>
+  /**
+   * Keeps a checkpoint's certificate by the commit that it is about, and forgets those of commits before `keepFrom`. It outlives a
+   * `kill -9`; a power cut may take the newest ones, which can be made again from commits, since those are synced.
+   */
+  writeCheckpoint(checkpoint: StoredCheckpoint, keepFrom: number): Promise<void>
+  /** The first one about this commit or a later one: the one whose transactions include this commit's. */
+  checkpointFrom(index: number): Promise<StoredCheckpoint | null>
+  /** The last one about an earlier commit. */
+  checkpointBefore(index: number): Promise<StoredCheckpoint | null>
+}
+
+/** A checkpoint as it is kept: the commit that it is about, and its canonical certificate. */
+export interface StoredCheckpoint {
+  index: number
+  certificate: Uint8Array
 }
 
 /** A store on disk. */

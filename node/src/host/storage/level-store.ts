@@ -1,7 +1,7 @@
 import { Level } from 'level'
 import { PekkaError, toHex, u32, u64 } from '@pekka/node/protocol'
 import { INDEX_DIGITS, STORE_VERSION, WRITE_BUFFER_BYTES } from './constants.js'
-import type { LedgerBatch, LedgerStore, StoredRow } from './index.js'
+import type { LedgerBatch, LedgerStore, StoredCheckpoint, StoredRow } from './index.js'
 
 export interface LevelLedgerStoreInit {
   /** The folder of the database; made where it is missing. */
@@ -14,10 +14,13 @@ const STATE = 's/'
 const COMMIT = 'c/'
 const TRANSACTION = 't/'
 const CLOSED = 'k/'
+const CHECKPOINT = 'p/'
 /** Ends a range of keys that begin with a prefix. */
 const after = (prefix: string): string => `${prefix}\uffff`
 
-const commitKey = (index: number): string => COMMIT + index.toString().padStart(INDEX_DIGITS, '0')
+const digits = (index: number): string => index.toString().padStart(INDEX_DIGITS, '0')
+const commitKey = (index: number): string => COMMIT + digits(index)
+const checkpointKey = (index: number): string => CHECKPOINT + digits(index)
 
 type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
@@ -111,6 +114,26 @@ export class LevelLedgerStore implements LedgerStore {
 
   async closedTask(task: Uint8Array): Promise<Uint8Array | null> {
     return plain(await this.#db.get(CLOSED + toHex(task)))
+  }
+
+  async writeCheckpoint({ index, certificate }: StoredCheckpoint, keepFrom: number): Promise<void> {
+    await this.#db.put(checkpointKey(index), certificate)
+    if (keepFrom > 0) await this.#db.clear({ gte: CHECKPOINT, lt: checkpointKey(keepFrom) })
+  }
+
+  async checkpointFrom(index: number): Promise<StoredCheckpoint | null> {
+    return await this.#firstCheckpoint({ gte: checkpointKey(index), lt: after(CHECKPOINT) })
+  }
+
+  async checkpointBefore(index: number): Promise<StoredCheckpoint | null> {
+    return await this.#firstCheckpoint({ gte: CHECKPOINT, lt: checkpointKey(index), reverse: true })
+  }
+
+  async #firstCheckpoint(range: { gte: string; lt: string; reverse?: boolean }): Promise<StoredCheckpoint | null> {
+    for await (const [key, value] of this.#db.iterator({ ...range, limit: 1 })) {
+      return { index: Number(key.slice(CHECKPOINT.length)), certificate: plain(value) }
+    }
+    return null
   }
 
   /** One batch in LevelDB's log is written and synced as a whole; after a crash a torn one is dropped as a whole. */

@@ -1,5 +1,5 @@
 import { toHex } from '@pekka/node/protocol'
-import type { LedgerBatch, LedgerStore, StoredRow } from './index.js'
+import type { LedgerBatch, LedgerStore, StoredCheckpoint, StoredRow } from './index.js'
 
 /** The ledger in memory: for simulations and unit tests. It keeps what it holds over stop and start. */
 export class MemoryLedgerStore implements LedgerStore {
@@ -8,6 +8,8 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #commits: Uint8Array[] = []
   readonly #transactions = new Map<string, { index: number; position: number }>()
   readonly #closed = new Map<string, Uint8Array>()
+  /** By ascending index. */
+  #checkpoints: StoredCheckpoint[] = []
 
   async start(): Promise<void> {}
 
@@ -55,5 +57,18 @@ export class MemoryLedgerStore implements LedgerStore {
 
   async closedTask(task: Uint8Array): Promise<Uint8Array | null> {
     return this.#closed.get(toHex(task)) ?? null
+  }
+
+  async writeCheckpoint({ index, certificate }: StoredCheckpoint, keepFrom: number): Promise<void> {
+    const kept = this.#checkpoints.filter(one => one.index !== index && one.index >= keepFrom)
+    this.#checkpoints = [...kept, { index, certificate: certificate.slice() }].sort((a, b) => a.index - b.index)
+  }
+
+  async checkpointFrom(index: number): Promise<StoredCheckpoint | null> {
+    return this.#checkpoints.find(one => one.index >= index) ?? null
+  }
+
+  async checkpointBefore(index: number): Promise<StoredCheckpoint | null> {
+    return this.#checkpoints.findLast(one => one.index < index) ?? null
   }
 }

@@ -8,6 +8,7 @@ import {
   type CommitView,
   type LedgerAccess,
   type LedgerTime,
+  type ProofRequest,
   type TransactionOutcome
 } from '@pekka/node/protocol'
 import { TestNetwork, firstAddress } from './support.js'
@@ -81,6 +82,10 @@ class CountingLedger implements LedgerAccess {
 
   async asks(): Promise<never[]> {
     return []
+  }
+
+  async prove(what: ProofRequest): Promise<Uint8Array | null> {
+    return what.kind === 'transaction' ? what.id : null
   }
 
   async transaction(): Promise<null> {

@@ -4,7 +4,8 @@ import {
   type Checkpoint,
   type Claim,
   type OrderedTransaction,
-  type ProvenTable
+  type ProvenTable,
+  type TransactionOutcome
 } from '../../protocol/index.js'
 import type { CommitResult } from '../commit.js'
 import { needSystem } from '../money.js'
@@ -16,6 +17,14 @@ import { TransactionTree } from './transaction-tree.js'
 
 /** Of a checkpoint, what the state doesn't say: whose it is and what was before. */
 export type CheckpointPlace = Pick<Checkpoint, 'epoch' | 'previous' | 'committee' | 'nextCommittee'>
+
+/** A transaction as its checkpoint names it. */
+export const orderedAs = (index: number, position: number, outcome: TransactionOutcome): OrderedTransaction => ({
+  index,
+  position,
+  id: outcome.id,
+  code: outcome.status === 'applied' ? null : outcome.code
+})
 
 /** A row that has changed since the last checkpoint, as it was then. */
 interface Changed {
@@ -34,11 +43,16 @@ export class CheckpointTrees {
   #changed = new Map<string, Changed>()
   #ordered: OrderedTransaction[] = []
 
-  /** @param state what the first checkpoint's changes are counted from; all of it is hashed */
+  /**
+   * @param state what the first checkpoint's changes are counted from; all of it is hashed
+   * @param ordered transactions that are in `state` already and in no checkpoint yet
+   */
   constructor(
     private readonly hashing: Hashing,
-    state: Reader
+    state: Reader,
+    ordered: readonly OrderedTransaction[] = []
   ) {
+    this.#ordered = [...ordered]
     this.#state = StateTree.empty(hashing).update(this.#allRows(state))
     this.#transactions = new TransactionTree([], hashing)
   }
@@ -50,14 +64,23 @@ export class CheckpointTrees {
       if (!this.#changed.has(name)) this.#changed.set(name, { table, key, before: before.get(table, key) })
     }
     for (const [position, { outcome }] of result.ordered.entries()) {
-      const code = outcome.status === 'applied' ? null : outcome.code
-      this.#ordered.push({ index: result.header.index, position, id: outcome.id, code })
+      this.#ordered.push(orderedAs(result.header.index, position, outcome))
     }
+  }
+
+  /** Root of the state at the last checkpoint; before the first, of the state that this began with. */
+  get stateRoot(): Uint8Array {
+    return this.#state.root
   }
 
   /** Rows and transactions that the next checkpoint will hash. */
   get waiting(): number {
     return this.#changed.size + this.#ordered.length
+  }
+
+  /** Whether a row has changed since the last checkpoint, which then shows it as it was. */
+  isChanged(table: Table, key: string): boolean {
+    return this.#changed.has(`${table}/${key}`)
   }
 
   /** The checkpoint of the state after the last commit that was added. From now on proofs are about it. */
