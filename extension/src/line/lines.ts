@@ -1,7 +1,7 @@
 import type { CodeCell } from '@jupyterlab/cells'
 import type { NotebookPanel } from '@jupyterlab/notebook'
 import type { PanelLayout } from '@lumino/widgets'
-import { Pace, codeCells, widgetOf, type CellRun, type OpenNotebook } from '../run/index.js'
+import { Pace, codeCells, widgetOf, type CellRun, type ChangeKind, type OpenNotebook } from '../run/index.js'
 import { environmentWith, packageWith } from '../scan/index.js'
 import type { LiveRegion } from './live-region.js'
 import { lineOf, type LineActionId, type LineContext } from './view.js'
@@ -38,7 +38,7 @@ export class Lines {
       if (!panel.isDisposed) this.#drawAll()
     }
     this.#pace = new Pace({ draw, now: () => performance.now() }, { pauseMs: PAUSE_MS })
-    components.notebook.changed.connect(this.#later, this)
+    components.notebook.changed.connect(this.#onChange, this)
     components.notebook.ended.connect(this.draw, this)
     panel.content.modelContentChanged.connect(this.#later, this)
     panel.content.cellInViewportChanged.connect(this.draw, this)
@@ -56,10 +56,15 @@ export class Lines {
     this.#pace.later()
   }
 
+  #onChange(_: OpenNotebook, kind: ChangeKind): void {
+    if (kind === 'state') this.#pace.soon()
+    else this.#pace.later()
+  }
+
   dispose(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     const { notebook } = this.components
-    notebook.changed.disconnect(this.#later, this)
+    notebook.changed.disconnect(this.#onChange, this)
     notebook.ended.disconnect(this.draw, this)
     this.#pace.dispose()
     for (const widget of this.#lines.values()) widget.dispose()

@@ -20,7 +20,7 @@ import { returnNames, type ReturnSource } from '../values/index.js'
 import type { Connection } from '../connection/index.js'
 import { codeCells, modelOf, placeOf, sourceMark } from './cells.js'
 import { SAVE_AFTER_MS } from './constants.js'
-import type { RemoteTask } from './remote-task.js'
+import type { EventSink, RemoteTask } from './remote-task.js'
 import { isOver, type TaskSnapshot } from './snapshot.js'
 import type { Tasks } from './tasks.js'
 
@@ -51,6 +51,9 @@ export type CellRun =
   /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
   | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
 
+/** What changed: a task went on, as it does many times a second, or something that somebody waits to see. */
+export type ChangeKind = 'progress' | 'state'
+
 /** A run of it is on its way. */
 const BEFORE: ReadonlySet<string> = new Set(['preparing', 'adding', 'fetching', 'waiting'])
 
@@ -69,6 +72,8 @@ interface Run {
   task: RemoteTask
   cells: readonly string[]
   writer: TaskWriter | null
+  /** Its events go there; null while nobody writes them, undefined while this run doesn't follow the task. */
+  sink: EventSink | null | undefined
   stop: AbortController
   elsewhere: boolean
   /** What was written into the cells last. */
@@ -83,7 +88,7 @@ export class OpenNotebook {
   readonly #runs = new Map<string, Run>()
   readonly #before = new Map<string, CellRun>()
   readonly #unknown = new Set<string>()
-  readonly #changed = new Signal<this, void>(this)
+  readonly #changed = new Signal<this, ChangeKind>(this)
   readonly #ended = new Signal<this, RemoteTask>(this)
   #disposed = false
   #saving: ReturnType<typeof setTimeout> | null = null
@@ -96,7 +101,7 @@ export class OpenNotebook {
   }
 
   /** A line may say something else now. */
-  get changed(): ISignal<this, void> {
+  get changed(): ISignal<this, ChangeKind> {
     return this.#changed
   }
 
@@ -148,7 +153,7 @@ export class OpenNotebook {
       if (state === undefined) this.#before.delete(id)
       else this.#before.set(id, state)
     }
-    this.#changed.emit()
+    this.#changed.emit('state')
   }
 
   /** Shows a task's output in its cells from now on, and remembers it in them. */
@@ -260,12 +265,12 @@ export class OpenNotebook {
 
   #onConnection(): void {
     this.resume()
-    this.#changed.emit()
+    this.#changed.emit('state')
   }
 
   #add(task: RemoteTask, cells: readonly string[]): Run {
     const stop = new AbortController()
-    const run: Run = { task, cells, writer: null, stop, elsewhere: false, remembered: '', news: false }
+    const run: Run = { task, cells, writer: null, sink: undefined, stop, elsewhere: false, remembered: '', news: false }
     this.#runs.set(task.id, run)
     task.changed.connect(this.#onTask, this)
     return run
@@ -274,7 +279,7 @@ export class OpenNotebook {
   #onTask(task: RemoteTask): void {
     const run = this.#runs.get(task.id)
     if (run) this.#remember(run)
-    this.#changed.emit()
+    this.#changed.emit('progress')
   }
 
   async #resumeTask(cells: string[], metadata: CellMetadata, sources: Map<string, string>): Promise<void> {
@@ -296,7 +301,7 @@ export class OpenNotebook {
         const model = modelOf(this.model, cell)
         if (model) model.executionState = 'idle'
       }
-      this.#changed.emit()
+      this.#changed.emit('state')
     }
   }
 
@@ -316,8 +321,9 @@ export class OpenNotebook {
       const waiting = writerLock(task.id, run.stop.signal, locks)
       const first = await Promise.race([waiting, tick()])
       if (first === undefined) {
-        this.#changed.emit()
-        await tasks.follow(task.bytes, null)
+        this.#changed.emit('state')
+        // The other writer may be another notebook of this page (a copy): what it follows stays its own.
+        if (!task.followed) await tasks.follow(task.bytes, (run.sink = null))
       }
       const { release } = await waiting
       run.elsewhere = false
@@ -343,13 +349,14 @@ export class OpenNotebook {
     )
     run.writer = writer
     writer.begin({ keep })
-    this.#changed.emit()
-    await tasks.follow(task.bytes, {
+    this.#changed.emit('progress')
+    run.sink = {
       superseded: () => writer.nextAttempt(),
       events: events => {
         for (const event of events) writer.push(event)
       }
-    })
+    }
+    await tasks.follow(task.bytes, run.sink)
     this.#remember(run)
   }
 
@@ -363,7 +370,7 @@ export class OpenNotebook {
       // The cell is somebody else's now; the run's other cells may still be ours.
       run.cells = run.cells.filter(cell => cell !== event.cell)
     }
-    this.#changed.emit()
+    this.#changed.emit('state')
   }
 
   /** Writes the task's state into its cells when it has moved on. */
@@ -396,7 +403,7 @@ export class OpenNotebook {
     run.task.changed.disconnect(this.#onTask, this)
     run.stop.abort()
     run.writer?.dispose()
-    if (run.writer !== null || run.elsewhere) run.task.unfollow()
+    if (run.sink !== undefined) run.task.unfollow(run.sink)
   }
 }
 

@@ -1,7 +1,8 @@
 import { equalBytes, toHex, type EventOf, type TaskEvent, type TaskItem } from '@pekka/node/protocol'
-import type { TaskFollower, TaskNote, TaskPhase, TaskUpdate } from '@pekka/node/client'
+import type { TaskFollower, TaskNote, TaskObserver, TaskPhase, TaskUpdate } from '@pekka/node/client'
 import { Signal, type ISignal } from '@lumino/signaling'
-import { cleanText } from '../outputs/index.js'
+// Past the room's index, which needs JupyterLab: this is tested without a page.
+import { cleanText } from '../outputs/text.js'
 import { LAST_CHARS, LAST_LINES } from './constants.js'
 import { isOver, phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 
@@ -25,6 +26,10 @@ export class RemoteTask {
   #note: TaskNote | null = null
   #phase: TaskPhase = { phase: 'sending' }
   #follower: TaskFollower | null = null
+  /** Who is to hear of the task, from before its follower is made; the newest alone. */
+  #following: { sink: EventSink | null } | null = null
+  /** Followers are made one after the other: the newest is then also the last to subscribe. */
+  #making: Promise<unknown> = Promise.resolve()
   #finished: TaskUpdate['finished'] = null
   #progress = new Map<string, CellProgress>()
   #runningSince: number | null = null
@@ -77,8 +82,9 @@ export class RemoteTask {
     return this.#finished
   }
 
+  /** Also while its follower is being made. */
   get followed(): boolean {
-    return this.#follower !== null
+    return this.#following !== null
   }
 
   /** Whether all output of a followed task has been handed to its sink. */
@@ -86,9 +92,9 @@ export class RemoteTask {
     return this.#complete
   }
 
-  /** Resolves when nothing more happens to a followed task. @throws PekkaError where it can't be followed */
-  get ended(): Promise<unknown> {
-    return this.#follower?.ended ?? Promise.resolve()
+  /** Resolves when all output of a followed task has been handed to its sink, or when it isn't followed any more. */
+  async whole(): Promise<void> {
+    while (!this.#complete && this.followed) await this.#change()
   }
 
   get cancelling(): boolean {
@@ -139,29 +145,71 @@ export class RemoteTask {
     this.#changed.emit()
   }
 
-  follow(follower: TaskFollower): void {
+  /**
+   * Follows the task from its beginning; what it was followed by before hears nothing more. Resolves when its follower is there,
+   * or when another came in between. @throws PekkaError
+   *
+   * @param make makes the follower
+   */
+  async follow(sink: EventSink | null, make: (observer: TaskObserver) => Promise<TaskFollower>): Promise<void> {
+    this.#follower?.stop()
+    this.#follower = null
+    const mine = (this.#following = { sink })
+    const isMine = (): boolean => this.#following === mine
+    const observer = this.#observer(sink, isMine)
+    const made = this.#making.then(async () => {
+      if (!isMine()) return
+      const follower = await make(observer)
+      if (isMine()) this.#adopt(follower, mine)
+      else follower.stop()
+    })
+    this.#making = made.catch(() => undefined)
+    try {
+      await made
+    } catch (error) {
+      if (isMine()) this.unfollow(sink)
+      throw error
+    }
+  }
+
+  /** Ends what was begun with this sink; somebody else may follow the task by now. */
+  unfollow(sink: EventSink | null): void {
+    if (this.#following?.sink !== sink) return
+    this.#follower?.stop()
+    this.#follower = null
+    this.#following = null
+    // Somebody may wait for its output.
+    this.#changed.emit()
+  }
+
+  #adopt(follower: TaskFollower, mine: { sink: EventSink | null }): void {
     this.#follower = follower
     follower.ended.catch((error: unknown) => {
       // What the bridge tells of the task goes on; only its output isn't followed any more.
       console.error('The output of a remote run can no longer be followed', error)
-      if (this.#follower === follower) this.#follower = null
-      this.#changed.emit()
+      if (this.#following === mine) this.unfollow(mine.sink)
     })
   }
 
-  unfollow(): void {
-    this.#follower?.stop()
-    this.#follower = null
+  #change(): Promise<void> {
+    return new Promise(resolve => {
+      const once = (): void => {
+        this.#changed.disconnect(once)
+        resolve()
+      }
+      this.#changed.connect(once)
+    })
   }
 
-  /** The follower's observer, passing events on to `sink`. */
-  observer(sink: EventSink | null) {
+  /** The follower's observer, passing events on to `sink` while it is the one to hear them. */
+  #observer(sink: EventSink | null, isMine: () => boolean): TaskObserver {
     this.#begin()
     this.#complete = false
     // A follower begins at the first event.
     this.keeper?.superseded()
     return {
       superseded: (): void => {
+        if (!isMine()) return
         this.#lost = this.#provider
         this.#begin()
         sink?.superseded()
@@ -169,12 +217,14 @@ export class RemoteTask {
         this.#changed.emit()
       },
       events: (events: TaskEvent[]): void => {
+        if (!isMine()) return
         for (const event of events) this.#take(event)
         sink?.events(events)
         this.keeper?.events(events)
         this.#changed.emit()
       },
       update: (update: TaskUpdate): void => {
+        if (!isMine()) return
         this.#item = update.item ?? this.#item
         this.#finished = update.finished
         this.#phase = update.phase

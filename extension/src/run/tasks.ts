@@ -68,23 +68,26 @@ export class Tasks {
   async follow(id: Uint8Array, sink: EventSink | null): Promise<RemoteTask> {
     const client = this.#client()
     const task = this.#take(id)
-    task.unfollow()
-    const follower = await client.follow(id, task.observer(sink))
-    task.follow(follower)
+    await task.follow(sink, observer => client.follow(id, observer))
     return task
   }
 
   /**
-   * The values that a task brought back, when it is over; one that nobody follows is followed for it. Null where there are
-   * none to be used.
+   * A task of which all output is here that will come. One that is followed, or about to be, goes on to its sink: only one
+   * that nobody follows is followed for this.
    *
    * @throws PekkaError
    */
-  async values(id: Uint8Array): Promise<RemoteTask['values']> {
+  async whole(id: Uint8Array): Promise<RemoteTask> {
     const known = this.get(toHex(id))
     const task = known?.followed === true ? known : await this.follow(id, null)
-    while (!task.complete && task.followed) await changeOf(task)
-    return task.values
+    await task.whole()
+    return task
+  }
+
+  /** The values that a task brought back, when it is over. Null where there are none to be used. @throws PekkaError */
+  async values(id: Uint8Array): Promise<RemoteTask['values']> {
+    return (await this.whole(id)).values
   }
 
   /** Asks the ledger to stop a task; without a connection as soon as there is one. @throws PekkaError TASK_STATE, … */
@@ -193,12 +196,3 @@ export class Tasks {
     }
   }
 }
-
-const changeOf = (task: RemoteTask): Promise<void> =>
-  new Promise(resolve => {
-    const once = (): void => {
-      task.changed.disconnect(once)
-      resolve()
-    }
-    task.changed.connect(once)
-  })
