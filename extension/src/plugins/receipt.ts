@@ -13,10 +13,7 @@ export async function saveReceipt(remote: Remote, id: string): Promise<void> {
     const bytes = fromHex(id)
     let task = remote.tasks.get(id)
     // The manifest is inside the output, so a task of another day is read again.
-    if (task === undefined || task.finished === null) {
-      task = await remote.tasks.follow(bytes, null)
-      await task.ended
-    }
+    if (task === undefined || task.finished === null) task = await remote.tasks.whole(bytes)
     const receipt = await client.receipt(bytes, task.finished)
     const encoded = encodeReceipt(receipt)
     const { verifier } = createPrimitives(await findSupport(globalThis.crypto.subtle))
