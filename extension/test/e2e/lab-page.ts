@@ -26,6 +26,20 @@ const FOREIGN = [
   /favicon/
 ]
 
+/** What a line says while it isn't known yet whether the run is asked about. */
+const UNDECIDED = ['preparing', 'asking']
+
+/** In the page: counts the lines that left such a state, to a task or to a reason why there is none. */
+function countDecisions(undecided: string[]): void {
+  const known = new Set(undecided)
+  Object.assign(globalThis, { pkDecisions: 0 })
+  new MutationObserver(changes => {
+    for (const { target, oldValue } of changes)
+      if (known.has(oldValue ?? '') && !known.has((target as HTMLElement).dataset['state'] ?? '')) pkDecisions++
+  }).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-state'], attributeOldValue: true })
+}
+declare let pkDecisions: number
+
 let serial = 0
 
 /** Writes a notebook into Lab's root. Every cell is code, but those that begin with `# markdown`. */
@@ -52,6 +66,8 @@ export async function writeNotebook(
 
 export class LabPage {
   readonly errors: string[] = []
+  /** Decisions before what is agreed to now. */
+  #decisions = 0
 
   private constructor(
     readonly network: Network,
@@ -70,6 +86,7 @@ export class LabPage {
     await writeNotebook(network, name, sources, options.kernel)
     const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
     await context.addInitScript('globalThis.__name = value => value')
+    await context.addInitScript(countDecisions, UNDECIDED)
     const lab = await LabPage.in(network, context, name)
     if (options.theme === 'dark') await lab.darken()
     return lab
@@ -106,6 +123,7 @@ export class LabPage {
   }
 
   async ready(): Promise<void> {
+    this.#decisions = 0
     await this.page.waitForSelector('.jp-Notebook .jp-Cell', { timeout: PATIENCE_MS })
     await this.page.waitForFunction(
       () => document.querySelector('.pk-Status')?.textContent?.startsWith('PEKKA: ') === false,
@@ -114,8 +132,10 @@ export class LabPage {
         timeout: PATIENCE_MS
       }
     )
-    // The kernel's start changes the notebook's metadata; a run meanwhile is fine, but pictures should not differ by it.
+    // Lab first makes a checkpoint and then starts the kernel: cut off before, it gives up. Its start changes the notebook's
+    // metadata; a run meanwhile is fine, but pictures should not differ by it. The indicator is idle also without a kernel.
     await this.page.waitForSelector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', { timeout: PATIENCE_MS })
+    await this.page.locator('#jp-main-statusbar', { hasText: '| Idle' }).waitFor({ timeout: PATIENCE_MS })
   }
 
   async close(): Promise<void> {
@@ -139,27 +159,28 @@ export class LabPage {
 
   /** A command by the palette's id, as menus and toolbars call it. */
   async press(keys: string): Promise<void> {
+    await this.#mark()
     await this.page.keyboard.press(keys)
     await this.agree()
   }
 
-  /** Presses Run in the quote where there is one. */
-  async agree(): Promise<void> {
-    const run = this.page.locator('.pk-Quote button[type=submit]:enabled')
-    const asked = await Promise.race([
-      run.waitFor({ timeout: PATIENCE_MS }).then(
-        () => true,
-        () => false
-      ),
-      this.page
-        .waitForFunction(() => document.querySelector('.pk-Quote, .jp-Dialog') === null, null, { timeout: PATIENCE_MS })
-        .then(() => new Promise<boolean>(resolve => setTimeout(() => resolve(false), 300)))
-    ])
-    if (asked || (await run.count()) > 0) await run.click()
+  async #mark(): Promise<void> {
+    this.#decisions = await this.page.evaluate(() => pkDecisions)
   }
 
-  /** Waits for the line of a cell to say something. */
-  async line(index: number, words: string | RegExp): Promise<string> {
+  /** Presses Run in the quote where there is one: until it is known, nothing but the lines tells whether one will come. */
+  async agree(): Promise<void> {
+    const run = this.page.locator('.pk-Quote button[type=submit]:enabled')
+    const patience = { timeout: PATIENCE_MS }
+    const asked = await Promise.race([
+      run.waitFor(patience).then(() => true),
+      this.page.waitForFunction(before => pkDecisions > before, this.#decisions, patience).then(() => false)
+    ])
+    if (asked) await run.click()
+  }
+
+  /** Waits for the line of a cell to say something, and for the whole line to read like `whole`; returns it. */
+  async line(index: number, words: string | RegExp, whole = /^/): Promise<string> {
     const line = this.cell(index).locator('.pk-Line')
     const word = line.locator('.pk-Line-word').filter({ hasText: words })
     try {
@@ -171,14 +192,26 @@ export class LabPage {
       )
     }
     await line.scrollIntoViewIfNeeded()
-    return (await line.innerText()).replace(/\s+/g, ' ')
+    return await this.#reads(async () => (await line.innerText()).replace(/\s+/g, ' '), whole)
   }
 
-  async done(index: number): Promise<string> {
-    return await this.line(index, 'Done, not re-run')
+  async done(index: number, whole?: RegExp): Promise<string> {
+    return await this.line(index, 'Done, not re-run', whole)
+  }
+
+  /** Waits until what is read is as wished: Lab draws late on a busy machine. */
+  async #reads(read: () => Promise<string>, wished: RegExp): Promise<string> {
+    const deadline = Date.now() + PATIENCE_MS
+    for (;;) {
+      const text = await read()
+      if (wished.test(text)) return text
+      if (Date.now() > deadline) assert.match(text, wished)
+      await this.page.waitForTimeout(50)
+    }
   }
 
   async act(index: number, action: string): Promise<void> {
+    await this.#mark()
     await this.cell(index).locator(`.pk-Line [data-action=${action}]`).click()
   }
 
@@ -198,8 +231,15 @@ export class LabPage {
     assert.equal(await this.output(index), text)
   }
 
-  async prompt(index: number): Promise<string> {
-    return (await this.cell(index).locator('.jp-InputPrompt').innerText()).trim()
+  /** Waits until all output of a cell reads like this; returns it. */
+  async outputs(index: number, wished: RegExp): Promise<string> {
+    return await this.#reads(() => this.output(index), wished)
+  }
+
+  /** Waits for a prompt: Lab numbers a cell after its last output was drawn. */
+  async prompts(index: number, wished: RegExp): Promise<void> {
+    const prompt = this.cell(index).locator('.jp-InputPrompt')
+    await this.#reads(async () => (await prompt.innerText()).trim(), wished)
   }
 
   /** Waits until an output holds a text. */
@@ -238,11 +278,19 @@ export class LabPage {
     }
   }
 
-  /** The notebook's file. */
+  /** The notebook's file. Lab writes in place: until it is through, the file is empty or cut, and read again. */
   async saved(): Promise<SavedCell[]> {
-    const text = await readFile(join(this.network.work, this.name), 'utf8')
-    const notebook = JSON.parse(text) as { cells: SavedCell[] } // Lab wrote it
-    return notebook.cells
+    const deadline = Date.now() + PATIENCE_MS
+    for (;;) {
+      const text = await readFile(join(this.network.work, this.name), 'utf8')
+      try {
+        const notebook = JSON.parse(text) as { cells: SavedCell[] } // Lab wrote it
+        return notebook.cells
+      } catch (error) {
+        if (Date.now() > deadline) throw error
+      }
+      await this.page.waitForTimeout(20)
+    }
   }
 
   async reload(): Promise<void> {
@@ -254,6 +302,7 @@ export class LabPage {
   async command(label: string): Promise<void> {
     // Lab's menus are about the notebook that has the focus.
     await this.select(0)
+    await this.#mark()
     await this.page.locator('.lm-MenuBar-item', { hasText: 'Run' }).click()
     await this.page.locator('.lm-Menu-item', { hasText: label }).first().click()
     await this.agree()

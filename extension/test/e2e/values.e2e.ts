@@ -50,8 +50,6 @@ describe('extension: values and files travel', function () {
       { kernel: KERNEL }
     )
     const { page } = lab
-    // Lab runs nothing, and says nothing, while its kernel is not connected.
-    await page.locator('#jp-main-statusbar', { hasText: 'Test | Idle' }).waitFor({ timeout: 60_000 })
     await lab.select(0)
     await page.keyboard.press('Shift+Enter')
     // Its first import of pandas takes a while on a busy machine.
@@ -79,7 +77,7 @@ describe('extension: values and files travel', function () {
     assert.equal(await sheet.getByLabel('Send api_token').isChecked(), false)
     assert.equal(await sheet.getByLabel('Send df').isChecked(), true)
     await sheet.getByLabel('Send cutoff').uncheck()
-    assert.match(await sheet.innerText(), /above will fail without cutoff\./)
+    await sheet.filter({ hasText: 'above will fail without cutoff.' }).waitFor()
     await sheet.getByLabel('Send cutoff').check()
     await quote.locator('button[type=submit]').click()
     await lab.done(1)
