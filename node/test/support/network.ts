@@ -310,8 +310,13 @@ export class TestNetwork {
     if (left.length > 0) throw new Error(`processes ${left.join(', ')} outlived the network:\n${this.#words()}`)
   }
 
-  /** Waits for the warm sandboxes and counts what runs at rest. */
+  /** Waits for the warm sandboxes, one at each provider, and counts what runs at rest. */
   async #settle(): Promise<void> {
+    const providers = Object.keys(await this.children()).filter(name => name.startsWith('provider-'))
+    // A provider serves before its sandbox is warm; counted too early, what runs at rest would seem left behind by a task.
+    const isWarm = async (name: string): Promise<boolean> => (await this.log(name)).includes('a sandbox is warm')
+    const warm = async (): Promise<boolean> => !(await Promise.all(providers.map(isWarm))).includes(false)
+    await until('a sandbox waits at each provider', warm, START_MS, 200)
     let before = -1
     await until(
       'the sandboxes wait',
