@@ -2,8 +2,7 @@
  * Writes dag-cbor, byte for byte as @ipld/dag-cbor does (a property test compares the two), for the values that we have: null,
  * booleans, numbers, bigints of 64 bits, text, byte strings, arrays and plain objects. Whatever else there may be is left to the
  * library, errors too. Encoding was a fifth of the ledger's work; this takes a fourth of the library's time, because it makes no
- * token for each value and finds the order of an object's keys once per shape. Reading, where the bytes are a
- * stranger's, stays with the library.
+ * token for each value and finds the order of an object's keys once per shape. Its other half is cbor-reader.ts.
  */
 
 /** Byte strings from here on are better left to the library, which copies them once and into memory that isn't zeroed first. */

@@ -1,5 +1,6 @@
 import * as dagCbor from '@ipld/dag-cbor'
 import { equalBytes } from './bytes.js'
+import { readCbor } from './cbor-reader.js'
 import { writeCbor } from './cbor-writer.js'
 import { PekkaError } from './errors.js'
 
@@ -17,6 +18,8 @@ export function encodeCanonical(value: unknown): Uint8Array {
 
 /** @throws PekkaError ENCODING_NOT_CANONICAL when `bytes` is not the canonical form of a value. */
 export function decodeCanonical(bytes: Uint8Array): unknown {
+  const read = readCbor(bytes)
+  if (read?.canonical === true) return read.value
   let value: unknown
   try {
     value = dagCbor.decode(bytes)
@@ -34,7 +37,12 @@ export function decodeCanonical(bytes: Uint8Array): unknown {
 export const encodeCbor = (value: unknown): Uint8Array => writeCbor(value, true) ?? dagCbor.encode(value)
 
 /** @throws PekkaError ENCODING_MALFORMED */
-export function decodeCbor(bytes: Uint8Array): unknown {
+export const decodeCbor = (bytes: Uint8Array): unknown => decode(bytes, Infinity)
+
+/** @param views byte strings of so many bytes and more are views into `bytes` */
+function decode(bytes: Uint8Array, views: number): unknown {
+  const read = readCbor(bytes, views)
+  if (read !== null) return read.value
   try {
     return dagCbor.decode(bytes)
   } catch (cause) {
@@ -47,20 +55,10 @@ export function decodeCbor(bytes: Uint8Array): unknown {
  * sealed frames aren't copied once more. `bytes` lives as long as one of them.
  * @throws PekkaError ENCODING_MALFORMED
  */
-export const decodeCborInPlace = (bytes: Uint8Array): unknown =>
-  decodeCbor(bytes.length < VIEW_BYTES ? bytes : new InPlace(bytes.buffer, bytes.byteOffset, bytes.length))
+export const decodeCborInPlace = (bytes: Uint8Array): unknown => decode(bytes, VIEW_BYTES)
 
 /** Smaller byte strings (keys, ids, signatures) are kept for long and must not keep the whole message with them. */
 const VIEW_BYTES = 4096
-
-/** The decoder takes byte strings out with `slice`. */
-class InPlace extends Uint8Array<ArrayBufferLike> {
-  override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
-    // What is decoded never lies in shared memory.
-    const view = new Uint8Array(this.buffer as ArrayBuffer, this.byteOffset + start, end - start)
-    return view.length < VIEW_BYTES ? view.slice() : view
-  }
-}
 
 /** Deepest nesting that is read; deeper input is an attack on the stack. */
 const MAX_DEPTH = 64
