@@ -7,10 +7,10 @@ Executed as `_pekka_returns`, after `_pekka_codecs` and `_pekka_kernel`. Python 
 
 from __future__ import annotations
 
-import base64
 import importlib.util
 import json
 import keyword
+import math
 import mmap
 import os
 import re
@@ -34,6 +34,10 @@ MAX_TRANSFERS = 16
 #: Characters of a look, and of the words a machine says of a value.
 LOOK_CHARACTERS = 200
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+#: An array above this is read straight from the file, bytes.
+LARGE_ARRAY = 4 << 20
+#: What is taken over of a table at a time, bytes.
+GROUP_BYTES = 64 << 20
 #: The data in a transfer's file begins here, so that arrays in it are aligned; the codecs stand before it.
 ALIGNMENT = 4096
 
@@ -165,8 +169,29 @@ class Transfer:
                 raise codecs.Refused(refused[0])
             if codec == "arrow":
                 return _table(checked)
-        data = self._data(0, self.size)
-        return codecs.decode(codec, data if codec == "npy" else bytes(data))
+        if codec == "npy":
+            return self._array()
+        return codecs.decode(codec, bytes(self._data(0, self.size)))
+
+    def _array(self) -> Any:
+        """An array that the child has read without complaint; a large one straight into its place, so that it isn't here twice."""
+        descr, fortran, shape, begin = codecs.npy_header(self._data(0, min(self.size, codecs.MAX_NPY_HEADER + 12)))
+        import numpy
+
+        kind = numpy.lib.format.descr_to_dtype(descr)
+        count = math.prod(shape)
+        if self.size <= LARGE_ARRAY or kind.hasobject or kind.itemsize * count != self.size - begin:
+            return codecs.decode("npy", self._data(0, self.size))
+        array = numpy.empty(count, kind)
+        into = memoryview(array.view(numpy.uint8)).cast("B")
+        self._file.seek(self._begin + begin)
+        while into.nbytes > 0:
+            # One call gives at most 2 GiB on some systems.
+            read = self._file.readinto(into)
+            if not read:
+                raise codecs.Refused("its file was cut meanwhile")
+            into = into[read:]
+        return array.reshape(shape, order="F" if fortran else "C")
 
     def read_all(self, entries: list[tuple[str, int]]) -> list[Any]:
         """Small values that stand one after the other: each the value, or the :class:`Refused` that it met."""
@@ -220,17 +245,42 @@ def _table(checked: Any) -> Any:
     checked.seek(0, os.SEEK_END)
     file = mmap.mmap(checked.fileno(), checked.tell(), access=mmap.ACCESS_READ)
     table = codecs.decode("arrow", file)
-    if b"pandas" in (table.schema.metadata or {}) and importlib.util.find_spec("pandas") is not None:
-        import pandas  # noqa: F401  it was a DataFrame there
+    metadata = table.schema.metadata or {}
+    if b"pandas" not in metadata or importlib.util.find_spec("pandas") is None:
+        return table
+    import pandas  # it was a DataFrame there
 
-        frame = codecs.as_pandas(table)
-        # A table of one column is a view of the file, which can't be written to.
-        columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
-        flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
-        if any(flag is not None and not flag.writeable for flag in flags):
-            frame = frame.copy()
-        return frame
-    return table
+    groups = -(-table.nbytes // GROUP_BYTES)
+    if groups < 2 or table.num_columns < 2 or not _plain_index(metadata[b"pandas"]):
+        return _writable(codecs.as_pandas(table))
+    # By groups of columns: of the file no more than a group's pages are this process's memory at a time.
+    width = -(-table.num_columns // groups)
+    arrays: dict[int, Any] = {}
+    for at in range(0, table.num_columns, width):
+        group = _writable(codecs.as_pandas(table.select(list(range(at, min(at + width, table.num_columns))))))
+        arrays.update((at + column, group.iloc[:, column].array) for column in range(group.shape[1]))
+        helper.give_back(file)
+    bare = codecs.as_pandas(table.slice(0, 0))
+    index = codecs.as_pandas(table.select([0])).index
+    frame = pandas.DataFrame(arrays, index=index, copy=False)
+    frame.columns = bare.columns
+    return frame
+
+
+def _plain_index(metadata: bytes) -> bool:
+    """Whether the rows of a DataFrame are only numbered: another index is a column, which every group would need."""
+    try:
+        index = json.loads(metadata)["index_columns"]
+        return all(isinstance(column, dict) and column["kind"] == "range" for column in index)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _writable(frame: Any) -> Any:
+    """A table of one column is a view of the file, which can't be written to."""
+    columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
+    flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
+    return frame.copy() if any(flag is not None and not flag.writeable for flag in flags) else frame
 
 
 def accept(codec: str, data: bytes) -> Any:
@@ -284,14 +334,14 @@ def claim(identifier: str) -> Answer:
     return Answer(first)
 
 
-def part(identifier: str, text: str, first: bool) -> Answer:
-    """Takes a piece of a value, as base64."""
+def part(identifier: str, data: bytes, first: bool) -> Answer:
+    """Takes a piece of a value."""
     if first:
         drop(identifier)
         while len(_transfers) >= MAX_TRANSFERS:
             drop(next(iter(_transfers)))
         _transfers[identifier] = Transfer()
-    _transfers[identifier].add(base64.b64decode(text, validate=True))
+    _transfers[identifier].add(data)
     return Answer(None)
 
 

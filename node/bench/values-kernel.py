@@ -1,7 +1,9 @@
 """The user's kernel of the bench `values`: the extension's helper in IPython, called over pipes as the page calls it over Jupyter's
 websocket, with the same base64. Run with the image's Python: `python values-kernel.py CODECS_FILE KERNEL_FOLDER`."""
 
+import binascii
 import json
+import struct
 import sys
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -47,7 +49,11 @@ def call(name, *args):
 
 
 DOORS = {"run": run, "rest": rest, "peak": lambda: {"json": memory("VmHWM")}}
-for line in sys.stdin:
-    name, *args = json.loads(line)
-    answer = DOORS[name](*args) if name in DOORS else call(name, *args)
-    print(json.dumps(answer), flush=True)
+stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+while length := stdin.read(4):
+    name, *args = json.loads(stdin.read(struct.unpack(">I", length)[0]))
+    args = [binascii.a2b_base64(arg["$bytes"]) if isinstance(arg, dict) and "$bytes" in arg else arg for arg in args]
+    answer = json.dumps(DOORS[name](*args) if name in DOORS else call(name, *args)).encode("ascii")
+    stdout.write(struct.pack(">I", len(answer)))
+    stdout.write(answer)
+    stdout.flush()

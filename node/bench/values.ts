@@ -14,38 +14,71 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createInterface } from 'node:readline'
-import { PART_BYTES, openPart, sealPart, viewKeyFrom, type TaskEvent } from '@pekka/node/protocol'
+import {
+  CODECS,
+  PART_BYTES,
+  concat,
+  openPart,
+  sealPart,
+  viewKeyFrom,
+  type Codec,
+  type TaskEvent
+} from '@pekka/node/protocol'
 import { createPrimitives } from '@pekka/node/host/crypto'
 import { nativeSha256 } from '../src/agents/provider/travel.js'
 import { LIMITS, imageRoot, startRunner } from '../test/host/runner/sandboxed-runner.js'
+import { Delivery } from '../../extension/src/values/delivery.js'
+import { exportValues, type ExportedValue, type SurveyRow } from '../../extension/src/values/helper.js'
+import type { Answer, KernelDoor } from '../../extension/src/values/kernel.js'
+import { cpuOf } from './cpu.js'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const FRAME_MB = Number(process.env['PEKKA_BENCH_MB'] ?? 1000)
-const ANSWER_BYTES = 4 << 20
 const GIB = 2 ** 30
 const { aead } = createPrimitives()
 const view = viewKeyFrom(new Uint8Array(randomBytes(32)))
 const note = (text: string): void => void process.stderr.write(`${text}\n`)
 const round = (value: number, digits = 1): number => Number(value.toFixed(digits))
 
-type Answer = { json: unknown } | { bytes: string }
-interface Exported {
-  name: string
-  codec: 'json' | 'npy' | 'arrow'
-  size: number
-}
-
 const root = imageRoot()
 if (root === undefined) throw new Error('PEKKA_TEST_IMAGE_ROOT is not set: run it by "npm run bench -- values"')
 
 /** The kernel's side, in the image's tree so that it has numpy, pandas and pyarrow. */
-class BenchKernel {
-  readonly #answers: AsyncIterator<string>
+class BenchKernel implements KernelDoor {
+  readonly busy = false
+  readonly #waiting: ((answer: Answer) => void)[] = []
   private constructor(private readonly child: ReturnType<typeof spawn>) {
-    const { stdout } = child
+    void this.#read()
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0
+  }
+
+  /** Answers come in the order of the calls, each its length and JSON. */
+  async #read(): Promise<void> {
+    const { stdout } = this.child
     if (stdout === null) throw new Error('its output is not read')
-    this.#answers = createInterface({ input: stdout })[Symbol.asyncIterator]()
+    let pieces: Buffer[] = []
+    let held = 0
+    let wanted = 4
+    for await (const chunk of stdout as AsyncIterable<Buffer>) {
+      pieces.push(chunk)
+      held += chunk.length
+      while (held >= wanted) {
+        const all = Buffer.concat(pieces)
+        pieces = [all]
+        if (wanted === 4) {
+          wanted += all.readUInt32BE(0)
+          continue
+        }
+        const said = JSON.parse(all.toString('latin1', 4, wanted)) as { json: unknown } | { bytes: string } // our own script's
+        pieces = [all.subarray(wanted)]
+        held -= wanted
+        wanted = 4
+        this.#waiting.shift()?.('bytes' in said ? { bytes: Buffer.from(said.bytes, 'base64') } : said)
+      }
+    }
   }
 
   static start(tree: string): BenchKernel {
@@ -65,21 +98,28 @@ class BenchKernel {
     return new BenchKernel(spawn('bwrap', args, { stdio: ['pipe', 'pipe', 'inherit'] }))
   }
 
-  async call(name: string, ...args: unknown[]): Promise<Answer> {
-    this.child.stdin?.write(`${JSON.stringify([name, ...args])}\n`)
-    const { value } = await this.#answers.next()
-    if (typeof value !== 'string') throw new Error(`the kernel ended in ${name}`)
-    return JSON.parse(value) as Answer // our own script's
+  /** Bytes travel as base64 in JSON, as over Jupyter's websocket. */
+  call(name: string, args: readonly unknown[]): Promise<Answer> {
+    const given = args.map(arg =>
+      arg instanceof Uint8Array
+        ? { $bytes: Buffer.from(arg.buffer, arg.byteOffset, arg.length).toString('base64') }
+        : arg
+    )
+    const message = Buffer.from(JSON.stringify([name, ...given]), 'latin1')
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(message.length)
+    this.child.stdin?.write(length)
+    this.child.stdin?.write(message)
+    return new Promise(resolve => this.#waiting.push(resolve))
   }
 
   async number(name: string): Promise<number> {
-    const answer = await this.call(name)
+    const answer = await this.call(name, [])
     return 'json' in answer ? Number(answer.json) : NaN
   }
 
-  async bytes(name: string, ...args: unknown[]): Promise<Uint8Array> {
-    const answer = await this.call(name, ...args)
-    return 'bytes' in answer ? new Uint8Array(Buffer.from(answer.bytes, 'base64')) : new Uint8Array()
+  dispose(): void {
+    this.child.stdin?.end()
   }
 
   async end(): Promise<void> {
@@ -89,19 +129,25 @@ class BenchKernel {
   }
 }
 
+const EMPTY_ROW: Omit<SurveyRow, 'name'> = {
+  ...{ by: null, needs: [], codec: null, size: 0, reason: null, python: null, kind: '', type: '', secret: false }
+}
+const allOf = ({ source }: ExportedValue): Promise<Uint8Array> => source.read(0, source.size)
+function codecOf(codec: string): Codec {
+  const found = CODECS.find(known => known === codec)
+  if (found === undefined) throw new Error(`an unknown codec, ${codec}`)
+  return found
+}
+
 /** As a part travels: sealed here, opened there. */
 async function travelled(plain: Uint8Array): Promise<Uint8Array> {
   const { part, sealed } = await sealPart(aead, view, plain, nativeSha256)
   return await openPart(aead, part, sealed, nativeSha256)
 }
 
-async function* piecesOf(kernel: BenchKernel, { name, size }: Exported): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < size; at += PART_BYTES) {
-    const part = new Uint8Array(Math.min(PART_BYTES, size - at))
-    for (let done = 0; done < part.length; done += ANSWER_BYTES)
-      part.set(await kernel.bytes('chunk', name, at + done, Math.min(ANSWER_BYTES, part.length - done)), done)
-    yield await travelled(part)
-  }
+async function* piecesOf({ source }: ExportedValue): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < source.size; at += PART_BYTES)
+    yield await travelled(await source.read(at, Math.min(PART_BYTES, source.size - at)))
 }
 
 interface Measured {
@@ -110,6 +156,9 @@ interface Measured {
   outMs: number
   inRatio: number
   outRatio: number
+  /** CPU of kernel, page and sandbox together, ms. */
+  inCpu: number
+  outCpu: number
 }
 
 /** Values that `code` makes, into a fresh sandbox and back from it. */
@@ -119,39 +168,41 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
   const runner = startRunner({ preload: 'numpy,pandas,pyarrow', env, workBytes: 4 * GIB })
   try {
     await runner.session.ready()
+    const cpu = (): number =>
+      process.cpuUsage().user / 1000 +
+      process.cpuUsage().system / 1000 +
+      cpuOf(kernel.pid) +
+      cpuOf(runner.child.pid ?? 0)
     const bare = await kernel.number('rest')
-    await kernel.call('run', code)
+    await kernel.call('run', [code])
     await kernel.number('rest')
+    const cpuBefore = cpu()
     const began = performance.now()
-    const answer = await kernel.call('export', names)
-    const values = ('json' in answer ? answer.json : []) as Exported[] // the helper's
-    const together = names.length > 1 ? await kernel.bytes('chunks', names) : null
+    const rows = names.map((name): SurveyRow => ({ ...EMPTY_ROW, name }))
+    const values = await exportValues(kernel, rows)
+    const together = names.length > 1
+    // Small ones stand in the bundle, which is sealed as one.
+    const bundle = together ? await travelled(concat(...(await Promise.all(values.map(allOf))))) : new Uint8Array()
     let at = 0
     for (const value of values) {
-      const pieces = together ? [await travelled(together.slice(at, (at += value.size)))] : piecesOf(kernel, value)
-      await runner.session.put({ kind: 'value', name: value.name, codec: value.codec, type: '', python: null, pieces })
+      const { name, codec } = value
+      const pieces = together ? [bundle.subarray(at, (at += value.source.size))] : piecesOf(value)
+      await runner.session.put({ kind: 'value', name, codec: codecOf(codec), type: '', python: null, pieces })
     }
-    const size = values.reduce((sum, value) => sum + value.size, 0)
+    const size = values.reduce((sum, value) => sum + value.source.size, 0)
     const inPeak = await kernel.number('peak')
-    await kernel.call('release')
-    await kernel.call('run', `del ${names.join(', ')}`)
+    await kernel.call('release', [])
+    await kernel.call('run', [`del ${names.join(', ')}`])
     await kernel.number('rest')
 
     let inMs = 0
+    let inCpu = 0
     let ended = 0
-    let first = true
     const small: Uint8Array[] = []
+    const delivery = new Delivery(kernel, 'bench')
     const onPart = async ({ bytes }: { bytes: Uint8Array }): Promise<void> => {
-      const plain = await travelled(new Uint8Array(bytes))
-      if (together) {
-        small.push(plain)
-        return
-      }
-      for (let done = 0; done < plain.length; done += ANSWER_BYTES) {
-        const piece = Buffer.from(plain.subarray(done, done + ANSWER_BYTES)).toString('base64')
-        await kernel.call('returns.part', 'bench', piece, first)
-        first = false
-      }
+      if (together) small.push(new Uint8Array(bytes))
+      else await delivery.add(await travelled(new Uint8Array(bytes)))
     }
     const limits = { ...LIMITS, memoryBytes: 16 * GIB, diskBytes: 8 * GIB }
     const cells = [{ id: 'a', source: 'pass', tags: [] }]
@@ -159,25 +210,31 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
     const command = { kind: 'cells', cells, limits, seed: 1, stopOnError: true, returns } as const
     let back: TaskEvent | undefined
     for await (const event of runner.session.run(command, undefined, onPart)) {
-      if (event.type === 'cell-start') inMs = performance.now() - began
+      if (event.type === 'cell-start') {
+        inMs = performance.now() - began
+        inCpu = cpu() - cpuBefore
+      }
       if (event.type === 'cell-end') ended = performance.now()
       if (event.type === 'values') back = event
     }
     if (back?.type !== 'values' || back.values.some(({ codec }) => codec === null))
       throw new Error(`not all came back: ${runner.diagnostics().slice(-500)}`)
     if (together) {
-      await kernel.call('returns.part', 'bench', Buffer.concat(small).toString('base64'), true)
+      // As the provider packs them, and the page hands them over.
+      await delivery.add(await travelled(concat(...small)))
+      await delivery.end()
       const entries = back.values.map(({ name, codec }, index) => [name, codec, small[index]?.length])
-      const told = await kernel.call('returns.bind_all', 'bench', entries)
+      const told = await kernel.call('returns.bind_all', ['bench', entries])
       if (!JSON.stringify(told).includes('null')) throw new Error(`refused: ${JSON.stringify(told).slice(0, 300)}`)
     } else {
-      const told = await kernel.call('returns.bind', 'bench', names[0], back.values[0]?.codec)
+      await delivery.end()
+      const told = await kernel.call('returns.bind', ['bench', names[0], back.values[0]?.codec])
       if (!JSON.stringify(told).includes('null')) throw new Error(`refused: ${JSON.stringify(told)}`)
     }
     const outMs = performance.now() - ended
     const outPeak = await kernel.number('peak')
     const measured = {
-      ...{ mb: size / 1e6, inMs, outMs },
+      ...{ mb: size / 1e6, inMs, outMs, inCpu, outCpu: cpu() - cpuBefore - inCpu },
       inRatio: (inPeak - bare) / size,
       outRatio: (outPeak - bare) / size
     }
@@ -200,12 +257,20 @@ const frame = await measure(
 )
 const names = await measure('small', 'for k in range(1000): globals()[f"v{k}"] = [k, str(k)]', small)
 
+const perMb = ({ mb }: Measured, ms: number): number => round(ms / mb, 2)
 const speed = ({ mb }: Measured, ms: number): number => round((mb * 1000) / ms)
 const figures = {
   in_mb_per_s: Math.min(speed(array, array.inMs), speed(frame, frame.inMs)),
   out_mb_per_s: Math.min(speed(array, array.outMs), speed(frame, frame.outMs)),
   small_ms: round(names.inMs + names.outMs),
   memory_ratio: round(Math.max(array.inRatio, array.outRatio, frame.inRatio, frame.outRatio), 2),
+  // Beside other work: CPU of all processes says more than time.
+  'array.in_cpu_ms_per_mb': perMb(array, array.inCpu),
+  'array.out_cpu_ms_per_mb': perMb(array, array.outCpu),
+  'frame.in_cpu_ms_per_mb': perMb(frame, frame.inCpu),
+  'frame.out_cpu_ms_per_mb': perMb(frame, frame.outCpu),
+  'small.in_cpu_ms': round(names.inCpu),
+  'small.out_cpu_ms': round(names.outCpu),
   'array.in_mb_per_s': speed(array, array.inMs),
   'array.out_mb_per_s': speed(array, array.outMs),
   'frame.in_mb_per_s': speed(frame, frame.inMs),

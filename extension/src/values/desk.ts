@@ -3,15 +3,12 @@ import type { Kernel } from '@jupyterlab/services'
 import { PekkaError, asPekkaError, concat } from '@pekka/node/protocol'
 import type { TaskFollower } from '@pekka/node/client'
 import { z } from 'zod'
-import { toBase64Fast } from './base64.js'
+import { Delivery, PIECE_BYTES } from './delivery.js'
 import { openKernel, type KernelDoor } from './kernel.js'
 import { comes, expected, type ReturnSource, type ReturnedValue } from './returns.js'
 
 /** The comm target by which `pekka.get` in a cell asks this page (extension/kernel/pekka.py). */
 const TARGET = 'pekka'
-/** Bytes of one piece towards the kernel: base64 in a request, which Jupyter's websocket takes up to 10 MB of. */
-const PIECE_BYTES = 4 << 20
-
 /** Values up to this size come together, up to a piece at a time. */
 const SMALL_BYTES = 32 << 10
 
@@ -92,7 +89,7 @@ export class ReturnDesk {
   ): Promise<(string | null)[]> {
     const bodies = await Promise.all(values.map(value => bytesOf(follower, value)))
     const id = crypto.randomUUID()
-    await door.call('returns.part', [id, toBase64Fast(concat(...bodies)), true])
+    await door.call('returns.part', [id, concat(...bodies), true])
     const entries = values.map(({ name, codec }, index) => [name, codec, bodies[index]?.length])
     const answer = await door.call('returns.bind_all', [id, entries])
     return z.object({ issues: z.array(z.string().nullable()) }).parse('json' in answer ? answer.json : null).issues
@@ -210,13 +207,9 @@ async function deliver(
   id: string,
   value: ReturnedValue
 ): Promise<void> {
-  let first = true
-  for await (const part of follower.open(value)) {
-    for (let at = 0; at < part.length; at += PIECE_BYTES) {
-      await door.call('returns.part', [id, toBase64Fast(part.subarray(at, at + PIECE_BYTES)), first])
-      first = false
-    }
-  }
+  const delivery = new Delivery(door, id)
+  for await (const part of follower.open(value)) await delivery.add(part)
+  await delivery.end()
 }
 
 const issueSchema = z.object({ issue: z.string().nullable() })

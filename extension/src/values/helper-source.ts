@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '7a5873cf185046ec'
+export const HELPER_VERSION = 'dd7763dd63594279'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -580,16 +580,18 @@ Python ≥ 3.9, standard library and IPython.
 from __future__ import annotations
 
 import ast
-import base64
+import binascii
 import builtins
 import importlib.util
 import inspect
 import io
 import json
 import linecache
+import mmap
 import pickle
 import re
 import sys
+import tempfile
 import textwrap
 import types
 from typing import Any
@@ -637,7 +639,7 @@ class Answer:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         value = self._value
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return {"application/vnd.pekka.bytes": base64.b64encode(value).decode("ascii")}
+            return {"application/vnd.pekka.bytes": binascii.b2a_base64(value, newline=False).decode("ascii")}
         return {"application/vnd.pekka+json": json.dumps(value)}
 
 
@@ -916,17 +918,55 @@ def export(names: list[str]) -> Answer:
 
 
 def chunk(name: str, offset: int, length: int) -> Answer:
-    out = bytearray()
+    found = []
     at = 0
     for piece in _written[name]:
         view = memoryview(piece).cast("B")
         begin, end = max(0, offset - at), min(view.nbytes, offset + length - at)
         if begin < end:
-            out += view[begin:end]
+            give_back(piece)
+            found.append(view[begin:end])
         at += view.nbytes
         if at >= offset + length:
             break
-    return Answer(out)
+    # Most often one piece has it all, and nothing is copied.
+    return Answer(found[0] if len(found) == 1 else b"".join(found))
+
+
+def give_back(piece: Any) -> None:
+    """What was read of a mapped file is the system's again; it counts as this process's memory until then."""
+    if isinstance(piece, mmap.mmap) and hasattr(piece, "madvise"):
+        piece.madvise(mmap.MADV_DONTNEED)
+
+
+# ---- tables
+
+#: Bytes of one batch of a table that is written into a file.
+BATCH_BYTES = 4 << 20
+
+_stream_in_memory = codecs._stream
+
+
+def _stream(pyarrow: Any, table: Any) -> Any:
+    """A table as the codecs write it; a large one into a file without a name, so that it isn't here twice."""
+    if table.nbytes <= EAGER_BYTES:
+        return _stream_in_memory(pyarrow, table)
+    import pyarrow.ipc
+
+    rows = max(1, table.num_rows * BATCH_BYTES // table.nbytes)
+    try:
+        with tempfile.TemporaryFile(prefix="pekka-") as file:
+            sink = pyarrow.PythonFile(file, mode="w")
+            with pyarrow.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table, max_chunksize=rows)
+            file.flush()
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise codecs.CannotTravel(f"There is no room to write it on this computer ({error.strerror or error}).") from None
+
+
+# The codecs are a module of our own here; the sandbox has its own, and writes into memory.
+codecs._stream = _stream
 
 
 def chunks(wanted: list[str]) -> Answer:
@@ -950,10 +990,10 @@ Executed as \`_pekka_returns\`, after \`_pekka_codecs\` and \`_pekka_kernel\`. P
 
 from __future__ import annotations
 
-import base64
 import importlib.util
 import json
 import keyword
+import math
 import mmap
 import os
 import re
@@ -977,6 +1017,10 @@ MAX_TRANSFERS = 16
 #: Characters of a look, and of the words a machine says of a value.
 LOOK_CHARACTERS = 200
 _COLOUR = re.compile(r"\\x1b\\[[0-9;?]*[ -/]*[@-~]")
+#: An array above this is read straight from the file, bytes.
+LARGE_ARRAY = 4 << 20
+#: What is taken over of a table at a time, bytes.
+GROUP_BYTES = 64 << 20
 #: The data in a transfer's file begins here, so that arrays in it are aligned; the codecs stand before it.
 ALIGNMENT = 4096
 
@@ -1108,8 +1152,29 @@ class Transfer:
                 raise codecs.Refused(refused[0])
             if codec == "arrow":
                 return _table(checked)
-        data = self._data(0, self.size)
-        return codecs.decode(codec, data if codec == "npy" else bytes(data))
+        if codec == "npy":
+            return self._array()
+        return codecs.decode(codec, bytes(self._data(0, self.size)))
+
+    def _array(self) -> Any:
+        """An array that the child has read without complaint; a large one straight into its place, so that it isn't here twice."""
+        descr, fortran, shape, begin = codecs.npy_header(self._data(0, min(self.size, codecs.MAX_NPY_HEADER + 12)))
+        import numpy
+
+        kind = numpy.lib.format.descr_to_dtype(descr)
+        count = math.prod(shape)
+        if self.size <= LARGE_ARRAY or kind.hasobject or kind.itemsize * count != self.size - begin:
+            return codecs.decode("npy", self._data(0, self.size))
+        array = numpy.empty(count, kind)
+        into = memoryview(array.view(numpy.uint8)).cast("B")
+        self._file.seek(self._begin + begin)
+        while into.nbytes > 0:
+            # One call gives at most 2 GiB on some systems.
+            read = self._file.readinto(into)
+            if not read:
+                raise codecs.Refused("its file was cut meanwhile")
+            into = into[read:]
+        return array.reshape(shape, order="F" if fortran else "C")
 
     def read_all(self, entries: list[tuple[str, int]]) -> list[Any]:
         """Small values that stand one after the other: each the value, or the :class:\`Refused\` that it met."""
@@ -1163,17 +1228,42 @@ def _table(checked: Any) -> Any:
     checked.seek(0, os.SEEK_END)
     file = mmap.mmap(checked.fileno(), checked.tell(), access=mmap.ACCESS_READ)
     table = codecs.decode("arrow", file)
-    if b"pandas" in (table.schema.metadata or {}) and importlib.util.find_spec("pandas") is not None:
-        import pandas  # noqa: F401  it was a DataFrame there
+    metadata = table.schema.metadata or {}
+    if b"pandas" not in metadata or importlib.util.find_spec("pandas") is None:
+        return table
+    import pandas  # it was a DataFrame there
 
-        frame = codecs.as_pandas(table)
-        # A table of one column is a view of the file, which can't be written to.
-        columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
-        flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
-        if any(flag is not None and not flag.writeable for flag in flags):
-            frame = frame.copy()
-        return frame
-    return table
+    groups = -(-table.nbytes // GROUP_BYTES)
+    if groups < 2 or table.num_columns < 2 or not _plain_index(metadata[b"pandas"]):
+        return _writable(codecs.as_pandas(table))
+    # By groups of columns: of the file no more than a group's pages are this process's memory at a time.
+    width = -(-table.num_columns // groups)
+    arrays: dict[int, Any] = {}
+    for at in range(0, table.num_columns, width):
+        group = _writable(codecs.as_pandas(table.select(list(range(at, min(at + width, table.num_columns))))))
+        arrays.update((at + column, group.iloc[:, column].array) for column in range(group.shape[1]))
+        helper.give_back(file)
+    bare = codecs.as_pandas(table.slice(0, 0))
+    index = codecs.as_pandas(table.select([0])).index
+    frame = pandas.DataFrame(arrays, index=index, copy=False)
+    frame.columns = bare.columns
+    return frame
+
+
+def _plain_index(metadata: bytes) -> bool:
+    """Whether the rows of a DataFrame are only numbered: another index is a column, which every group would need."""
+    try:
+        index = json.loads(metadata)["index_columns"]
+        return all(isinstance(column, dict) and column["kind"] == "range" for column in index)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _writable(frame: Any) -> Any:
+    """A table of one column is a view of the file, which can't be written to."""
+    columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
+    flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
+    return frame.copy() if any(flag is not None and not flag.writeable for flag in flags) else frame
 
 
 def accept(codec: str, data: bytes) -> Any:
@@ -1227,14 +1317,14 @@ def claim(identifier: str) -> Answer:
     return Answer(first)
 
 
-def part(identifier: str, text: str, first: bool) -> Answer:
-    """Takes a piece of a value, as base64."""
+def part(identifier: str, data: bytes, first: bool) -> Answer:
+    """Takes a piece of a value."""
     if first:
         drop(identifier)
         while len(_transfers) >= MAX_TRANSFERS:
             drop(next(iter(_transfers)))
         _transfers[identifier] = Transfer()
-    _transfers[identifier].add(base64.b64decode(text, validate=True))
+    _transfers[identifier].add(data)
     return Answer(None)
 
 

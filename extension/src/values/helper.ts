@@ -111,6 +111,8 @@ async function bytesOf(
 }
 
 class KernelSource implements TravelSource {
+  #ahead: { offset: number; length: number; part: Promise<Uint8Array> } | null = null
+
   constructor(
     private readonly door: KernelDoor,
     private readonly name: string,
@@ -122,12 +124,28 @@ class KernelSource implements TravelSource {
     const out = new Uint8Array(length)
     for (let at = 0; at < length;) {
       const wanted = Math.min(ANSWER_BYTES, length - at)
-      const part = await bytesOf(this.door, 'chunk', [this.name, offset + at, wanted], this.signal)
+      const part = await this.#next(offset + at, wanted)
       if (part.length !== wanted)
         throw new PekkaError('INPUT_FILE_UNREADABLE', { path: this.name, issue: 'the kernel lost it.' })
       out.set(part, at)
       at += part.length
     }
     return out
+  }
+
+  /** An answer; the kernel is asked for the one behind it meanwhile, so that it writes while the page seals. */
+  async #next(offset: number, length: number): Promise<Uint8Array> {
+    const ahead = this.#ahead
+    const part = await (ahead?.offset === offset && ahead.length === length ? ahead.part : this.#ask(offset, length))
+    const behind = offset + length
+    const next = Math.min(ANSWER_BYTES, this.size - behind)
+    this.#ahead = next > 0 ? { offset: behind, length: next, part: this.#ask(behind, next) } : null
+    // Where nobody comes for it, nobody minds.
+    this.#ahead?.part.catch(() => undefined)
+    return part
+  }
+
+  #ask(offset: number, length: number): Promise<Uint8Array> {
+    return bytesOf(this.door, 'chunk', [this.name, offset, length], this.signal)
   }
 }

@@ -1,13 +1,13 @@
 import type { Kernel } from '@jupyterlab/services'
 import { HELPER_MODULES, HELPER_VERSION } from './helper-source.js'
-import { fromBase64Fast } from './base64.js'
+import { fromBase64Fast, toBase64Fast } from './base64.js'
 
 /** What the helper in the user's kernel answers: JSON, or bytes. */
 export type Answer = { json: unknown } | { bytes: Uint8Array }
 
 /** The user's kernel, as far as values need it. Nothing of a call shows in history, namespace or output. */
 export interface KernelDoor {
-  /** Calls a function of the helper, `name` or `returns.name`. @throws Error where the kernel fails or has no IPython; the reason of `signal` */
+  /** Calls a function of the helper, `name` or `returns.name`, with JSON values and bytes. @throws Error where the kernel fails or has no IPython; the reason of `signal` */
   call(name: string, args: readonly unknown[], signal?: AbortSignal): Promise<Answer>
   /** Whether a cell runs there, so that a call waits for its end. */
   readonly busy: boolean
@@ -35,6 +35,12 @@ for name, source in MODULES:
 sys.modules['_pekka_kernel'].returns = sys.modules['_pekka_returns']
 sys.modules['_pekka_kernel'].VERSION = ${literal(HELPER_VERSION)}
 `)}, {'MODULES': __import__('json').loads(${literal(JSON.stringify(HELPER_MODULES))})})`
+
+/** An argument as a Python expression. Base64 needs no escapes, so bytes are written once. */
+const python = (arg: unknown): string =>
+  arg instanceof Uint8Array
+    ? `__import__('binascii').a2b_base64('${toBase64Fast(arg)}')`
+    : `__import__('json').loads(${literal(JSON.stringify(arg))})`
 
 const HELPER = `__import__('sys').modules.get('_pekka_kernel')`
 const LOADED = `getattr(${HELPER}, 'VERSION', None) == ${literal(HELPER_VERSION)}`
@@ -77,7 +83,7 @@ class LabKernel implements KernelDoor {
       if (textOf(found) !== 'True') await this.#execute(LOAD, 'None', signal)
       this.#loaded = true
     }
-    const given = args.map(arg => `__import__('json').loads(${literal(JSON.stringify(arg))})`).join(', ')
+    const given = args.map(python).join(', ')
     const answer = await this.#execute('', `${HELPER}.${name}(${given})`, signal)
     const bytes = answer['application/vnd.pekka.bytes']
     if (typeof bytes === 'string') return { bytes: fromBase64Fast(bytes) }

@@ -62,6 +62,10 @@ describe('values that come back into the user’s kernel', function () {
     assert.match(String(found['short']), /^the sizes of what has come are not those that were said,/)
   })
 
+  it('are the same where they are large: by a file, by groups of columns, straight into their place', () => {
+    assert.deepEqual(found['large'], [...Array<string>(6).fill('mmap'), true, true, true])
+  })
+
   it('are never bound to names of IPython, of Python, or to hidden ones', () => {
     for (const name of ['_hidden', 'get_ipython', 'a b']) assert.match(String(found[name]), /is no name of a value/)
     assert.deepEqual(found['namespace'], [7, false, true, false])
