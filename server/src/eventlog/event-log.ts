@@ -46,23 +46,23 @@ export class EventLog {
   /** The log of a task, for who keeps it. `release` must be called once. */
   async acquire(task: Uint8Array): Promise<{ log: TaskLog; release: () => void }> {
     const name = toHex(task)
-    const entry = await this.#entry(name)
-    entry.users++
-    this.#open.delete(name)
-    this.#open.set(name, entry)
-    let released = false
-    const release = (): void => {
-      if (released) return
-      released = true
+    for (;;) {
+      const entry = this.#open.get(name) ?? this.#opened(name)
+      // Before anything is awaited: one without users may be closed meanwhile.
+      entry.users++
+      this.#open.delete(name)
+      this.#open.set(name, entry)
+      const log = await entry.log.catch((error: unknown) => {
+        entry.users--
+        if (this.#open.get(name) === entry) this.#open.delete(name)
+        throw error
+      })
+      if (log.failed === null) return { log, release: this.#releaseOf(entry) }
+      // A log that failed (disk full) is read anew: what is on disk counts, not what memory says.
       entry.users--
-      void this.#closeIdle()
-    }
-    try {
-      return { log: await entry.log, release }
-    } catch (error) {
-      entry.users--
-      if (this.#open.get(name) === entry) this.#open.delete(name)
-      throw error
+      if (this.#open.get(name) !== entry) continue
+      this.#open.delete(name)
+      await log.close().catch(() => undefined)
     }
   }
 
@@ -99,23 +99,20 @@ export class EventLog {
     await this.#names.close()
   }
 
-  async #entry(name: string): Promise<Open> {
-    const known = this.#open.get(name)
-    if (known !== undefined) {
-      const log = await known.log.catch(() => null)
-      if (log !== null && log.failed === null) return known
-      // A log that failed (disk full) is read anew: what is on disk counts, not what memory says.
-      if (this.#open.get(name) === known) {
-        this.#open.delete(name)
-        await log?.close().catch(() => undefined)
-      }
-      const other = this.#open.get(name)
-      if (other !== undefined) return other
-    }
+  #opened(name: string): Open {
     const entry = { log: TaskLog.open({ directory: this.directory, names: this.#names }, name), users: 0 }
     entry.log.catch(() => undefined)
-    this.#open.set(name, entry)
     return entry
+  }
+
+  #releaseOf(entry: Open): () => void {
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      entry.users--
+      void this.#closeIdle()
+    }
   }
 
   async #closeIdle(): Promise<void> {

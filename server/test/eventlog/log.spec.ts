@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeCbor, logEntrySchema, signHead, type LogEntry } from '@pekka/node/protocol'
 import { SEGMENT_BYTES, bytesOf, createEventLog, type EventLog, type LogIndex } from '../../src/eventlog/index.js'
+import { IDLE_LOGS } from '../../src/eventlog/constants.js'
 import { createParties, sealRun, printed, type Parties, type SealedRun } from '../../../node/test/support/sealed-run.js'
 
 const code = (expected: string) => (error: unknown) =>
@@ -187,6 +188,22 @@ describe('event log', () => {
       await Promise.all(run.sealed.map((frame, i) => log.appendFrames(run.header, i, [frame])))
       assert.deepEqual(seen, [1, 1 + run.sealed.length])
     })
+  })
+
+  it('is open once, also for those who take it while idle logs are closed', async () => {
+    await write(logs, [])
+    const others = Array.from({ length: IDLE_LOGS }, (_, i) => new Uint8Array(32).fill(i + 1))
+    const idle = await Promise.all(others.map(other => logs.acquire(other)))
+    // The last one makes one too many, and the oldest is ours.
+    for (const { release } of idle) release()
+    const taking: ReturnType<EventLog['acquire']>[] = []
+    for (let i = 0; i < 8; i++) {
+      taking.push(logs.acquire(parties.task))
+      await Promise.resolve()
+    }
+    const taken = await Promise.all(taking)
+    assert.equal(new Set(taken.map(({ log }) => log)).size, 1)
+    for (const { release } of taken) release()
   })
 
   it('is gone after it was removed', async () => {
