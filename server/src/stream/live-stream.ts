@@ -17,13 +17,13 @@ import {
   type ServerToClientEvents,
   type TaskItem
 } from '@pekka/node/protocol'
-import { accountFor, itemOf, owns, type Grant, type Guard, type Tokens } from '../api/index.js'
+import { accountFor, owns, type Grant, type Guard, type Tokens } from '../api/index.js'
 import type { EventLog } from '../eventlog/index.js'
 import type { LedgerMirror } from '../ledger/index.js'
 import type { ReaderGate } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskDriver } from '../queue/index.js'
-import type { TaskRecord, TaskStore } from '../tasks/index.js'
+import { toItem, type TaskRecord, type TaskStore } from '../tasks/index.js'
 import {
   ACCOUNT_PAUSE_MS,
   MAX_INCOMING_BYTES,
@@ -177,8 +177,9 @@ export class LiveStream {
     const { grant, subscriptions, asked } = socket.data
     const record = await store.get(task)
     if (record === null || !owns(grant, record)) throw new PekkaError('TASK_UNKNOWN')
-    const item = await itemOf(logs, record)
     const { log, release } = await logs.acquire(task)
+    // As it is now: a change that was told while the log was opened must not be taken back by the answer.
+    const item = toItem((await store.get(task)) ?? record, log.end)
     if (!isNewest()) {
       release()
       throw new PekkaError('LINK_CLOSED')
@@ -187,7 +188,6 @@ export class LiveStream {
     setImmediate(() => {
       if (!isNewest()) return release()
       asked.delete(toHex(task))
-      metrics.subscriptions.inc()
       const subscription = new Subscription(task, after, {
         log,
         release,
@@ -199,6 +199,9 @@ export class LiveStream {
           this.#drop(socket, task, 'its log could not be read')
         }
       })
+      // A log that has failed ends the connection at once.
+      if (!socket.connected) return subscription.end()
+      metrics.subscriptions.inc()
       subscriptions.set(toHex(task), subscription)
     })
     return item
@@ -224,8 +227,10 @@ export class LiveStream {
     const rooms = [laneRoom(record.account, record.lane), ownerRoom(record.account)]
     if (!rooms.some(room => this.#hasSockets(room))) return
     try {
-      const item = await itemOf(this.components.logs, record)
-      this.#io.to(rooms).emit('task', pack(item))
+      const { logs, store } = this.components
+      const entries = await logs.end(record.task)
+      // As it is now: of two changes the later may have been told while the log was looked at for this one.
+      this.#io.to(rooms).emit('task', pack(toItem((await store.get(record.task)) ?? record, entries)))
     } catch (error) {
       this.components.log.warn({ err: error }, 'a change of a task could not be told')
     }
