@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict'
-import { checkpointDigest, networkId, trustGenesis, verifyProof, type Proven } from '@pekka/node/protocol'
+import {
+  checkpointDigest,
+  networkId,
+  trustGenesis,
+  verifyProof,
+  type Certificate,
+  type Proven
+} from '@pekka/node/protocol'
 import {
   Checkpoints,
   LocalLedger,
@@ -10,7 +17,7 @@ import {
   type Certifier
 } from '@pekka/node/agents/witness'
 import { createHashing, createVerifier, systemClock } from '@pekka/node/host/crypto'
-import { MemoryLedgerStore } from '@pekka/node/host/storage'
+import { MemoryLedgerStore, type StoredRow } from '@pekka/node/host/storage'
 import { createTestNetwork, faucet, type TestNetwork } from './support.js'
 
 const verifier = createVerifier()
@@ -123,14 +130,16 @@ describe('checkpoints of a witness', () => {
   })
 
   it('are never waited for by a commit', async () => {
-    // Nobody signs, so there never is one.
-    const life = await start(() => new Promise(() => {}))
+    const signing = Promise.withResolvers<Certificate>()
+    const life = await start(() => signing.promise)
     await life.draw()
     life.due()
     await life.draw()
     await life.draw()
-    // A stop waits for what is being signed; this one is let go.
-    lives = []
+    // One that couldn't be signed doesn't end the ledger either: nothing is proved any more, that is all.
+    signing.reject(new Error('nobody signs'))
+    await life.draw()
+    assert.equal(await life.ledger.prove({ kind: 'rows', rows: [] }), null)
   })
 
   it('show a transaction as failed with its code', async () => {
@@ -199,7 +208,8 @@ describe('checkpoints of a witness', () => {
     await first.account()
     await first.ledger.stop()
     lives = []
-    const rows = await Array.fromAsync(store.rows())
+    const rows: StoredRow[] = []
+    for await (const row of store.rows()) rows.push(row)
     const torn = new MemoryLedgerStore()
     const account = rows.find(({ table }) => table === 'closed' || table === 'expiry' || table === 'lane')
     assert.ok(account)
