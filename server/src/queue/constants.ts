@@ -12,6 +12,15 @@ export const WORKER_CONCURRENCY = 256
 export const JOB_ATTEMPTS = 8
 export const JOB_BACKOFF_MS = 200
 
+/**
+ * How long an offer waits for the one before it on its lane where that isn't here yet, ms. A client may send many at once over
+ * several connections; on a busy machine they arrive seconds apart, and the ledger waits for two.
+ */
+export const LANE_PATIENCE_MS = 10_000
+
+/** Refused offers that are remembered, so that those behind them on their lanes are refused at once. */
+export const REFUSED_OFFERS = 1024
+
 /** A worker that was killed loses its jobs after this, ms; the sweeper of a restarted bridge doesn't wait for it. */
 export const LOCK_MS = 30_000
 

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino'
 import {
+  PekkaError,
+  decodeSigned,
   equalBytes,
   fromHex,
   isEnded,
@@ -14,6 +16,7 @@ import type { ProviderLink } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskRecord, TaskStore } from '../tasks/index.js'
 import type { Candidates } from './candidates.js'
+import { LANE_PATIENCE_MS, REFUSED_OFFERS } from './constants.js'
 
 export interface TaskDriverComponents {
   ledger: LedgerAccess
@@ -38,6 +41,8 @@ export class TaskDriver {
   /** Steps of one task follow one another. */
   readonly #steps = new Map<string, Promise<void>>()
   readonly #listeners = new Set<(record: TaskRecord) => void>()
+  /** Offers that the ledger refused, the newest: what follows them on their lanes waits for nothing. */
+  readonly #refused = new Set<string>()
 
   constructor(private readonly components: TaskDriverComponents) {}
 
@@ -49,7 +54,7 @@ export class TaskDriver {
 
   /**
    * What a job does: brings the task's offer onto the ledger. Returns when the ledger has answered.
-   * @throws PekkaError LEDGER_UNREACHABLE: the queue tries again
+   * @throws PekkaError LEDGER_UNREACHABLE, LANE_SEQUENCE (the offer before it is still to come): the queue tries again
    */
   drive(task: Uint8Array, signal?: AbortSignal): Promise<void> {
     const name = toHex(task)
@@ -136,7 +141,20 @@ export class TaskDriver {
     const view = await this.components.ledger.task(task, signal)
     if (view !== null && equalBytes(view.account, record.account) && equalBytes(view.lane, record.lane))
       return this.see(view)
+    if (outcome.code === 'LANE_SEQUENCE' && this.#cameTooEarly(record, transaction, outcome.data))
+      throw new PekkaError('LANE_SEQUENCE', outcome.data)
     await this.#refuse(record, outcome.code)
+  }
+
+  /**
+   * Whether the ledger only missed the lane's offer before this one, and that one may still come: it waits here, or is being sent.
+   * The ledger itself waits for it two seconds, which is less than a busy machine may take.
+   */
+  #cameTooEarly(record: TaskRecord, transaction: Uint8Array, data: Record<string, unknown>): boolean {
+    const { sequence, previous } = decodeSigned(transaction).transaction
+    if (previous === null || !(Number(data['expected']) < sequence) || this.#refused.has(toHex(previous))) return false
+    if (this.#now() - record.submittedAt < LANE_PATIENCE_MS) return true
+    return this.components.store.open().some(one => one.bridge === 'queued' && equalBytes(one.offer, previous))
   }
 
   #arrived(task: Uint8Array): void {
@@ -153,8 +171,18 @@ export class TaskDriver {
       this.components.log.info({ task: toHex(record.task), code, candidates: length }, 'the ledger refused an offer')
       this.components.metrics.tasksRefused.inc({ code })
       this.components.candidates.forget(record.task)
+      this.#remember(record.offer)
       this.#changed(this.components.store.update(now, { bridge: 'refused', code }, this.#now()))
     })
+  }
+
+  #remember(offer: Uint8Array): void {
+    this.#refused.add(toHex(offer))
+    if (this.#refused.size <= REFUSED_OFFERS) return
+    for (const oldest of this.#refused) {
+      this.#refused.delete(oldest)
+      return
+    }
   }
 
   #submit(offer: Uint8Array, transaction: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome> {

@@ -1,27 +1,57 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
-import { PekkaError, toHex, type LedgerAccess, type TaskView, type TransactionOutcome } from '@pekka/node/protocol'
+import {
+  PekkaError,
+  decodeSigned,
+  encodeSigned,
+  toHex,
+  type LedgerAccess,
+  type TaskView,
+  type TransactionOutcome
+} from '@pekka/node/protocol'
 import type { LedgerMirror } from '../../src/ledger/index.js'
 import type { Metrics } from '../../src/metrics.js'
 import type { Candidates } from '../../src/queue/candidates.js'
+import { LANE_PATIENCE_MS } from '../../src/queue/constants.js'
 import { TaskDriver } from '../../src/queue/driver.js'
 import type { TaskRecord, TaskStore } from '../../src/tasks/index.js'
 
 const id = (n: number): Uint8Array => new Uint8Array(32).fill(n)
 
-/** A driver over a table and a ledger in memory; an offer's bytes are its id. */
+/** Offer n of a lane, behind offer n - 1; its id is of n alone. */
+const signed = (n: number): Uint8Array =>
+  encodeSigned({
+    transaction: {
+      v: 1,
+      network: id(99),
+      account: id(100),
+      key: id(7),
+      sequence: n,
+      previous: n === 0 ? null : id(n - 1),
+      parents: [id(98)],
+      expiry: 1,
+      body: { kind: 'cancel', task: id(n) }
+    },
+    signatures: [{ key: id(7), signature: new Uint8Array(64) }]
+  })
+
+/** A driver over a table and a ledger in memory. */
 class Bench {
   readonly records = new Map<string, TaskRecord>()
   /** Offers in the order in which they reached the ledger. */
   readonly submitted: number[] = []
   #answers: PromiseWithResolvers<TransactionOutcome>[] = []
+  now = 0
+  /** The ledger has none of the tasks. */
+  unknown = false
   readonly driver: TaskDriver
 
   constructor() {
     const store = {
       live: (task: Uint8Array) => this.records.get(toHex(task)),
       get: async (task: Uint8Array) => this.records.get(toHex(task)) ?? null,
-      offer: async (offer: Uint8Array) => offer,
+      open: () => [...this.records.values()],
+      offer: async (offer: Uint8Array) => signed(offer[0] ?? 0),
       bundle: async () => null,
       update: (record: TaskRecord, change: Partial<TaskRecord>) => {
         const next = { ...record, ...change }
@@ -31,7 +61,7 @@ class Bench {
     }
     const ledger = {
       submit: (transaction: Uint8Array) => {
-        this.submitted.push(transaction[0] ?? 0)
+        this.submitted.push(decodeSigned(transaction).transaction.sequence)
         const answer = Promise.withResolvers<TransactionOutcome>()
         this.#answers.push(answer)
         return answer.promise
@@ -45,13 +75,24 @@ class Bench {
       ledger: ledger as unknown as LedgerAccess,
       mirror: { connected: false, now: { index: 0, timestamp: 0, contractTime: 0 } } as unknown as LedgerMirror,
       candidates: { announce: () => undefined, update: nothing, forget: () => undefined } as unknown as Candidates,
-      metrics: { offerSeconds: { observe: () => undefined } } as unknown as Metrics
+      metrics: {
+        offerSeconds: { observe: () => undefined },
+        tasksRefused: { inc: () => undefined }
+      } as unknown as Metrics
     }
-    this.driver = new TaskDriver({ ...parts, clock: { now: () => 0 }, log: pino({ level: 'silent' }) })
+    this.driver = new TaskDriver({ ...parts, clock: { now: () => this.now }, log: pino({ level: 'silent' }) })
   }
 
   add(n: number, lane: number): Uint8Array {
-    const record = { task: id(n), offer: id(n), account: id(100), lane: id(lane), bridge: 'queued', view: null }
+    const record = {
+      task: id(n),
+      offer: id(n),
+      account: id(100),
+      lane: id(lane),
+      bridge: 'queued',
+      view: null,
+      candidates: []
+    }
     this.records.set(toHex(id(n)), { ...record, inline: false, submittedAt: 0 } as unknown as TaskRecord)
     return id(n)
   }
@@ -63,12 +104,18 @@ class Bench {
     else answer?.resolve({ status: 'applied', id: id(0), index: 1, timestamp: 0 })
   }
 
+  /** As {@link answer}: the ledger refuses it. */
+  refuse(code: string, data: Record<string, string> = {}): void {
+    this.#answers.shift()?.resolve({ status: 'refused', id: id(0), code, data })
+  }
+
   state(n: number): string | undefined {
     return this.records.get(toHex(id(n)))?.bridge
   }
 
-  #view(task: Uint8Array): TaskView {
+  #view(task: Uint8Array): TaskView | null {
     const { account, lane } = this.records.get(toHex(task)) ?? {}
+    if (this.unknown) return null
     return { task, account, lane, state: 'offered', since: 0, transactions: [] } as unknown as TaskView
   }
 }
@@ -130,5 +177,57 @@ describe('an offer that has just come', () => {
     bench.answer()
     await job
     assert.deepEqual([bench.submitted, bench.state(1)], [[1, 1], 'on-ledger'])
+  })
+})
+
+describe('an offer that reaches the ledger before the one that it follows', () => {
+  let bench: Bench
+  beforeEach(() => {
+    bench = new Bench()
+    bench.unknown = true
+  })
+
+  /** The ledger, which has the lane up to `expected`, refuses offer n. */
+  async function refused(n: number, expected: number): Promise<void> {
+    const job = bench.driver.drive(id(n))
+    await turns()
+    bench.refuse('LANE_SEQUENCE', { expected: String(expected) })
+    await job
+  }
+
+  it('is left to the queue for some seconds: the other may still be on its way to the bridge', async () => {
+    bench.add(2, 7)
+    await assert.rejects(refused(2, 1), { code: 'LANE_SEQUENCE' })
+    assert.equal(bench.state(2), 'queued')
+    bench.now = LANE_PATIENCE_MS
+    await refused(2, 1)
+    assert.equal(bench.state(2), 'refused')
+  })
+
+  it('is left to the queue as long as the other waits here', async () => {
+    for (const n of [1, 2]) bench.add(n, 7)
+    bench.now = LANE_PATIENCE_MS
+    await assert.rejects(refused(2, 1), { code: 'LANE_SEQUENCE' })
+    assert.equal(bench.state(2), 'queued')
+  })
+
+  it('is refused at once behind one that was refused, and so is what follows it', async () => {
+    for (const n of [1, 2, 3]) bench.add(n, 7)
+    const first = bench.driver.drive(id(1))
+    await turns()
+    bench.refuse('DELEGATE_EXPIRED')
+    await first
+    await refused(2, 1)
+    await refused(3, 1)
+    assert.deepEqual(
+      [1, 2, 3].map(n => bench.state(n)),
+      ['refused', 'refused', 'refused']
+    )
+  })
+
+  it('is refused at once where it came too late: another holds its place', async () => {
+    for (const n of [1, 2]) bench.add(n, 7)
+    await refused(2, 5)
+    assert.equal(bench.state(2), 'refused')
   })
 })
