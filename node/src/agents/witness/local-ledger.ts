@@ -112,6 +112,7 @@ export class LocalLedger implements LedgerAccess {
   async stop(): Promise<void> {
     this.#stopping.abort(new PekkaError('LEDGER_UNREACHABLE'))
     await this.#loop
+    await this.components.sequencer.stop?.()
     for (const waiter of this.#waiting.values()) waiter.reject(new PekkaError('LEDGER_UNREACHABLE'))
     this.#waiting.clear()
     await this.components.prover?.stop()
@@ -208,7 +209,8 @@ export class LocalLedger implements LedgerAccess {
         if (final !== null) return this.#answer(key, final.outcome)
       }
       for (const parent of parents) await this.#recall(parent)
-      sequencer.propose(transaction)
+      const taken = sequencer.propose(transaction)
+      if (taken !== undefined) await taken
     } catch (error) {
       return this.#answer(key, refusal(transaction.id, error))
     }
@@ -253,9 +255,10 @@ export class LocalLedger implements LedgerAccess {
     }
   }
 
-  async #execute({ timestamp, transactions, due, witness, sign }: Decision): Promise<void> {
+  async #execute(decision: Decision): Promise<void> {
     const { store } = this.components
-    const isFinal = (vertex: Uint8Array): boolean => this.#recent.has(toHex(vertex))
+    const { timestamp, transactions, due, witness, sign } = decision
+    const isFinal = decision.isFinal ?? ((vertex: Uint8Array): boolean => this.#recent.has(toHex(vertex)))
     const result = executeCommit(this.#state, { timestamp, transactions, witness, isFinal })
     const commit: CommitView = {
       header: { ...result.header, signature: await sign(result.message) },
@@ -266,12 +269,14 @@ export class LocalLedger implements LedgerAccess {
     }
     // What may not be ordered makes no commit: nobody can fill the history with refused transactions.
     if (due || result.ordered.length > 0) {
-      await store.write(batchOf(result, commit))
+      const beside = decision.beside?.(result)
+      await store.write({ ...batchOf(result, commit), beside })
       this.components.prover?.add(result)
       this.#state.write(result.writes)
       for (const { outcome } of result.ordered) this.#remember(outcome.id)
       this.#feed.add(commit)
     }
+    decision.stored?.()
     for (const { outcome } of result.ordered) this.#answer(toHex(outcome.id), outcome)
     for (const { outcome } of result.refused) await this.#refuse(outcome)
   }

@@ -6,7 +6,8 @@ import { decodeCanonical, equalBytes, genesisSchema, networkId, PekkaError, toHe
 import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
 import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
 import { createLedgerStore } from '@pekka/node/host/storage'
-import { createLoneLedger, parseSettings } from './index.js'
+import { createLoneLedger, parseSettings, type LocalLedger } from './index.js'
+import { createCommitteeLedger, LastProposed, serveStatus } from './network/index.js'
 
 const path = process.argv.slice(2).find(argument => argument !== '--settings')
 if (path === undefined) throw new TypeError('usage: witness --settings FILE')
@@ -23,12 +24,6 @@ if (!content.witnesses.some(({ key }) => equalBytes(key, signer.publicKey))) {
   throw new PekkaError('TRANSACTION_INVALID', { issue: 'the genesis does not name this witness' })
 }
 
-const ledger = createLoneLedger(
-  { store: createLedgerStore({ folder: settings.data }), signer, verifier: createVerifier(), clock: systemClock, log },
-  // The supervisor starts the process again; what was acknowledged is on disk.
-  { genesis, onFailure: () => process.exit(1) }
-)
-await ledger.start()
 const host = createNetworkHost(
   { key: await loadPeerKey(settings.peerKey) },
   {
@@ -37,21 +32,43 @@ const host = createNetworkHost(
     onHandlerError: (protocol, peer, error) => log.warn({ protocol, peer, error: String(error) }, 'a stream failed')
   }
 )
-await serveLedger(host, ledger)
-await host.start()
+const store = createLedgerStore({ folder: settings.data })
+const components = { store, signer, verifier: createVerifier(), clock: systemClock, log }
+// The supervisor starts the process again; what was acknowledged is on disk.
+const init = { genesis, onFailure: () => process.exit(1) }
 
-const ready = { pid: process.pid, addresses: host.addresses() }
-await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
-process.send?.({ ready: true, ...ready })
-log.info({ addresses: ready.addresses }, 'witness ready')
+const starting = new AbortController()
 
+/** The genesis says who decides. */
+async function startLedger(): Promise<LocalLedger> {
+  if (content.agreement === undefined) {
+    const ledger = createLoneLedger(components, init)
+    await ledger.start()
+    await serveLedger(host, ledger)
+    await host.start()
+    return ledger
+  }
+  const lastProposed = new LastProposed(settings.lastProposed)
+  const { peers } = settings
+  const { ledger, sequencer } = createCommitteeLedger({ ...components, host, lastProposed }, { ...init, peers })
+  // The first commit takes a quorum of witnesses; who asks for the status meanwhile is answered.
+  await serveStatus(host, sequencer)
+  await host.start()
+  await ledger.start()
+  await sequencer.caughtUp(starting.signal)
+  await serveLedger(host, ledger)
+  return ledger
+}
+
+let ledger: LocalLedger | null = null
 let stopping = false
 async function stop(): Promise<void> {
   if (stopping) return
   stopping = true
+  starting.abort()
   await rm(settings.readyFile, { force: true })
-  // The commit under way is stored and answered; then nobody is served any more.
-  await ledger.stop()
+  // The commit under way is stored and answered; then nobody is served any more. Before the start is over nobody was.
+  await ledger?.stop()
   await host.stop()
   log.info({}, 'witness stopped')
   process.exit(0)
@@ -59,3 +76,9 @@ async function stop(): Promise<void> {
 process.on('SIGTERM', () => void stop())
 process.on('SIGINT', () => void stop())
 process.on('disconnect', () => void stop())
+
+ledger = await startLedger()
+const ready = { pid: process.pid, addresses: host.addresses() }
+await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
+process.send?.({ ready: true, ...ready })
+log.info({ addresses: ready.addresses }, 'witness ready')

@@ -1,5 +1,13 @@
 import type { Clock, Signer } from '@pekka/node/protocol'
-import { laneHead, pending, timeView, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
+import {
+  laneHead,
+  pending,
+  timeView,
+  type CommitResult,
+  type Reader,
+  type VerifiedTransaction
+} from '@pekka/node/ledger'
+import type { BesideRow } from '@pekka/node/host/storage'
 import { COMMIT_INTERVAL_MS, MAX_SLEEP_MS } from './constants.js'
 import { Mempool } from './mempool.js'
 
@@ -11,8 +19,14 @@ export interface Decision {
   due: boolean
   /** Block key of the witness. */
   witness: Uint8Array
-  /** Signs the header as that witness. */
+  /** Signs the header: as that witness where it decides alone, as the witness that serves it where a committee does. */
   sign(message: Uint8Array): Promise<Uint8Array>
+  /** Whether a vertex was final before this commit; equal on every witness. Left out: the ledger's own memory of them decides. */
+  isFinal?: (vertex: Uint8Array) => boolean
+  /** What the sequencer stores with the commit, in one step. Called once, before that. */
+  beside?: (result: CommitResult) => readonly BesideRow[]
+  /** The commit is on disk. */
+  stored?: () => void
 }
 
 /**
@@ -21,12 +35,14 @@ export interface Decision {
  */
 export interface Sequencer {
   /** Puts a verified transaction up for ordering. @throws PekkaError RATE_LIMITED */
-  propose(transaction: VerifiedTransaction): void
+  propose(transaction: VerifiedTransaction): void | Promise<void>
   /**
    * The next decision, once there is one. Asked again only after the one before has been executed.
    * @throws the signal's reason
    */
   next(state: Reader, signal: AbortSignal): Promise<Decision>
+  /** The ledger stops: nothing is asked any more, and its store is still open. */
+  stop?: () => Promise<void>
 }
 
 export interface LoneSequencerComponents {

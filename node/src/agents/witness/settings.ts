@@ -16,6 +16,10 @@ const fileSchema = z.object({
   /** Multiaddresses to listen on. */
   listen: z.array(z.string()).min(1),
   announce: z.array(z.string()).optional(),
+  /** Addresses of other witnesses, each with `/p2p/…`; where a committee decides. One that answers is enough. */
+  peers: z.array(z.string()).default([]),
+  /** The last own block, kept apart from the database; made with the block key (network/last-proposed.ts). */
+  lastProposed: z.string().default('last-proposed'),
   readyFile: z.string(),
   logLevel: z.string().default('info')
 })
@@ -31,6 +35,7 @@ export function parseSettings(path: string, content: unknown): WitnessSettings {
     data: at(settings.data),
     blockKey: at(settings.blockKey),
     peerKey: at(settings.peerKey),
+    lastProposed: at(settings.lastProposed),
     readyFile: at(settings.readyFile)
   }
 }

@@ -162,7 +162,13 @@ export class Consensus {
         this.#relay.spare(toHex(event.author), event.from, now.elapsed)
         return
       case 'transaction':
-        this.#mempool.add(event.transaction)
+        if (this.#mempool.add(event.transaction) === 'full') {
+          this.#effects.push({ type: 'turned-away', id: event.transaction.id })
+        }
+        return
+      case 'heard':
+        // Blocks of this epoch and the next speak for themselves.
+        if (event.epoch > this.#epoch.epoch) this.#catchUp.hear(event.from, event.epoch, event.round)
         return
       case 'blocks':
         for (const block of event.blocks) this.#receive(block, event.from, event.answer, now)

@@ -28,6 +28,8 @@ export type ConsensusEvent =
   | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean }
   /** A verified transaction of a client. */
   | { type: 'transaction'; transaction: PayloadTransaction }
+  /** A peer says how far it is, or sent a block of an epoch whose committee isn't known here yet. Nobody has vouched for it. */
+  | { type: 'heard'; from: PeerId; epoch: number; round: number }
   /** A peer asks to be spared blocks of an author (a block key): it gets them earlier elsewhere. */
   | { type: 'spare'; from: PeerId; author: Uint8Array }
   /** An own block that `propose` asked for is signed and on disk. */
@@ -61,6 +63,8 @@ export type Effect =
   | { type: 'fetch-rounds'; to: PeerId; epoch: number; from: number; count: number }
   /** Execute these transactions and store what that gives with the commit's record in one step; then feed `executed`. */
   | { type: 'commit'; commit: Commit }
+  /** There is no room for this transaction; whoever sent it is to come again. */
+  | { type: 'turned-away'; id: Uint8Array }
   /** A new epoch begins. Store it with the commit before it. */
   | { type: 'epoch'; start: EpochStart }
   /** A quorum of this committee says so. */

@@ -16,7 +16,8 @@ import { MemoryState } from './view.js'
 
 /**
  * The state before the first commit.
- * @throws PekkaError TRANSACTION_INVALID when an account stands twice or the supply is too large
+ * @throws PekkaError TRANSACTION_INVALID when an account or a witness stands twice, a witness has nobody who staked on it, or the supply
+ * is too large
  */
 export function genesisState(genesis: Genesis): MemoryState {
   const state = new MemoryState()
@@ -28,6 +29,7 @@ export function genesisState(genesis: Genesis): MemoryState {
     putFreshAccount(state, newAccount(policy, balance, null))
     supply += balance
   }
+  supply += stakeAtGenesis(state, genesis)
   // Then no sum of any amounts of this network can leave a field's range.
   if (supply > MAX_CREDITS) throw new PekkaError('TRANSACTION_INVALID', { issue: 'the supply is too large' })
   const network = networkId(genesis)
@@ -45,6 +47,29 @@ export function genesisState(genesis: Genesis): MemoryState {
     fund: 0n
   })
   return state
+}
+
+/**
+ * A committee's stakes and the ends of its hash chains, as `stake` would have left them, so that the first elections find them.
+ * @returns what is staked in all; 0n where one witness decides alone
+ */
+function stakeAtGenesis(state: MemoryState, { witnesses, agreement }: Genesis): bigint {
+  if (agreement === undefined) return 0n
+  const refuse = (issue: string): never => {
+    throw new PekkaError('TRANSACTION_INVALID', { issue })
+  }
+  if (agreement.members.length !== witnesses.length) refuse('the genesis names other members than witnesses')
+  let staked = 0n
+  agreement.members.forEach(({ account, tips }, i) => {
+    const { key, stake } = witnesses[i] ?? refuse('the genesis names other members than witnesses')
+    if (state.get('witness', toHex(key)) !== undefined) refuse('the genesis names a witness twice')
+    if (state.get('account', toHex(account)) === undefined) refuse('nobody has staked on a witness')
+    if (stake <= 0n) refuse('a stake is positive')
+    const chains = tips.map((tip, epoch) => ({ epoch, tip }))
+    state.put('witness', toHex(key), { account, witness: key, stake, chains })
+    staked += stake
+  })
+  return staked
 }
 
 /** What the demo account of an embedded devnet starts with (UX: "10 practice credits"). */

@@ -68,6 +68,24 @@ export const DEVNET_PARAMETERS: Parameters = {
   faucetLimit: 1_000_000_000n
 }
 
+/**
+ * How several witnesses begin to agree (core/consensus). A genesis without it names one witness, which decides alone. Numbers as in
+ * `ConsensusParameters`; they hold for the whole network.
+ */
+export const agreementSchema = z.strictObject({
+  leadersPerRound: whole.min(1).max(4),
+  gcDepth: whole.min(4).max(1_000),
+  epochCommits: whole.min(4),
+  epochRounds: whole.min(16),
+  seats: whole.min(1).max(100),
+  /** For each of `witnesses`, in that order: the account that has staked on it, and the ends of its hash chains for epochs 0, 1, … (R26). */
+  members: z
+    .array(z.strictObject({ account: bytes32, tips: z.array(bytes32).min(2).max(8) }))
+    .min(1)
+    .max(100)
+})
+export type GenesisAgreement = z.infer<typeof agreementSchema>
+
 /** The first state of a network. Its hash is the network's id and the first vertex of the DAG. */
 export const genesisSchema = z.strictObject({
   v: z.literal(1),
@@ -82,8 +100,9 @@ export const genesisSchema = z.strictObject({
     .min(1)
     .max(100),
   accounts: z.array(z.strictObject({ policy: policySchema, balance: credits })).max(10_000),
-  /** What the faucet holds. Supply = balances + faucet, for ever. */
-  faucet: credits
+  /** What the faucet holds. Supply = balances + faucet (+ stakes, where a committee agrees), for ever. */
+  faucet: credits,
+  agreement: agreementSchema.optional()
 })
 export type Genesis = z.infer<typeof genesisSchema>
 

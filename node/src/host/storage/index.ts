@@ -13,8 +13,10 @@
  *
  * @packageDocumentation
  */
+import type { BesideRow, BesideStore } from './beside.js'
 import { LevelLedgerStore, type LevelLedgerStoreInit } from './level-store.js'
 
+export type { BesideRange, BesideRow, BesideStore } from './beside.js'
 export { LevelLedgerStore, type LevelLedgerStoreInit } from './level-store.js'
 export { MemoryLedgerStore } from './memory-store.js'
 
@@ -37,10 +39,14 @@ export interface LedgerBatch {
   transactions: readonly Uint8Array[]
   /** Last views of tasks that were closed. */
   closedTasks: readonly { task: Uint8Array; view: Uint8Array }[]
+  /** What else belongs to it and is written in the same step. */
+  beside?: readonly BesideRow[]
 }
 
 /** Two versions: on disk (level) and in memory; one conformance suite for both. */
 export interface LedgerStore {
+  /** Rows beside the ledger, in the same database. */
+  readonly beside: BesideStore
   /** @throws PekkaError STATE_VERSION (another version's data), STATE_LOCKED (another process has it open) */
   start(): Promise<void>
   stop(): Promise<void>

@@ -1,5 +1,6 @@
 import { Level } from 'level'
 import { PekkaError, toHex, u32, u64 } from '@pekka/node/protocol'
+import { besideOperations, LevelBeside, type BesideStore } from './beside.js'
 import { INDEX_DIGITS, STORE_VERSION, WRITE_BUFFER_BYTES } from './constants.js'
 import type { LedgerBatch, LedgerStore, StoredCheckpoint, StoredRow } from './index.js'
 
@@ -27,6 +28,7 @@ type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'
 /** The ledger in LevelDB: one synced batch a commit. */
 export class LevelLedgerStore implements LedgerStore {
   readonly #db: Level<string, Uint8Array>
+  readonly beside: BesideStore
   #last = -1
 
   constructor(private readonly init: LevelLedgerStoreInit) {
@@ -36,6 +38,7 @@ export class LevelLedgerStore implements LedgerStore {
       // What we store is mostly hashes and signatures, which don't compress; the time counts more.
       compression: false
     })
+    this.beside = new LevelBeside(this.#db)
   }
 
   async start(): Promise<void> {
@@ -97,6 +100,7 @@ export class LevelLedgerStore implements LedgerStore {
     for (const { task, view } of batch.closedTasks) {
       operations.push({ type: 'put', key: CLOSED + toHex(task), value: view })
     }
+    operations.push(...besideOperations(batch.beside ?? []))
     await this.#write(operations)
     this.#last = batch.index
   }

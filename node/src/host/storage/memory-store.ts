@@ -1,4 +1,5 @@
 import { toHex } from '@pekka/node/protocol'
+import { MemoryBeside, type BesideStore } from './beside.js'
 import type { LedgerBatch, LedgerStore, StoredCheckpoint, StoredRow } from './index.js'
 
 /** The ledger in memory: for simulations and unit tests. It keeps what it holds over stop and start. */
@@ -8,6 +9,7 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #commits: Uint8Array[] = []
   readonly #transactions = new Map<string, { index: number; position: number }>()
   readonly #closed = new Map<string, Uint8Array>()
+  readonly beside: BesideStore = new MemoryBeside()
   /** By ascending index. */
   #checkpoints: StoredCheckpoint[] = []
 
@@ -44,6 +46,7 @@ export class MemoryLedgerStore implements LedgerStore {
       else this.#rows.set(`${table}/${key}`, { table, key, value: value.slice() })
     }
     batch.transactions.forEach((id, position) => this.#transactions.set(toHex(id), { index: batch.index, position }))
+    await this.beside.write(batch.beside ?? [])
     for (const { task, view } of batch.closedTasks) this.#closed.set(toHex(task), view.slice())
   }
 

@@ -13,12 +13,15 @@ export class WitnessProcess {
   child: ChildProcess | null = null
   /** What it wrote to its log. */
   log = ''
-  #listen = '/ip4/127.0.0.1/tcp/0'
+  #listen: string
 
   constructor(
     readonly folder: string,
-    private readonly network: TestNetwork
-  ) {}
+    private readonly network: Pick<TestNetwork, 'genesis' | 'bytes' | 'witnessSeed'>,
+    private readonly among: { listen?: string; peers?: string[] } = {}
+  ) {
+    this.#listen = among.listen ?? '/ip4/127.0.0.1/tcp/0'
+  }
 
   /** Gives the address it serves at; the same port after a restart. */
   async start(): Promise<string> {
@@ -30,6 +33,7 @@ export class WitnessProcess {
       network: toHex(networkId(this.network.genesis)),
       genesis: 'genesis.cbor',
       listen: [this.#listen],
+      peers: this.among.peers ?? [],
       readyFile: 'ready.json',
       logLevel: 'info'
     }

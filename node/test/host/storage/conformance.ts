@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { toHex } from '@pekka/node/protocol'
-import type { LedgerBatch, LedgerStore, StoredRow } from '@pekka/node/host/storage'
+import type { BesideRange, LedgerBatch, LedgerStore, StoredRow } from '@pekka/node/host/storage'
 
 export const bytes = (seed: number, length = 32): Uint8Array =>
   new Uint8Array(length).map((_, i) => (seed + i * 13) & 255)
@@ -107,6 +107,28 @@ export function storeConformance(
       assert.equal(await store.locate(bytes(99)), null)
       assert.equal(await store.closedTask(bytes(99)), null)
       assert.equal(await store.commit(0), null)
+    })
+
+    it('keeps rows beside the ledger, with a commit or by themselves, and gives ranges of them in both directions', async () => {
+      const beside = ['b/2', 'b/1', 'c/1'].map(key => ({ key, value: bytes(key.length + key.charCodeAt(2)) }))
+      await store.write(batch(0, { beside }))
+      await store.beside.write([
+        { key: 'b/3', value: bytes(9) },
+        { key: 'c/1', value: null }
+      ])
+      await reopen()
+      const keys = async (range: BesideRange): Promise<string[]> => {
+        const found: string[] = []
+        for await (const { key } of store.beside.rows(range)) found.push(key)
+        return found
+      }
+      assert.deepEqual(await keys({ gte: 'b/', lt: 'b/\uffff' }), ['b/1', 'b/2', 'b/3'])
+      assert.deepEqual(await keys({ gte: 'b/', lt: 'z', reverse: true, limit: 2 }), ['b/3', 'b/2'])
+      assert.deepEqual(await store.beside.get('b/3'), bytes(9))
+      assert.equal(await store.beside.get('c/1'), null)
+      // Nothing of it is the ledger's.
+      assert.equal((await rowsIn(store)).length, 2)
+      assert.equal(store.last(), 0)
     })
 
     it('owns what it was given: changing the bytes afterwards changes nothing', async () => {

@@ -1,0 +1,490 @@
+import {
+  PekkaError,
+  taggedHash,
+  toHex,
+  utf8,
+  type Clock,
+  type Genesis,
+  type Signer,
+  type Verifier
+} from '@pekka/node/protocol'
+import {
+  Committee,
+  Consensus,
+  elect,
+  firstBeacon,
+  STANDARD_PACE,
+  Upgrades,
+  type Commit,
+  type ConsensusParameters,
+  type Elected,
+  type EpochStart,
+  type Member,
+  type Pace
+} from '@pekka/node/consensus'
+import {
+  candidatesFor,
+  encodeRow,
+  Overlay,
+  type CommitResult,
+  type Reader,
+  type VerifiedTransaction
+} from '@pekka/node/ledger'
+import { pause, type NetworkHost } from '@pekka/node/host/network'
+import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
+import type { Decision, Sequencer } from '../sequencer.js'
+import { Agreement } from './agreement.js'
+import { BlockKeeper, reopen } from './block-keeper.js'
+import { CATCH_UP_LOOK_MS, CATCH_UP_WAIT_MS, MAX_ANSWERS_PER_PEER } from './constants.js'
+import { FinalityTimes } from './finality-times.js'
+import { LaneGate } from './lane-gate.js'
+import type { LastProposed } from './last-proposed.js'
+import { WitnessLinks, type Said } from './links.js'
+import { Opener } from './opener.js'
+import { PassOn } from './pass-on.js'
+import { RevealChains } from './reveal-chains.js'
+import { serveBlocks } from './serve-blocks.js'
+import type { AgreementStatus } from './status.js'
+
+export interface CommitteeSequencerComponents {
+  /** The ledger's; open while this runs. */
+  store: LedgerStore
+  /** Started before the ledger, stopped after it. */
+  host: NetworkHost
+  /** The block key and its seed. */
+  signer: Signer & { seed: Uint8Array }
+  verifier: Verifier
+  lastProposed: LastProposed
+  clock: Clock
+  monotonic: () => number
+  log: {
+    info(data: object, text: string): void
+    warn(data: object, text: string): void
+    error(data: object, text: string): void
+  }
+}
+
+export interface CommitteeSequencerInit {
+  genesis: Genesis
+  network: Uint8Array
+  /** Other witnesses to dial. */
+  peers: readonly string[]
+  pace?: Pace
+}
+
+/** Everything that runs once the store is open. */
+interface Running {
+  consensus: Consensus
+  agreement: Agreement
+  links: WitnessLinks
+  /** Digest of the state after the last executed commit. */
+  digest: Uint8Array
+}
+
+/**
+ * Orders transactions together with the other witnesses of a committee (core/consensus). To the ledger above it is a `Sequencer` as
+ * the lone one is; what it decides is the same on every witness.
+ */
+export class CommitteeSequencer implements Sequencer {
+  readonly #keeper: BlockKeeper
+  readonly #opener: Opener
+  readonly #chains: RevealChains
+  readonly #gate: LaneGate
+  readonly #passOn: PassOn
+  readonly #times: FinalityTimes
+  readonly #members = new Map<number, readonly Member[]>()
+  readonly #parameters: ConsensusParameters
+  readonly #stopping = new AbortController()
+  /** Answers under way, by peer. */
+  readonly #answering = new Map<string, number>()
+  #epoch = 0
+  #state: Reader | null = null
+  #opening: Promise<Running> | null = null
+
+  constructor(
+    private readonly components: CommitteeSequencerComponents,
+    private readonly init: CommitteeSequencerInit
+  ) {
+    const { store, verifier, signer, monotonic } = components
+    const { genesis } = init
+    if (genesis.agreement === undefined) throw new TypeError('the genesis names no committee')
+    const { leadersPerRound, gcDepth, epochCommits, epochRounds, seats } = genesis.agreement
+    this.#parameters = { leadersPerRound, gcDepth, epochCommits, epochRounds, seats }
+    this.#keeper = new BlockKeeper(store.beside)
+    const membersOf = (epoch: number) => this.#members.get(epoch)
+    this.#opener = new Opener({ verifier, epoch: () => this.#epoch, membersOf })
+    this.#chains = new RevealChains({ seed: signer.seed, nonce: genesis.nonce, parameters: this.#parameters })
+    this.#gate = new LaneGate(() => this.#needState())
+    this.#times = new FinalityTimes(monotonic)
+    this.#passOn = new PassOn({ monotonic, send: (turn, bytes) => this.#passTo(turn, bytes) })
+  }
+
+  // --- Sequencer
+
+  async propose(transaction: VerifiedTransaction): Promise<void> {
+    const { agreement, consensus } = await this.#open(this.#needState())
+    this.#opener.remember(transaction)
+    await this.#gate.enter(transaction)
+    this.#times.begin(transaction)
+    this.#passOn.add(transaction)
+    if ((await agreement.offer(transaction)) === 'full') {
+      this.#drop(transaction)
+      throw new PekkaError('RATE_LIMITED')
+    }
+    if (!consensus.writes) this.#passOn.now()
+  }
+
+  async next(state: Reader, signal: AbortSignal): Promise<Decision> {
+    this.#state = state
+    const running = await this.#open(state)
+    const commit = await running.agreement.commits.next(signal)
+    const isFinal = await this.#finalBefore(commit)
+    const { signer } = this.components
+    // The election reads the state after this commit, which isn't in `state` before it is on disk.
+    let elected: Elected | null = null
+    let digest = running.digest
+    return {
+      timestamp: commit.core.timestamp,
+      transactions: commit.transactions.map(({ transaction, signatures, id, bytes }) => ({
+        transaction,
+        signatures,
+        id,
+        bytes
+      })),
+      due: true,
+      witness: commit.witness,
+      sign: message => signer.sign(message),
+      isFinal,
+      beside: result => {
+        digest = stateDigest(running.digest, result)
+        elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
+        return this.#rows(commit, digest, elected)
+      },
+      stored: () => {
+        running.digest = digest
+        if (elected !== null) this.#members.set(elected.epoch, elected.members)
+        running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
+        for (const transaction of commit.transactions) this.#drop(transaction)
+        this.#gate.moved(commit.transactions)
+      }
+    }
+  }
+
+  /**
+   * Resolves once this witness is as far as the others were when they introduced themselves: before that it would answer clients from
+   * the past. Of members with more than f stake one is honest. Without a quorum it waits no longer than CATCH_UP_WAIT_MS: there may be none.
+   */
+  async caughtUp(signal: AbortSignal): Promise<void> {
+    const { store, monotonic } = this.components
+    const began = monotonic()
+    while (!signal.aborted) {
+      const told = await this.#toldHeight()
+      if (told === null ? monotonic() - began > CATCH_UP_WAIT_MS : store.last() >= told) return
+      await pause(CATCH_UP_LOOK_MS, signal)
+    }
+  }
+
+  /** The height that members with more than f stake have told of; null while no quorum is connected. */
+  async #toldHeight(): Promise<number | null> {
+    const running = await this.#opening
+    const members = this.#members.get(this.#epoch)
+    if (running === null || running === undefined || members === undefined) return null
+    const { links } = running
+    const committee = new Committee(this.#epoch, members)
+    const places = new Map(members.map(({ key }, i) => [toHex(key), i]))
+    const own = places.get(toHex(this.components.signer.publicKey))
+    const told = links.peers
+      .flatMap(peer => ({ author: places.get(links.keyOf(peer) ?? ''), commit: links.commitOf(peer) }))
+      .sort((a, b) => b.commit - a.commit)
+    const authors = told.flatMap(({ author }) => author ?? [])
+    if (!committee.isQuorum(own === undefined ? authors : [own, ...authors])) return null
+    const heard: number[] = []
+    for (const { author, commit } of told) {
+      if (author !== undefined) heard.push(author)
+      if (committee.stakeOf(heard) > committee.faulty) return commit
+    }
+    return -1
+  }
+
+  /** The ledger stops; its store is still open. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new PekkaError('LEDGER_UNREACHABLE'))
+    this.#passOn.stop()
+    this.#gate.stop()
+    const running = await this.#opening?.catch(() => null)
+    await running?.links.stop()
+    await running?.agreement.stop()
+    await this.components.lastProposed.close()
+  }
+
+  /** null: the ledger isn't open yet. */
+  async status(): Promise<AgreementStatus | null> {
+    const running = await this.#opening
+    if (running === null || running === undefined) return null
+    const { consensus, agreement, links } = running
+    const { waiting, transactions } = consensus.sizes
+    const { p50, p95 } = this.#times.quantiles()
+    const members = this.#members.get(consensus.epoch) ?? []
+    return {
+      commit: this.components.store.last(),
+      certified: agreement.certified,
+      epoch: consensus.epoch,
+      round: consensus.round,
+      committee: members.map(({ key, stake }) => ({ key: toHex(key), stake: stake.toString() })),
+      writes: consensus.writes,
+      peers: links.peers.map(peer => ({ peer, key: links.keyOf(peer) })),
+      mempool: transactions,
+      waiting,
+      finalityP50: p50,
+      finalityP95: p95
+    }
+  }
+
+  // --- opening
+
+  #open(state: Reader): Promise<Running> {
+    this.#state = state
+    this.#opening ??= this.#start()
+    return this.#opening
+  }
+
+  async #start(): Promise<Running> {
+    const { lastProposed, signer, clock, monotonic, log } = this.components
+    const { network, pace = STANDARD_PACE } = this.init
+    await lastProposed.open()
+    const kept = await this.#keeper.load(this.#firstEpoch())
+    const { start, executed } = kept
+    this.#enter(start)
+    if (start.nextMembers !== null) this.#members.set(start.epoch + 1, start.nextMembers)
+    const consensus = new Consensus(
+      { revealChain: epoch => this.#chains.of(epoch) },
+      {
+        network,
+        key: signer.publicKey,
+        upgrades: new Upgrades([{ from: 0, value: this.#parameters }]),
+        pace,
+        resume: {
+          start,
+          commits: kept.commits,
+          blocks: kept.blocks,
+          lastProposed: await this.#recall(kept.blocks, start),
+          lost: lastProposed.proposed.status === 'lost'
+        }
+      }
+    )
+    if (lastProposed.proposed.status === 'lost') {
+      log.warn({}, 'the last proposal is lost: this witness follows and writes nothing until the second epoch from now')
+    }
+    const running: Running = {
+      consensus,
+      links: this.#makeLinks(),
+      agreement: new Agreement(
+        {
+          consensus,
+          keeper: this.#keeper,
+          lastProposed,
+          opener: this.#opener,
+          signer,
+          clock,
+          monotonic,
+          send: (to, message) => running.links.send(to, message),
+          log
+        },
+        { network, onEpoch: epoch => this.#enter(epoch) }
+      ),
+      digest: executed?.state ?? network
+    }
+    if (this.#stopping.signal.aborted) throw this.#stopping.signal.reason
+    running.agreement.start([])
+    // The committee of an epoch that hasn't begun is known on disk only.
+    if (executed?.elected) {
+      this.#members.set(executed.elected.epoch, executed.elected.members)
+      running.agreement.feed({ type: 'executed', ...executed })
+    }
+    await running.links.start()
+    this.#passOn.start()
+    return running
+  }
+
+  #makeLinks(): WitnessLinks {
+    const { host, signer, verifier, log, monotonic } = this.components
+    return new WitnessLinks(
+      { host, signer, verifier, log, monotonic },
+      {
+        network: this.init.network,
+        addresses: this.init.peers,
+        commit: () => this.components.store.last(),
+        isMember: key => [...this.#members.values()].some(members => members.some(m => toHex(m.key) === toHex(key))),
+        onPeers: peers => void this.#opening?.then(({ agreement }) => agreement.setPeers(peers)).catch(() => {}),
+        onMessage: async (peer, message) => await this.#heard(peer, message)
+      }
+    )
+  }
+
+  /**
+   * The last proposal as the consensus takes it. Where the database has a later own block (it was written there first, and never sent),
+   * the file is brought up to it: the two must agree before anything is sent.
+   */
+  async #recall(blocks: Awaited<ReturnType<BlockKeeper['load']>>['blocks'], start: EpochStart) {
+    const { lastProposed, signer } = this.components
+    const { proposed } = lastProposed
+    const author = start.members.findIndex(({ key }) => toHex(key) === toHex(signer.publicKey))
+    const own = blocks.findLast(({ block }) => block.author === author)
+    const told = proposed.status === 'proposed' ? reopen(proposed.bytes) : null
+    if (proposed.status === 'lost' || own === undefined) return told
+    const later =
+      told === null ||
+      told.block.epoch < own.block.epoch ||
+      (told.block.epoch === own.block.epoch && told.block.round < own.block.round)
+    if (later) await lastProposed.write(own.bytes)
+    return later ? own : told
+  }
+
+  /** What the genesis says: its witnesses sit in the first two epochs. */
+  #firstEpoch(): EpochStart {
+    const { genesis, network } = this.init
+    const membersOf = (epoch: number): Member[] =>
+      elect(
+        genesis.witnesses.map(({ key, stake }, i) => ({
+          key,
+          stake,
+          tip: genesis.agreement?.members[i]?.tips[epoch] ?? network
+        })),
+        this.#parameters.seats
+      )
+    return {
+      epoch: 0,
+      members: membersOf(0),
+      nextMembers: membersOf(1),
+      firstIndex: 0,
+      history: network,
+      timestamp: genesis.createdAt,
+      beacon: firstBeacon(network)
+    }
+  }
+
+  #enter(start: EpochStart): void {
+    this.#epoch = start.epoch
+    this.#members.set(start.epoch, start.members)
+    for (const epoch of this.#members.keys()) if (epoch < start.epoch) this.#members.delete(epoch)
+    this.components.log.info({ epoch: start.epoch, members: start.members.length, index: start.firstIndex }, 'epoch')
+  }
+
+  // --- peers
+
+  async #heard(peer: string, message: Said): Promise<'taken' | 'broken'> {
+    const { agreement, links } = await this.#open(this.#needState())
+    switch (message.type) {
+      case 'blocks':
+        return await agreement.receive(peer, message)
+      case 'spare':
+        agreement.feed({ type: 'spare', from: peer, author: message.author })
+        return 'taken'
+      case 'fetch':
+      case 'fetch-rounds':
+        this.#answer(peer, message, links)
+        return 'taken'
+      case 'transactions':
+        return await this.#takeAll(message.transactions)
+      case 'note':
+        return 'taken'
+    }
+  }
+
+  /**
+   * Beside reading on: two peers that answer one another and read nothing meanwhile would wait for ever. Questions beyond a few at once
+   * are dropped; whoever asked asks again, or another one.
+   */
+  #answer(peer: string, question: Parameters<typeof serveBlocks>[1], links: WitnessLinks): void {
+    const under = this.#answering.get(peer) ?? 0
+    if (under >= MAX_ANSWERS_PER_PEER) return
+    this.#answering.set(peer, under + 1)
+    serveBlocks(this.#keeper, question, part => links.sendSlowly(peer, part))
+      .catch((error: unknown) => this.components.log.warn({ peer, error: String(error) }, 'an answer failed'))
+      .finally(() => {
+        const left = (this.#answering.get(peer) ?? 1) - 1
+        if (left > 0) this.#answering.set(peer, left)
+        else this.#answering.delete(peer)
+      })
+  }
+
+  /** Another witness's clients' transactions. Where there is no room they are dropped: that witness asks others too. */
+  async #takeAll(transactions: readonly Uint8Array[]): Promise<'taken' | 'broken'> {
+    const { agreement } = await this.#open(this.#needState())
+    for (const bytes of transactions) {
+      try {
+        await agreement.offer(await this.#opener.transaction(bytes))
+      } catch {
+        return 'broken'
+      }
+    }
+    return 'taken'
+  }
+
+  /** @returns whether there was somebody to send to */
+  #passTo(turn: number, transactions: readonly Uint8Array[]): void {
+    void this.#opening?.then(({ links }) => {
+      const members = links.peers.filter(peer => links.keyOf(peer) !== null)
+      const to = members[turn % Math.max(1, members.length)]
+      if (to !== undefined) links.send([to], { type: 'transactions', transactions: [...transactions] })
+    })
+  }
+
+  #drop(transaction: VerifiedTransaction): void {
+    if (!this.#passOn.remove(transaction)) return
+    this.#gate.leave(transaction)
+    this.#times.end(transaction)
+  }
+
+  // --- executing
+
+  /**
+   * Which of the vertices that a commit's transactions name were final before it: read from disk, so that it is the same on every
+   * witness, also on one that has just been started.
+   */
+  async #finalBefore({ transactions }: Commit): Promise<(vertex: Uint8Array) => boolean> {
+    const final = new Set<string>()
+    const asked = new Set<string>()
+    for (const { transaction } of transactions) {
+      for (const parent of transaction.parents) {
+        const key = toHex(parent)
+        if (asked.has(key)) continue
+        asked.add(key)
+        if ((await this.components.store.locate(parent)) !== null) final.add(key)
+      }
+    }
+    return vertex => final.has(toHex(vertex))
+  }
+
+  /** @returns null where nobody can be elected: the ledger stands still then at the end of the next epoch */
+  #elect(state: Reader, { writes }: CommitResult, epoch: number): Elected | null {
+    const after = new Overlay(state)
+    for (const { table, key, row } of writes) {
+      if (row === null) after.delete(table, key)
+      else after.put(table, key, row)
+    }
+    const members = elect(candidatesFor(after, epoch), this.#parameters.seats)
+    if (members.length > 0) return { epoch, members }
+    this.components.log.error({ epoch }, 'no witness has registered for this epoch')
+    return null
+  }
+
+  #rows({ record, core }: Commit, state: Uint8Array, elected: Elected | null): BesideRow[] {
+    const members = elected === null ? null : { epoch: elected.epoch, members: [...elected.members] }
+    return this.#keeper.rowsOf(record, { index: core.index, state, elected: members })
+  }
+
+  #needState(): Reader {
+    if (this.#state === null) throw new PekkaError('LEDGER_UNREACHABLE')
+    return this.#state
+  }
+}
+
+/** Equal for equal sequences of changes, and so for equal states: what commit votes are about. */
+function stateDigest(before: Uint8Array, { message, writes }: CommitResult): Uint8Array {
+  const rows = writes.flatMap(({ table, key, row }) => [
+    utf8(`${table}/${key}`),
+    row === null ? new Uint8Array() : encodeRow(row)
+  ])
+  return taggedHash('pekka/state/v1', before, message, ...rows)
+}

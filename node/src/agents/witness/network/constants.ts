@@ -1,0 +1,76 @@
+/** `/pekka/witness/1`: blocks and what is said about them, between witnesses. */
+export const WITNESS_PROTOCOL = '/pekka/witness/1'
+
+/** Largest message between witnesses: an answer's part of ANSWER_BYTES and one block of MAX_BLOCK_BYTES more. */
+export const WITNESS_MESSAGE_BYTES = 8 << 20
+
+/** Bytes of blocks in one part of an answer; the next part follows when this one is sent. */
+export const ANSWER_BYTES = 4 << 20
+
+/** Bytes of blocks in one answer in all: 32 rounds of four witnesses that are full. Whoever lacks more asks on. */
+export const MAX_ANSWER_BYTES = 128 << 20
+
+/** How often a witness that has just started looks whether it is as far as the others, ms. */
+export const CATCH_UP_LOOK_MS = 50
+/** Without a quorum of others it serves what it has after this, ms: they may all be down. */
+export const CATCH_UP_WAIT_MS = 10_000
+
+/** Questions of one peer that are answered at once; each reads at most one part ahead. */
+export const MAX_ANSWERS_PER_PEER = 4
+
+/**
+ * Bytes that may wait for one peer. A peer that reads slower than its committee writes loses blocks here and fetches them later, instead
+ * of costing us memory.
+ */
+export const MAX_OUTBOX_BYTES = 32 << 20
+
+/** Who may listen without a seat in the committee: archives, explorers, those who wait for an election. */
+export const MAX_OBSERVERS = 32
+
+/** Streams one peer may have to us: who dials each other at the same moment has two, and a lost one may linger. */
+export const MAX_SESSIONS_PER_PEER = 4
+
+/** Introducing oneself takes one message. */
+export const HELLO_TIMEOUT_MS = 10_000
+
+/** Longest pause before another witness is dialled again, ms: rounds wait 200 ms for a leader, so a link should be back soon. */
+export const REDIAL_MAX_MS = 2_000
+
+/** A link between witnesses pings after this much silence, ms, … */
+export const WITNESS_PING_MS = 2_000
+/** … and is given up after this much: the relay has long gone around it, and a new one may work. */
+export const WITNESS_SILENCE_MS = 10_000
+
+/** Messages that don't open (no block, bad signature) before a peer is cut off for BAN_MS. Honest ones send none. */
+export const MAX_BROKEN = 8
+export const BAN_MS = 60_000
+
+/** Events that wait for the consensus before links are read no further. */
+export const MAX_INBOX = 256
+
+/** Commits that are decided and not executed before the consensus waits for the ledger. */
+export const MAX_UNEXECUTED = 32
+
+/** Opened blocks, and verified transactions, that are remembered by their bytes: others pass on what was here already. Bytes each. */
+export const OPENED_BLOCKS_BYTES = 32 << 20
+export const VERIFIED_BYTES = 16 << 20
+
+/** Blocks that are answered from memory, bytes; others come from the database. */
+export const RECENT_BLOCKS_BYTES = 16 << 20
+
+/** Accepted blocks that wait for the next synced write are written by themselves after this, ms: an observer proposes nothing. */
+export const FLUSH_MS = 250
+
+/** A transaction of a client of ours that isn't ordered after this is passed on to another witness, and again to the next, ms. */
+export const PASS_ON_MS = 1_500
+/** Bytes of transactions passed on in one message. */
+export const PASS_ON_BYTES = 1 << 20
+
+/** Epochs of which blocks are kept beside the present one, for witnesses that were away. */
+export const KEPT_EPOCHS = 2
+
+/** Times from submission to final that the status is about: the last thousand. */
+export const FINALITY_SAMPLES = 1_024
+
+/** An epoch's hash chain is longer than its rounds: skipped leaders make it longer than its commits. In thousandths. */
+export const CHAIN_MARGIN_MILLI = 1_125

@@ -1,0 +1,48 @@
+/**
+ * A witness among others: the ledger is ordered by a committee (core/consensus), over direct streams between its witnesses.
+ *
+ * ```ts
+ * const { ledger, sequencer } = createCommitteeLedger({ store, host, signer, lastProposed, verifier, clock, log }, { genesis, peers })
+ * await host.start()
+ * await ledger.start()            // resolves at once after the first time; then with the committee's first commit
+ * await serveLedger(host, ledger)
+ * (await sequencer.status())?.peers
+ * await ledger.stop()
+ * ```
+ *
+ * The genesis chooses: with `agreement` the process runs this, without it `createLoneLedger`. README.md has the picture.
+ *
+ * @packageDocumentation
+ */
+import { decodeCanonical, genesisSchema, networkId } from '@pekka/node/protocol'
+import { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from '../local-ledger.js'
+import {
+  CommitteeSequencer,
+  type CommitteeSequencerComponents,
+  type CommitteeSequencerInit
+} from './committee-sequencer.js'
+
+export { CommitteeSequencer } from './committee-sequencer.js'
+export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './genesis.js'
+export { LastProposed, type Proposed } from './last-proposed.js'
+export { requestStatus, serveStatus, STATUS_PROTOCOL, type AgreementStatus } from './status.js'
+
+export type CommitteeLedgerComponents = Omit<CommitteeSequencerComponents, 'monotonic'> &
+  Pick<LocalLedgerComponents, 'prover'> & { monotonic?: () => number }
+
+export type CommitteeLedgerInit = LocalLedgerInit & Pick<CommitteeSequencerInit, 'peers' | 'pace'>
+
+/** A ledger that this witness decides together with others. */
+export function createCommitteeLedger(
+  components: CommitteeLedgerComponents,
+  init: CommitteeLedgerInit
+): { ledger: LocalLedger; sequencer: CommitteeSequencer } {
+  const { monotonic = () => performance.now() } = components
+  const genesis = genesisSchema.parse(decodeCanonical(init.genesis))
+  const { peers, pace } = init
+  const sequencer = new CommitteeSequencer(
+    { ...components, monotonic },
+    { genesis, network: networkId(genesis), peers, pace }
+  )
+  return { ledger: new LocalLedger({ ...components, sequencer }, init), sequencer }
+}

@@ -1,0 +1,111 @@
+import { randomInt } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { accountId, CREDIT, encodeCanonical, networkId, type Genesis } from '@pekka/node/protocol'
+import { STANDARD_PARAMETERS, type ConsensusParameters } from '@pekka/node/consensus'
+import { createSigner, writeSigner } from '@pekka/node/host/crypto'
+import { createNetworkHost, LedgerClient, peerKeyFromSeed, type NetworkHost } from '@pekka/node/host/network'
+import {
+  committeeGenesis,
+  LastProposed,
+  requestStatus,
+  type AgreementStatus
+} from '../../../../src/agents/witness/network/index.js'
+import { WitnessProcess } from '../process.js'
+import { createTestNetwork, seed, Sender } from '../support.js'
+
+/** Hash chains of a few seconds' rounds, so that making them costs nothing; long enough for every test here. */
+export const TEST_PARAMETERS: ConsensusParameters = { ...STANDARD_PARAMETERS, epochCommits: 8_000, epochRounds: 10_000 }
+
+export interface TestCommittee {
+  genesis: Genesis
+  bytes: Uint8Array
+  network: Uint8Array
+  witnesses: TestWitness[]
+  /** Funded accounts, one lane each. */
+  senders: Sender[]
+}
+
+/** One witness of a committee: its process, and a client of it. */
+export class TestWitness {
+  readonly process: WitnessProcess
+  client: LedgerClient
+
+  constructor(
+    readonly folder: string,
+    readonly address: string,
+    private readonly host: NetworkHost,
+    network: { genesis: Genesis; bytes: Uint8Array; witnessSeed: Uint8Array },
+    peers: string[]
+  ) {
+    const listen = address.replace(/\/p2p\/.*$/, '')
+    this.process = new WitnessProcess(folder, network, { listen, peers })
+    this.client = new LedgerClient({ host }, { addresses: [address], patience: 60_000 })
+  }
+
+  status(): Promise<AgreementStatus> {
+    return requestStatus(this.host, this.address)
+  }
+
+  /** Asks until it is so. */
+  async until(holds: (status: AgreementStatus) => boolean): Promise<AgreementStatus> {
+    for (;;) {
+      const status = await this.status().catch(() => null)
+      if (status !== null && holds(status)) return status
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+  }
+
+  /** Loses the database; the last proposal stays, or goes too. */
+  async wipe(everything: boolean): Promise<void> {
+    await rm(join(this.folder, 'ledger'), { recursive: true, force: true })
+    if (everything) await rm(join(this.folder, 'last-proposed'), { force: true })
+  }
+}
+
+/** Keys, genesis and folders of a committee on this machine. Nothing is started. */
+export async function createCommittee(
+  folder: string,
+  host: NetworkHost,
+  count: number,
+  parameters: ConsensusParameters = TEST_PARAMETERS
+): Promise<TestCommittee> {
+  const base = createTestNetwork().genesis
+  const keys = Array.from({ length: count }, () => createSigner(seed()))
+  const policies = keys.map(({ publicKey }) => ({ threshold: 1, keys: [publicKey] }))
+  const seeds = keys.map(() => seed())
+  const [first] = policies
+  if (first === undefined) throw new TypeError('a committee has members')
+  const genesis = committeeGenesis({
+    base: { ...base, accounts: policies.map(policy => ({ policy, balance: 10n * CREDIT })) },
+    members: seeds.map(witness => ({ seed: witness, stake: 100n, account: accountId(first) })),
+    parameters
+  })
+  const bytes = encodeCanonical(genesis)
+  // An address of the loopback net that is nobody else's, so that the ports can be told to everyone before they are open.
+  const net = `127.${randomInt(1, 255)}.${randomInt(256)}.${randomInt(1, 255)}`
+  const peerSeeds = seeds.map(() => seed())
+  const addresses = await Promise.all(
+    peerSeeds.map(async (peer, i) => {
+      const id = peerIdFromPrivateKey(await peerKeyFromSeed(peer)).toString()
+      return `/ip4/${net}/tcp/${7101 + i}/p2p/${id}`
+    })
+  )
+  const witnesses = await Promise.all(
+    seeds.map(async (witnessSeed, i) => {
+      const home = join(folder, `witness-${i}`)
+      await writeSigner(join(home, 'peer.key'), peerSeeds[i] ?? seed())
+      await LastProposed.create(join(home, 'last-proposed'))
+      return new TestWitness(home, addresses[i] ?? '', host, { genesis, bytes, witnessSeed }, addresses)
+    })
+  )
+  const senders = keys.map((key, i) => new Sender(accountId(policies[i] ?? first), null, key))
+  return { genesis, bytes, network: networkId(genesis), witnesses, senders }
+}
+
+export const startHost = async (): Promise<NetworkHost> => {
+  const host = createNetworkHost({ key: await peerKeyFromSeed(seed()) })
+  await host.start()
+  return host
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { MemoryState, verifyTransaction, type VerifiedTransaction } from '@pekka/node/ledger'
+import { encodeSigned, networkId, signTransaction, type Transaction } from '@pekka/node/protocol'
+import { createVerifier } from '@pekka/node/host/crypto'
+import { LaneGate } from '../../../../src/agents/witness/network/lane-gate.js'
+import { createTestNetwork, faucet, type Sender } from '../support.js'
+
+describe('witness: lanes of a committee', () => {
+  const network = createTestNetwork()
+
+  async function transaction(sender: Sender, sequence: number): Promise<VerifiedTransaction> {
+    const content: Transaction = {
+      v: 1,
+      network: networkId(network.genesis),
+      account: sender.account,
+      key: null,
+      sequence,
+      previous: sequence === 0 ? null : new Uint8Array(32).fill(sequence),
+      parents: [networkId(network.genesis)],
+      expiry: Date.now() + 60_000,
+      body: faucet()
+    }
+    const bytes = encodeSigned(await signTransaction(content, [sender.signer]))
+    return verifyTransaction(bytes, createVerifier())
+  }
+
+  it('holds back what came before its predecessors, and lets it go with them', async () => {
+    const gate = new LaneGate(() => new MemoryState())
+    const passed: number[] = []
+    const enter = async (sequence: number) => {
+      await gate.enter(await transaction(network.demo, sequence))
+      passed.push(sequence)
+    }
+    const early = [enter(2), enter(1)]
+    // The other lane isn't held up.
+    await gate.enter(await transaction(network.providers[0], 0))
+    assert.deepEqual(passed, [])
+    await enter(0)
+    await Promise.all(early)
+    assert.deepEqual(passed, [0, 1, 2])
+  })
+
+  it('lets it go after a while all the same: the ledger says what is wrong with it', async () => {
+    const gate = new LaneGate(() => new MemoryState())
+    await gate.enter(await transaction(network.demo, 3))
+  })
+
+  it('forgets a lane once nothing of it is under way', async () => {
+    const gate = new LaneGate(() => new MemoryState())
+    const first = await transaction(network.demo, 0)
+    await gate.enter(first)
+    gate.leave(first)
+    let passed = false
+    const second = gate.enter(await transaction(network.demo, 1)).then(() => (passed = true))
+    await gate.enter(await transaction(network.providers[0], 0))
+    assert.equal(passed, false, 'the first one was refused, so the second one waits for another')
+    gate.stop()
+    await second
+  })
+
+  it('refuses what is more than a lane may have waiting', async () => {
+    const gate = new LaneGate(() => new MemoryState())
+    const waiting: Promise<void>[] = []
+    for (let sequence = 1; sequence <= 64; sequence++) {
+      waiting.push(gate.enter(await transaction(network.demo, sequence)))
+    }
+    await assert.rejects(gate.enter(await transaction(network.demo, 65)), { code: 'RATE_LIMITED' })
+    gate.stop()
+    await Promise.all(waiting)
+  })
+})
