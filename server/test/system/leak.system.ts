@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { contentsUnder } from '../support/files.js'
 import { TestNetwork, needNetwork, sleep } from '../../../node/test/support/network.js'
 
 /** The append-only file of the queue is written each second. */
@@ -46,14 +47,13 @@ describe('what a whole network writes', function () {
     await sleep(QUEUE_ON_DISK_MS)
 
     const parts = ['devnet', 'logs', 'receipts'].map(part => join(network.home, part))
-    const files = (await Promise.all(parts.map(filesUnder))).flat()
+    const files = (await Promise.all(parts.map(contentsUnder))).flat()
     for (const part of ['devnet/bridge', 'devnet/witness', 'devnet/valkey', 'devnet/provider-1', 'logs', 'receipts'])
       assert.ok(
-        files.some(found => relative(network.home, found).startsWith(part)),
+        files.some(([found]) => relative(network.home, found).startsWith(part)),
         `${part} holds nothing: it isn't looked through`
       )
-    for (const found of files) {
-      const bytes = await readFile(found)
+    for (const [found, bytes] of files) {
       for (const [what, text] of Object.entries(secrets))
         for (const form of [Buffer.from(text), Buffer.from(text, 'hex'), Buffer.from(text, 'utf16le')])
           assert.ok(!bytes.includes(form), `the ${what} stands in ${relative(network.home, found)}`)
@@ -66,10 +66,8 @@ describe('what a whole network writes', function () {
     const wallet: { ed25519: string; viewKey: string } = JSON.parse(
       await readFile(join(network.home, 'wallet', 'wallet.json'), 'utf8')
     )
-    for (const found of (
-      await Promise.all(['devnet', 'logs'].map(part => filesUnder(join(network.home, part))))
-    ).flat()) {
-      const bytes = await readFile(found)
+    const files = (await Promise.all(['devnet', 'logs'].map(part => contentsUnder(join(network.home, part))))).flat()
+    for (const [found, bytes] of files) {
       for (const text of [token, wallet.ed25519, wallet.viewKey])
         assert.ok(!bytes.includes(Buffer.from(text)), `a secret of the wallet stands in ${found}`)
       for (const text of [wallet.ed25519, wallet.viewKey])
@@ -80,8 +78,3 @@ describe('what a whole network writes', function () {
 
 /** The middle of the base64 of a text: what stays the same wherever it begins in a longer one. */
 const text64 = (text: string): string => Buffer.from(text).toString('base64').slice(4, -4)
-
-async function filesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  return entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
-}

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { printed } from '../../../node/test/support/sealed-run.js'
+import { contentsUnder } from '../support/files.js'
 import { World, cell, until } from '../support/world.js'
 
 describe('what the bridge writes', function () {
@@ -32,7 +32,10 @@ describe('what the bridge writes', function () {
       const token = await client.tokens.get()
       const redis = await world.redis.dump()
 
-      const written = [...(await filesUnder(join(world.folder, 'bridge'))), ...(await filesUnder(world.redis.folder))]
+      const written = [
+        ...(await contentsUnder(join(world.folder, 'bridge'))),
+        ...(await contentsUnder(world.redis.folder))
+      ]
       assert.ok(written.length > 5)
       const everything = [...written, ['redis', redis], ['output', world.process.written]]
       for (const secret of [inCode, inOutput, inTitle, token])
@@ -42,13 +45,3 @@ describe('what the bridge writes', function () {
     }
   })
 })
-
-async function filesUnder(folder: string): Promise<[string, string][]> {
-  const files: [string, string][] = []
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    const path = join(entry.parentPath, entry.name)
-    files.push([path, (await readFile(path)).toString('latin1')])
-  }
-  return files
-}

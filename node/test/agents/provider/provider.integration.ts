@@ -204,7 +204,7 @@ describe('provider process', function () {
     await world.bridge.stop()
     await world.witness.end('SIGKILL')
     // It ends meanwhile; neither ledger nor bridge can be told.
-    await new Promise(resolve => setTimeout(resolve, 3_500))
+    await eventually(() => isKept(task), 'the finished run never was written down')
     await world.endProvider('SIGKILL')
     await world.bridge.start()
     await world.witness.start()
@@ -236,6 +236,17 @@ describe('provider process', function () {
     assert.deepEqual(await world.ledger.asks(null), [])
     await eventually(() => !inside.some(alive), 'something of it still runs')
   })
+
+  /** Whether what is to be committed stands on the provider's disk: in the log of its table, which is in use. */
+  async function isKept(task: Uint8Array): Promise<boolean> {
+    const folder = join(world.folder, 'provider/state/runs/index')
+    for (const name of (await readdir(folder)).filter(one => one.endsWith('.log'))) {
+      const written = await readFile(join(folder, name), 'latin1').catch(() => '')
+      const record = written.lastIndexOf(toHex(task))
+      if (record >= 0 && written.includes('opening', record)) return true
+    }
+    return false
+  }
 
   /** Whoever descends from the provider's process: its sandboxes. */
   async function sandboxProcesses(): Promise<number[]> {
