@@ -38,6 +38,7 @@ import { Invites, LinkServer, ReaderGate } from './links/index.js'
 import { Listener } from './listener.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { Candidates, JobQueue, Sweeper, TaskDriver } from './queue/index.js'
+import { SessionCells, sessionRoutes } from './sessions/index.js'
 import type { Settings } from './settings.js'
 import { LiveStream } from './stream/index.js'
 import { BlobRefs, GroupWriter, TaskStore, Uploads } from './tasks/index.js'
@@ -143,6 +144,18 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     },
     { witnesses: settings.witnesses, genesis: genesisBytes }
   )
+  const cells = new SessionCells({
+    table,
+    writer: writer(),
+    store,
+    refs,
+    blobs,
+    logs,
+    links,
+    verifier,
+    disk,
+    network
+  })
   const candidates = new Candidates({ store, links }, () => genesis.parameters)
   const driver = new TaskDriver({ ledger, mirror, store, candidates, clock, metrics, log })
   const queue = new JobQueue(
@@ -161,8 +174,11 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   mirror.on('connected', () => quiet(driver.reconcile()))
   links.onArrival((link, resume) => quiet(driver.arrived(link, resume)))
   driver.onChange(record => {
-    if (record.view !== null && isEnded(record.view.state)) links.done(record.task)
+    if (record.view === null || !isEnded(record.view.state)) return
+    links.done(record.task)
+    if (record.view.offer.session !== null) quiet(cells.done(record.task))
   })
+  links.onCells((link, said) => quiet(cells.taken(link, said)))
   queue.onReady(() => quiet(sweeper.addMissing(0)))
 
   const guard = new Guard(settings)
@@ -209,6 +225,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
         if (queue.connected) quiet(driver.hurry(task))
       }
     }),
+    ...sessionRoutes(cells),
     ...layerRoutes(layers),
     ...inputRoutes(inputs)
   ]
@@ -247,6 +264,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       await host.stop()
       await logs.close()
       await store.settled()
+      await cells.settled()
       await later.settled()
       disk.stop()
       await table.close()

@@ -20,6 +20,11 @@ export interface CommandEntry {
 export const COMMANDS: readonly CommandEntry[] = [
   { name: 'up', summary: 'start PEKKA and JupyterLab on this computer', load: () => import('./house/commands/up.js') },
   { name: 'run', summary: 'run FILE.py or FILE.ipynb on the network', load: () => import('./commands/run.js') },
+  {
+    name: 'session',
+    summary: 'keep a machine, so that later cells see what earlier ones made',
+    load: () => import('./commands/session.js')
+  },
   { name: 'tasks', summary: 'your tasks', load: () => import('./commands/tasks.js') },
   { name: 'artifacts', summary: 'fetch the files that a task wrote', load: () => import('./commands/artifacts.js') },
   { name: 'cancel', summary: 'stop a task', load: () => import('./commands/cancel.js') },

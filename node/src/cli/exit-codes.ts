@@ -54,6 +54,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   IMAGE_UNKNOWN: EXIT.noMachine,
   IMAGE_NOT_OFFERED: EXIT.noMachine,
   PACKAGE_MISSING: EXIT.noMachine,
+  SESSION_ENDED: EXIT.noMachine,
+  SESSION_NOT_OFFERED: EXIT.noMachine,
   LAYER_IMAGE_UNKNOWN: EXIT.noMachine,
   LAYERS_OFF: EXIT.noMachine,
   INPUT_UNREACHABLE: EXIT.notConnected,

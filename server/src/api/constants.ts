@@ -18,6 +18,8 @@ export const REMOTE_LOGINS = 60
 export const SMALL_BODY = 64 << 10
 export const TRANSACTION_BODY = 512 << 10
 export const TASKS_BODY = 14 << 20
+/** A later cell of a session: 128 KiB inline, base64 in JSON, and the list of its parts. */
+export const CELL_BODY = 1 << 20
 /** 2048 hashes of 32 bytes, as JSON. */
 export const MISSING_BODY = 256 << 10
 

@@ -48,6 +48,7 @@ export interface LinkServerInit {
   genesis: Uint8Array
 }
 
+type CellsSaid = Extract<ProviderMessage, { kind: 'cells' }>
 type Typed = TypedChannel<ProviderMessage, BridgeMessage>
 
 /** Everything the bridge serves over libp2p. */
@@ -56,6 +57,7 @@ export class LinkServer implements LinkDirectory {
   readonly #peers = new Map<string, Uint8Array>()
   readonly #intakes = new Map<Link, Intake>()
   readonly #wanted = new Map<string, Link>()
+  #onCells: (link: ProviderLink, said: CellsSaid) => void = () => undefined
   readonly #arrivals: ((link: ProviderLink, resume: Uint8Array[]) => void)[] = []
 
   constructor(
@@ -91,6 +93,11 @@ export class LinkServer implements LinkDirectory {
 
   onArrival(listener: (link: ProviderLink, resume: Uint8Array[]) => void): void {
     this.#arrivals.push(listener)
+  }
+
+  /** Providers say how many of their sessions' later cells they have (R33). */
+  onCells(listener: (link: ProviderLink, said: CellsSaid) => void): void {
+    this.#onCells = listener
   }
 
   /** The task has ended: no link needs its log any more. */
@@ -156,6 +163,8 @@ export class LinkServer implements LinkDirectory {
           'a provider declined'
         )
         return
+      case 'cells':
+        return this.#onCells(link, message)
       case 'ping':
         return link.tell({ kind: 'pong', n: message.n })
       case 'hello':

@@ -24,6 +24,8 @@ export interface Ware {
   /** Micro-credits. */
   pricePerSecond: bigint
   pricePerGiB: bigint
+  /** Price of a second between the cells of a session (R33); absent or null: no sessions. */
+  holdPricePerSecond?: bigint | null
   /** How this machine computes in the image; absent where it isn't known. Not part of the ask. */
   path?: CpuPath | null
 }
@@ -120,7 +122,7 @@ export class AskBook {
       cpuClass,
       concurrency,
       pricePerSecond,
-      holdPricePerSecond: null,
+      holdPricePerSecond: holdOf(ware),
       pricePerGiB
     }
     const ask: Ask = { ask: id, nonce, ...terms, kemKey: publicKey, kemExpiry: expiry, expiry }
@@ -157,7 +159,12 @@ export class AskBook {
       ask.cpuClass === ware.cpuClass &&
       ask.concurrency === concurrency &&
       ask.pricePerSecond === ware.pricePerSecond &&
-      ask.pricePerGiB === ware.pricePerGiB
+      ask.pricePerGiB === ware.pricePerGiB &&
+      ask.holdPricePerSecond === holdOf(ware)
     )
   }
 }
+
+/** Waiting costs no more than running. */
+const holdOf = ({ holdPricePerSecond = null, pricePerSecond }: Ware): bigint | null =>
+  holdPricePerSecond !== null && holdPricePerSecond > pricePerSecond ? pricePerSecond : holdPricePerSecond

@@ -4,26 +4,38 @@ import {
   PekkaError,
   commitment,
   equalBytes,
-  isPekkaError,
   resultDigest,
   runHash,
   runKeys,
   signRunHeader,
   toHex,
+  type Bundle,
   type Clock,
   type Done,
   type FailReason,
   type ManifestEnvelope,
   type Primitives,
+  type Result,
+  type RunBinding,
   type RunFacts,
+  type SessionCell,
+  type SessionReport,
   type Signer,
   type TaskEvent,
   type TaskView
 } from '@pekka/node/protocol'
-import { RunDigester } from '@pekka/node/verification'
-import { ALIVE_INTERVAL_MS, KILL_AFTER_MS, OUTPUT_SLACK_BYTES, SPOOL_AHEAD_BYTES, STORED_WAIT_MS } from './constants.js'
+import { SessionDigester } from '@pekka/node/verification'
+import {
+  ALIVE_INTERVAL_MS,
+  KILL_AFTER_MS,
+  OUTPUT_SLACK_BYTES,
+  SPOOL_AHEAD_BYTES,
+  STORED_WAIT_MS,
+  TRANCHE_INTERVAL_MS
+} from './constants.js'
 import type { Committer } from './committer.js'
 import type { CpuPath } from './cpu-path.js'
+import { ProviderFault, faultOf, settleDone, type Killed } from './done.js'
 import { sealOpening } from './opening.js'
 import type { OpenedTask } from './intake.js'
 import type { LedgerLane, Ordered } from './ledger-lane.js'
@@ -33,6 +45,8 @@ import { FrameWriter } from './output/frame-writer.js'
 import { sizeOf, takeOutLarge } from './output/large-values.js'
 import { RunFile } from './output/run-file.js'
 import type { RunRecord, RunStore } from './run-store.js'
+import { SessionPay, type Chain, type SessionClaimed } from './session-pay.js'
+import { KeptSession, type CellLimits } from './session.js'
 import { Returns, putsOf, type FetchPart } from './travel.js'
 import { commandOf, paidMs, type TakenSandbox, type Workshop } from './workshop.js'
 
@@ -45,6 +59,8 @@ export interface AttemptComponents {
   store: RunStore
   workshop: Workshop
   committer: Committer
+  /** The ledger's word about our task. */
+  view: (signal: AbortSignal) => Promise<TaskView | null>
   /** Makes the output's way to the bridge known; returns what takes it back. */
   register: (delivery: Delivery, record: RunRecord) => void
   log: { info(data: object, text: string): void; warn(data: object, text: string): void }
@@ -62,6 +78,10 @@ export interface AttemptInit {
   eager: boolean
   /** Sealed parts of what travels. */
   fetchPart: FetchPart
+  /** A session's sealed cell that is a blob of the task. */
+  fetchCell: (sealed: { hash: Uint8Array; size: number }, signal: AbortSignal) => Promise<Uint8Array>
+  /** How often a session's time is claimed, ms. */
+  trancheEvery?: number | undefined
   runtime: string
   isolation: number
   /** How this machine computes in the task's image; null where it isn't known. */
@@ -70,9 +90,6 @@ export interface AttemptInit {
 
 /** What a run brings back is read and sealed within this, ms: 1 GiB at 10 MB/s takes 100 s. */
 const RETURN_MS = 300_000
-
-/** Why a run was ended from outside. */
-type Killed = 'wall' | 'cancel' | 'output' | 'abandoned'
 
 /** A sandbox is killed, or an attempt given up, because the task is no longer ours. */
 class Abandoned extends Error {}
@@ -92,6 +109,10 @@ export class Attempt {
   /** The user's code has ended: a cancel that comes now changes nothing (PROTOCOL §9, STOPPING). */
   #done = false
   readonly #timers = new Set<NodeJS.Timeout>()
+  /** The machine is kept for later cells (R33). */
+  #session: KeptSession | null = null
+  #pay: SessionPay | null = null
+  readonly #digester = new SessionDigester()
 
   constructor(
     private readonly components: AttemptComponents,
@@ -108,8 +129,35 @@ export class Attempt {
     // A lapse alone changes nothing: while nobody else has accepted, a commit still counts (R2).
     if (view.attempts.length > this.init.attempt) return this.#giveUp('another has it')
     if (view.state === 'stopping') this.#cancel()
-    const over = view.state === 'refunded' || view.state === 'closed'
+    const lost = view.state === 'settled' && ours?.ended !== 'committed'
+    const over = view.state === 'refunded' || view.state === 'closed' || lost
     if (over) this.#giveUp('it is over')
+  }
+
+  /** Address of the bridge that it came from. */
+  get bridge(): string {
+    return this.init.bridge
+  }
+
+  /** The run, as messages name it. */
+  get place(): { task: Uint8Array; attempt: number; run: number } {
+    return { task: this.init.task.offer.task, attempt: this.init.attempt, run: 1 }
+  }
+
+  /** How many of its session's later cells this machine has; null: the task is no session, or not there yet. */
+  get cells(): number | null {
+    return this.#session?.report.in.count ?? null
+  }
+
+  /** Takes a later cell of the session. @returns how many there are now. @throws PekkaError CELL_REFUSED */
+  async takeCell(cell: SessionCell, sealed: Uint8Array | null): Promise<number> {
+    if (this.#session === null) throw new PekkaError('CELL_REFUSED', { issue: 'the machine is not kept' })
+    return await this.#session.take(cell, sealed)
+  }
+
+  /** This machine stops soon: a session ends after the cell that runs, and is committed. */
+  windUp(): void {
+    this.#session?.finish('shutdown')
   }
 
   /** Ends the attempt by `fail`: this machine is shutting down. */
@@ -147,43 +195,55 @@ export class Attempt {
     if (!this.init.eager) await accepted
     const taking = this.components.workshop.take(this.init.task, signal).then(sandbox => (this.#sandbox = sandbox))
     taking.catch(() => {})
-    const { file, record, writer, delivery } = await this.#openOutput()
+    const output = await this.#openOutput()
+    const { file, record, writer, delivery } = output
     await taking
-    const digester = new RunDigester()
-    const done = await this.#execute(writer, delivery, digester)
+    const done =
+      offer.session === null
+        ? await this.#execute(writer, delivery, this.init.task.bundle, null)
+        : await this.#keep(output)
     this.#done = true
     void this.#release()
-    digester.add(done)
-    const { count, head } = writer.chain
-    const result = digester.result(done)
-    const manifest: ManifestEnvelope = {
-      result,
-      run: {
-        v: 1,
-        usage: done.usage,
-        image: offer.image.digest,
-        contentDigest: this.init.task.ask.contentDigest,
-        runtime: this.init.runtime,
-        isolation: this.init.isolation,
-        cpuClass: this.init.task.ask.cpuClass,
-        ...this.#path,
-        envRead: [...new Set(done.envRead)].sort(),
-        raw: digester.raw(this.init.task.taskKey),
-        count,
-        head
-      },
-      blind: this.components.primitives.random.bytes(32)
-    }
+    this.#digester.add(done)
+    const result = this.#digester.result(done)
+    const manifest = this.#manifest(result, this.#digester.raw(this.init.task.taskKey), done, writer.chain)
     await writer.write({ events: [done], manifest }, true)
     await file.sync()
     await accepted
-    record.finished = await this.#finished(writer, manifest, done)
+    const session = this.#pay === null ? null : await this.#pay.last(writer.chain)
+    record.finished = await this.#finished(manifest, done, session, writer.chain)
     await this.components.store.put(record)
     await delivery.waitForStored(AbortSignal.timeout(STORED_WAIT_MS))
     const { stored } = delivery
     if (stored !== null && stored.count === record.finished.claim.count) record.finished.claim.stored = stored
-    await this.components.committer.commit(record, offer.limits.wallMs, () => this.#view)
+    // A session's claim is bounded already, by what the ledger says of its time.
+    const wallLimit = session === null ? offer.limits.wallMs : Number.MAX_SAFE_INTEGER
+    await this.components.committer.commit(record, wallLimit, () => this.#view)
     this.#log.info({ task: toHex(offer.task), outcome: done.outcome, ledger: record.ledger }, 'task done')
+  }
+
+  #manifest(
+    result: Result,
+    raw: RunFacts['raw'],
+    { usage, envRead }: Pick<Done, 'usage' | 'envRead'>,
+    { count, head }: { count: number; head: Uint8Array }
+  ): ManifestEnvelope {
+    const { offer, ask } = this.init.task
+    const run: RunFacts = {
+      v: 1,
+      usage,
+      image: offer.image.digest,
+      contentDigest: ask.contentDigest,
+      runtime: this.init.runtime,
+      isolation: this.init.isolation,
+      cpuClass: ask.cpuClass,
+      ...this.#path,
+      envRead: [...new Set(envRead)].sort(),
+      raw,
+      count,
+      head
+    }
+    return { result, run, blind: this.components.primitives.random.bytes(32) }
   }
 
   /** On another path than the pinned one nothing is known of how the machine computes, and nothing is compared. */
@@ -211,15 +271,95 @@ export class Attempt {
   }
 
   #stayAlive(): void {
+    this.#timers.add(setInterval(() => this.#tellAlive(), ALIVE_INTERVAL_MS))
+  }
+
+  #tellAlive(): void {
+    if (this.#ended || this.#pay?.claiming === true) return
+    const { task, session } = this.init.task.offer
+    const chain = this.#writer?.chain ?? { count: 0, head: new Uint8Array(32) }
+    const report = session === null ? null : (this.#session?.report ?? NOT_BEGUN)
+    this.#alive(chain, report).catch((error: unknown) =>
+      this.#log.warn({ err: error, task: toHex(task) }, 'the lease could not be renewed')
+    )
+  }
+
+  #alive(chain: { count: number; head: Uint8Array }, session: SessionReport | null): Promise<Ordered> {
     const { task } = this.init.task.offer
-    const timer = setInterval(() => {
-      if (this.#ended) return
-      const chain = this.#writer?.chain ?? { count: 0, head: new Uint8Array(32) }
-      this.components.lane
-        .send({ kind: 'alive', task, attempt: this.init.attempt, ...chain, session: null })
-        .catch((error: unknown) => this.#log.warn({ err: error, task: toHex(task) }, 'the lease could not be renewed'))
-    }, ALIVE_INTERVAL_MS)
-    this.#timers.add(timer)
+    return this.components.lane.send({ kind: 'alive', task, attempt: this.init.attempt, ...chain, session })
+  }
+
+  /** Keeps the machine for the session's cells, up to its end (R33). */
+  async #keep({ writer, delivery, privateKey, binding }: Output): Promise<Done> {
+    const { offer, bundle, lane } = this.init.task
+    const { primitives } = this.components
+    const { signal } = this.#abandon
+    const prices = offer.candidates[this.init.task.candidate]
+    if (lane === null || prices === undefined)
+      throw new PekkaError('BUNDLE_REFUSED', { issue: 'nobody can send cells' })
+    const session = new KeptSession(
+      {
+        primitives,
+        run: async (program, limits) => {
+          const done = await this.#execute(writer, delivery, program, limits)
+          return { done, kept: this.#killed === null && this.#sandbox?.session.kept === true }
+        },
+        end: async event => {
+          this.#digester.add(event)
+          await writer.write({ events: [event], manifest: null })
+        },
+        stop: () => this.#interruptRun(),
+        fetch: sealed => this.init.fetchCell(sealed, signal),
+        onChange: () => this.#tellAlive(),
+        now: () => performance.now()
+      },
+      {
+        binding,
+        lane,
+        runPrivate: privateKey,
+        first: bundle,
+        prices,
+        cap: offer.cap,
+        wallMs: offer.limits.wallMs,
+        outputBytes: offer.limits.outputBytes
+      }
+    )
+    this.#session = session
+    if (this.#view?.state === 'stopping') this.#cancel()
+    void this.#sandbox?.sandbox.exited.then(() => session.finish('lost'))
+    const pay = this.#payFor(session, writer)
+    this.#pay = pay
+    const tranches = setInterval(() => {
+      if (this.#view?.state !== 'stopping') void pay.tranche()
+    }, this.init.trancheEvery ?? TRANCHE_INTERVAL_MS)
+    this.#timers.add(tranches)
+    try {
+      return await session.run(signal)
+    } finally {
+      clearInterval(tranches)
+      await pay.settled
+    }
+  }
+
+  #payFor(session: KeptSession, writer: FrameWriter): SessionPay {
+    const { lane, view, log } = this.components
+    const { offer, taskKey } = this.init.task
+    const { attempt } = this.init
+    const { task } = offer
+    return new SessionPay(
+      {
+        session,
+        digester: this.#digester,
+        writer,
+        log,
+        alive: (chain, report) => this.#alive(chain, report),
+        view: async () => (await view(this.#abandon.signal)) ?? this.#view,
+        manifest: (result, raw, end, before) => this.#manifest(result, raw, end, before),
+        claim: async (manifest, end, claimed, chain) => (await this.#finished(manifest, end, claimed, chain)).claim,
+        send: claim => lane.send({ kind: 'tranche', task, attempt, claim }, this.#abandon.signal)
+      },
+      { task, taskKey, attempt: attempt - 1 }
+    )
   }
 
   async #openOutput() {
@@ -271,18 +411,17 @@ export class Attempt {
     )
     this.#writer = writer
     register(delivery, record)
-    return { file, record, writer, delivery }
+    return { file, record, writer, delivery, privateKey, binding }
   }
 
-  /** Runs the program and passes its output on, up to `done`. */
-  async #execute(writer: FrameWriter, delivery: Delivery, digester: RunDigester): Promise<Done> {
+  /** Runs a program, the task's own or a session's cell, and passes its output on, up to `done`. */
+  async #execute(writer: FrameWriter, delivery: Delivery, bundle: Bundle, cell: CellLimits | null): Promise<Done> {
     const sandbox = this.#sandbox
     if (sandbox === null) throw new PekkaError('SANDBOX_FAILED', { issue: 'there is none' })
     const { signal } = this.#abandon
     signal.throwIfAborted()
-    const { outputBytes } = this.init.task.offer.limits
-    const { wallMs } = this.#limits
-    const { bundle } = this.init.task
+    const limits = cell ?? this.#limits
+    const { wallMs, outputBytes } = limits
     const { aead } = this.components.primitives
     for (const put of putsOf(bundle, aead, this.init.fetchPart, signal)) await sandbox.session.put(put, signal)
     this.init.task.parts.clear()
@@ -298,12 +437,13 @@ export class Attempt {
       }
       await returns.take(part)
     }
-    const batcher = new Batcher(events => writer.write({ events, manifest: null }))
+    const batcher = new Batcher(async events => void (await writer.write({ events, manifest: null })))
     let received = 0
     let done: Done | null = null
-    if (this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
-    for await (const said of sandbox.session.run(commandOf(this.init.task), signal, onPart)) {
-      const event = returns.complete(said)
+    if (cell === null && this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
+    const command = commandOf(this.init.task, { bundle, wallMs, outputBytes, keep: cell !== null })
+    for await (const said of sandbox.session.run(command, signal, onPart)) {
+      const event = await returns.complete(said)
       if (event.type === 'done') {
         done = event
         break
@@ -313,62 +453,41 @@ export class Attempt {
         this.#kill('output')
         if (isOutput(event)) continue
       }
-      digester.add(event)
+      this.#digester.add(event)
       await batcher.push(await takeOutLarge(event, value => writer.blob(value)))
       await delivery.waitUntilBehind(SPOOL_AHEAD_BYTES, signal)
     }
     signal.throwIfAborted()
+    clearTimeout(late)
     await batcher.flush()
     if (done === null) throw new PekkaError('RUNNER_LOST', { message: 'it ended without a word' })
-    return this.#sayCap(await this.#settleDone(done, sandbox))
+    const { memoryBytes } = this.init.task.offer.resources
+    const settled = await settleDone(done, sandbox.sandbox, this.#killed, memoryBytes)
+    // The runner knows one limit of time; which one it was is known here.
+    if (settled.reason !== 'wall-limit' || !limits.atCap) return settled
+    return { ...settled, detail: { ...settled.detail, atCap: true } }
   }
 
   /** The run ends at the cap if that comes before the wall limit. */
-  get #limits(): { wallMs: number; atCap: boolean } {
-    const { wallMs } = this.init.task.offer.limits
+  get #limits(): CellLimits {
+    const { wallMs, outputBytes } = this.init.task.offer.limits
     const paid = paidMs(this.init.task)
-    return paid < wallMs ? { wallMs: paid, atCap: true } : { wallMs, atCap: false }
-  }
-
-  /** The runner knows one limit of time; which one it was is known here. */
-  #sayCap(done: Done): Done {
-    if (done.reason !== 'wall-limit' || !this.#limits.atCap) return done
-    return { ...done, detail: { ...done.detail, atCap: true } }
-  }
-
-  /** Says what the host knows better than a runner that is gone, or that only saw its kernel killed. */
-  async #settleDone(done: Done, { sandbox }: TakenSandbox): Promise<Done> {
-    const killed = done.reason === 'kernel-died' && done.detail['signal'] === 'SIGKILL'
-    if (done.reason !== 'runner-lost' && !killed) return done
-    const { cpuMs, maxMemoryBytes, oomKills } = await sandbox.usage()
-    if (killed)
-      return oomKills > 0
-        ? { ...done, outcome: 'limit', reason: 'out-of-memory', detail: this.#memoryDetail(done) }
-        : done
-    const usage = { ...done.usage, cpuMs: Math.round(cpuMs), maxMemoryBytes: Math.round(maxMemoryBytes) }
-    if (this.#killed === 'wall') return { ...done, usage, outcome: 'limit', reason: 'wall-limit' }
-    if (this.#killed === 'output') return { ...done, usage, outcome: 'limit', reason: 'output-limit' }
-    if (this.#killed === 'cancel') return { ...done, usage, outcome: 'stopped', reason: 'cancelled' }
-    if (oomKills > 0)
-      return { ...done, usage, outcome: 'limit', reason: 'out-of-memory', detail: this.#memoryDetail(done) }
-    return { ...done, usage }
-  }
-
-  #memoryDetail(done: Done): Done['detail'] {
-    return { ...done.detail, limitBytes: this.init.task.offer.resources.memoryBytes }
+    return paid < wallMs ? { wallMs: paid, atCap: true, outputBytes } : { wallMs, atCap: false, outputBytes }
   }
 
   async #finished(
-    writer: FrameWriter,
     manifest: ManifestEnvelope,
-    done: Done
+    done: Pick<Done, 'usage' | 'outcome'>,
+    claimed: SessionClaimed | null,
+    chain: Chain
   ): Promise<NonNullable<RunRecord['finished']>> {
     const { network, provider, attempt, task } = this.init
     const digest = resultDigest(task.taskKey, manifest.result)
-    const { count, head } = writer.chain
+    const { count, head } = chain
     const { blind } = manifest
     const input = { network, task: task.offer.task, attempt, provider, digest, runHash: runHash(manifest.run), blind }
-    const usage = { wallMs: Math.min(done.usage.wallMs, task.offer.limits.wallMs), cpuMs: done.usage.cpuMs }
+    const wallMs = claimed?.wallMs ?? Math.min(done.usage.wallMs, task.offer.limits.wallMs)
+    const usage = { wallMs, cpuMs: done.usage.cpuMs }
     return {
       claim: {
         commitment: commitment(input),
@@ -378,7 +497,7 @@ export class Attempt {
         usage,
         outcome: done.outcome,
         stored: null,
-        session: null
+        session: claimed?.session ?? null
       },
       opening: await sealOpening(
         this.components.primitives.aead,
@@ -391,6 +510,12 @@ export class Attempt {
   }
 
   #cancel(): void {
+    if (this.#session !== null) this.#session.finish(this.#view?.cancelledAt === null ? 'close' : 'cancel')
+    else this.#interruptRun()
+  }
+
+  /** Interrupts what runs; what doesn't end by itself is killed. */
+  #interruptRun(): void {
     if (this.#done || this.#killed !== null) return
     const sandbox = this.#sandbox
     if (sandbox === null) return
@@ -434,17 +559,13 @@ export class Attempt {
 
 const isOutput = (event: TaskEvent): boolean => event.type !== 'cell-end' && event.type !== 'cell-start'
 
-/** Our own fault, with the reason that the ledger is told. */
-class ProviderFault extends Error {
-  constructor(readonly reason: FailReason) {
-    super(reason)
-  }
-}
+/** A session of which the ledger hears before its sandbox is there. */
+const NOT_BEGUN: SessionReport = { in: { count: 0, head: null }, cells: 0 }
 
-function faultOf(error: unknown): FailReason {
-  if (error instanceof ProviderFault) return error.reason
-  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') return 'resources'
-  if (!isPekkaError(error)) return 'internal'
-  const sandbox = ['SANDBOX_FAILED', 'SANDBOX_UNUSABLE', 'RUNNER_LOST', 'RUNNER_PROTOCOL', 'IMAGE_UNKNOWN']
-  return sandbox.includes(error.code) ? 'sandbox' : 'internal'
+/** Where the output of the run goes, and what it is sealed with. */
+interface Output {
+  writer: FrameWriter
+  delivery: Delivery
+  privateKey: Uint8Array
+  binding: RunBinding
 }

@@ -1,6 +1,9 @@
 /** A running attempt renews its lease so often (PROTOCOL §9), ms. The lease is 30 s: two renewals may be lost. */
 export const ALIVE_INTERVAL_MS = 10_000
 
+/** A session's time is claimed so often (R33), ms. The ledger takes a machine for lost after 10 min without: one claim may fail. */
+export const TRANCHE_INTERVAL_MS = 240_000
+
 /** The chain's head is signed at least so often while frames are made (R7), ms. */
 export const HEAD_INTERVAL_MS = 1_000
 

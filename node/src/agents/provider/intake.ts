@@ -76,7 +76,10 @@ export async function readOffer(
   const ask = liveAsk(named.ask)
   if (ask === undefined) throw refuse('the ask has ended')
   if (named.pricePerSecond !== ask.pricePerSecond) throw refuse('the price is another one')
-  if (offer.session !== null) throw refuse('it wants a session, and this machine keeps none')
+  if (offer.session !== null && ask.holdPricePerSecond === null)
+    throw refuse('it wants a session, and this machine keeps none')
+  if (offer.session !== null && named.holdPricePerSecond !== ask.holdPricePerSecond)
+    throw refuse('the price of waiting is another one')
   if (!equalBytes(offer.image.digest, ask.image.digest)) throw refuse('the image is another one')
   const { resources } = offer
   if (resources.milliCpus > ask.resources.milliCpus) throw refuse('it wants more CPUs')
@@ -108,5 +111,6 @@ export async function openTask(
   const hash = new Uint8Array(createHash('sha256').update(sealedBundle).digest())
   if (!equalBytes(hash, offer.bundle.hash)) throw refuse('the bundle has another hash')
   const bundle = decodeBundle(await openBundle(primitives.aead, taskKey, { network, task }, sealedBundle))
+  if (offer.session !== null && bundle.program.kind !== 'cells') throw refuse('a session runs cells, no script')
   return { ...named, taskKey, bundle, sealedBundle, parts: new Map(), extras: null }
 }

@@ -168,7 +168,12 @@ export class Intakes {
   }
 
   /** Sealed bytes of a part that travels with the task. @throws PekkaError BLOB_UNKNOWN, LINK_… */
-  async fetchPart(bridge: string, { offer }: NamedOffer, part: SealedPart, signal: AbortSignal): Promise<Uint8Array> {
+  async fetchPart(
+    bridge: string,
+    { offer }: NamedOffer,
+    part: Pick<SealedPart, 'hash' | 'size'>,
+    signal: AbortSignal
+  ): Promise<Uint8Array> {
     const name = { task: offer.task, hash: part.hash }
     const bytes = await fetchBlob(this.components.host, bridge, name, part.size, signal)
     if (bytes === null) throw new PekkaError('BLOB_UNKNOWN', {})

@@ -17,7 +17,7 @@ export interface Machine extends SelectedRuntime {
 
 export interface MachineInit {
   settings: Pick<ProviderSettings, 'images' | 'pool' | 'runtime' | 'resources'> &
-    Partial<Pick<ProviderSettings, 'prices' | 'pricePerSecond' | 'pricePerGiB'>>
+    Partial<Pick<ProviderSettings, 'prices' | 'pricePerSecond' | 'pricePerGiB' | 'holdPricePerSecond'>>
   /** Whose sandboxes these are: the provider's own folder. */
   owner: string
   signal: AbortSignal
@@ -60,6 +60,7 @@ export async function openMachine(
     runtime: report.name,
     cpuClass: paths[i] ? cpuClassOf(paths[i]) : unmeasured,
     ...pricesOf(tree.name, settings),
+    holdPricePerSecond: settings.holdPricePerSecond ?? null,
     path: paths[i] ?? null
   }))
   const images = trees.flatMap((tree, i) => {

@@ -110,7 +110,18 @@ export class ProviderProcess {
         extras,
         log
       },
-      { network, provider, name, peer, bridges, concurrency, runtime: report.name, isolation: report.isolation, paths }
+      {
+        network,
+        provider,
+        name,
+        peer,
+        bridges,
+        concurrency,
+        runtime: report.name,
+        isolation: report.isolation,
+        paths,
+        trancheEvery: settings.trancheEveryMs
+      }
     )
     await this.#provider.start()
     await this.#provider.linked(LINKED_WAIT_MS)

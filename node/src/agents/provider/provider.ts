@@ -61,6 +61,8 @@ export interface ProviderInit {
   isolation: number
   /** How this machine computes, by image digest (hex). */
   paths?: ReadonlyMap<string, CpuPath>
+  /** How often the time of a session is claimed, ms. */
+  trancheEvery?: number | undefined
   /** How long running tasks may go on when we stop, ms. */
   drain?: number
 }
@@ -112,10 +114,11 @@ export class Provider implements Startable {
       resume: link => this.#outputs.resume(link.address),
       up: (link, sender) => {
         this.#outputs.linkUp(link.address, sender)
+        for (const attempt of this.#attempts.values()) this.#tellCells(link, attempt)
         this.#firstLink.resolve()
       },
       down: (link, sender) => this.#outputs.linkDown(link.address, sender),
-      message: (link, message) => this.#onMessage(link.address, message)
+      message: (link, message) => this.#onMessage(link, message)
     }
     const { name, peer } = init
     this.#links = init.bridges.map(
@@ -143,6 +146,7 @@ export class Provider implements Startable {
     const { asks, workshop, store, log } = this.components
     this.#intakes.close()
     await Promise.race([asks.withdraw(), sleep(this.init.drain ?? DRAIN_MS)])
+    for (const attempt of this.#attempts.values()) attempt.windUp()
     if (this.#attempts.size > 0) log.info({ tasks: this.#attempts.size }, 'waiting for running tasks')
     await Promise.race([this.#idle(), sleep(this.init.drain ?? DRAIN_MS)])
     for (const attempt of this.#attempts.values()) attempt.shutDown()
@@ -213,7 +217,8 @@ export class Provider implements Startable {
     }
   }
 
-  #onMessage(bridge: string, message: BridgeMessage): void {
+  #onMessage(link: BridgeLink, message: BridgeMessage): void {
+    const bridge = link.address
     switch (message.kind) {
       case 'notice':
         return this.#intakes.notice(bridge, message)
@@ -221,9 +226,28 @@ export class Provider implements Startable {
         return this.#intakes.box(message.task, message.box)
       case 'ack':
         return this.#outputs.acknowledge(bridge, message)
+      case 'cell':
+        return void this.#onCell(link, message)
       default:
       // States are taken from the ledger, not from a bridge's word; blobs are confirmed on their own stream.
     }
+  }
+
+  /** A session's cell; the bridge is told how many there are, also where this one doesn't fit: the next may come. */
+  async #onCell(link: BridgeLink, { cell, sealed }: Extract<BridgeMessage, { kind: 'cell' }>): Promise<void> {
+    const attempt = this.#attempts.get(toHex(cell.task))
+    if (attempt === undefined || attempt.bridge !== link.address) return
+    try {
+      await attempt.takeCell(cell, sealed)
+      this.#tellCells(link, attempt)
+    } catch (error) {
+      this.components.log.warn({ err: error, task: toHex(cell.task), index: cell.index }, 'a cell was not taken')
+    }
+  }
+
+  #tellCells(link: BridgeLink, attempt: Attempt): void {
+    const { cells, place } = attempt
+    if (cells !== null && attempt.bridge === link.address) link.tell({ kind: 'cells', ...place, count: cells })
   }
 
   #onTask(view: TaskView): void {
@@ -253,6 +277,7 @@ export class Provider implements Startable {
         workshop,
         log,
         committer: this.#committer,
+        view: signal => this.components.ledger.task(ready.opened.offer.task, signal),
         register: (delivery, record) => {
           kept = record
           this.#outputs.register(delivery, record)
@@ -270,7 +295,9 @@ export class Provider implements Startable {
         eager: ready.eager,
         fetchPart: withPrefetched(ready.opened.parts, (part, signal) =>
           this.#intakes.fetchPart(ready.bridge, ready.opened, part, signal)
-        )
+        ),
+        fetchCell: (sealed, signal) => this.#intakes.fetchPart(ready.bridge, ready.opened, sealed, signal),
+        trancheEvery: this.init.trancheEvery
       }
     )
     this.#attempts.set(id, attempt)

@@ -46,6 +46,10 @@ export const settingsSchema = z.strictObject({
     .default(() => Math.max(1, availableParallelism())),
   pricePerSecond: decimalCredits.default(1000n),
   pricePerGiB: decimalCredits.default(0n),
+  /** Needs images whose runner keeps its kernel. Price of a second in which a kept machine waits for a session's next cell (docs/sessions.md); null: no sessions. */
+  holdPricePerSecond: decimalCredits.nullable().default(null),
+  /** How often the time of a session is claimed, ms. */
+  trancheEveryMs: z.number().int().min(100).max(600_000).optional(),
   /** Prices of single images, by name; `pricePerSecond` and `pricePerGiB` hold for the others. */
   prices: z
     .record(slug, z.strictObject({ pricePerSecond: decimalCredits, pricePerGiB: decimalCredits.default(0n) }))

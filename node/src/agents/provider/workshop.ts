@@ -9,7 +9,7 @@ import {
   type SandboxPool,
   type SandboxRuntime
 } from '@pekka/node/host/sandbox'
-import { MAX_RETURN_BYTES, PekkaError, toHex, type OfferTask } from '@pekka/node/protocol'
+import { MAX_RETURN_BYTES, PekkaError, toHex, type Bundle, type OfferTask } from '@pekka/node/protocol'
 import { WARM_BYTES } from './constants.js'
 import type { TaskExtras } from './extras.js'
 import type { OpenedTask } from './intake.js'
@@ -140,19 +140,21 @@ function limitsOf({
 export const paidMs = ({ offer, ask }: Pick<OpenedTask, 'offer' | 'ask'>): number =>
   ask.pricePerSecond === 0n ? Infinity : Number((offer.cap * 1000n) / ask.pricePerSecond)
 
-/** What the runner is told to do. */
-export function commandOf(task: OpenedTask): RunCommand {
-  const { offer, bundle } = task
-  const { cpuMs, outputBytes } = offer.limits
-  const wallMs = Math.min(offer.limits.wallMs, paidMs(task))
+/** What the runner is told to do: the task's own program, or a cell of its session. */
+export function commandOf(
+  { offer }: Pick<OpenedTask, 'offer'>,
+  { bundle, wallMs, outputBytes, keep }: { bundle: Bundle; wallMs: number; outputBytes: number; keep: boolean }
+): RunCommand {
   const { memoryBytes, diskBytes } = offer.resources
+  const { cpuMs } = offer.limits
   const limits = { wallMs, cpuMs, memoryBytes, diskBytes, outputBytes, cellTextBytes: bundle.cellTextBytes }
   const { program, seed, numeric } = bundle
   const cpus = Math.max(1, Math.ceil(offer.resources.milliCpus / 1000))
   const returns = { ...bundle.returns, totalBytes: MAX_RETURN_BYTES }
+  const common = { limits, seed, numeric, cpus, returns }
   if (program.kind === 'script') {
     const { file, source, args } = program
-    return { kind: 'script', file, args, source, limits, seed, numeric, cpus, returns }
+    return { kind: 'script', file, args, source, ...common }
   }
-  return { kind: 'cells', cells: program.cells, limits, seed, numeric, cpus, stopOnError: program.stopOnError, returns }
+  return { kind: 'cells', cells: program.cells, stopOnError: program.stopOnError, keep, ...common }
 }

@@ -20,6 +20,7 @@ import {
   toCid,
   toHex,
   type AccountView,
+  type BodyOf,
   type Clock,
   type Input,
   type LayerAnswer,
@@ -37,8 +38,9 @@ import { Market, chooseCandidates, match, type Mismatch, type VerifiedAsk } from
 import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNote, type TaskRequest } from './offer.js'
 import { TaskReader, type FinishedRun } from './reader.js'
 import { makeReceipt } from './receipt.js'
+import { RemoteSession, type SessionObserver } from './session.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
-import { packTravel } from './travel.js'
+import { packTravel, type Packed, type Travel } from './travel.js'
 
 export interface ClientComponents {
   fetch: FetchLike
@@ -80,6 +82,7 @@ export class PekkaClient {
   readonly market: Market
   readonly live: Live
   readonly #lane: Lane
+  readonly #cells: Exclusive = createExclusive()
   readonly #agents = new Map<string, Uint8Array>()
   /** Tasks that may have to be sent again, until they end. */
   readonly #prepared = new Map<string, { prepared: PreparedTask; tries: number }>()
@@ -102,11 +105,13 @@ export class PekkaClient {
     return this.init.identity
   }
 
-  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, BRIDGE_UNREACHABLE */
+  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
   async quote(
-    request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes'> & { image: string }
+    request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes' | 'session'> & { image: string }
   ): Promise<Quote> {
-    const asks = await this.market.asks()
+    const all = await this.market.asks()
+    const asks = request.session === undefined ? all : all.filter(({ ask }) => ask.holdPricePerSecond !== null)
+    if (asks.length === 0 && all.length > 0) throw new PekkaError('SESSION_NOT_OFFERED')
     const need = {
       image: request.image,
       resources: requestResources({ ...EMPTY, ...request }),
@@ -155,15 +160,8 @@ export class PekkaClient {
   async submit(request: TaskRequest, quote?: Quote): Promise<Uint8Array> {
     const { candidates } = quote ?? (await this.quote({ ...request, image: request.image ?? DEFAULT_IMAGE }))
     for (const { provider, agentKey } of candidates) this.#agents.set(provider.provider.join(), agentKey)
-    const { primitives, hash } = this.components
-    const { viewKey } = this.identity
-    const packed =
-      request.travel === undefined
-        ? undefined
-        : await packTravel(
-            { http: this.http, token: () => this.tokens.get(), aead: primitives.aead, viewKey, hash },
-            request.travel
-          )
+    const { primitives } = this.components
+    const packed = request.travel === undefined ? undefined : await this.pack(request.travel)
     const prepared = await prepareTask({ primitives, identity: this.identity }, request, candidates, packed)
     if (!prepared.inline) {
       const path = `/v1/blobs/${toCid(contentHash(prepared.sealedBundle), 'raw')}`
@@ -211,9 +209,46 @@ export class PekkaClient {
     return follower
   }
 
+  /** Follows a session (R33) from its beginning, to send it cells. Stop it when nobody looks any more. */
+  async session(task: Uint8Array, observer: SessionObserver = {}): Promise<RemoteSession> {
+    const { primitives } = this.components
+    return await RemoteSession.follow(
+      {
+        http: this.http,
+        authorised: work => this.#authorised(work),
+        primitives,
+        identity: this.identity,
+        exclusive: this.#cells,
+        follow: one => this.follow(task, one),
+        close: () => this.closeSession(task)
+      },
+      task,
+      observer
+    )
+  }
+
+  /** Packs values and files that travel with a session's cell, and brings them to the bridge. */
+  async pack(travel: Travel): Promise<Packed> {
+    const { primitives, hash } = this.components
+    const { viewKey } = this.identity
+    return await packTravel(
+      { http: this.http, token: () => this.tokens.get(), aead: primitives.aead, viewKey, hash },
+      travel
+    )
+  }
+
+  /** Ends a session as it should. Resolves when that is final on the ledger. @throws PekkaError TASK_STATE, … */
+  async closeSession(task: Uint8Array): Promise<void> {
+    await this.#post({ kind: 'close', task })
+  }
+
   /** Asks the ledger to stop a task. Resolves when the cancel is final there. @throws PekkaError TASK_STATE, … */
   async cancel(task: Uint8Array): Promise<void> {
-    await this.#lane.send({ kind: 'cancel', task }, async signed => {
+    await this.#post({ kind: 'cancel', task })
+  }
+
+  async #post(body: BodyOf<'cancel' | 'close'>): Promise<void> {
+    await this.#lane.send(body, async signed => {
       const outcome = await this.http.request('POST', '/v1/transactions', outcomeSchema, {
         body: { transaction: encodeSigned(signed) }
       })

@@ -3,6 +3,8 @@ import {
   equalBytes,
   isEnded,
   type LogEntry,
+  type ManifestEnvelope,
+  type RunHeader,
   type TaskEvent,
   type TaskItem,
   type TaskView
@@ -38,6 +40,8 @@ export interface TaskUpdate {
 export interface TaskObserver {
   /** A new attempt announced itself; what is shown is from an earlier one and goes at `reset` (R14). */
   superseded?(attempt: number): void
+  /** A run's signed header, before its first frame. */
+  run?(header: RunHeader): void
   reset?(attempt: number, run: number): void
   events?(events: TaskEvent[]): void | Promise<void>
   update?(update: TaskUpdate): void
@@ -92,6 +96,11 @@ export class TaskFollower {
     })
   }
 
+  /** See {@link TaskReader.opening}. */
+  get opening(): ManifestEnvelope | null {
+    return this.components.reader.opening
+  }
+
   /** See {@link TaskReader.open}. */
   open(returned: Returned): AsyncGenerator<Uint8Array, void, undefined> {
     return this.components.reader.open(returned)
@@ -109,6 +118,7 @@ export class TaskFollower {
       if (this.#stopped) return
       if (output.kind === 'run') {
         if (this.#running) this.observer.superseded?.(output.header.attempt)
+        this.observer.run?.(output.header)
       } else if (output.kind === 'reset') {
         this.observer.reset?.(output.attempt, output.run)
       } else {
@@ -189,7 +199,9 @@ export class TaskFollower {
 
   #fromView(view: TaskView): TaskPhase {
     const attempt = view.attempts.at(-1)
-    if (view.state === 'refunded' || (view.state === 'closed' && !view.attempts.some(a => a.ended === 'committed'))) {
+    // A session whose machine was lost after a tranche is settled without a commit.
+    const without = view.state === 'closed' || (view.state === 'settled' && view.offer.session !== null)
+    if (view.state === 'refunded' || (without && !view.attempts.some(a => a.ended === 'committed'))) {
       return { phase: 'refunded', reason: view.reason ?? 'cancelled' }
     }
     if (view.state === 'stopping') return { phase: 'stopping', provider: attempt?.provider ?? null }

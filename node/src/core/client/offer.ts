@@ -28,7 +28,8 @@ import {
   type OfferTask,
   type Input,
   type Primitives,
-  type Program
+  type Program,
+  type SessionTerms
 } from '../protocol/index.js'
 import type { Identity } from './credentials.js'
 import type { VerifiedAsk } from './market.js'
@@ -58,6 +59,8 @@ export interface TaskRequest {
   inputs?: Input[]
   /** Values and files that travel along. */
   travel?: Travel
+  /** The machine is kept for later cells (R33): how long it waits for one, and lives in all. */
+  session?: SessionTerms
 }
 
 /** What the client keeps with the bridge for itself, sealed: how the task is called and where its outputs belong. */
@@ -134,7 +137,7 @@ export async function prepareTask(
       provider: provider.provider,
       ask: ask.ask,
       pricePerSecond: ask.pricePerSecond,
-      holdPricePerSecond: null
+      holdPricePerSecond: request.session === undefined ? null : ask.holdPricePerSecond
     })),
     image: first.ask.image,
     resources: requestResources(request),
@@ -153,7 +156,7 @@ export async function prepareTask(
     fixedPrice: null,
     datasets: [],
     checkpoint: null,
-    session: null,
+    session: request.session ?? null,
     gang: null
   }
   const unique = new Map(parts.map(({ hash, size }) => [toHex(hash), { hash, size }]))

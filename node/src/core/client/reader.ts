@@ -30,7 +30,7 @@ import {
   type TaskEvent,
   type TaskView
 } from '../protocol/index.js'
-import { RunDigester } from '../verification/index.js'
+import { SessionDigester } from '../verification/index.js'
 
 /** What the reader hands out, in order. */
 export type ReaderOutput =
@@ -90,6 +90,11 @@ export class TaskReader {
     return this.#finished
   }
 
+  /** What the newest tranche of a session opens to, recomputed here; null: none yet. */
+  get opening(): ManifestEnvelope | null {
+    return this.#run?.opening ?? null
+  }
+
   async *read(entries: LogEntry[]): AsyncIterable<ReaderOutput> {
     for (const entry of entries) {
       if (entry.n < this.#next) continue
@@ -117,7 +122,8 @@ export class TaskReader {
       head: firstHead(header),
       count: 0,
       frames: new FrameReader(),
-      digester: new RunDigester(),
+      digester: new SessionDigester(),
+      opening: null,
       signed: null
     }
     this.#finished = null
@@ -154,6 +160,17 @@ export class TaskReader {
     if (events.length > 0) yield { kind: 'events', events }
     const done = events.findLast(event => event.type === 'done')
     if (content.manifest && done) this.#finish(run, content.manifest, done)
+    else if (content.manifest) this.#open(run, content.manifest)
+  }
+
+  /** A tranche's opening (R33): the result of the session's cells that have ended. */
+  #open(run: RunState, manifest: ManifestEnvelope): void {
+    const { result, raw } = run.digester.prefix(this.init.taskKey)
+    const same =
+      equalBytes(resultRoot(result), resultRoot(manifest.result)) &&
+      equalBytes(encodeCanonical(raw), encodeCanonical(manifest.run.raw))
+    if (!same) throw new PekkaError('HEAD_MISMATCH')
+    run.opening = manifest
   }
 
   #finish(run: RunState, manifest: ManifestEnvelope, done: Done): void {
@@ -273,7 +290,9 @@ interface RunState {
   head: Uint8Array
   count: number
   frames: FrameReader
-  digester: RunDigester
+  digester: SessionDigester
+  /** The newest tranche's opening: what the provider has fixed of a session that goes on. */
+  opening: ManifestEnvelope | null
   signed: SignedHead | null
 }
 

@@ -389,6 +389,16 @@ export const ERRORS = {
 
   // images, sandbox, provider
   BUNDLE_REFUSED: { status: 400, title: 'The task could not be opened: {issue}', advice: 'Send it again.' },
+  SESSION_NOT_OFFERED: {
+    status: 503,
+    title: 'No machine keeps a session now.',
+    advice: 'Run the cells as one task, or try later.'
+  },
+  SESSION_ENDED: {
+    status: 409,
+    title: 'The session is over. {why}.',
+    advice: 'Open a new one, and run its cells again there.'
+  },
   CELL_REFUSED: {
     status: 409,
     title: 'The cell does not fit into its session: {issue}',

@@ -87,6 +87,9 @@ export const doneSchema = z.object({
 })
 export type Done = z.infer<typeof doneSchema>
 
+/** A cell of a session (R33) has run, with all that it had to say; `index` 0 is the bundle's program. `t` and usage are its own. */
+export const sessionCellEndSchema = doneSchema.extend({ type: z.literal('session-cell-end'), index: whole })
+
 export const taskEventSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('cell-start'), cell: cellId, t }),
   z.object({
@@ -160,6 +163,7 @@ export const taskEventSchema = z.discriminatedUnion('type', [
       .max(MAX_RETURNS),
     t
   }),
+  sessionCellEndSchema,
   doneSchema
 ])
 export type TaskEvent = z.infer<typeof taskEventSchema>

@@ -7,6 +7,7 @@ import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './li
 import { logEntrySchema } from './log.js'
 import { MAX_PARTS } from './values.js'
 import { bytes32, bytes64, bytesUpTo, credits, millis, whole } from './schema.js'
+import { sessionCellSchema } from './session-cells.js'
 import { taskViewSchema, type TaskView } from './task.js'
 
 /**
@@ -33,6 +34,8 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/tasks/:task | taskItemSchema |
  * | GET /v1/tasks/:task/events?after=&limit= | eventsSchema (never held open) |
  * | GET /v1/tasks/:task/proof | proofSchema: what a receipt needs |
+ * | POST /v1/tasks/:task/cells | 202 cellTakenSchema: a later cell of a session, on the disk |
+ * | GET /v1/tasks/:task/cells | cellsSchema: all of its newest run |
  * | POST /v1/layers | layerAnswerSchema: packages on top of an image, ready for providers |
  * | POST /v1/inputs | inputAnswerSchema: data of an address, ready for providers |
  * | POST /v1/invites | inviteSchema: a code for one provider to join (JOIN_PROTOCOL); owner's token |
@@ -106,6 +109,28 @@ export const submitSchema = z.strictObject({
     .max(64)
 })
 export type Submit = z.infer<typeof submitSchema>
+
+/** Later cells of one session: what a provider keeps in memory of each is a hash. */
+export const MAX_SESSION_CELLS = 10_000
+/** A later cell of a session (R33). Its sealed bytes come along where they are small, else they were PUT before, as its parts were. */
+export const cellSubmitSchema = z.strictObject({
+  cell: sessionCellSchema,
+  sealed: bytesUpTo(INLINE_BUNDLE_BYTES).nullable(),
+  parts: z
+    .array(z.strictObject({ hash: bytes32, size: whole.max(MAX_BLOB_BYTES) }))
+    .max(MAX_PARTS)
+    .default([])
+})
+export type CellSubmit = z.infer<typeof cellSubmitSchema>
+/** How many cells the session's newest run has now. */
+export const cellTakenSchema = z.object({ count: whole })
+/** The in chain of a session's newest run, as its delegate signed it: who goes on with it follows it anew, and believes nobody. */
+export const cellsSchema = z.object({
+  attempt: whole,
+  run: whole,
+  cells: z.array(sessionCellSchema).max(MAX_SESSION_CELLS)
+})
+export type SessionCells = z.infer<typeof cellsSchema>
 /** Asked before parts are sent: the same data isn't sent twice. What is there stays for an hour at least. */
 export const missingRequestSchema = z.strictObject({ hashes: z.array(bytes32).max(MAX_PARTS) })
 export const missingSchema = z.object({ missing: z.array(bytes32) })

@@ -4,6 +4,7 @@ import { BOX_BYTES } from './keys.js'
 import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
 import { taggedHash } from './hash.js'
 import { bytes32, bytes64, bytesUpTo, slug, whole } from './schema.js'
+import { sessionCellSchema } from './session-cells.js'
 import { storedSchema, taskViewSchema } from './task.js'
 
 /**
@@ -47,6 +48,8 @@ export const providerMessageSchema = z.discriminatedUnion('kind', [
   /** A sealed blob follows on a stream of BLOB_PROTOCOL; frames that name it come after the bridge's `have`. */
   z.strictObject({ kind: z.literal('want'), task: bytes32, hash: bytes32 }),
   z.strictObject({ kind: z.literal('declined'), task: bytes32, reason: z.string().max(64) }),
+  /** A kept machine has this many of its session's later cells (R33): when the link comes up, and after each. The next may come. */
+  z.strictObject({ kind: z.literal('cells'), ...run, count: whole }),
   z.strictObject({ kind: z.literal('ping'), n: whole })
 ])
 export type ProviderMessage = z.infer<typeof providerMessageSchema>
@@ -72,6 +75,12 @@ export const bridgeMessageSchema = z.discriminatedUnion('kind', [
   /** Frames up to `count` are durably stored; `stored` is the bridge's signature for the receipt (R8). */
   z.strictObject({ kind: z.literal('ack'), ...run, count: whole, stored: storedSchema.nullable() }),
   z.strictObject({ kind: z.literal('have'), task: bytes32, hash: bytes32 }),
+  /** A later cell of a session (R33); null: its sealed bytes are a blob of the task. */
+  z.strictObject({
+    kind: z.literal('cell'),
+    cell: sessionCellSchema,
+    sealed: bytesUpTo(INLINE_BUNDLE_BYTES).nullable()
+  }),
   /** The task changed on the ledger (accepted by another, cancelled, settled, closed). */
   z.strictObject({ kind: z.literal('state'), task: taskViewSchema }),
   z.strictObject({ kind: z.literal('refused'), code: z.string().max(64), issue: z.string().max(512) }),

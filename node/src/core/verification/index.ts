@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export { CANONICAL_SCHEME, RunDigester } from './digester.js'
+export { SessionDigester } from './session-digester.js'
 export { canonicalValue } from './forms.js'
 export { canonicalText } from './text.js'
 export {

@@ -43,6 +43,8 @@ export type RunCommand = (
   numeric?: NumericPath
   /** CPUs of the task, rounded up: what `os.cpu_count()` says. */
   cpus?: number
+  /** Another run follows in the same kernel (R33); the runner says in `done` whether it is still there. Cells only. */
+  keep?: boolean
 }
 
 /** What may come back besides output: values of `names`, each of `maxBytes`, and files, all of `totalBytes`. */
@@ -55,8 +57,8 @@ export interface RunReturns {
 /** The record that starts a run. Sources travel as payload, because they may be large. */
 export function encodeRun(command: RunCommand): Uint8Array {
   const limits = limitsSchema.parse(command.limits)
-  const { kind, seed, returns = null, numeric = 'pinned', cpus = 1 } = command
-  const common = { op: 'run', v: 1, kind, limits, seed, numeric, cpus, returns }
+  const { kind, seed, returns = null, numeric = 'pinned', cpus = 1, keep = false } = command
+  const common = { op: 'run', v: 1, kind, limits, seed, numeric, cpus, returns, ...(keep ? { keep } : {}) }
   if (command.kind === 'script') {
     return encodeRecord({ ...common, file: command.file, args: command.args }, command.source)
   }

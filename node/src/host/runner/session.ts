@@ -19,7 +19,7 @@ interface Progress {
 }
 
 /**
- * One runner from its start to its `done`. Whoever owns the sandbox ends it afterwards; a session never kills anything.
+ * One runner from its start to its `done`; a runner that is told to keep its kernel takes one run after another (R33). Whoever owns the sandbox ends it afterwards; a session never kills anything.
  *
  * Records are read only as fast as they are taken: who stops taking them stops the user's code in the end.
  */
@@ -27,7 +27,9 @@ export class RunnerSession {
   readonly #streams: RunnerStreams
   readonly #records: AsyncGenerator<RawRecord, void>
   #ready: Promise<RunnerReady> | undefined
+  /** A run has begun, and no other may follow. */
   #running = false
+  #kept = false
 
   constructor(streams: RunnerStreams) {
     this.#streams = streams
@@ -68,12 +70,17 @@ export class RunnerSession {
     }
   }
 
+  /** The last run was told to keep the kernel, and did: another may follow. */
+  get kept(): boolean {
+    return this.#kept
+  }
+
   /**
-   * Runs the one task of this runner and yields what it reports, `done` last. If the runner ends without it, cells that
+   * Runs the task of this runner, or the next cell of its session, and yields what it reports, `done` last. If the runner ends without it, cells that
    * were open or to come are closed and a `done` with reason `runner-lost` is made here, so that every run ends alike.
    *
    * @throws PekkaError RUNNER_PROTOCOL: it sent something that is no record; RUNNER_LOST: it ended before it was ready, or
-   *   reports a fault of its own; TASK_STATE: the runner has had its run; the reason of `signal`, after which the runner
+   *   reports a fault of its own; TASK_STATE: it runs, or has had its last run; the reason of `signal`, after which the runner
    *   can only be ended
    */
   async *run(
@@ -84,6 +91,7 @@ export class RunnerSession {
   ): AsyncGenerator<TaskEvent, void> {
     if (this.#running) throw new PekkaError('TASK_STATE', { state: 'running', body: 'run' })
     this.#running = true
+    this.#kept = false
     await this.ready(signal)
     // Not awaited: a runner that is gone takes nothing, and then reading ends.
     this.#streams.stdin.write(encodeRun(command))
@@ -100,6 +108,10 @@ export class RunnerSession {
       }
       const event = parseEvent(next.value)
       follow(progress, event, next.value.payload.length)
+      if (event.type === 'done' && command.keep === true && next.value.header['kept'] === true) {
+        this.#running = false
+        this.#kept = true
+      }
       yield event
       if (event.type === 'done') return
     }

@@ -58,11 +58,17 @@ export class FrameWriter {
     return { count: this.#count, head: this.#head }
   }
 
-  /** Seals a batch and appends it; resolves when it is on disk. Calls keep their order. `last` signs the head in any case. */
-  write(content: FrameContent, last = false): Promise<void> {
+  /**
+   * Seals a batch and appends it; resolves with the chain behind it when it is on disk. Calls keep their order. `last` signs the head in
+   * any case. A batch that names the chain before it is made when its turn comes.
+   */
+  write(
+    content: FrameContent | ((before: { count: number; head: Uint8Array }) => FrameContent),
+    last = false
+  ): Promise<{ count: number; head: Uint8Array }> {
     return this.#inOrder(async () => {
       const sealed: Uint8Array[] = []
-      for (const plaintext of encodeFrames(content)) {
+      for (const plaintext of encodeFrames(typeof content === 'function' ? content(this.chain) : content)) {
         const index = this.#count
         const frame = await sealFrame(this.components.aead, this.keys.frame, this.#binding(), index, plaintext)
         this.#head = chainHead(this.#head, index, nativeHash(frame))
@@ -78,6 +84,7 @@ export class FrameWriter {
         this.components.onHead(await signHead(network, { task, attempt, run, count, head }, this.components.signer))
       }
       this.components.onWritten(count)
+      return { count, head }
     })
   }
 
