@@ -2,6 +2,13 @@
 export const COMMIT_INTERVAL_MS = 1_000
 
 /**
+ * Commits follow one another at this distance at least, ms. A commit's own work (header, signature, a forced write, a message to
+ * each follower) is as much for one transaction as for ten, and where many come they come a millisecond apart. Who comes
+ * after a pause, as a click does, doesn't wait.
+ */
+export const COMMIT_SPACING_MS = 8
+
+/**
  * How long a transaction whose predecessors in its lane are missing waits for them, ms. A client that sends 5, 6 and 7 at
  * once over several connections sees them arrive within a round trip; a second of a bad line and one retry fit.
  */

@@ -8,7 +8,7 @@ import {
   type VerifiedTransaction
 } from '@pekka/node/ledger'
 import type { BesideRow } from '@pekka/node/host/storage'
-import { COMMIT_INTERVAL_MS, MAX_SLEEP_MS } from './constants.js'
+import { COMMIT_INTERVAL_MS, COMMIT_SPACING_MS, MAX_SLEEP_MS } from './constants.js'
 import { Mempool } from './mempool.js'
 
 /** What consensus decided: the next commit's time and its transactions in order, and whose block it is. */
@@ -53,8 +53,8 @@ export interface LoneSequencerComponents {
 }
 
 /**
- * One witness alone decides: at once when something waits (with all that came meanwhile), once a second while timers are
- * pending (R12), else not at all.
+ * One witness alone decides: when something waits, at once or a moment after the commit before, with all that came
+ * meanwhile; once a second while timers are pending (R12); else not at all.
  */
 export class LoneSequencer implements Sequencer {
   readonly #mempool = new Mempool()
@@ -76,6 +76,7 @@ export class LoneSequencer implements Sequencer {
   async next(state: Reader, signal: AbortSignal): Promise<Decision> {
     const { index } = timeView(state)
     if (index !== this.#last.index) this.#last = { index, at: this.#decidedAt }
+    await this.#space(signal)
     for (;;) {
       signal.throwIfAborted()
       const now = this.components.monotonic()
@@ -89,6 +90,12 @@ export class LoneSequencer implements Sequencer {
       }
       await this.#sleep(this.#pause(state, now, timestamp), signal)
     }
+  }
+
+  /** Waits until the decision before is COMMIT_SPACING_MS old, so that what comes close together shares a commit. */
+  async #space(signal: AbortSignal): Promise<void> {
+    const left = this.#decidedAt + COMMIT_SPACING_MS - this.components.monotonic()
+    if (left > 0 && this.#last.index >= 0) await this.#sleep(left, signal, false)
   }
 
   /**
@@ -117,7 +124,8 @@ export class LoneSequencer implements Sequencer {
     return Math.max(1, Math.ceil(Math.min(...waits)))
   }
 
-  #sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  /** @param wakes whether a proposal ends it */
+  #sleep(milliseconds: number, signal: AbortSignal, wakes = true): Promise<void> {
     return new Promise(resolve => {
       const awake = () => {
         clearTimeout(timer)
@@ -127,7 +135,7 @@ export class LoneSequencer implements Sequencer {
       }
       const timer = setTimeout(awake, milliseconds)
       signal.addEventListener('abort', awake, { once: true })
-      this.#wake = awake
+      if (wakes) this.#wake = awake
     })
   }
 }
