@@ -1,5 +1,7 @@
 import {
   commitment,
+  contentHash,
+  encodeCbor,
   encodeFrames,
   firstHead,
   keyCommit,
@@ -9,11 +11,13 @@ import {
   resultDigest,
   runHash,
   runKeys,
+  sealBlob,
   sealFrame,
   signHead,
   signRunHeader,
   taskKey,
   viewKeyFrom,
+  type BlobRef,
   type Done,
   type LogEntry,
   type ManifestEnvelope,
@@ -78,13 +82,22 @@ export interface SealedRun {
   signed: SignedHead
   manifest: ManifestEnvelope
   entries: LogEntry[]
+  /** Sealed blobs that events refer to. */
+  blobs: Uint8Array[]
 }
 
 /** One run, each batch of events in a frame of its own, the last with `done` and the manifest. */
 export async function sealRun(
   parties: Parties,
   batches: TaskEvent[][],
-  options: { attempt?: number; run?: number; firstEntry?: number; claimed?: TaskEvent[][] } = {}
+  options: {
+    attempt?: number
+    run?: number
+    firstEntry?: number
+    claimed?: TaskEvent[][]
+    /** Events that refer to sealed blobs; the last of the run. */
+    returned?: (blob: (value: unknown) => Promise<BlobRef>) => Promise<TaskEvent[]>
+  } = {}
 ): Promise<SealedRun> {
   const { network, task, provider, agent } = parties
   const { attempt = 1, run = 1, firstEntry = 0, claimed = batches } = options
@@ -96,7 +109,14 @@ export async function sealRun(
   const binding = { network, task, attempt, run }
   const keys = await runKeys(primitives.agreement, pair.privateKey, parties.readPublic, binding)
   const digester = new RunDigester()
-  for (const event of [...claimed.flat(), DONE]) digester.add(event)
+  const blobs: Uint8Array[] = []
+  const returned = await options.returned?.(async value => {
+    const blob = blobs.length
+    const bytes = await sealBlob(primitives.aead, keys.blob(blob), binding, blob, encodeCbor(value))
+    blobs.push(bytes)
+    return { blob, hash: contentHash(bytes), size: bytes.length }
+  })
+  for (const event of [...claimed.flat(), ...(returned ?? []), DONE]) digester.add(event)
   const sealed: Uint8Array[] = []
   let head = firstHead(header)
   const push = async (content: { events: TaskEvent[]; manifest: ManifestEnvelope | null }): Promise<void> => {
@@ -107,6 +127,7 @@ export async function sealRun(
     }
   }
   for (const events of batches) await push({ events, manifest: null })
+  if (returned) await push({ events: returned, manifest: null })
   const result = digester.result(DONE)
   const manifest: ManifestEnvelope = {
     result,
@@ -143,7 +164,7 @@ export async function sealRun(
     })),
     { n: firstEntry + 1 + sealed.length, kind: 'head', head: signed }
   ]
-  return { header, sealed, head, signed, manifest, entries }
+  return { header, sealed, head, signed, manifest, entries, blobs }
 }
 
 /** The ledger's view of a task whose first attempt committed this run. */

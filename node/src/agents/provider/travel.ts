@@ -4,6 +4,7 @@ import {
   MAX_RETURN_BYTES,
   PART_BYTES,
   PekkaError,
+  concat,
   openPart,
   toHex,
   type Aead,
@@ -66,10 +67,17 @@ async function* piecesOf(
   }
 }
 
+/** Content up to this size shares a sealed part with others: a thousand small values are one request, not a thousand. */
+const PACKED_BYTES = 32 << 10
+/** Bytes of such a part: whoever wants one value of it fetches all of it. */
+const PACK_BYTES = 4 << 20
+
 interface Returned {
   hasher: Hash
   size: number
   parts: BlobRef[]
+  /** Where in its one part it begins, if it shares that. */
+  at?: number
 }
 
 /**
@@ -79,6 +87,9 @@ interface Returned {
 export class Returns {
   readonly #entries = new Map<string, Returned>()
   #bytes = 0
+  /** Small content whose part isn't sealed yet. */
+  #pack: { entry: Returned; bytes: Uint8Array }[] = []
+  #packed = 0
 
   constructor(private readonly blob: (value: Uint8Array) => Promise<BlobRef>) {}
 
@@ -91,16 +102,39 @@ export class Returns {
     this.#bytes += bytes.length
     if (this.#bytes > MAX_RETURN_BYTES || bytes.length > PART_BYTES) return
     const key = `${of} ${index}`
-    const entry = this.#entries.get(key) ?? { hasher: createHash('sha256'), size: 0, parts: [] }
+    const known = this.#entries.get(key)
+    const entry: Returned = known ?? { hasher: createHash('sha256'), size: 0, parts: [] }
     this.#entries.set(key, entry)
     entry.hasher.update(bytes)
     entry.size += bytes.length
+    if (known === undefined && bytes.length <= PACKED_BYTES) {
+      if (this.#packed + bytes.length > PACK_BYTES) await this.#seal()
+      entry.at = this.#packed
+      this.#packed += bytes.length
+      this.#pack.push({ entry, bytes: new Uint8Array(bytes) })
+      return
+    }
+    // A runner sends in parts only what is large: what shares a part is whole, or isn't told of.
+    if (entry.at !== undefined) entry.size = Infinity
     // A copy: the decoder's buffer holds the whole record.
-    entry.parts.push(await this.blob(new Uint8Array(bytes)))
+    else entry.parts.push(await this.blob(new Uint8Array(bytes)))
+  }
+
+  async #seal(): Promise<void> {
+    const pack = this.#pack
+    this.#pack = []
+    this.#packed = 0
+    if (pack.length === 0) return
+    const part = await this.blob(concat(...pack.map(({ bytes }) => bytes)))
+    for (const { entry } of pack) entry.parts = [part]
+    const [first] = pack
+    // One alone shares nothing.
+    if (pack.length === 1) delete first?.entry.at
   }
 
   /** The event with hashes and parts where all of an entry has come. */
-  complete(event: TaskEvent): TaskEvent {
+  async complete(event: TaskEvent): Promise<TaskEvent> {
+    if (event.type === 'files' || event.type === 'values') await this.#seal()
     if (event.type === 'files')
       return { ...event, files: event.files.map((file, index) => this.#with(file, `files ${index}`)) }
     if (event.type === 'values')
@@ -109,11 +143,16 @@ export class Returns {
   }
 
   #with<T extends EventOf<'files'>['files'][number]>(entry: T, key: string): T {
-    const { hash: _, parts: __, ...rest } = entry
+    const { hash: _, parts: __, at: ___, ...rest } = entry
     const come = this.#entries.get(key)
-    // T without two optional fields, which are put back or left out.
+    // T without three optional fields, which are put back or left out.
     if (come === undefined || come.size !== entry.size) return rest as T
-    return { ...rest, hash: new Uint8Array(come.hasher.digest()), parts: come.parts } as T
+    return {
+      ...rest,
+      hash: new Uint8Array(come.hasher.digest()),
+      parts: come.parts,
+      ...(come.at !== undefined && { at: come.at })
+    } as T
   }
 }
 

@@ -74,6 +74,7 @@ export class TaskReader {
   #run: RunState | null = null
   #finished: FinishedRun | null = null
   #next = 0
+  #pack: { run: RunState; blob: number; hash: Uint8Array; bytes: Promise<unknown> } | null = null
 
   constructor(
     private readonly components: ReaderComponents,
@@ -218,10 +219,18 @@ export class TaskReader {
    *
    * @throws PekkaError ARTIFACT_MISSING: it stayed there, or the run is another one by now; BLOB_MISMATCH, SEAL_BROKEN
    */
-  async *open({ size, hash, parts }: Returned): AsyncGenerator<Uint8Array, void, undefined> {
+  async *open({ size, hash, parts, at }: Returned): AsyncGenerator<Uint8Array, void, undefined> {
     const run = this.#run
     if (run === null || this.#finished === null || parts === undefined || hash === undefined)
       throw new PekkaError('ARTIFACT_MISSING')
+    if (at !== undefined) {
+      const bytes = parts.length === 1 && parts[0] ? await this.#packed(parts[0], run) : new Uint8Array()
+      const own = bytes.subarray(at, at + size)
+      if (own.length !== size || !equalBytes(createHasher().update(own).digest(), hash))
+        throw new PekkaError('BLOB_MISMATCH')
+      yield own
+      return
+    }
     const hasher = createHasher()
     let left = size
     for (const part of parts) {
@@ -233,6 +242,20 @@ export class TaskReader {
       yield bytes
     }
     if (left > 0) throw new PekkaError('BLOB_MISMATCH')
+  }
+
+  /** A part that several share; the newest is kept, since they are opened one after the other or all at once. */
+  async #packed(ref: BlobRef, run: RunState): Promise<Uint8Array> {
+    let pack = this.#pack
+    if (pack?.run !== run || pack.blob !== ref.blob || !equalBytes(pack.hash, ref.hash)) {
+      this.#pack = pack = { run, blob: ref.blob, hash: ref.hash, bytes: this.#fetch(ref, run) }
+      const made = pack
+      // What failed once may come the next time.
+      made.bytes.catch(() => (this.#pack = this.#pack === made ? null : this.#pack))
+    }
+    const bytes = await pack.bytes
+    if (!(bytes instanceof Uint8Array)) throw new PekkaError('BLOB_MISMATCH')
+    return bytes
   }
 
   async #fetch(ref: BlobRef, run: RunState): Promise<unknown> {
@@ -282,7 +305,7 @@ export class TaskReader {
 }
 
 /** A file or value that came back, as its event names it. */
-export type Returned = Pick<EventOf<'files'>['files'][number], 'size' | 'hash' | 'parts'>
+export type Returned = Pick<EventOf<'files'>['files'][number], 'size' | 'hash' | 'parts' | 'at'>
 
 interface RunState {
   header: RunHeader

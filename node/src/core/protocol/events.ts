@@ -40,7 +40,8 @@ export type Usage = z.infer<typeof usageSchema>
 
 /**
  * What comes back as bytes: sealed parts of {@link PART_BYTES}, the last one shorter, and the SHA-256 of the whole. Both are
- * absent where it stays there, because it is larger than what may come back.
+ * absent where it stays there, because it is larger than what may come back. Small ones share a part: `at` says where in its one
+ * part it begins, in bytes.
  */
 const returned = {
   size: whole,
@@ -48,7 +49,8 @@ const returned = {
   parts: z
     .array(blobRefSchema)
     .max(MAX_RETURN_BYTES / PART_BYTES)
-    .optional()
+    .optional(),
+  at: whole.max(PART_BYTES).optional()
 }
 
 /** How a run ended, as it stands on the ledger: the user's code was fine, failed, met a limit, or was stopped (R37). */
