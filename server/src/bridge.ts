@@ -26,6 +26,7 @@ import {
   Tokens,
   createApp,
   networkRoutes,
+  proofRoutes,
   taskRoutes,
   type Route
 } from './api/index.js'
@@ -226,6 +227,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       }
     }),
     ...sessionRoutes(cells),
+    ...proofRoutes({ ledger, mirror }),
     ...layerRoutes(layers),
     ...inputRoutes(inputs)
   ]

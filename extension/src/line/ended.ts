@@ -63,6 +63,14 @@ export function overLine(snapshot: TaskSnapshot, cell: string, context: LineCont
     }
     default:
   }
+  if (phase.phase === 'settled' && phase.proof === 'refuted')
+    return line('refuted', 'error', 'The ledger says something else', {
+      tone: 'bad',
+      facts: ['don’t rely on this bridge'],
+      actions: receiptOf(snapshot),
+      notes: [`What it was paid and how it ended can’t be believed: ${REFUTED_WORDS}.`],
+      spoken: { text: `Cell ${number}: ${REFUTED_WORDS}.`, assertive: true }
+    })
   if (end === null)
     return line('settled', 'settled', 'Done, not re-run', {
       facts: endFacts(snapshot, context),
@@ -70,6 +78,12 @@ export function overLine(snapshot: TaskSnapshot, cell: string, context: LineCont
     })
   return endedLine(snapshot, end, cell, context)
 }
+
+const REFUTED_WORDS = 'the ledger says something else than the bridge'
+
+/** Whose word it is that it was paid so. */
+const settledWords = (phase: TaskSnapshot['phase']): string =>
+  phase.phase === 'settled' && phase.proof === 'proven' ? 'settled' : 'as the bridge says'
 
 const refusedWords = (code: string): string =>
   ({
@@ -104,11 +118,11 @@ function endedLine(
     const spoken = last
       ? { text: `Cell ${number} done, ${duration(end.usage.wallMs)}, ${cost}.`, assertive: false }
       : null
-    // Received: recomputed here and equal to what was fixed. Settled: as the bridge says, until proofs exist.
+    // Received: recomputed here and equal to what was fixed. Settled: only once the ledger's proof was checked here.
     if (snapshot.phase.phase === 'received')
       return line('received', 'done', 'Done', { facts: [...facts, 'payment under way'], notes, spoken })
     return line('settled', 'settled', 'Done, not re-run', {
-      facts: [...facts, 'as the bridge says'],
+      facts: [...facts, settledWords(snapshot.phase)],
       actions: receipt,
       notes,
       spoken

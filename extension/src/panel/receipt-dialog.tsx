@@ -33,13 +33,18 @@ export async function showReceipt({ snapshot, checks, encoded }: ShownReceipt): 
   if (button.accept) save(encoded, `receipt-${snapshot.task.slice(0, 8)}.pekka`)
 }
 
+const paidWords = (checks: readonly PartCheck[]): string =>
+  checks.some(({ part }) => part === 'Ledger')
+    ? 'that it is on the ledger, the network’s witnesses have signed.'
+    : 'that it was paid is as the bridge says.'
+
 function Receipt({ snapshot, checks }: Pick<ShownReceipt, 'snapshot' | 'checks'>): React.ReactElement {
   const time = timeOf(snapshot, 0)
   return (
     <div className="pk-Receipt">
       <p>
-        <strong>{verdict(checks)}</strong>, checked on this computer. The result was not re-run on another machine; that
-        it was paid is as the bridge says.
+        <strong>{verdict(checks)}</strong>, checked on this computer. The result was not re-run on another machine;{' '}
+        {paidWords(checks)}
       </p>
       <dl className="pk-Facts">
         <dt>Machine</dt>

@@ -310,6 +310,14 @@ function Detail(props: {
   )
 }
 
+/** Whose word it is that it was paid so. */
+function paidStep(proof: 'proven' | 'refuted' | undefined) {
+  const step = { at: null, icon: 'done', tone: 'plain' } as const
+  if (proof === 'refuted')
+    return { ...step, text: 'The ledger says something else', icon: 'error', tone: 'bad' } as const
+  return { ...step, text: proof === 'proven' ? 'Settled' : 'Paid, as the bridge says' }
+}
+
 function Timeline({ task, clock }: { task: RemoteTask; clock: (ms: number) => string }): React.ReactElement {
   const view = task.item?.view ?? null
   const { snapshot } = task
@@ -329,8 +337,7 @@ function Timeline({ task, clock }: { task: RemoteTask; clock: (ms: number) => st
   })
   if (snapshot.phase.phase === 'running')
     steps.push({ text: 'Running', at: snapshot.runningSince, icon: 'spinner', tone: 'live' })
-  if (snapshot.phase.phase === 'settled')
-    steps.push({ text: 'Paid, as the bridge says', at: null, icon: 'done', tone: 'plain' })
+  if (snapshot.phase.phase === 'settled') steps.push(paidStep(snapshot.phase.proof))
   return (
     <>
       <h4>Timeline</h4>

@@ -57,6 +57,8 @@ export function lookOf(snapshot: TaskSnapshot): Look {
         : { icon: 'returned', tone: 'plain', state: 'Not finished' }
     default:
   }
+  if (phase.phase === 'settled' && phase.proof === 'refuted')
+    return { icon: 'error', tone: 'bad', state: 'The ledger says something else' }
   if (end === null || end.outcome === 'ok')
     return phase.phase === 'received'
       ? { icon: 'done', tone: 'plain', state: 'Done' }

@@ -49,6 +49,16 @@ describe('line: words of every state', () => {
       'Done, not re-run | 41 s · 0.074 credits · birch-2 · base · as the bridge says | Receipt'
     ],
     [
+      'settled, shown by the ledger’s proof',
+      { ...ended('completed', 'ok'), phase: { phase: 'settled', proof: 'proven' } },
+      'Done, not re-run | 41 s · 0.074 credits · birch-2 · base · settled | Receipt'
+    ],
+    [
+      'a bridge that told another end than the ledger',
+      { ...ended('completed', 'ok'), phase: { phase: 'settled', proof: 'refuted' } },
+      'The ledger says something else | don’t rely on this bridge | Receipt'
+    ],
+    [
       'code stopped',
       { ...ended('exception', 'user'), error: 'KeyError' },
       'Your code stopped: KeyError | 41 s · 0.074 credits · birch-2 · base | Run again, Receipt'

@@ -34,6 +34,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'check every signature and hash of a receipt',
     load: () => import('./commands/verify.js')
   },
+  {
+    name: 'ledger',
+    summary: 'proofs of what the ledger says: prove, verify',
+    load: () => import('./commands/ledger.js')
+  },
   { name: 'pair', summary: 'a one-time code that connects a browser', load: () => import('./commands/pair.js') },
   {
     name: 'invite',

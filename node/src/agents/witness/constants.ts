@@ -38,8 +38,11 @@ export const RECENT_TRANSACTIONS = 65_536
 /** Commits kept decoded for followers that keep up. */
 export const RECENT_COMMITS = 64
 
-/** From a commit that no checkpoint covers to the checkpoint, ms: a signature and some hashes a second, however many commits. */
-export const CHECKPOINT_INTERVAL_MS = 1_000
+/**
+ * From a commit that no checkpoint covers to the checkpoint, ms: four signatures a second at most, however many commits. Who asks for a
+ * proof of what has just become final waits for no more than this.
+ */
+export const CHECKPOINT_INTERVAL_MS = 250
 
 /** Changed rows and transactions after which a checkpoint doesn't wait any longer; hashing them takes some 100 ms. */
 export const MAX_UNROOTED = 16_384

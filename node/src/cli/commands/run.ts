@@ -317,13 +317,14 @@ async function finish(
   options: RunOptions
 ): Promise<number> {
   const outcome = describeOutcome(task, ended)
+  // First of all: a receipt may wait a moment for the ledger's proof.
+  context.say(outcome.line)
+  if (outcome.advice !== null) context.say(`  ${outcome.advice}`)
   if (ended.phase.phase === 'settled' || ended.phase.phase === 'refunded') {
     const receipt = await session.client.receipt(task, ended.finished)
     await saveReceipt(context.home, receipt)
     if (options.receipt !== undefined) await writeFile(options.receipt, encodeReceipt(receipt))
   }
-  context.say(outcome.line)
-  if (outcome.advice !== null) context.say(`  ${outcome.advice}`)
   if (context.json) {
     const { view } = ended.item ?? { view: null }
     const facts = {

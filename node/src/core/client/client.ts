@@ -28,15 +28,17 @@ import {
   type NetworkInfo,
   type Primitives,
   type Receipt,
-  type TaskItem
+  type TaskItem,
+  type TaskView
 } from '../protocol/index.js'
 import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
 import { TaskFollower, type TaskObserver } from './follow.js'
 import { Lane, createExclusive, type Exclusive } from './lane.js'
 import { Live } from './live.js'
-import { Market, chooseCandidates, match, type Mismatch, type VerifiedAsk } from './market.js'
+import { Market, chooseCandidates, match, type Mismatch, type Requirements, type VerifiedAsk } from './market.js'
 import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNote, type TaskRequest } from './offer.js'
 import { TaskReader, type FinishedRun } from './reader.js'
+import { ProvenLedger, verdictOf } from './proven-ledger.js'
 import { makeReceipt } from './receipt.js'
 import { RemoteSession, type SessionObserver } from './session.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
@@ -64,6 +66,8 @@ export interface ClientInit {
 
 /** One candidate and one alternate (R3). */
 const CANDIDATES = 2
+/** How often candidates are chosen anew because the ledger doesn't have them; asks may end meanwhile, many don't. */
+const CHOICES = 8
 
 export interface Quote {
   image: string
@@ -80,6 +84,8 @@ export class PekkaClient {
   readonly http: Http
   readonly tokens: TokenSource
   readonly market: Market
+  /** What the ledger says, by proof. */
+  readonly ledger: ProvenLedger
   readonly live: Live
   readonly #lane: Lane
   readonly #cells: Exclusive = createExclusive()
@@ -96,6 +102,8 @@ export class PekkaClient {
     this.http = new Http(components, init)
     this.tokens = new TokenSource({ http: this.http, clock, identity, owner: components.owner })
     this.market = new Market({ http: this.http, primitives, clock }, identity.network)
+    const { verifier } = primitives
+    this.ledger = new ProvenLedger({ http: this.http, verifier, token: () => this.tokens.get() }, identity.network)
     this.live = new Live({ live: components.live, tokens: this.tokens })
     const exclusive = components.exclusive ?? createExclusive()
     this.#lane = new Lane({ http: this.http, tokens: this.tokens, clock, identity, exclusive })
@@ -119,12 +127,24 @@ export class PekkaClient {
       only: null,
       avoid: []
     }
-    const candidates = chooseCandidates(asks, need, CANDIDATES, this.components.primitives.random)
+    const candidates = await this.#choose(asks, need)
     const { fit, misfit } = match(asks, need)
     const prices = candidates.map(({ ask }) => ask.pricePerSecond)
     const least = prices.reduce((a, b) => (a < b ? a : b))
     const most = prices.reduce((a, b) => (a > b ? a : b))
     return { image: request.image, candidates, matching: fit.length, misfit, least, most }
+  }
+
+  /** Candidates that the ledger has (R3b): nothing is ever sealed to a key that only the bridge knows. */
+  async #choose(asks: VerifiedAsk[], need: Requirements): Promise<VerifiedAsk[]> {
+    let left = asks
+    for (let round = 0; round < CHOICES; round++) {
+      const chosen = chooseCandidates(left, need, CANDIDATES, this.components.primitives.random)
+      const proven = await this.ledger.asks(chosen)
+      if (proven.length === chosen.length) return chosen
+      left = left.filter(ask => !chosen.includes(ask) || proven.includes(ask))
+    }
+    throw new PekkaError('PROOF_INVALID', { issue: 'the bridge names prices that the ledger does not have' })
   }
 
   /**
@@ -201,8 +221,9 @@ export class PekkaClient {
       { primitives: this.components.primitives, blob: hash => this.#blob(task, hash) },
       { network, task, readKey: read, taskKey: key, agents: this.#agents }
     )
+    const judge = (view: TaskView) => this.ledger.judge(view)
     const resubmit = (code: string) => this.#resubmit(task, code)
-    const follower = new TaskFollower({ live: this.live, reader, resubmit }, task, observer)
+    const follower = new TaskFollower({ live: this.live, reader, resubmit, judge }, task, observer)
     const forget = () => this.#prepared.delete(toHex(task))
     follower.ended.then(forget, forget)
     follower.start()
@@ -293,12 +314,30 @@ export class PekkaClient {
     return this.http.request('GET', '/v1/health', healthSchema)
   }
 
-  /** The receipt of an ended task; `finished` from its follower. */
+  /**
+   * The receipt of an ended task; `finished` from its follower. It carries the ledger's proof where there is one.
+   * @throws PekkaError PROOF_INVALID where the ledger says something else than the bridge
+   */
   async receipt(task: Uint8Array, finished: FinishedRun | null): Promise<Receipt> {
     const path = `/v1/tasks/${toHex(task)}/proof`
     const proof = await this.#authorised(token => this.http.request('GET', path, proofSchema, { token }))
     const key = await taskKey(this.identity.viewKey, task)
-    return makeReceipt(this.identity.network, proof, finished, key, this.components.clock.now())
+    const shown = await this.#proofOf(proof.view)
+    return makeReceipt(this.identity.network, proof, finished, key, this.components.clock.now(), shown)
+  }
+
+  /** The ledger's proof of how a task ended; null where there is none that says something. */
+  async #proofOf(view: TaskView): Promise<{ genesis: Uint8Array; proof: Uint8Array } | null> {
+    const found = await this.ledger.task(view.task).catch((error: unknown) => {
+      // A bridge that gives none is no worse than one of before; one that gives a false one is.
+      if (asPekkaError(error).code === 'PROOF_INVALID') throw error
+      return null
+    })
+    const verdict = found === null ? 'open' : verdictOf(found.proven, view)
+    if (verdict === 'refuted')
+      throw new PekkaError('PROOF_INVALID', { issue: 'the ledger says something else than the bridge' })
+    const says = verdict === 'proven' || found?.proven.facts.some(({ kind }) => kind === 'transaction')
+    return found !== null && says ? { genesis: found.genesis, proof: found.bytes } : null
   }
 
   close(): void {

@@ -9,12 +9,13 @@ import {
   type TaskItem,
   type TaskView
 } from '../protocol/index.js'
+import type { ProofVerdict } from './proven-ledger.js'
 import type { FinishedRun, Returned, TaskReader } from './reader.js'
 import type { Live } from './live.js'
 
 /**
  * Where a task stands for its owner, in the order of R14b. `received` means: head and digests recomputed here equal the
- * commit. `settled` is the bridge's word until proofs exist (R14c).
+ * commit. `settled` is the bridge's word until `proof` says what the witnesses signed (R14c).
  */
 export type TaskPhase =
   | { phase: 'sending' }
@@ -23,7 +24,7 @@ export type TaskPhase =
   | { phase: 'running'; provider: Uint8Array; attempt: number }
   | { phase: 'stopping'; provider: Uint8Array | null }
   | { phase: 'received' }
-  | { phase: 'settled' }
+  | { phase: 'settled'; proof?: Exclude<ProofVerdict, 'open'> }
   | { phase: 'refunded'; reason: string }
   /** Never got onto the ledger. */
   | { phase: 'refused'; code: string }
@@ -54,6 +55,8 @@ export class TaskFollower {
   #running: { provider: Uint8Array; attempt: number } | null = null
   #error: PekkaError | null = null
   #resubmitting = false
+  #verdict: ProofVerdict = 'open'
+  #judging = false
   #stop: (() => void) | null = null
   #stopped = false
   readonly #ended: Promise<TaskUpdate>
@@ -66,6 +69,8 @@ export class TaskFollower {
       reader: TaskReader
       /** Signs and sends the same offer anew when the ledger refused it for its place in the lane; false: given up. */
       resubmit: (code: string) => Promise<boolean>
+      /** What the ledger's proof says of an end that the bridge told. */
+      judge: (view: TaskView) => Promise<ProofVerdict>
     },
     readonly task: Uint8Array,
     private readonly observer: TaskObserver
@@ -175,6 +180,23 @@ export class TaskFollower {
     if (isFinal(phase)) {
       this.#resolveEnded(this.current)
     }
+    if (phase.phase === 'settled') this.#ask()
+  }
+
+  /** Asks for the proof of what is shown already; nothing waits for it. Where there is none, the next update asks again. */
+  #ask(): void {
+    const view = this.#item?.view
+    if (!view || this.#judging || this.#verdict !== 'open') return
+    this.#judging = true
+    void this.components.judge(view).then(verdict => {
+      this.#judging = false
+      this.#verdict = verdict
+      if (verdict !== 'open') this.#refresh()
+    })
+  }
+
+  #settled(): TaskPhase {
+    return this.#verdict === 'open' ? { phase: 'settled' } : { phase: 'settled', proof: this.#verdict }
   }
 
   #judge(): TaskPhase {
@@ -184,7 +206,7 @@ export class TaskFollower {
     const view = item?.view
     if (view && this.components.reader.finished) {
       try {
-        if (this.components.reader.confirm(view)) return { phase: isEnded(view.state) ? 'settled' : 'received' }
+        if (this.components.reader.confirm(view)) return isEnded(view.state) ? this.#settled() : { phase: 'received' }
       } catch (error) {
         this.#error = error instanceof PekkaError ? error : new PekkaError('HEAD_MISMATCH')
         return { phase: 'mismatch' }

@@ -5,6 +5,7 @@ import {
   openSigned,
   sortedJson,
   toJson,
+  transactionId,
   type Ask,
   type AskView,
   type Clock,
@@ -19,6 +20,8 @@ export interface VerifiedAsk {
   provider: AskView['provider']
   /** The agent's key: it signed the ask and must sign the run's header. */
   agentKey: Uint8Array
+  /** Id of the transaction that published it. */
+  published: Uint8Array
   running: number
 }
 
@@ -81,7 +84,7 @@ export class Market {
     return good
   }
 
-  /** R3: signature by the provider account's agent, account id, expiry, KEM key inside the ask. Null: not to be used. */
+  /** R3: signature, account id, expiry, KEM key inside the ask. That the key is the account's says the ledger's proof (R3b). */
   async #verify(view: AskView): Promise<VerifiedAsk | null> {
     const { primitives, clock } = this.components
     try {
@@ -96,7 +99,9 @@ export class Market {
         sortedJson(toJson(body.ask)) === sortedJson(toJson(view.ask)) &&
         body.ask.expiry > now &&
         body.ask.kemExpiry > now
-      return holds ? { ask: body.ask, provider: view.provider, agentKey: key, running: view.running } : null
+      if (!holds) return null
+      const published = transactionId(transaction)
+      return { ask: body.ask, provider: view.provider, agentKey: key, published, running: view.running }
     } catch {
       return null
     }

@@ -15,6 +15,7 @@ import {
   storedMessage,
   transactionId,
   verifyHead,
+  verifyProof,
   verifyRunHeader,
   verifySignatures,
   type Attempt,
@@ -24,6 +25,7 @@ import {
   type TaskView,
   type Verifier
 } from '../protocol/index.js'
+import { readAnchor, verdictOf } from './proven-ledger.js'
 import type { FinishedRun } from './reader.js'
 
 /** What `GET /v1/tasks/:task/proof` gives. */
@@ -39,7 +41,8 @@ export function makeReceipt(
   proof: Proof,
   finished: FinishedRun | null,
   taskKey: Uint8Array,
-  madeAt: number
+  madeAt: number,
+  ledger: { genesis: Uint8Array; proof: Uint8Array } | null = null
 ): Receipt {
   const committed = proof.view.attempts.find(attempt => attempt.ended === 'committed')
   if (committed && !finished?.signedHead)
@@ -54,7 +57,6 @@ export function makeReceipt(
         }
       : null
   const fields = {
-    v: 1 as const,
     network,
     view: proof.view,
     bridge: proof.settlement,
@@ -65,13 +67,19 @@ export function makeReceipt(
     draw: 'single witness' as const,
     madeAt
   }
-  return { ...fields, digest: sha256(encodeCanonical(fields)) }
+  if (ledger === null) return sealed({ v: 1 as const, ...fields })
+  return sealed({ v: 2 as const, ...fields, ledger })
 }
+
+const sealed = <T extends object>(fields: T): T & { digest: Uint8Array } => ({
+  ...fields,
+  digest: sha256(encodeCanonical(fields))
+})
 
 export const encodeReceipt = (receipt: Receipt): Uint8Array => encodeCanonical(receipt)
 
 /** The parts of a receipt that are checked, as people see them. */
-export const RECEIPT_PARTS = ['Form', 'Offer', 'Machine', 'Output', 'Result', 'Payment'] as const
+export const RECEIPT_PARTS = ['Form', 'Offer', 'Machine', 'Output', 'Result', 'Payment', 'Ledger'] as const
 export type ReceiptPart = (typeof RECEIPT_PARTS)[number]
 
 export interface PartCheck {
@@ -82,8 +90,8 @@ export interface PartCheck {
 }
 
 /**
- * Checks every signature and hash of a receipt from the receipt alone (no network). It proves who signed what; that the
- * ledger's state is as the bridge says is the bridge's signed word until version 2 carries the ledger's proof.
+ * Checks every signature and hash of a receipt from the receipt alone (no network). It proves who signed what. That the ledger's state
+ * is as it says is the bridge's signed word in version 1; version 2 carries the witnesses'.
  */
 export async function verifyReceipt(
   bytes: Uint8Array,
@@ -102,9 +110,9 @@ export async function verifyReceipt(
         : 'Not a receipt of this version, or damaged.'
     return { receipt: null, checks: [{ part: 'Form', ok: false, note }] }
   }
-  const checks: PartCheck[] = [{ part: 'Form', ok: true, note: 'Version 1, all fields known.' }]
+  const checks: PartCheck[] = [{ part: 'Form', ok: true, note: `Version ${receipt.v}, all fields known.` }]
   const context = { receipt, verifier, signed: [] as SignedTransaction[] }
-  for (const [part, check] of CHECKS) {
+  for (const [part, check] of receipt.v === 1 ? CHECKS : [...CHECKS, LEDGER]) {
     try {
       checks.push({ part, ok: true, note: await check(context) })
     } catch (error) {
@@ -131,6 +139,8 @@ const CHECKS: [ReceiptPart, (context: CheckContext) => Promise<string>][] = [
   ['Result', checkResult],
   ['Payment', checkPayment]
 ]
+
+const LEDGER: [ReceiptPart, (context: CheckContext) => Promise<string>] = ['Ledger', checkLedger]
 
 const demand = (holds: boolean, part: ReceiptPart, issue: string): void => {
   if (!holds) throw new PekkaError('RECEIPT_INVALID', { part, issue })
@@ -314,7 +324,25 @@ async function checkPayment({ receipt, verifier }: CheckContext): Promise<string
   } else {
     demand(view.paid === 0n, 'Payment', 'something was paid without a result')
   }
-  return 'Price, time and cap agree. Settled, as the bridge says.'
+  return receipt.v === 1
+    ? 'Price, time and cap agree. Settled, as the bridge says.'
+    : 'Price, time and cap agree; the bridge has signed it too.'
+}
+
+/** The witnesses of the network that the receipt names signed this end, or at least the transaction that led to it. */
+async function checkLedger({ receipt, verifier, signed }: CheckContext): Promise<string> {
+  if (receipt.v === 1) return ''
+  const { view, network, ledger } = receipt
+  demand(equalBytes(sha256(ledger.genesis), network), 'Ledger', 'the genesis is of another network')
+  const proven = await verifyProof(ledger.proof, readAnchor(ledger.genesis, network), verifier)
+  const verdict = verdictOf(proven, view)
+  const at = new Date(proven.checkpoint.timestamp).toISOString()
+  if (verdict === 'proven') return `Settled: signed by the network’s witnesses, ${at}.`
+  demand(verdict === 'open', 'Ledger', 'the ledger says something else')
+  const last = signed.at(-1)?.transaction
+  const moved = last && proven.facts.find(f => f.kind === 'transaction' && equalBytes(f.id, transactionId(last)))
+  demand(moved?.kind === 'transaction' && moved.code === null, 'Ledger', 'the proof shows nothing of this task')
+  return `Its last step is on the ledger, signed by the network’s witnesses, ${at}; the sums are as the bridge says.`
 }
 
 /** What pay rests on: the commit once the task has ended, before that and without one a session's last tranche (R33). */

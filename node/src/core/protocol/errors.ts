@@ -298,6 +298,11 @@ export const ERRORS = {
     title: 'The ledger proof does not hold: {issue}',
     advice: 'Ask another bridge or witness for it, and do not rely on what it was to show.'
   },
+  PROOF_MISSING: {
+    status: 404,
+    title: 'There is no ledger proof of it.',
+    advice: 'Try again in a second; without a proof it is no more than the bridge’s word.'
+  },
   RECEIPT_INVALID: {
     status: 400,
     title: '{part} fails: {issue}',

@@ -5,6 +5,7 @@ import { taggedHash } from './hash.js'
 import { BOX_BYTES } from './keys.js'
 import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
 import { logEntrySchema } from './log.js'
+import { MAX_PROOF_BYTES } from './proof.js'
 import { MAX_PARTS } from './values.js'
 import { bytes32, bytes64, bytesUpTo, credits, millis, whole } from './schema.js'
 import { sessionCellSchema } from './session-cells.js'
@@ -34,6 +35,11 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/tasks/:task | taskItemSchema |
  * | GET /v1/tasks/:task/events?after=&limit= | eventsSchema (never held open) |
  * | GET /v1/tasks/:task/proof | proofSchema: what a receipt needs |
+ * | GET /v1/ledger/checkpoint | ledgerProofAnswerSchema: the last checkpoint, no token |
+ * | GET /v1/ledger/asks/proof?asks= | ledgerProofAnswerSchema: up to 16 asks, ids with commas between, no token |
+ * | GET /v1/transactions/:cid/ledger-proof | ledgerProofAnswerSchema: order and outcome, no token |
+ * | GET /v1/accounts/:account/ledger-proof | ledgerProofAnswerSchema of the own account |
+ * | GET /v1/tasks/:task/ledger-proof | ledgerProofAnswerSchema: its state; once it is closed, what moved it last |
  * | POST /v1/tasks/:task/cells | 202 cellTakenSchema: a later cell of a session, on the disk |
  * | GET /v1/tasks/:task/cells | cellsSchema: all of its newest run |
  * | POST /v1/layers | layerAnswerSchema: packages on top of an image, ready for providers |
@@ -160,6 +166,11 @@ export const proofSchema = z.object({
   transactions: z.array(bytesUpTo(MAX_TRANSACTION_BYTES)),
   settlement: z.object({ key: bytes32, signature: bytes64 })
 })
+/**
+ * An encoded proof of the ledger, for `verifyProof`: the bridge only passes it on. null: what it is about is unknown, its checkpoint isn't
+ * kept any more, or this network makes none.
+ */
+export const ledgerProofAnswerSchema = z.object({ proof: bytesUpTo(MAX_PROOF_BYTES).nullable() })
 /** `addresses` are where the provider dials; it names the code within ten minutes, once. */
 export const inviteSchema = z.object({ code: z.string(), expires: millis, addresses: z.array(z.string()) })
 export type Invite = z.infer<typeof inviteSchema>

@@ -2,15 +2,19 @@ import { z } from 'zod'
 import { signedHeadSchema, runHeaderSchema } from './frames.js'
 import { manifestEnvelopeSchema } from './manifest.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
+import { MAX_PROOF_BYTES } from './proof.js'
 import { bytes32, bytes64, bytesUpTo, millis } from './schema.js'
 import { storedSchema, taskViewSchema } from './task.js'
+
+/** Largest genesis of a receipt: some thousand accounts. */
+const MAX_GENESIS_BYTES = 1 << 20
 
 /**
  * Receipt v1: proof of how a task was run and paid. It holds the evidence itself, so `pekka verify FILE` checks every
  * signature and hash from it alone; whatever is said twice must agree, so one changed byte anywhere is found. Stored as
- * canonical dag-cbor, shown as JSON. Unknown fields are refused; v2 adds the ledger's proof.
+ * canonical dag-cbor, shown as JSON. Unknown fields are refused.
  */
-export const receiptSchema = z.strictObject({
+const receiptV1Schema = z.strictObject({
   v: z.literal(1),
   network: bytes32,
   /** The ledger's state of the task, as the bridge says (R14c), with its signature over settlementMessage. */
@@ -37,4 +41,18 @@ export const receiptSchema = z.strictObject({
   /** SHA-256 of the canonical bytes of all fields above. */
   digest: bytes32
 })
+
+/** Receipt v2: v1 with the ledger's proof in it, so that its payment rests on the witnesses' signatures. */
+const receiptV2Schema = receiptV1Schema.extend({
+  v: z.literal(2),
+  ledger: z.strictObject({
+    /** Canonical bytes of the genesis, whose hash is `network`: it names who signed, first of all. */
+    genesis: bytesUpTo(MAX_GENESIS_BYTES),
+    /** An encoded proof (proof.ts): of the task's row, or once it is closed of the transaction that moved it last. */
+    proof: bytesUpTo(MAX_PROOF_BYTES)
+  })
+})
+
+/** Receipts of both versions: old ones still verify. */
+export const receiptSchema = z.discriminatedUnion('v', [receiptV1Schema, receiptV2Schema])
 export type Receipt = z.infer<typeof receiptSchema>

@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict'
-import { TaskFollower, TaskReader, type Live, type TaskListener, type TaskPhase } from '@pekka/node/client'
+import {
+  TaskFollower,
+  TaskReader,
+  type Live,
+  type ProofVerdict,
+  type TaskListener,
+  type TaskPhase
+} from '@pekka/node/client'
 import { PekkaError, type LogEntry, type TaskItem, type TaskView } from '@pekka/node/protocol'
 import { createParties, primitives, printed, sealRun, settledView, type Parties } from '../../support/sealed-run.js'
 
 /** Stands where the socket does: hands the follower what a bridge would, in the order the test wants. */
-async function follow(parties: Parties, resubmit: (code: string) => Promise<boolean> = async () => false) {
+async function follow(
+  parties: Parties,
+  resubmit: (code: string) => Promise<boolean> = async () => false,
+  judge: () => Promise<ProofVerdict> = async () => 'open'
+) {
   const reader = new TaskReader(
     { primitives, blob: () => Promise.reject(new Error('no blobs here')) },
     {
@@ -21,7 +32,7 @@ async function follow(parties: Parties, resubmit: (code: string) => Promise<bool
   const calls: string[] = []
   const follower = new TaskFollower(
     // Only `follow` of the connection is used.
-    { live: live as unknown as Live, reader, resubmit },
+    { live: live as unknown as Live, reader, resubmit, judge },
     parties.task,
     {
       update: ({ phase }) => {
@@ -71,6 +82,21 @@ describe('following a task', () => {
         await steps[step]?.(listener)
       }
       assert.equal((await follower.ended).phase.phase, 'settled', order.join(', '))
+    }
+  })
+
+  it('is at its end before the ledger’s proof is there, and says then what it shows', async () => {
+    for (const verdict of ['proven', 'refuted'] as const) {
+      const parties = await createParties()
+      const run = await sealRun(parties, [printed('a')])
+      const proof = Promise.withResolvers<ProofVerdict>()
+      const { follower, listener } = await follow(parties, undefined, () => proof.promise)
+      await listener.entries(run.entries)
+      await listener.item(itemOf(settledView(parties, run)))
+      assert.deepEqual((await follower.ended).phase, { phase: 'settled' })
+      proof.resolve(verdict)
+      await proof.promise
+      assert.deepEqual(follower.current.phase, { phase: 'settled', proof: verdict })
     }
   })
 

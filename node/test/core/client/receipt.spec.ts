@@ -117,7 +117,7 @@ describe('a receipt', () => {
     const { checks } = await verifyReceipt(encodeReceipt(await createReceipt()), verifier)
     assert.deepEqual(
       checks.map(({ part, ok }) => [part, ok]),
-      RECEIPT_PARTS.map(part => [part, true]),
+      RECEIPT_PARTS.filter(part => part !== 'Ledger').map(part => [part, true]),
       JSON.stringify(checks)
     )
   })

@@ -1,0 +1,209 @@
+import {
+  PekkaError,
+  decodeCanonical,
+  encodeCanonical,
+  equalBytes,
+  genesisSchema,
+  ledgerProofAnswerSchema,
+  networkSchema,
+  sha256,
+  stateValue,
+  toCid,
+  toHex,
+  trustGenesis,
+  verifyProof,
+  type AccountRow,
+  type Checkpoint,
+  type Fact,
+  type Proven,
+  type TaskView,
+  type Trust,
+  type Verifier
+} from '../protocol/index.js'
+import type { VerifiedAsk } from './market.js'
+import type { Http } from './transport.js'
+
+/**
+ * What the ledger's proof says of a task's end. `proven`: the witnesses signed what the bridge said. `refuted`: they signed something
+ * else. `open`: there is no proof (yet), so it stays the bridge's word.
+ */
+export type ProofVerdict = 'proven' | 'refuted' | 'open'
+
+/** What can be proved. */
+export const PROVEN_KINDS = ['task', 'account', 'ask', 'transaction'] as const
+export type ProvenKind = (typeof PROVEN_KINDS)[number]
+
+export interface ProvenLedgerComponents {
+  http: Http
+  verifier: Verifier
+  /** A token, where the bridge wants one. */
+  token: () => Promise<string>
+}
+
+const refuse = (issue: string): never => {
+  throw new PekkaError('PROOF_INVALID', { issue })
+}
+
+/**
+ * Reads the ledger through a bridge that is believed in nothing. The network's id, which came with the pairing and is signed by the
+ * account's key, is the hash of the genesis, and the genesis names the first committee: that is all the trust there is.
+ */
+export class ProvenLedger {
+  #trust: Promise<{ trust: Trust; genesis: Uint8Array }> | null = null
+  /** Index of the newest checkpoint that was seen: an older one is refused from then on. */
+  #newest = -1
+  /** Asks that were proved, with the digest of what was; an ask never changes. */
+  readonly #asks = new Map<string, Uint8Array>()
+
+  constructor(
+    private readonly components: ProvenLedgerComponents,
+    private readonly network: Uint8Array
+  ) {}
+
+  /** The committee that this network began with, and the genesis. @throws PekkaError PROOF_INVALID, BRIDGE_UNREACHABLE */
+  async anchor(): Promise<{ trust: Trust; genesis: Uint8Array }> {
+    this.#trust ??= this.#readGenesis().catch((error: unknown) => {
+      this.#trust = null
+      throw error
+    })
+    return await this.#trust
+  }
+
+  async #readGenesis(): Promise<{ trust: Trust; genesis: Uint8Array }> {
+    const { genesis } = await this.components.http.request('GET', '/v1/network', networkSchema)
+    return { trust: readAnchor(genesis, this.network), genesis }
+  }
+
+  /** The last checkpoint. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  async checkpoint(): Promise<Checkpoint> {
+    const { checkpoint } = await this.#read('/v1/ledger/checkpoint', false)
+    return checkpoint
+  }
+
+  /** The own account's money; null: there is no such account. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  async account(account: Uint8Array): Promise<AccountRow | null> {
+    const { facts } = await this.#read(`/v1/accounts/${toHex(account)}/ledger-proof`, true)
+    const fact = facts.find(one => one.kind === 'account' && equalBytes(one.id, account))
+    return fact?.kind === 'account' ? fact.row : refuse('it shows another account')
+  }
+
+  /** A transaction's place and outcome. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  async transaction(id: Uint8Array): Promise<Extract<Fact, { kind: 'transaction' }>> {
+    const { proven } = await this.proof('transaction', id)
+    return outcomeOf(proven, id) ?? refuse('it shows another transaction')
+  }
+
+  /** The encoded proof of how a task stands, checked but not judged (see {@link judge}). @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  async task(task: Uint8Array): Promise<{ bytes: Uint8Array; proven: Proven; genesis: Uint8Array }> {
+    const found = await this.proof('task', task)
+    // A transaction is shown under the checkpoint that covers it, which may be an old one.
+    if (found.proven.facts.some(({ kind }) => kind === 'task')) this.#advance(found.proven)
+    return found
+  }
+
+  /** An encoded proof of one thing, checked, with the genesis that it rests on. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  async proof(kind: ProvenKind, id: Uint8Array): Promise<{ bytes: Uint8Array; proven: Proven; genesis: Uint8Array }> {
+    const { genesis } = await this.anchor()
+    const path = {
+      task: `/v1/tasks/${toHex(id)}/ledger-proof`,
+      account: `/v1/accounts/${toHex(id)}/ledger-proof`,
+      ask: `/v1/ledger/asks/proof?asks=${toHex(id)}`,
+      transaction: `/v1/transactions/${toCid(id, 'dag-cbor')}/ledger-proof`
+    }[kind]
+    return { ...(await this.#fetch(path, kind === 'task' || kind === 'account')), genesis }
+  }
+
+  /** Whether the ledger says of a task that has ended what the bridge says. Never throws. */
+  async judge(view: TaskView): Promise<ProofVerdict> {
+    try {
+      const { proven } = await this.task(view.task)
+      return verdictOf(proven, view)
+    } catch {
+      return 'open'
+    }
+  }
+
+  /**
+   * Those of the asks that the ledger has, each with the sealing key, the price and the transaction that it was published by (R3b). What
+   * was proved once is not asked for again. On a network without checkpoints yet the publishers' signatures must do.
+   * @throws PekkaError PROOF_INVALID, PROOF_MISSING, BRIDGE_UNREACHABLE
+   */
+  async asks(asks: readonly VerifiedAsk[]): Promise<VerifiedAsk[]> {
+    const { trust } = await this.anchor()
+    if (!makesCheckpoints(trust)) return [...asks]
+    const unknown = asks.filter(ask => !this.#isProven(ask))
+    if (unknown.length > 0) {
+      const ids = unknown.map(({ ask }) => toHex(ask.ask)).join(',')
+      const { facts } = await this.#read(`/v1/ledger/asks/proof?asks=${ids}`, false)
+      for (const fact of facts) {
+        if (fact.kind === 'ask' && fact.row !== null)
+          this.#asks.set(toHex(fact.id), stateValue(encodeCanonical(fact.row)))
+      }
+    }
+    // One that has ended is gone; one that is there in another form was never published so.
+    if (asks.some(ask => this.#asks.has(toHex(ask.ask.ask)) && !this.#isProven(ask)))
+      refuse('the bridge names another price or key than the ledger')
+    return asks.filter(ask => this.#isProven(ask))
+  }
+
+  #isProven({ ask, provider, published }: VerifiedAsk): boolean {
+    const known = this.#asks.get(toHex(ask.ask))
+    const row = { ask, provider: provider.provider, transaction: published }
+    return known !== undefined && equalBytes(known, stateValue(encodeCanonical(row)))
+  }
+
+  async #read(path: string, own: boolean): Promise<Proven> {
+    const { proven } = await this.#fetch(path, own)
+    this.#advance(proven)
+    return proven
+  }
+
+  async #fetch(path: string, own: boolean): Promise<{ bytes: Uint8Array; proven: Proven }> {
+    const { http, verifier, token } = this.components
+    const { trust } = await this.anchor()
+    const options = own ? { token: await token() } : {}
+    const { proof } = await http.request('GET', path, ledgerProofAnswerSchema, options)
+    if (proof === null) throw new PekkaError('PROOF_MISSING')
+    return { bytes: proof, proven: await verifyProof(proof, trust, verifier) }
+  }
+
+  /** State is never read from before what was seen: a bridge can't go back to when it suited it. */
+  #advance({ checkpoint }: Proven): void {
+    if (checkpoint.index < this.#newest) refuse('it is older than what was shown before')
+    this.#newest = checkpoint.index
+  }
+}
+
+/** The first committee, from a genesis that whoever gives it can't have invented. @throws PekkaError PROOF_INVALID */
+export function readAnchor(genesis: Uint8Array, network: Uint8Array): Trust {
+  if (!equalBytes(sha256(genesis), network)) refuse('the genesis is of another network')
+  return trustGenesis(genesisSchema.parse(decodeCanonical(genesis)))
+}
+
+/** Networks of several witnesses have no checkpoints yet; this is known from the genesis, so no bridge can pretend it. */
+export const makesCheckpoints = ({ members }: Trust): boolean => members.length === 1
+
+/** What a checked proof says of a task whose end the bridge told. */
+export function verdictOf(proven: Proven, view: TaskView): ProofVerdict {
+  const row = proven.facts.find(fact => fact.kind === 'task' && equalBytes(fact.id, view.task))
+  if (row?.kind === 'task' && row.row !== null) {
+    const { held: _, ...shown } = row.row
+    if (sameEnd(shown, view)) return 'proven'
+    // A checkpoint from before the end says nothing about it.
+    return proven.checkpoint.contractTime < view.since ? 'open' : 'refuted'
+  }
+  // A closed task's row is gone: that its last step is on the ledger says nothing of the sums.
+  return 'open'
+}
+
+/** Equal in all that an owner is told: who ran it, what was fixed, what was paid. */
+function sameEnd(shown: TaskView, view: TaskView): boolean {
+  const part = ({ task, account, attempts, offer, lock, paid, refunded, levy, transactions }: TaskView) =>
+    encodeCanonical({ task, account, attempts, offer, lock, paid, refunded, levy, transactions })
+  return shown.state === view.state && equalBytes(part(shown), part(view))
+}
+
+const outcomeOf = ({ facts }: Proven, id: Uint8Array): Extract<Fact, { kind: 'transaction' }> | undefined =>
+  facts.find(fact => fact.kind === 'transaction' && equalBytes(fact.id, id)) as
+    // What `find` looked for.
+    Extract<Fact, { kind: 'transaction' }> | undefined

@@ -1,0 +1,80 @@
+import { z } from 'zod'
+import { MAX_CLAIMS, hex32, ledgerProofAnswerSchema, type LedgerAccess } from '@pekka/node/protocol'
+import type { LedgerMirror } from '../ledger/index.js'
+import { withCurrentView } from './items.js'
+import { route, type Route } from './route.js'
+
+export interface ProofRoutesComponents {
+  ledger: LedgerAccess
+  mirror: LedgerMirror
+}
+
+const asksQuery = z.strictObject({
+  asks: z
+    .string()
+    .max(MAX_CLAIMS * 65)
+    .transform(text => text.split(','))
+    .pipe(z.array(hex32).min(1).max(MAX_CLAIMS))
+})
+
+/** Proofs of what the ledger says. The bridge hands on what witnesses signed; who gets one believes only them. */
+export function proofRoutes(components: ProofRoutesComponents): Route[] {
+  const { ledger } = components
+  const answer = ledgerProofAnswerSchema
+  return [
+    route({
+      method: 'get',
+      path: '/v1/ledger/checkpoint',
+      summary: 'The last checkpoint, signed by the witnesses',
+      auth: 'none',
+      answer,
+      handle: async () => ({ proof: await ledger.prove({ kind: 'rows', rows: [] }) })
+    }),
+    route({
+      method: 'get',
+      path: '/v1/ledger/asks/proof',
+      summary: 'Proof of published prices with their sealing keys, or that they are gone',
+      auth: 'none',
+      query: asksQuery,
+      answer,
+      handle: async ({ query }) => {
+        const rows = query.asks.map(id => ({ table: 'ask' as const, id }))
+        return { proof: await ledger.prove({ kind: 'rows', rows }) }
+      }
+    }),
+    route({
+      method: 'get',
+      path: '/v1/transactions/:cid/ledger-proof',
+      summary: 'Proof that a transaction was ordered, and of what became of it',
+      auth: 'none',
+      answer,
+      handle: async ({ path }) => ({ proof: await ledger.prove({ kind: 'transaction', id: path.cid }) })
+    }),
+    route({
+      method: 'get',
+      path: '/v1/accounts/:account/ledger-proof',
+      summary: 'Proof of the own account’s money',
+      auth: 'token',
+      answer,
+      handle: async ({ path }) => ({
+        proof: await ledger.prove({ kind: 'rows', rows: [{ table: 'account', id: path.account }] })
+      })
+    }),
+    route({
+      method: 'get',
+      path: '/v1/tasks/:task/ledger-proof',
+      summary: 'Proof of a task’s state and payment; of a closed task, of the transaction that moved it last',
+      auth: 'token',
+      answer,
+      handle: async ({ record }) => {
+        const { view } = await withCurrentView(components, record)
+        const last = view?.state === 'closed' ? view.transactions.at(-1) : undefined
+        const what =
+          last === undefined
+            ? { kind: 'rows' as const, rows: [{ table: 'task' as const, id: record.task }] }
+            : { kind: 'transaction' as const, id: last }
+        return { proof: await ledger.prove(what) }
+      }
+    })
+  ]
+}
