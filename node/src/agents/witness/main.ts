@@ -7,7 +7,7 @@ import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto
 import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
 import { createLedgerStore } from '@pekka/node/host/storage'
 import { createLoneLedger, parseSettings, type LocalLedger } from './index.js'
-import { createCommitteeLedger, LastProposed, serveStatus } from './network/index.js'
+import { createCommitteeLedger, LastProposed, Registrar, serveStatus } from './network/index.js'
 
 const path = process.argv.slice(2).find(argument => argument !== '--settings')
 if (path === undefined) throw new TypeError('usage: witness --settings FILE')
@@ -38,6 +38,7 @@ const components = { store, signer, verifier: createVerifier(), clock: systemClo
 const init = { genesis, onFailure: () => process.exit(1) }
 
 const starting = new AbortController()
+let registrar: Registrar | null = null
 
 /** The genesis says who decides. */
 async function startLedger(): Promise<LocalLedger> {
@@ -57,6 +58,12 @@ async function startLedger(): Promise<LocalLedger> {
   await ledger.start()
   await sequencer.caughtUp(starting.signal)
   await serveLedger(host, ledger)
+  if (settings.accountKey !== null) {
+    const account = await readSigner(settings.accountKey)
+    const chainEnd = (epoch: number): Uint8Array => sequencer.chainEnd(epoch)
+    registrar = new Registrar({ ledger, signer, account, epoch: () => sequencer.epoch, chainEnd, log })
+    registrar.start()
+  }
   return ledger
 }
 
@@ -68,6 +75,7 @@ async function stop(): Promise<void> {
   starting.abort()
   await rm(settings.readyFile, { force: true })
   // The commit under way is stored and answered; then nobody is served any more. Before the start is over nobody was.
+  await registrar?.stop()
   await ledger?.stop()
   await host.stop()
   log.info({}, 'witness stopped')

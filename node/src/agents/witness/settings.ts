@@ -20,6 +20,11 @@ const fileSchema = z.object({
   peers: z.array(z.string()).default([]),
   /** The last own block, kept apart from the database; made with the block key (network/last-proposed.ts). */
   lastProposed: z.string().default('last-proposed'),
+  /**
+   * Key file of the account that stakes on this witness: it then registers itself for later epochs. Without it somebody else must, by
+   * `stake` transactions, at least every six epochs.
+   */
+  accountKey: z.string().nullable().default(null),
   readyFile: z.string(),
   logLevel: z.string().default('info')
 })
@@ -36,6 +41,7 @@ export function parseSettings(path: string, content: unknown): WitnessSettings {
     blockKey: at(settings.blockKey),
     peerKey: at(settings.peerKey),
     lastProposed: at(settings.lastProposed),
+    accountKey: settings.accountKey === null ? null : at(settings.accountKey),
     readyFile: at(settings.readyFile)
   }
 }

@@ -217,6 +217,18 @@ export class CommitteeSequencer implements Sequencer {
     await this.components.lastProposed.close()
   }
 
+  /** The epoch this witness is in; null before it is open. */
+  get epoch(): number | null {
+    return this.#opening === null ? null : this.#epoch
+  }
+
+  /** End of the own hash chain of an epoch, for registering it. */
+  chainEnd(epoch: number): Uint8Array {
+    const { signer } = this.components
+    const { nonce } = this.init.genesis
+    return new RevealChains({ seed: signer.seed, nonce, parameters: this.#parameters }).of(epoch).tip
+  }
+
   /** null: the ledger isn't open yet. */
   async status(): Promise<AgreementStatus | null> {
     const running = await this.#opening

@@ -69,6 +69,13 @@ export const PASS_ON_BYTES = 1 << 20
 /** Epochs of which blocks are kept beside the present one, for witnesses that were away. */
 export const KEPT_EPOCHS = 2
 
+/** A witness that is registered for fewer epochs after the present one registers for more, … */
+export const REGISTER_WHEN_LEFT = 5
+/** … up to this many ahead: the ledger keeps the last 8 of a witness, and the election for the one after the next may be due. */
+export const REGISTER_AHEAD = 8
+/** How often it looks, ms. */
+export const REGISTER_LOOK_MS = 5_000
+
 /** Times from submission to final that the status is about: the last thousand. */
 export const FINALITY_SAMPLES = 1_024
 

@@ -25,6 +25,7 @@ import {
 export { CommitteeSequencer } from './committee-sequencer.js'
 export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './genesis.js'
 export { LastProposed, type Proposed } from './last-proposed.js'
+export { Registrar, type RegistrarComponents } from './registrar.js'
 export { requestStatus, serveStatus, STATUS_PROTOCOL, type AgreementStatus } from './status.js'
 
 export type CommitteeLedgerComponents = Omit<CommitteeSequencerComponents, 'monotonic'> &

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { accountId, CREDIT, encodeCanonical, toHex } from '@pekka/node/protocol'
+import { STANDARD_PACE, STANDARD_PARAMETERS } from '@pekka/node/consensus'
+import { brokenInvariants, verifyTransaction } from '@pekka/node/ledger'
+import { createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
+import { MemoryLedgerStore } from '@pekka/node/host/storage'
+import type { NetworkHost } from '@pekka/node/host/network'
+import {
+  committeeGenesis,
+  createCommitteeLedger,
+  LastProposed,
+  Registrar
+} from '../../../../src/agents/witness/network/index.js'
+import { createTestNetwork, faucet, seed, Sender } from '../support.js'
+import { startHost } from './committee.js'
+
+const silent = { info: () => {}, warn: () => {}, error: () => {} }
+
+/** Epochs of some 200 ms. */
+const PARAMETERS = { ...STANDARD_PARAMETERS, epochCommits: 40, epochRounds: 400, gcDepth: 8 }
+const PACE = { ...STANDARD_PACE, minRoundDelay: 0, idleDelay: 5 }
+
+describe('witness: a committee of one', function () {
+  this.timeout(60_000)
+  let folder = ''
+  let host: NetworkHost
+  const owner = createSigner(seed())
+  const policy = { threshold: 1, keys: [owner.publicKey] }
+  const witnessSeed = seed()
+  const signer = { ...createSigner(witnessSeed), seed: witnessSeed }
+  const genesis = committeeGenesis({
+    base: { ...createTestNetwork().genesis, accounts: [{ policy, balance: 10n * CREDIT }] },
+    members: [{ seed: witnessSeed, stake: 5n, account: accountId(policy) }],
+    parameters: PARAMETERS,
+    epochs: 4
+  })
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pekka-committee-'))
+    host = await startHost()
+  })
+  after(async () => {
+    await host?.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  const open = (store: MemoryLedgerStore, name: string) =>
+    createCommitteeLedger(
+      {
+        store,
+        host,
+        signer,
+        verifier: createVerifier(),
+        lastProposed: new LastProposed(join(folder, name)),
+        clock: systemClock,
+        log: silent
+      },
+      { genesis: encodeCanonical(genesis), peers: [], pace: PACE }
+    )
+
+  it('orders, goes through epochs, registers for later ones, and goes on after a restart', async () => {
+    await LastProposed.create(join(folder, 'first'))
+    const store = new MemoryLedgerStore()
+    const sender = new Sender(accountId(policy), null, owner)
+    let { ledger, sequencer } = open(store, 'first')
+    await ledger.start()
+    assert.equal((await sender.send(ledger, faucet())).status, 'applied')
+    const registrar = new Registrar(
+      {
+        ledger,
+        signer,
+        account: owner,
+        epoch: () => sequencer.epoch,
+        chainEnd: epoch => sequencer.chainEnd(epoch),
+        log: silent
+      },
+      { interval: 5 }
+    )
+    registrar.start()
+    // The genesis has registered it for epochs 0 to 3.
+    while ((sequencer.epoch ?? 0) < 5) await new Promise(resolve => setTimeout(resolve, 20))
+    await registrar.stop()
+    assert.deepEqual(brokenInvariants(ledger.state), [])
+    await ledger.stop()
+    const { epoch } = sequencer
+
+    ;({ ledger, sequencer } = open(store, 'first'))
+    await ledger.start()
+    sender.forget()
+    assert.equal((await sender.send(ledger, faucet())).status, 'applied')
+    assert.ok((sequencer.epoch ?? 0) >= (epoch ?? 0))
+    assert.deepEqual(brokenInvariants(ledger.state), [])
+    await ledger.stop()
+  })
+
+  it('takes a parent that was final before a restart, as every other witness does', async () => {
+    await LastProposed.create(join(folder, 'second'))
+    const store = new MemoryLedgerStore()
+    const sender = new Sender(accountId(policy), null, owner)
+    let { ledger, sequencer } = open(store, 'second')
+    await ledger.start()
+    const old = await sender.send(ledger, faucet())
+    for (let i = 0; i < 4; i++) await sender.send(ledger, faucet())
+    await ledger.stop()
+
+    ;({ ledger, sequencer } = open(store, 'second'))
+    await ledger.start()
+    sender.forget()
+    assert.ok(!(await ledger.time()).parents.some(parent => toHex(parent) === toHex(old.id)))
+    const { bytes } = await sender.sign(ledger, faucet(), { parents: [old.id] })
+    // As it comes in another witness's block: this one has never looked at its parents.
+    const transaction = await verifyTransaction(bytes, createVerifier())
+    await sequencer.propose(transaction)
+    while ((await ledger.transaction(transaction.id)) === null) await new Promise(resolve => setTimeout(resolve, 5))
+    await ledger.stop()
+  })
+
+  it('writes nothing while its last proposal is lost', async () => {
+    const { ledger, sequencer } = open(new MemoryLedgerStore(), 'never-made')
+    const starting = ledger.start()
+    for (;;) {
+      const status = await sequencer.status()
+      if (status !== null) {
+        assert.deepEqual([status.writes, status.round, status.commit], [false, 0, -1])
+        break
+      }
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    await ledger.stop()
+    await starting
+  })
+})
