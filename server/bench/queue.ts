@@ -34,10 +34,12 @@ async function main(): Promise<void> {
     const person = await world.person()
     note(`load average ${loadavg()[0]?.toFixed(1)}; ${WARM_UP} tasks to warm up`)
     await measure(world, person, WARM_UP)
-    const { seconds, bridgeMs, ownMs, clientsMs } = await measure(world, person, TASKS)
-    const [bridge, own, clients] = [bridgeMs, ownMs, clientsMs].map(ms => (ms / TASKS).toFixed(2))
-    note(`${TASKS} tasks in ${seconds.toFixed(2)} s; ms of CPU a task:`)
-    note(`bridge ${bridge}, ledger and provider ${own}, clients ${clients}`)
+    const { seconds, bridgeMs, ownMs, clientsMs, redisMs } = await measure(world, person, TASKS)
+    const parts = [bridgeMs, ownMs, clientsMs, redisMs].map(ms => (ms / TASKS).toFixed(2))
+    const [bridge, own, clients, redis] = parts
+    const all = ((bridgeMs + ownMs + clientsMs + redisMs) / TASKS).toFixed(2)
+    note(`${TASKS} tasks in ${seconds.toFixed(2)} s; ${all} ms of CPU a task:`)
+    note(`bridge ${bridge}, ledger and provider ${own}, clients ${clients}, Redis ${redis}`)
     const bare = await bareBullmq(world.redis.path, TASKS)
     note(`bare BullMQ: ${TASKS} jobs in ${bare.toFixed(2)} s`)
     report('queue', TASKS, { tasks_per_s: round(TASKS / seconds), bare_bullmq_per_s: round(TASKS / bare) })
@@ -47,9 +49,9 @@ async function main(): Promise<void> {
   process.exit(0)
 }
 
-/** CPU time of the bridge's process, ms. */
-function bridgeCpu(world: World): number {
-  const fields = readFileSync(`/proc/${world.process.child.pid}/stat`, 'utf8').split(' ')
+/** CPU time of a process, ms. */
+function cpuOf(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')
   return (Number(fields[13]) + Number(fields[14])) * 10
 }
 
@@ -68,6 +70,7 @@ interface Measured {
   /** Of this process: ledger and provider. */
   ownMs: number
   clientsMs: number
+  redisMs: number
 }
 
 /** Has `count` tasks submitted, at most IN_FLIGHT unsettled. */
@@ -96,18 +99,20 @@ async function measure(world: World, person: Person, count: number): Promise<Mea
   await Promise.race([ready, failed])
   const stop = new AbortController()
   const clientsDone = once(child, 'message')
-  const bridge = bridgeCpu(world)
+  const pids = [world.process.child.pid, world.redis.pid]
+  const [bridge = 0, redis = 0] = pids.map(cpuOf)
   const own = process.cpuUsage()
   const started = performance.now()
   child.send(0)
   await Promise.race([settlements(world, count, stop.signal, more => child.send(more)), failed])
   const seconds = (performance.now() - started) / 1000
   const { user, system } = process.cpuUsage(own)
-  const bridgeMs = bridgeCpu(world) - bridge
+  const [bridgeNow = 0, redisNow = 0] = pids.map(cpuOf)
   const [clientsMs]: unknown[] = await clientsDone
   stop.abort()
   child.disconnect()
-  return { seconds, bridgeMs, ownMs: (user + system) / 1000, clientsMs: Number(clientsMs) }
+  const ownMs = (user + system) / 1000
+  return { seconds, bridgeMs: bridgeNow - bridge, ownMs, clientsMs: Number(clientsMs), redisMs: redisNow - redis }
 }
 
 /** Seals and signs before anything is timed: it is the clients' own work, done while a person looks at the quote. */

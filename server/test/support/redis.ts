@@ -14,6 +14,13 @@ export class TestRedis {
     return join(this.folder, 'redis.sock')
   }
 
+  /** @throws TypeError where it doesn't run */
+  get pid(): number {
+    const pid = this.#child?.pid
+    if (pid === undefined) throw new TypeError('Redis is stopped')
+    return pid
+  }
+
   /** @param keep whether what an earlier one stored is read; else it starts with nothing */
   async start(keep = true): Promise<void> {
     if (!keep) await rm(join(this.folder, 'appendonlydir'), { recursive: true, force: true })
