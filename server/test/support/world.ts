@@ -21,6 +21,7 @@ import { MemoryLedgerStore } from '@pekka/node/host/storage'
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
 import { parseSettings, startBridge, type Bridge } from '@pekka/server'
 import { createTestNetwork, seed, Sender, type TestNetwork } from '../../../node/test/agents/witness/support.js'
+import { lastingPort } from '../../../node/test/support/ports.js'
 import { BridgeProcess } from './bridge-process.js'
 import { StandInProvider, expectApplied } from './provider.js'
 import { TestRedis } from './redis.js'
@@ -122,7 +123,9 @@ export class World {
     }
   }
 
-  async startBridge(port = 0, libp2p = 0): Promise<void> {
+  async startBridge(http?: number, link?: number): Promise<void> {
+    const port = http ?? (await lastingPort())
+    const libp2p = link ?? (await lastingPort())
     if (this.init.process !== undefined && this.init.process !== false) {
       const built = this.init.process === 'built'
       this.#process = await BridgeProcess.start(join(this.folder, 'bridge.json'), this.settings(port, libp2p), built)

@@ -49,6 +49,7 @@ import {
   type TaskState,
   type TaskView
 } from '@pekka/node/protocol'
+import { lastingPort } from '../../support/ports.js'
 import { WitnessProcess } from '../witness/process.js'
 import { Sender, createTestNetwork, seed } from '../witness/support.js'
 
@@ -77,7 +78,7 @@ export class TestBridge {
   /** What was wrong with what a provider sent. */
   readonly complaints: string[] = []
   host: NetworkHost | null = null
-  #port = 0
+  #port: number | undefined
   readonly #seed = seed()
 
   /** Codes that are open, and what who shows one is told. */
@@ -96,6 +97,7 @@ export class TestBridge {
   }
 
   async start(): Promise<void> {
+    this.#port ??= await lastingPort(this.ip)
     const host = createNetworkHost(
       { key: await peerKeyFromSeed(this.#seed) },
       {
@@ -131,7 +133,6 @@ export class TestBridge {
     )
     if (this.ledger !== null) await serveLedger(host, this.ledger)
     await host.start()
-    this.#port = Number(/\/tcp\/(\d+)/.exec(host.addresses()[0] ?? '')?.[1])
     this.host = host
   }
 
@@ -358,7 +359,7 @@ export class World {
       viewKey: this.viewKey,
       bridge: this.bridge.signer.publicKey
     }
-    const verified: VerifiedAsk = { ...candidate, agentKey: new Uint8Array(32), published: new Uint8Array(32) }
+    const verified: VerifiedAsk = { ...candidate, agentKey: new Uint8Array(32) }
     const prepared = await prepareTask(
       { primitives, identity },
       {

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { networkId, toHex } from '@pekka/node/protocol'
 import { writeSigner } from '@pekka/node/host/crypto'
+import { lastingPort } from '../../support/ports.js'
 import type { TestNetwork } from './support.js'
 
 const MAIN = new URL('../../../src/agents/witness/main.ts', import.meta.url)
@@ -13,14 +14,14 @@ export class WitnessProcess {
   child: ChildProcess | null = null
   /** What it wrote to its log. */
   log = ''
-  #listen: string
+  #listen: string | undefined
 
   constructor(
     readonly folder: string,
     private readonly network: Pick<TestNetwork, 'genesis' | 'bytes' | 'witnessSeed'>,
     private readonly among: { listen?: string; peers?: string[] } = {}
   ) {
-    this.#listen = among.listen ?? '/ip4/127.0.0.1/tcp/0'
+    this.#listen = among.listen
   }
 
   /** Gives the address it serves at; the same port after a restart. */
@@ -28,6 +29,7 @@ export class WitnessProcess {
     await mkdir(this.folder, { recursive: true })
     await writeFile(join(this.folder, 'genesis.cbor'), this.network.bytes)
     await writeSigner(join(this.folder, 'block.key'), this.network.witnessSeed)
+    this.#listen ??= `/ip4/127.0.0.1/tcp/${await lastingPort()}`
     const settings = {
       home: this.folder,
       network: toHex(networkId(this.network.genesis)),
@@ -50,9 +52,7 @@ export class WitnessProcess {
     })
     const [message]: unknown[] = await Promise.race([once(child, 'message'), ended])
     ended.catch(() => {})
-    const address = addressIn(message)
-    this.#listen = address.replace(/\/p2p\/.*$/, '')
-    return address
+    return addressIn(message)
   }
 
   /** @param signal SIGTERM stops it cleanly, SIGKILL doesn't ask. Gives the exit code. */
