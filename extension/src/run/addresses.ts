@@ -1,4 +1,4 @@
-import { MAX_INPUTS, placeInputs, type Input } from '@pekka/node/protocol'
+import { MAX_INPUTS, addressIssue, looksSecret, placeInputs, type Input } from '@pekka/node/protocol'
 import type { AddressRead } from '@pekka/node/scan'
 
 /** An address that cells read: the bridge can fetch it beforehand, where the user agrees. */
@@ -19,10 +19,6 @@ export interface AddressRow {
   cannot: string | null
 }
 
-/** Parts of an address that are keys by custom: `…?token=`, `X-Amz-Signature=`. */
-const SECRET =
-  /[?&](?:[^=&]*(?:token|secret|passw|signature|credential|api[-_]?key)[^=&]*|(?:access|subscription)?[-_]?key|sig|auth)=/i
-
 /** @param numberOf number of a cell as people count; `many`: more than one cell was chosen, so it is said which */
 export function addressRows(
   reads: readonly AddressRead[],
@@ -33,7 +29,7 @@ export function addressRows(
     const parsed = URL.canParse(url) ? new URL(url) : null
     const where = many ? `cell ${numberOf(cell)}, line ${line}` : `line ${line}`
     const path = parsed?.pathname ?? ''
-    const isSecret = SECRET.test(url)
+    const isSecret = looksSecret(url)
     return {
       id: `address:${url}`,
       url,
@@ -42,17 +38,14 @@ export function addressRows(
       where,
       ticked: !isSecret,
       note: isSecret ? 'The address looks like it holds a secret' : null,
-      cannot: index >= MAX_INPUTS ? `A run has at most ${MAX_INPUTS} of them.` : whyNot(parsed)
+      cannot:
+        index >= MAX_INPUTS
+          ? `A run has at most ${MAX_INPUTS} of them.`
+          : parsed === null
+            ? 'It is no address.'
+            : addressIssue(url)
     }
   })
-}
-
-/** What every bridge refuses. What this one's operator allows, it says itself when it is asked: not before the user agreed. */
-function whyNot(url: URL | null): string | null {
-  if (url === null) return 'It is no address.'
-  if (url.protocol !== 'https:') return 'Only https:// is fetched.'
-  if (url.username !== '' || url.password !== '') return 'It holds a password, which machines would read.'
-  return null
 }
 
 export const isFetched = (row: AddressRow, chosen: ReadonlyMap<string, boolean>): boolean =>

@@ -35,7 +35,8 @@ import {
   smallInstead,
   type EnvironmentOptions
 } from '../task/environment.js'
-import { fetchInputs } from '../task/inputs.js'
+import { askYes } from '../task/ask.js'
+import { addressesIn, agreedInputs, fetchInputs } from '../task/inputs.js'
 import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
 import { collect, readCap, readCpus, readMemory, readTime } from '../task/options.js'
@@ -48,6 +49,7 @@ import { runTwice } from '../task/twice.js'
 
 interface RunOptions extends EnvironmentOptions {
   input?: string[]
+  withInputs?: true
   cap: string
   memory?: string
   cpus?: string
@@ -72,6 +74,7 @@ export function register(program: Command, context: CliContext): void {
     .argument('<file>', 'a Python script or a notebook')
     .argument('[args...]', "the script's own arguments")
     .option('--input <url>', 'fetch this beforehand, for code that reads it: URL or URL=path (repeatable)', collect)
+    .option('--with-inputs', 'fetch the https:// addresses beforehand that the code reads by a literal text')
     .option('--image <name>', 'environment (default: the smallest that has what the code imports)')
     .option('--with <package>', 'add a package, or MODULE=PACKAGE: which one has that module (repeatable)', collect)
     .option('--without <module>', 'a module that may be missing (repeatable)', collect)
@@ -102,7 +105,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   if (!['1', '2'].includes(options.runs))
     throw new PekkaError('USAGE', { issue: `--runs ${options.runs} is not understood; write --runs 2.` })
   const loaded = await loadProgram(file, args)
-  const inputs = (options.input ?? []).map(text => parseInput(text))
+  const named = (options.input ?? []).map(text => parseInput(text))
   const wanted = await chooseEnvironment(file, loaded, options)
   const request = readRequest(loaded, file, wanted.image, options)
   const folder = dirname(resolve(file))
@@ -114,18 +117,23 @@ async function run(context: CliContext, file: string, args: string[], options: R
     { ...options, file: options.file ?? [], withFiles: options.withFiles === true }
   )
   try {
+    const { inputs, lines: addresses } = await agreedInputs(addressesIn(sourcesOf(loaded.program)), {
+      named,
+      all: options.withInputs === true,
+      ask: question => askYes(context, question)
+    })
     request.travel = { ...NOTHING, files: found.files }
-    const named = (options.with ?? []).length > 0
+    const byName = (options.with ?? []).length > 0
     const task = async (session: Session): Promise<number> => {
       const again = (image: string) => chooseEnvironment(file, loaded, { ...options, image })
       const choice = await choiceForOffers(session.client, wanted, again)
       request.image = choice.image
-      const lines = [...choice.notes, ...describeMissing(choice), ...found.lines]
+      const lines = [...choice.notes, ...describeMissing(choice), ...found.lines, ...addresses]
       const place = { work, writes: found.writes, lines, choice }
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
       request.inputs = await fetchInputs(context, session.client, inputs)
       request.layer = await addPackages(context, session.client, quote, requirementsOf(choice, options.with), {
-        named
+        named: byName
       }).catch((error: unknown) => Promise.reject(choice === wanted ? error : orNotOffered(error, wanted)))
       return options.runs === '2'
         ? await runTwice(session, context, { loaded, request, lines, out: options.out })

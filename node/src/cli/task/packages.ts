@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { size, type PekkaClient, type Quote } from '../../core/client/index.js'
 import { PekkaError, parseRequirement, type LayerAnswer } from '../../core/protocol/index.js'
 import { listed, type ImageChoice } from '../../core/scan/index.js'
 import type { CliContext } from '../context.js'
+import { askYes } from './ask.js'
 
 /** `--with MODULE=PACKAGE` answers a question of the scan; anything else names a package. */
 const isAnswer = (text: string): boolean => /^[\p{L}_][\p{L}\p{N}_]*=[^=]/u.test(text)
@@ -78,15 +78,8 @@ async function mayTell(
   const file = join(context.home, 'wallet', 'package-names.json')
   const known = await readFile(file, 'utf8').catch(() => '')
   if (known.includes(JSON.stringify(client.http.base))) return true
-  if (!process.stdin.isTTY || context.json) return false
-  const asking = createInterface({ input: process.stdin, output: context.stderr })
-  try {
-    const question = `${listed([...requirements])} would be looked up by the bridge at ${hostname}, which so learns the names. Go on, now and later? [y/N] `
-    const answer = await asking.question(question, { signal: context.signal })
-    if (!/^y(es)?$/i.test(answer.trim())) return false
-  } finally {
-    asking.close()
-  }
+  const question = `${listed([...requirements])} would be looked up by the bridge at ${hostname}, which so learns the names. Go on, now and later? [y/N] `
+  if ((await askYes(context, question)) !== true) return false
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   await writeFile(file, `${known}${JSON.stringify(client.http.base)}\n`, { mode: 0o600 })
   return true

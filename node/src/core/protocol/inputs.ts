@@ -56,6 +56,22 @@ export function parseInput(text: string): { url: string; path: string } {
     : refuse(`"${named}" is no place for a file`)
 }
 
+/** Parts of an address that are keys by custom: `…?token=`, `X-Amz-Signature=`. */
+const SECRET =
+  /[?&](?:[^=&]*(?:token|secret|passw|signature|credential|api[-_]?key)[^=&]*|(?:access|subscription)?[-_]?key|sig|auth)=/i
+
+/** Whether an address that code reads looks like it holds a secret: it is fetched only for who asks for it by itself. */
+export const looksSecret = (url: string): boolean => SECRET.test(url)
+
+/**
+ * Why no bridge fetches an address that code reads, for people; null where it may. What one's operator allows, it says itself when it
+ * is asked: not before the user agreed.
+ */
+export function addressIssue(url: string): string | null {
+  if (!/^https:\/\//i.test(url)) return 'Only https:// is fetched.'
+  return /^https:\/\/[^/?#]*@/i.test(url) ? 'It holds a password, which machines would read.' : null
+}
+
 /** The last part of an address's path as a file name. */
 export function nameOf(url: string): string {
   const last = /^https?:\/\/[^/?#]+(?:\/[^?#]*)?\/([^/?#]+)/.exec(url)?.[1] ?? ''
