@@ -129,8 +129,8 @@ export class ProvenLedger {
    * @throws PekkaError PROOF_INVALID, PROOF_MISSING, BRIDGE_UNREACHABLE
    */
   async asks(asks: readonly VerifiedAsk[]): Promise<VerifiedAsk[]> {
-    const { trust } = await this.anchor()
-    if (!makesCheckpoints(trust)) return [...asks]
+    const { genesis } = await this.anchor()
+    if (!makesCheckpoints(genesis)) return [...asks]
     const unknown = asks.filter(ask => !this.#isProven(ask))
     if (unknown.length > 0) {
       const ids = unknown.map(({ ask }) => toHex(ask.ask)).join(',')
@@ -180,8 +180,14 @@ export function readAnchor(genesis: Uint8Array, network: Uint8Array): Trust {
   return trustGenesis(genesisSchema.parse(decodeCanonical(genesis)))
 }
 
-/** Networks of several witnesses have no checkpoints yet; this is known from the genesis, so no bridge can pretend it. */
-export const makesCheckpoints = ({ members }: Trust): boolean => members.length === 1
+/**
+ * Networks that a committee orders have no checkpoints yet; this is known from the genesis, so no bridge can pretend it.
+ * @param genesis that of the network, see {@link readAnchor}
+ */
+export function makesCheckpoints(genesis: Uint8Array): boolean {
+  const { agreement, witnesses } = genesisSchema.parse(decodeCanonical(genesis))
+  return agreement === undefined && witnesses.length === 1
+}
 
 /** What a checked proof says of a task whose end the bridge told. */
 export function verdictOf(proven: Proven, view: TaskView): ProofVerdict {

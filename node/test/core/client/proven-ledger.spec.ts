@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import {
   Http,
   ProvenLedger,
+  makesCheckpoints,
   readProofFile,
   verifyProofFile,
   writeProofFile,
@@ -204,6 +205,13 @@ describe('a client that believes its bridge nothing', () => {
     assert.deepEqual(await reader().asks([invented]), [], 'shown to be absent')
     give(paths.asks, null)
     await assert.rejects(reader().asks([ask]), { code: 'PROOF_MISSING' })
+  })
+
+  it('asks for a proof on every network that makes checkpoints, as the genesis says', () => {
+    const { genesis } = world.chain
+    const witness = { key: bytes(1), stake: 1n }
+    assert.ok(makesCheckpoints(encodeCanonical(genesis)))
+    assert.ok(!makesCheckpoints(encodeCanonical({ ...genesis, witnesses: [...genesis.witnesses, witness] })))
   })
 
   it('asks once for what it has proved, and for each that it hasn’t', async () => {
