@@ -14,9 +14,13 @@ export class KeptProvider {
   #child: ChildProcess | null = null
   log = ''
 
-  private constructor(private readonly settings: string) {}
+  private constructor(
+    private readonly settings: string,
+    private readonly root: string | undefined
+  ) {}
 
-  static async start(world: World, change: object = {}): Promise<KeptProvider> {
+  /** With the root of an image its sandboxes are real. */
+  static async start(world: World, change: object = {}, root?: string): Promise<KeptProvider> {
     const folder = join(world.folder, 'kept-provider')
     await mkdir(folder)
     await writeSigner(join(folder, 'account.key'), seed())
@@ -38,13 +42,13 @@ export class KeptProvider {
         ...change
       })
     )
-    const provider = new KeptProvider(settings)
+    const provider = new KeptProvider(settings, root)
     await provider.start()
     return provider
   }
 
   async start(): Promise<void> {
-    const child = fork(PROCESS, [this.settings], {
+    const child = fork(PROCESS, this.root === undefined ? [this.settings] : [this.settings, this.root], {
       execArgv: ['--conditions=pekka-source', '--import=tsx'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc']
     })

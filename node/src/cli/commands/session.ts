@@ -188,8 +188,8 @@ const oneCell = (source: string): Cells => ({
 })
 
 function readTerms({ idle, life }: OpenOptions): SessionTerms {
-  const lifeMs = Math.min(readTime(life), MAX_SESSION_MS)
-  return { idleMs: Math.min(readTime(idle), lifeMs), lifeMs }
+  const lifeMs = Math.min(readTime(life, '--life'), MAX_SESSION_MS)
+  return { idleMs: Math.min(readTime(idle, '--idle'), lifeMs), lifeMs }
 }
 
 function describeQuote({ candidates, most }: Quote, cap: bigint, { idleMs, lifeMs }: SessionTerms): string {

@@ -29,14 +29,14 @@ export function readMemory(text: string): number {
 }
 
 /** `30min`, `90s`, `2h`: rounded up to the next step. */
-export function readTime(text: string): number {
+export function readTime(text: string, option = '--time'): number {
   const match = /^(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?$/i.exec(text.trim())
   const unit = { s: 1000, sec: 1000, m: 60_000, min: 60_000, h: 3_600_000 }[match?.[2]?.toLowerCase() ?? 's'] ?? 1000
-  const wanted = match ? Number(match[1]) * unit : fail('--time', text, '30min')
+  const wanted = match ? Number(match[1]) * unit : fail(option, text, '30min')
   // Below the shortest step people mean what they say.
-  if (wanted < (WALL_STEPS_MS[0] ?? 0)) return wanted >= 1000 ? Math.ceil(wanted) : fail('--time', text, '30s')
+  if (wanted < (WALL_STEPS_MS[0] ?? 0)) return wanted >= 1000 ? Math.ceil(wanted) : fail(option, text, '30s')
   const step = WALL_STEPS_MS.find(ms => ms >= wanted)
-  return step ?? fail('--time', text, '24h')
+  return step ?? fail(option, text, '24h')
 }
 
 /** `2`, `0.5`: CPUs, as thousandths. */
