@@ -66,6 +66,10 @@ describe('values that come back into the user’s kernel', function () {
     assert.deepEqual(found['large'], [...Array<string>(6).fill('mmap'), true, true, true])
   })
 
+  it('are looked at up to as many as may travel, of a million names', () => {
+    assert.deepEqual(found['many'], [10_000, 990_000, 'many0', 'json'])
+  })
+
   it('are never bound to names of IPython, of Python, or to hidden ones', () => {
     for (const name of ['_hidden', 'get_ipython', 'a b']) assert.match(String(found[name]), /is no name of a value/)
     assert.deepEqual(found['namespace'], [7, false, true, false])

@@ -175,4 +175,10 @@ for array in (np.arange(5000.0).reshape(50, 100).T, np.arange(900).astype("M8[s]
     large.append(bool(back.dtype == array.dtype and back.flags.f_contiguous == array.flags.f_contiguous and (back == array).all()))
     back[0] = back[1]
 found["large"] = large
+
+# A program that reads a million names is told of as many as may travel.
+names = [f"many{k}" for k in range(10**6)]
+shell.user_ns.update(dict.fromkeys(names, 1))
+survey = said(kernel.survey(names))
+found["many"] = [len(survey["values"]), survey["more"], survey["values"][0]["name"], survey["values"][-1]["codec"]]
 print(json.dumps(found))

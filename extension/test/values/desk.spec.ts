@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import type { ISessionContext } from '@jupyterlab/apputils'
+import type { Kernel } from '@jupyterlab/services'
+import { Signal } from '@lumino/signaling'
+import { ReturnDesk } from '../../src/values/desk.js'
+import type { ReturnSource, ReturnedValue } from '../../src/values/returns.js'
+
+/** A kernel with the helper loaded, which notes what is called there. */
+class TestKernel {
+  readonly calls: string[] = []
+  /** How often a page has said that it answers. */
+  targets = 0
+  target: ((comm: unknown, message: unknown) => void) | null = null
+  readonly supportsSubshells = true
+  readonly status = 'idle'
+  readonly info = Promise.resolve({ language_info: { name: 'python' } })
+  #told: (() => void)[] = []
+
+  registerCommTarget(_: string, target: (comm: unknown, message: unknown) => void): void {
+    this.targets++
+    this.target = target
+  }
+
+  requestExecute({ user_expressions }: { user_expressions: { pekka: string } }): { done: Promise<unknown> } {
+    const expression = user_expressions.pekka
+    const name = /\.get\('_pekka_kernel'\)\.([\w.]+)\(/.exec(expression)?.[1]
+    if (name !== undefined) this.calls.push(name)
+    for (const tell of this.#told.splice(0)) tell()
+    const answers: Record<string, unknown> = {
+      'returns.claim': true,
+      'returns.bind': { issue: null },
+      'returns.bind_all': { issues: [null, 'it claims 9 bytes and has 1'] }
+    }
+    const data =
+      name === undefined
+        ? { 'text/plain': 'True' }
+        : { 'application/vnd.pekka+json': JSON.stringify(answers[name] ?? null) }
+    return { done: Promise.resolve({ content: { status: 'ok', user_expressions: { pekka: { status: 'ok', data } } } }) }
+  }
+
+  /** Resolves when something of this name was called so often. */
+  async called(name: string, times = 1): Promise<void> {
+    while (this.calls.filter(call => call === name).length < times)
+      await new Promise<void>(resolve => this.#told.push(resolve))
+  }
+
+  /** What `pekka.get` in a cell does. */
+  ask(name: string): void {
+    this.target?.(null, { content: { data: { op: 'get', id: 'one', name } } })
+  }
+}
+
+function world() {
+  const kernel = new TestKernel()
+  const owner = {}
+  const status = new Signal<object, Kernel.Status>(owner)
+  const session = {
+    session: { kernel },
+    kernelChanged: new Signal<object, unknown>(owner),
+    statusChanged: status
+  } as unknown as ISessionContext // as much of one as a desk uses
+  const value = (name: string, size: number): ReturnedValue => ({
+    ...{ name, type: 'int', look: '7', codec: 'json', reason: null, size, parts: [] }
+  })
+  const values = [value('x', 1), value('y', 1), value('big', 100_000), { ...value('model', 9), codec: null }]
+  const follower = {
+    async *open({ size }: { size: number }) {
+      yield new Uint8Array(size)
+    }
+  }
+  const source: ReturnSource = {
+    ...{ task: 't', submitted: 1, names: new Set(['x', 'y', 'big', 'model']) },
+    load: () => Promise.resolve({ values, follower })
+  }
+  const desk = (): ReturnDesk => new ReturnDesk({ session, sources: () => [source] })
+  return { kernel, status: (next: Kernel.Status) => status.emit(next), desk, source }
+}
+
+describe('values: the page that hands them out', () => {
+  it('answers pekka.get also when it was loaded anew, from what its notebook’s runs brought back', async () => {
+    const { kernel, desk } = world()
+    const first = desk()
+    await kernel.called('returns.ready')
+    first.dispose()
+    desk()
+    await kernel.called('returns.ready', 2)
+    assert.equal(kernel.targets, 2)
+    kernel.ask('big')
+    await kernel.called('returns.settle')
+    assert.deepEqual(kernel.calls.slice(2), ['returns.claim', 'returns.part', 'returns.settle'])
+  })
+
+  it('tells a kernel that was restarted that it is there, and answers it', async () => {
+    const { kernel, desk, status } = world()
+    desk()
+    await kernel.called('returns.ready')
+    status('restarting')
+    status('starting')
+    status('idle')
+    await kernel.called('returns.ready', 2)
+    status('busy')
+    status('idle')
+    kernel.ask('x')
+    await kernel.called('returns.settle')
+    assert.equal(kernel.calls.filter(call => call === 'returns.ready').length, 2)
+  })
+
+  it('binds all that can come, small ones together, and says which were refused', async () => {
+    const { kernel, desk, source } = world()
+    const said = await desk().bring(source)
+    assert.match(said, /^In your kernel now: x, big\..*y.*it claims 9 bytes and has 1/)
+    assert.equal(kernel.calls.filter(call => call === 'returns.bind_all').length, 1)
+    assert.equal(kernel.calls.filter(call => call === 'returns.bind').length, 1)
+  })
+})
