@@ -8,10 +8,12 @@ export function register(program: Command, context: CliContext): void {
   program
     .command('down')
     .description('stop the network and JupyterLab that run on this home')
+    .option('--json', 'as JSON')
     .action(async () => {
       const places = housePlaces(context.home, context.env)
       const running = await holderOf(places.lock)
       await stopHouse(places, context.signal)
+      if (context.json) return context.result({ stopped: running !== undefined })
       context.say(running === undefined ? 'Nothing was running.' : 'Stopped.')
     })
 }

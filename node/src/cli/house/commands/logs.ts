@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { PekkaError } from '@pekka/node/protocol'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.js'
@@ -22,7 +23,7 @@ export function register(program: Command, context: CliContext): void {
     .option('-f, --follow', 'go on as it comes', false)
     .option('-n, --lines <number>', 'so many of the last lines of each', '20')
     .option('--process <name>', 'one process: witness, bridge, wallet, provider-1, valkey, jupyter …')
-    .option('--json', 'as JSON')
+    .option('--json', 'as JSON: of the processes {"process", "line"}, one a line')
     .action(async (task: string | undefined, options: LogsOptions) => {
       if (task === undefined) return logs(context, options)
       const { taskLogs } = await import('../../commands/task-logs.js')
@@ -53,14 +54,25 @@ async function logs(context: CliContext, options: LogsOptions): Promise<void> {
       lines
     )
   for (const name of wanted) {
-    context.result(`==> ${join(places.logs, name)}`)
-    for (const line of await lastLines(join(places.logs, name), lines)) context.result(line)
+    if (!context.json) context.result(`==> ${join(places.logs, name)}`)
+    for (const line of await lastLines(join(places.logs, name), lines))
+      context.result(context.json ? { process: basename(name, '.log'), line } : line)
   }
 }
 
 /** tail(1) knows how to follow files that are put aside and made anew. */
 function follow(context: CliContext, files: string[], lines: number): Promise<void> {
-  const tail = spawn('tail', ['-n', String(lines), '-F', '--', ...files], { stdio: ['ignore', 'inherit', 'ignore'] })
+  const tail = spawn('tail', ['-v', '-n', String(lines), '-F', '--', ...files], {
+    stdio: ['ignore', context.json ? 'pipe' : 'inherit', 'ignore']
+  })
+  if (tail.stdout !== null) {
+    let process = ''
+    createInterface({ input: tail.stdout }).on('line', line => {
+      const [, file] = /^==> (.+\.log) <==$/.exec(line) ?? []
+      if (file !== undefined) process = basename(file, '.log')
+      else if (line !== '') context.result({ process, line })
+    })
+  }
   context.signal.addEventListener('abort', () => tail.kill(), { once: true })
   return new Promise((resolve, reject) => {
     tail.once('error', reject)

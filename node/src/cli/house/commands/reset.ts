@@ -19,6 +19,7 @@ export function register(program: Command, context: CliContext): void {
     .description('stop, and start over with an empty practice network; your files and the wallet stay')
     .option('--all', 'forget the wallet too: its keys are gone for good', false)
     .option('-y, --yes', "don't ask", false)
+    .option('--json', 'as JSON')
     .action((options: ResetOptions) => reset(context, options))
 }
 
@@ -40,5 +41,6 @@ async function reset(context: CliContext, { all, yes }: ResetOptions): Promise<v
   const receipts = join(places.home, 'receipts')
   const folders = [places.devnet, places.jupyter, places.logs, receipts, ...(all ? [places.wallet] : [])]
   await Promise.all(folders.map(folder => rm(folder, { recursive: true, force: true })))
+  if (context.json) return context.result({ deleted: folders })
   context.say(`Deleted. ${all ? 'Your' : 'The wallet and your'} files in ${tilde(places.work)} stay.`)
 }

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { TestNetwork, needNetwork } from '../../support/network.js'
+
+/** What `--json` answers, one object a line. */
+const objects = <T>(text: string): T[] =>
+  text
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as T) // the shape is what is tested
+
+describe('commands about tasks', function () {
+  this.timeout(240_000)
+  let network: TestNetwork
+  before(async function () {
+    needNetwork(this)
+    network = await TestNetwork.start()
+  })
+  after(async () => await network?.stop())
+
+  it('run writes a receipt that holds, and tasks lists what it cost, for people and as JSON', async () => {
+    const path = join(network.home, 'run.receipt')
+    const run = await network.run('hello.py', 'print("hello")', '--receipt', path)
+    assert.equal(run.code, 0, run.stderr)
+    const verified = await network.pekka('verify', path)
+    assert.equal(verified.code, 0, verified.stdout)
+    assert.match(verified.stdout, /^All \d+ parts hold\.$/m)
+
+    const shown = /receipt: pekka receipt ([0-9a-f]{8})/.exec(run.stderr)?.[1] ?? ''
+    const list = await network.pekka('tasks')
+    assert.match(list.stdout, /^TASK +WHAT +STATE +TIME +CREDITS\n/)
+    assert.match(list.stdout, new RegExp(`^${shown} +hello\\.py +done, not re-run +\\S.*0\\.\\d+$`, 'm'))
+    const [tasks = []] = objects<{ task: string; bridge: string }[]>((await network.pekka('tasks', '--json')).stdout)
+    assert.ok(tasks[0]?.task.startsWith(shown))
+    const [receipt] = objects<{ view: object }>((await network.pekka('receipt', shown, '--json')).stdout)
+    assert.ok(receipt?.view)
+  })
+
+  it('cancel stops a task that runs: its run ends as cancelled, with what it had printed', async () => {
+    const path = await network.file(
+      'endless.py',
+      'import time\nprint("going", flush=True)\nwhile True: time.sleep(1)\n'
+    )
+    const command = network.begin(['run', path])
+    await command.printed('going\n')
+    const task = Buffer.from((await network.newest())?.task ?? []).toString('hex')
+    const cancelled = await network.pekka('cancel', task.slice(0, 8), '--json')
+    assert.deepEqual(objects(cancelled.stdout), [{ task, cancelled: true }], cancelled.stderr)
+    const ended = await command.ended
+    assert.equal(ended.code, 130, ended.stderr)
+    assert.equal(ended.stdout, 'going\n')
+    assert.match(ended.stderr, /Cancelled by you/)
+    await network.quiet()
+    const unknown = await network.pekka('cancel', 'ffffffff')
+    assert.equal(unknown.code, 64, unknown.stderr)
+  })
+
+  it('logs of the processes are as they were written, and as JSON with the name of each', async () => {
+    const plain = await network.pekka('logs', '--process', 'witness', '-n', '1')
+    assert.match(plain.stdout, /^==> .*witness\.log\n\{/)
+    const lines = objects<{ process: string; line: string }>((await network.pekka('logs', '-n', '1', '--json')).stdout)
+    const named = lines.map(({ process }) => process)
+    for (const name of ['bridge', 'provider-1', 'wallet', 'witness']) assert.ok(named.includes(name), name)
+    assert.ok(lines.every(({ line }) => typeof line === 'string'))
+    const none = await network.pekka('logs', '--process', 'nobody')
+    assert.equal(none.code, 64, none.stderr)
+  })
+})
