@@ -15,6 +15,9 @@ import { pekkaVersion } from './version.js'
 /** Options that every command has; they are in the context, so commands name them for their help only. */
 const EVERYWHERE = ['--json', '-q', '--quiet']
 
+const EVERYWHERE_HELP = `Every command also takes --json (results as JSON on stdout) and -q (PEKKA's own words left out).
+Exit codes stand in docs/command-line.md.`
+
 /** The exit code, told to the user on stderr where it isn't the program's own. */
 async function main(args: string[]): Promise<number> {
   const stops = listenForStops(process)
@@ -22,6 +25,7 @@ async function main(args: string[]): Promise<number> {
     .description('Run notebook cells, notebooks and scripts on a network of providers.')
     .version(pekkaVersion(), '--version', 'show the version')
     .helpOption('-h, --help', 'show help')
+    .addHelpText('after', `\n${EVERYWHERE_HELP}`)
     .showHelpAfterError('See "pekka --help".')
     .exitOverride()
     .enablePositionalOptions()
