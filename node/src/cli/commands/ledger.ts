@@ -14,9 +14,11 @@ import { PekkaError, fromHex, toHex, toJson, type Fact, type Proven } from '../.
 import { createVerifier } from '../../host/crypto/index.js'
 import type { CliContext } from '../context.js'
 import { findTask, withSession } from '../task/session.js'
+import { registerStatus } from './ledger-status.js'
 
 export function register(program: Command, context: CliContext): void {
-  const ledger = program.command('ledger').description('proofs of what the ledger says')
+  const ledger = program.command('ledger').description('proofs of what the ledger says, and its witnesses')
+  registerStatus(ledger, context)
   ledger
     .command('prove')
     .description('write a proof that can be checked without any network')

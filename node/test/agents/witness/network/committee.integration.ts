@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Command } from 'commander'
 import { toHex, type CommitView, type TransactionOutcome } from '@pekka/node/protocol'
 import type { NetworkHost } from '@pekka/node/host/network'
+import { registerStatus } from '../../../../src/cli/commands/ledger-status.js'
 import { faucet, type Sender } from '../support.js'
 import { createCommittee, startHost, type TestCommittee, type TestWitness } from './committee.js'
 
@@ -68,6 +70,20 @@ describe('witness: a committee of four processes', function () {
     const outcomes = await Promise.all(signed.reverse().map(bytes => witness(1).client.submit(bytes)))
     for (const outcome of outcomes) assert.equal(outcome.status, 'applied', JSON.stringify(outcome))
     acknowledged.push(...outcomes)
+  })
+
+  it('tells how its witnesses are doing: pekka ledger status', async () => {
+    const lines: string[] = []
+    const ledger = new Command('ledger')
+    registerStatus(ledger, { json: false, result: line => void lines.push(String(line)) })
+    await ledger.parseAsync(['status', witness(0).address, witness(3).address], { from: 'user' })
+    for (const i of [0, 3]) {
+      const told = lines.slice(lines.indexOf(witness(i).address) + 1)
+      assert.match(told[0] ?? '', /height: commit \d+, a quorum has vouched for \d+/)
+      assert.match(told[1] ?? '', /epoch 0, round \d+: writes blocks/)
+      assert.match(told[2] ?? '', /committee of 4, 3 of the others connected, 0 observers/)
+      assert.match(told[4] ?? '', /final after: \d+ ms in the middle/)
+    }
   })
 
   it('goes on while one is killed, which catches up and writes again after its restart', async () => {
