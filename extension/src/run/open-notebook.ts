@@ -88,6 +88,8 @@ export class OpenNotebook {
   readonly #runs = new Map<string, Run>()
   readonly #before = new Map<string, CellRun>()
   readonly #unknown = new Set<string>()
+  /** Tasks that are being asked about to be continued: a second answer must not make a second run of them. */
+  readonly #resuming = new Set<string>()
   readonly #changed = new Signal<this, ChangeKind>(this)
   readonly #ended = new Signal<this, RemoteTask>(this)
   #disposed = false
@@ -180,7 +182,7 @@ export class OpenNotebook {
     const tasks = new Map<string, { cells: string[]; metadata: CellMetadata; sources: Map<string, string> }>()
     for (const { id } of codeCells(this.model)) {
       const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
-      if (metadata === undefined || this.#runs.has(metadata.task)) continue
+      if (metadata === undefined || this.#runs.has(metadata.task) || this.#resuming.has(metadata.task)) continue
       if (metadata.state !== 'running' && metadata.state !== 'received') continue
       const entry = tasks.get(metadata.task) ?? { cells: [], metadata, sources: new Map<string, string>() }
       entry.cells.push(id)
@@ -287,11 +289,13 @@ export class OpenNotebook {
     const id = fromHex(metadata.task)
     const { client } = connection
     if (client === null) return
+    this.#resuming.add(metadata.task)
     try {
       const item = await client.task(id)
+      const note = await client.note(item)
       if (this.#disposed || this.#runs.has(metadata.task)) return
-      const task = tasks.learn(item, await client.note(item))
-      const run = this.#add(task, cells)
+      const run = this.#add(tasks.learn(item, note), cells)
+      this.#resuming.delete(metadata.task)
       run.news = metadata.state === 'running'
       await this.#write(run, metadata, sources, { cells: [] }, { keep: true })
     } catch (error) {
@@ -302,6 +306,8 @@ export class OpenNotebook {
         if (model) model.executionState = 'idle'
       }
       this.#changed.emit('state')
+    } finally {
+      this.#resuming.delete(metadata.task)
     }
   }
 

@@ -26,10 +26,19 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.run(0)
     await lab.shows(0, 'n 3')
     await lab.remembers(0)
+    // Opening the notebook and a change of the connection both want to go on with it; the first is answered late.
+    const late = new Promise(resolve => setTimeout(resolve, 5_000))
+    let asked = 0
+    await lab.page.route(/\/v1\/tasks\/[0-9a-f]{64}$/, async route => {
+      asked++
+      await late
+      await route.continue()
+    })
     await lab.reload()
     await lab.done(0)
     await lab.prints(0, counted(24))
     await lab.prompts(0, /^\[\d+\]:$/)
+    assert.equal(asked, 1)
   })
 
   it('a closed page finds result and receipt when it is opened again', async () => {
