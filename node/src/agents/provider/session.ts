@@ -154,6 +154,8 @@ export class KeptSession {
   async run(signal: AbortSignal): Promise<Done> {
     let program: Bundle | PekkaError = this.init.first
     for (let index = 0; ; index++) {
+      // It ended before its first cell, or while the next was opened.
+      if (this.#ending === 'close' || this.#ending === 'cancel') return this.#total(STOPPED)
       const { done, kept } = await this.#cell(index, program)
       if (!kept || done.outcome === 'stopped') return this.#total(done)
       const next = await this.#next(signal)
@@ -271,6 +273,9 @@ const NONE: Usage = { wallMs: 0, cpuMs: 0, maxMemoryBytes: 0, outputBytes: 0 }
 const CLOSED: Done = { type: 'done', outcome: 'ok', reason: 'completed', detail: {}, exitCode: 0, usage: NONE, t: 0 }
 
 const AT_CAP: Done = { ...CLOSED, outcome: 'limit', reason: 'wall-limit', detail: { atCap: true }, exitCode: null }
+
+/** A cell that was to run didn't. */
+const STOPPED: Done = { ...CLOSED, outcome: 'stopped', reason: 'cancelled', exitCode: null }
 
 /** The sandbox ended while it waited: what was in it did that. */
 const LOST: Done = { ...CLOSED, outcome: 'user', reason: 'runner-lost', detail: { cell: null }, exitCode: null }

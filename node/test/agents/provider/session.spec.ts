@@ -37,7 +37,7 @@ class Kept {
   readonly abort = new AbortController()
   #key = bytes(0)
 
-  static async start(change: Partial<KeptSessionInit> = {}): Promise<Kept> {
+  static async start(change: Partial<KeptSessionInit> = {}, endsEarly = false): Promise<Kept> {
     const kept = new Kept()
     const { publicKey, privateKey } = await primitives.agreement.generate()
     kept.#key = publicKey
@@ -68,8 +68,9 @@ class Kept {
         ...change
       }
     )
+    if (endsEarly) kept.session.finish('cancel')
     kept.running = kept.session.run(kept.abort.signal)
-    await kept.ended(1)
+    if (!endsEarly) await kept.ended(1)
     return kept
   }
 
@@ -198,6 +199,12 @@ describe('a kept machine', () => {
     stopped.results = [{ done: { ...OK, outcome: 'stopped', reason: 'cancelled' }, kept: true }]
     await stopped.send(program('second'))
     assert.equal((await stopped.running).outcome, 'stopped')
+  })
+
+  it('runs nothing after its end', async () => {
+    const early = await Kept.start({}, true)
+    assert.equal((await early.running).outcome, 'stopped')
+    assert.deepEqual(early.ran, [])
   })
 
   it('throws what the attempt was given up for', async () => {
