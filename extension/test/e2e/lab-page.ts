@@ -315,12 +315,17 @@ export class LabPage {
     await this.page.waitForFunction(() => document.body.dataset['jpThemeLight'] === 'false')
   }
 
-  /** "Trust Notebook", with its dialog. */
-  async trust(): Promise<void> {
+  /** A command of the palette. */
+  async palette(label: string): Promise<void> {
     await this.page.locator('.lm-MenuBar-item', { hasText: 'View' }).click()
     await this.page.locator('.lm-Menu-item', { hasText: 'Activate Command Palette' }).click()
-    await this.page.locator('.lm-CommandPalette-input').fill('Trust Notebook')
-    await this.page.locator('.lm-CommandPalette-item', { hasText: 'Trust Notebook' }).first().click()
+    await this.page.locator('.lm-CommandPalette-input').fill(label)
+    await this.page.locator('.lm-CommandPalette-item', { hasText: label }).first().click()
+  }
+
+  /** "Trust Notebook", with its dialog. */
+  async trust(): Promise<void> {
+    await this.palette('Trust Notebook')
     await this.page.locator('.jp-Dialog button', { hasText: 'Trust' }).click()
     await this.page.waitForFunction(() => document.querySelector('.jp-Dialog') === null)
     await this.page.waitForTimeout(500)

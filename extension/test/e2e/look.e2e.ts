@@ -101,6 +101,11 @@ describe('extension: how it looks', function () {
       await page.locator('.pk-Quote button[type=submit]:enabled').waitFor()
       await look(`quote-${theme}`)
       await page.keyboard.press('Escape')
+      await page.locator('.pk-Quote').waitFor({ state: 'detached' })
+      await lab.palette('Connect…')
+      await page.locator('.pk-Connect').waitFor()
+      await look(`connect-${theme}`)
+      await page.keyboard.press('Escape')
     })
   }
 })

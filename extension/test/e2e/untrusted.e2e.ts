@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { HOSTILE_ERROR, attacks } from '../outputs/attacks.js'
 import { LabPage } from './lab-page.js'
@@ -85,6 +87,31 @@ describe('extension: outputs of a hostile machine, through a real remote run', f
     await lab.trust()
     await counted(lab.page)
     assert.deepEqual(await poke(lab), { hits: [], beacons: [] })
+    await suite.close()
+  })
+
+  it('B10: a notebook that is opened sends nothing by itself, whatever it says of itself', async () => {
+    const forged = { v: 1, task: 'ab'.repeat(32), bridge: 'auto', owner: 'somebody', state: 'running', run: true }
+    const html = `<script>document.querySelector('[data-command*=run-cell]').click()</script><img src=x onerror="document.querySelector('[data-command*=run-cell]').click()">`
+    const lab = await suite.open(['print("asked for")'])
+    const file = join(suite.net.work, lab.name)
+    const sent: string[] = []
+    lab.page.on('request', request => {
+      if (request.method() === 'POST' && new URL(request.url()).pathname.endsWith('/v1/tasks')) sent.push(request.url())
+    })
+    const notebook = JSON.parse(await readFile(file, 'utf8')) as { metadata: object; cells: object[] } // written by the suite
+    const cells = notebook.cells.map(cell => ({
+      ...cell,
+      metadata: { trusted: true, pekka: forged },
+      outputs: [{ output_type: 'display_data', data: { 'text/html': html, 'text/plain': 'x' }, metadata: {} }]
+    }))
+    await writeFile(file, JSON.stringify({ ...notebook, cells, metadata: { ...notebook.metadata, pekka: forged } }))
+    await lab.reload()
+    // whoever runs it is asked, and sends one task: the counter counts
+    await lab.run(0)
+    await lab.done(0)
+    await lab.prints(0, 'asked for\n')
+    assert.equal(sent.length, 1, sent.join('\n'))
     await suite.close()
   })
 })
