@@ -13,8 +13,9 @@ import { join } from 'node:path'
 import { findNode, installModules, modulesAreCurrent, withModules } from '../node/bin/setup/modules.mjs'
 import { setUp } from '../node/bin/setup/index.mjs'
 import { MAIN, ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
-import { labIn, uvIn } from '../node/bin/setup/python.mjs'
+import { labIn, labIsCurrent, uvIn, uvIsThere } from '../node/bin/setup/python.mjs'
 import { StepError, Steps, seconds } from '../node/bin/setup/steps.mjs'
+import { missingPackages } from '../node/bin/setup/system.mjs'
 import { imageRoot, prepareMachine } from './test-machine.mjs'
 
 const MINUTE = 60_000
@@ -174,9 +175,19 @@ async function prepare(quick) {
   const env = withModules({ ...inherited, ...settings })
   if (quick) return { env, leftOut: [] }
   const machine = await prepareMachine(steps, CI)
+  const places = placesIn(home)
+  // set-up installs packages of the system where nobody can be asked; for tests nobody has asked it to
+  const mayInstall = CI || (process.stdin.isTTY && process.stderr.isTTY)
+  const system = mayInstall
+    ? []
+    : missingPackages({ needUv: !(await uvIsThere(places)), needPython: !(await labIsCurrent(places)) })
+  if (system.length > 0) {
+    const names = system.map(({ name }) => name).join(', ')
+    const left = `everything that needs a network: ${names} missing (npm start installs it, or says how)`
+    return { env: { ...env, ...machine.env }, leftOut: [...machine.leftOut, left] }
+  }
   // the tests' own networks live in homes of their own; what is large (environments, images) is that of this home
   await setUp({ home, needs: { network: true, lab: true }, out: process.stdout })
-  const places = placesIn(home)
   const root = imageRoot(node.path, MAIN, { ...env, PEKKA_HOME: home })
   return {
     env: {
