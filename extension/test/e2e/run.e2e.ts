@@ -69,6 +69,20 @@ describe('extension: cells and notebooks run remotely', function () {
     assert.equal(first?.metadata.pekka?.task, second?.metadata.pekka?.task)
   })
 
+  it('runs a cell and those above it, none below, and cancels them, by the palette', async () => {
+    const endless = 'import time\nprint(a * 21)\nwhile True: time.sleep(1)'
+    const lab = await suite.open(['a = 2', endless, 'print("below")'])
+    await lab.select(1)
+    await lab.palette('Run This Cell and Those Above Remotely')
+    await lab.agree()
+    await lab.shows(1, '42')
+    await lab.select(1)
+    await lab.palette('Cancel Remote Run')
+    await lab.line(1, 'Cancelled by you')
+    assert.equal(await lab.cell(0).locator('.pk-Line').count(), 1)
+    assert.equal(await lab.cell(2).locator('.pk-Line').count(), 0)
+  })
+
   it('finds names from cells above and runs those too', async () => {
     const lab = await suite.open(['x = 20', 'unrelated = 1', 'def f(n):\n    return n + x', 'print(f(1) * 2)'])
     await lab.select(3)
