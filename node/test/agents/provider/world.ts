@@ -359,7 +359,7 @@ export class World {
       viewKey: this.viewKey,
       bridge: this.bridge.signer.publicKey
     }
-    const verified: VerifiedAsk = { ...candidate, agentKey: new Uint8Array(32) }
+    const verified: VerifiedAsk = { ...candidate, agentKey: new Uint8Array(32), published: new Uint8Array(32) }
     const prepared = await prepareTask(
       { primitives, identity },
       {
