@@ -29,9 +29,9 @@ interface Times {
   sent: number | null
 }
 
-/** Runs inside the page: resolves when the cell shows its new number. */
-function watchCell(index: number): Promise<Times> {
-  return new Promise(resolve => {
+/** Runs inside the page: `times` resolves when the cell shows its new number. In an object, so that nobody waits for it yet. */
+function watchCell(index: number): { times: Promise<Times> } {
+  const times = new Promise<Times>(resolve => {
     const cell = document.querySelectorAll('.jp-Notebook .jp-Cell')[index]
     if (!cell) throw new Error('no such cell')
     let pressed = 0
@@ -70,15 +70,18 @@ function watchCell(index: number): Promise<Times> {
       true
     )
   })
+  return { times }
 }
 
 async function timed(lab: LabPage, index: number, keys: string): Promise<Times | null> {
   await lab.select(index)
   await lab.page.evaluate('globalThis.__name = value => value')
-  const watching = lab.page.evaluate(watchCell, index)
+  // The key must not overtake the watch on its way into a busy page.
+  const watching = await lab.page.evaluateHandle(watchCell, index)
   await lab.page.keyboard.press(keys)
+  const times = watching.evaluate(({ times }) => times)
   const late = new Promise<null>(resolve => setTimeout(() => resolve(null), LIMIT_MS).unref())
-  return await Promise.race([watching, late])
+  return await Promise.race([times, late])
 }
 
 /** Where the time of the newest task went, from the clocks of bridge, witness and provider on this one machine. */
