@@ -58,7 +58,7 @@ class CellsRun:
         kernel.quietly(f"__import__('sys').modules['pekka_kernel'].begin({command.seed}, {command.cpus})")
         self._reporter = Reporter(self._writer, command.limits)
         self._guard = Guard(command.limits, kernel.interrupt, kernel.kill)
-        self._guard.watch(kernel.process.pid)
+        self._guard.watch(kernel.process.pid, command.keep)
         self._unbound = unbound
         end: Stop | None = None
         failed: Stop | None = None

@@ -36,6 +36,8 @@ class RunCells:
     returns: dict[str, Any]
     cells: list[Cell]
     stop_on_error: bool
+    #: Another run follows in the same kernel: a session's next cell.
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def parse_run(record: Record) -> RunCommand:
         stop_on_error = header.get("stopOnError")
         if type(stop_on_error) is not bool:
             raise ValueError("stopOnError is a truth value")
-        return RunCells(limits, seed, numeric, cpus, returns, parsed, stop_on_error)
+        keep = header.get("keep", False)
+        if type(keep) is not bool:
+            raise ValueError("keep is a truth value")
+        return RunCells(limits, seed, numeric, cpus, returns, parsed, stop_on_error, keep)
     if header.get("kind") == "script":
         file, args = header.get("file"), header.get("args")
         if not isinstance(file, str) or file in ("", ".", "..") or "/" in file or "\0" in file or len(file) > 255:

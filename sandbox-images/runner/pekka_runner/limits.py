@@ -143,9 +143,16 @@ class Guard:
         else:
             self._interrupt()
 
-    def watch(self, pid: int) -> None:
-        """Takes over the main process of the task. Its own limit of CPU time is a backstop for when we aren't scheduled."""
+    @property
+    def killed(self) -> bool:
+        return self._killed
+
+    def watch(self, pid: int, keep: bool = False) -> None:
+        """Takes over the main process of the task. Its own limit of CPU time is a backstop for when we aren't scheduled; it counts
+        from the start of the process, so one that is kept for other cells has none."""
         self._known.add(pid)
+        if keep:
+            return
         seconds = self.limits.cpu_ms // 1000 + 30
         with suppress(OSError, ValueError):
             resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 5))

@@ -1,16 +1,18 @@
-"""The life of a runner: start a kernel, say `ready`, serve one run, end."""
+"""The life of a runner: start a kernel, say `ready`, serve one run, or several in the same kernel while it is kept, end."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
-import select
 import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import NoReturn
+
+import zmq
 
 from . import VERSION, caches, extras, files, identity, numeric, processes
 from .cells import HIGH_WATER_BYTES, CellsRun
@@ -48,16 +50,28 @@ def _done(stop: Stop, exit_code: int | None, usage: dict[str, int], t: int) -> H
     }
 
 
+def _drop_output(kernel: Kernel) -> None:
+    """Between cells nobody is there whose output it would be; left in the socket it would fill memory."""
+    while kernel.iopub.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        message = kernel.receive(kernel.iopub)
+        with suppress(KeyError, TypeError, AttributeError):  # forged by user code
+            if message is not None and message["header"].get("msg_type") == "stream":
+                kernel.count_text(message, message["content"]["text"], message["content"]["name"])
+
+
 def _wait_for_run(control: Control, kernel: Kernel, inbound: Inbound) -> RunCommand:
     """:raises ValueError, MalformedRecord: the host said something else
     :raises KernelDied: the kernel ended while it waited"""
+    poller = zmq.Poller()
+    for item in (kernel.iopub, control.fd, kernel.pidfd):
+        poller.register(item, zmq.POLLIN)
     while True:
-        poller = select.poll()
-        poller.register(control.fd, select.POLLIN)
-        poller.register(kernel.pidfd, select.POLLIN)
-        for fd, _ in poller.poll():
-            if fd == kernel.pidfd:
+        for item, _ in poller.poll():
+            if item == kernel.pidfd:
                 raise KernelDied(kernel.process.wait())
+            if item is kernel.iopub:
+                _drop_output(kernel)
+                continue
             taken = control.take()
             if not taken:
                 continue
@@ -70,6 +84,45 @@ def _wait_for_run(control: Control, kernel: Kernel, inbound: Inbound) -> RunComm
                 command = parse_run(record)
                 control.put_back(taken[index + 1 :])
                 return command
+
+
+def _serve_one(number: int, control: Control, kernel: Kernel, writer: RecordWriter) -> bool:
+    """Waits for a run and serves it; returns whether the kernel is kept for another."""
+    inbound = Inbound(kernel, number)
+    command = _wait_for_run(control, kernel, inbound)
+    if number == 0:
+        extras.place_inputs()
+    before = files.snapshot(".")
+    kept = False
+    if isinstance(command, RunScript):
+        if number > 0:
+            raise ValueError("a kept kernel runs cells")
+        kernel.close()  # a script has its own interpreter; the warm kernel has only kept its files in the page cache
+        script = ScriptRun(command, control, writer)
+        guard, reporter, stop, exit_code = script.run()
+        reads = script.reads()
+    else:
+        if number == 0:
+            if command.numeric != "pinned" or extras.replaces_packages():
+                kernel.restart(numeric.environment(command.numeric, command.cpus, os.environ))
+                processes.prefer_for_oom(kernel.process.pid)
+            extras.arrive(kernel)
+        guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run(inbound.bind())
+        reads = identity.noted(kernel.reads)
+        # `exit()` ends a kernel at home too.
+        kept = command.keep and not guard.killed and not stop.detail.get("exit") and kernel.process.poll() is None
+    # Usage ends here: what follows is our own. So does the clock; the kernel is taken down after `done`, which would
+    # otherwise wait for the memory of a large process to be given back.
+    usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
+    back = Outbound(writer, reporter.send, command.returns["totalBytes"])
+    if isinstance(command, RunScript):
+        back.files(before, command.file)
+    else:
+        back.values(kernel, command.returns)
+        back.files(before, None)
+    done = {**_done(stop, exit_code, usage, reporter.elapsed_ms), "envRead": reads}
+    writer.put({**done, "kept": kept} if kept else done)
+    return kept
 
 
 def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
@@ -105,32 +158,9 @@ def serve(records_in: int, records_out: int, argv: list[str]) -> NoReturn:
         boot_ms = int((time.monotonic() - _STARTED) * 1000)
         ready = {"v": 1, "runner": VERSION, "python": platform.python_version(), "preloaded": loaded, "bootMs": boot_ms}
         writer.put({"type": "ready", **ready, "t": 0})
-        inbound = Inbound(kernel)
-        command = _wait_for_run(control, kernel, inbound)
-        extras.place_inputs()
-        before = files.snapshot(".")
-        if isinstance(command, RunScript):
-            kernel.close()  # a script has its own interpreter; the warm kernel has only kept its files in the page cache
-            script = ScriptRun(command, control, writer)
-            guard, reporter, stop, exit_code = script.run()
-            reads = script.reads()
-        else:
-            if command.numeric != "pinned" or extras.replaces_packages():
-                kernel.restart(numeric.environment(command.numeric, command.cpus, os.environ))
-                processes.prefer_for_oom(kernel.process.pid)
-            extras.arrive(kernel)
-            guard, reporter, stop, exit_code = CellsRun(command, kernel, control, writer).run(inbound.bind())
-            reads = identity.noted(kernel.reads)
-        # Usage ends here: what follows is our own. So does the clock; the kernel is taken down after `done`, which would
-        # otherwise wait for the memory of a large process to be given back.
-        usage = guard.usage(reporter.total.seen, guard.elapsed_ms)
-        back = Outbound(writer, reporter.send, command.returns["totalBytes"])
-        if isinstance(command, RunScript):
-            back.files(before, command.file)
-        else:
-            back.values(kernel, command.returns)
-            back.files(before, None)
-        writer.put({**_done(stop, exit_code, usage, reporter.elapsed_ms), "envRead": reads})
+        number = 0
+        while _serve_one(number, control, kernel, writer):
+            number += 1
     except (ValueError, OSError, MalformedRecord, KernelDied, TimeoutError) as error:
         writer.put(_done(Stop("stopped", "runner-error", {"message": str(error)[:1000]}), None, _NO_USAGE, 0))
         writer.drain()

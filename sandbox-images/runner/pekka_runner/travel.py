@@ -28,9 +28,10 @@ PUT_SECONDS = 300.0
 class Inbound:
     """Receives `put` records before the run."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._values = os.path.join(kernel.directory, "values")
+    def __init__(self, kernel: Kernel, number: int = 0) -> None:
+        """`number`: which run of a kept kernel it is for."""
+        self._kernel, self._again = kernel, number > 0
+        self._values = os.path.join(kernel.directory, f"values-{number}")
         self._entries: list[dict[str, Any]] = []
         self._open: Any = None
 
@@ -57,6 +58,10 @@ class Inbound:
             raise ValueError("a file's path leads out of the working directory")
         if folder := os.path.dirname(path):
             os.makedirs(folder, exist_ok=True)
+        if self._again:
+            # A later cell brings a file again, as it is now at home.
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         file = open(path, "xb")
         os.fchmod(file.fileno(), 0o755 if header.get("executable") is True else 0o644)
         return file

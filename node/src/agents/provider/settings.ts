@@ -46,7 +46,7 @@ export const settingsSchema = z.strictObject({
     .default(() => Math.max(1, availableParallelism())),
   pricePerSecond: decimalCredits.default(1000n),
   pricePerGiB: decimalCredits.default(0n),
-  /** Needs images whose runner keeps its kernel. Price of a second in which a kept machine waits for a session's next cell (docs/sessions.md); null: no sessions. */
+  /** Price of a second in which a kept machine waits for a session's next cell (docs/sessions.md); null: no sessions. */
   holdPricePerSecond: decimalCredits.nullable().default(null),
   /** How often the time of a session is claimed, ms. */
   trancheEveryMs: z.number().int().min(100).max(600_000).optional(),

@@ -10,6 +10,7 @@ import { ROOT } from '@pekka/node/setup/places'
 import { joinNetwork } from '../../agents/provider/index.js'
 import { PekkaError, toHex } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
+import { HOLD_PRICE } from '../house/constants.js'
 import { ENGINE_FLAGS } from '../house/engine.js'
 import { collect } from '../task/options.js'
 
@@ -18,6 +19,7 @@ interface StartOptions {
   join?: string
   name: string
   price?: string
+  holdPrice?: string
   concurrency?: number
   image?: string[]
   runtime?: string
@@ -35,6 +37,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--join <code>', 'the code of "pekka invite"; needed the first time')
     .option('--name <name>', 'what this machine is called', defaultName())
     .option('--price <micro-credits>', 'price of a second, in micro-credits', digits)
+    .option('--hold-price <micro-credits>', 'price of a second in which it is kept for a session and waits', digits)
     .option('--concurrency <number>', 'tasks at a time', positive)
     .option('--image <name>', 'an environment to offer; may be repeated (default: all that are built here)', collect)
     .option('--runtime <name>', 'docker, bubblewrap or auto')
@@ -67,6 +70,7 @@ async function writeSettings(context: CliContext, folder: string, options: Start
     account: join(folder, 'account.key'),
     images: { home: context.home, names: 'built' },
     pool: { base: 1 },
+    holdPricePerSecond: HOLD_PRICE,
     readyFile: join(folder, 'ready.json'),
     ...known,
     ...(joined !== null
@@ -75,6 +79,7 @@ async function writeSettings(context: CliContext, folder: string, options: Start
     ...(options.join === undefined && bridges.length > 0 ? { bridges } : {}),
     name: options.name,
     ...(options.price === undefined ? {} : { pricePerSecond: options.price }),
+    ...(options.holdPrice === undefined ? {} : { holdPricePerSecond: options.holdPrice }),
     ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
     ...(images.length === 0

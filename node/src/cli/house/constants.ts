@@ -31,5 +31,8 @@ export const LAB_PORT = 8888
 /** Providers of an embedded network: two, so that a second machine can take over. */
 export const PROVIDERS = ['provider-1', 'provider-2'] as const
 
+/** What a machine asks for a second in which it only waits for a session's next cell, micro-credits: a tenth of its price of work. */
+export const HOLD_PRICE = '100'
+
 /** How long a stopping network is waited for by who wants to start the next, ms. Longer than all grace times together. */
 export const HANDOVER_MS = 60_000

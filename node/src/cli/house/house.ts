@@ -17,7 +17,7 @@ import {
 } from './addresses.js'
 import { agentChild } from './agents.js'
 import { Child, StartError, type ChildSpec, type Ready } from './child.js'
-import { PROVIDERS } from './constants.js'
+import { HOLD_PRICE, PROVIDERS } from './constants.js'
 import type { Devnet } from './devnet.js'
 import { jupyterChild, pageConfigOf } from './jupyter.js'
 import { recordChildren } from './leftovers.js'
@@ -231,7 +231,8 @@ export class House {
               bridges: ledger.bridges,
               witnesses: ledger.witnesses,
               images: { home: places.home, names: 'built' },
-              pool: { [image]: 1 }
+              pool: { [image]: 1 },
+              holdPricePerSecond: HOLD_PRICE
             })),
             signal
           )
