@@ -6,6 +6,7 @@ import {
   cellsSchema,
   createBundle,
   encodeBundle,
+  isPekkaError,
   sealCell,
   signCell,
   toCid,
@@ -133,13 +134,18 @@ export class RemoteSession {
   /**
    * Seals and signs the next cell and hands it to the bridge. Resolves with its index when the bridge has it on the disk. The chain
    * is read from the bridge and followed anew, so a second tab or a later start goes on where the first left off.
-   * @throws PekkaError SESSION_ENDED, CELL_REFUSED (two sent at once: send again), TASK_STATE, BRIDGE_UNREACHABLE
+   * @throws PekkaError SESSION_ENDED, CELL_REFUSED (two sent at once: send again), BRIDGE_UNREACHABLE
    */
   async send(request: CellRequest): Promise<number> {
     await this.ready()
     const header = this.#header
     if (header === null || this.#ended !== null) throw this.#over()
-    return await this.components.exclusive(() => this.#send(header, request))
+    try {
+      return await this.components.exclusive(() => this.#send(header, request))
+    } catch (error) {
+      // The bridge knows of the end before it has been followed to here.
+      throw isPekkaError(error) && error.code === 'TASK_STATE' ? this.#over() : error
+    }
   }
 
   /** No more cells: the machine is let go of, and the rest of the cap comes back. Resolves when the ledger has taken it. */
@@ -212,7 +218,7 @@ export class RemoteSession {
   }
 
   #over(): PekkaError {
-    const reason = this.#ended?.item?.view?.reason ?? null
+    const reason = (this.#ended ?? this.#follower?.current)?.item?.view?.reason ?? null
     return new PekkaError('SESSION_ENDED', { why: WHY[reason ?? ''] ?? 'It was closed' })
   }
 }
