@@ -321,15 +321,27 @@ export function askQuote(question: QuoteQuestion, anchor: HTMLElement | undefine
       resolve(undefined)
     }
     const onKey = (event: KeyboardEvent): void => {
-      if (event.key === 'Escape') leave()
       if (event.key === 'Tab') keepFocus(event, widget.node)
       // Lab's shortcuts are not for what is typed here.
       event.stopPropagation()
+    }
+    // Wherever the focus is: Lab gives it to a notebook late, and Esc would leave the cell and not this.
+    const onEscape = (event: KeyboardEvent): void => {
+      if (event.key !== 'Escape' || document.querySelector('.jp-Dialog') !== null) return
+      event.stopPropagation()
+      leave()
+    }
+    const onFocus = (event: FocusEvent): void => {
+      if (!(event.target instanceof Element) || event.target.closest('.jp-Notebook') === null) return
+      const run = host.querySelector<HTMLElement>('button[type=submit]:enabled')
+      ;(run ?? host).focus()
     }
     const onPointer = (event: PointerEvent): void => {
       if (event.target instanceof Node && !widget.node.contains(event.target)) leave()
     }
     const close = (): void => {
+      document.removeEventListener('keydown', onEscape, true)
+      document.removeEventListener('focusin', onFocus)
       document.removeEventListener('pointerdown', onPointer, true)
       widget.dispose()
       host.remove()
@@ -343,6 +355,8 @@ export function askQuote(question: QuoteQuestion, anchor: HTMLElement | undefine
     document.body.append(host)
     Widget.attach(widget, host)
     host.addEventListener('keydown', onKey)
+    document.addEventListener('keydown', onEscape, true)
+    document.addEventListener('focusin', onFocus)
     document.addEventListener('pointerdown', onPointer, true)
     place(host, anchor)
     host.focus()

@@ -17,6 +17,10 @@ describe('extension: cells and notebooks run remotely', function () {
     assert.match(text, /credits a second/)
     assert.match(text, /The provider can read your code and data while it runs\./)
     assert.match(text, /Spend at most/)
+    // Lab gives a notebook the focus late; the quote keeps it, and Esc is meant for the quote.
+    await page.evaluate(() => document.querySelector<HTMLElement>('.jp-Notebook .jp-Cell')?.focus())
+    assert.equal(await page.evaluate(() => document.activeElement?.matches('.pk-Quote button[type=submit]')), true)
+    await page.evaluate(() => (document.activeElement as HTMLElement).blur())
     await page.keyboard.press('Escape')
     await quote.waitFor({ state: 'detached' })
     await lab.cell(0).locator('.pk-Line').waitFor({ state: 'detached' })
