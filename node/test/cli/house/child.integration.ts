@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -122,6 +123,8 @@ describe('a child of the house', () => {
     )
     const identity = holder(pid)
     assert.ok(lives(identity))
+    // The program itself, not what first asks the kernel for the signal: killed before, nobody would send it.
+    await until(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n')
     process_.kill('SIGKILL')
     await until(() => startTime(pid) === undefined || !lives(identity))
   })
