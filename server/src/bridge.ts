@@ -182,6 +182,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   links.onCells((link, said) => quiet(cells.taken(link, said)))
   queue.onReady(() => quiet(sweeper.addMissing(0)))
 
+  const images = settings.images === undefined ? undefined : new Uint8Array(await readFile(settings.images))
   const guard = new Guard(settings)
   const startedAt = clock.now()
   const facts = () => ({
@@ -190,7 +191,8 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     name: settings.name,
     addresses: host.addresses(),
     witnesses: settings.witnesses,
-    genesis: genesisBytes
+    genesis: genesisBytes,
+    ...(images !== undefined && { images })
   })
   const routes = [
     ...networkRoutes({

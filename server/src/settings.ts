@@ -60,6 +60,8 @@ export const settingsSchema = z.strictObject({
       maxBytes: bytes.optional()
     })
     .optional(),
+  /** File with the signed list of the network's images, which clients ask for (docs/images.md). */
+  images: z.string().optional(),
   /** Workers of the queue in this process. */
   workers: z.number().int().min(0).max(64).default(1),
   /** Disk space that stays free, bytes: below it no new task is taken, below half of it no output. */

@@ -53,6 +53,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   NO_MATCH: EXIT.noMachine,
   IMAGE_UNKNOWN: EXIT.noMachine,
   IMAGE_NOT_OFFERED: EXIT.noMachine,
+  IMAGE_UNLISTED: EXIT.noMachine,
+  IMAGE_LIST_INVALID: EXIT.noMachine,
   PACKAGE_MISSING: EXIT.noMachine,
   SESSION_ENDED: EXIT.noMachine,
   SESSION_NOT_OFFERED: EXIT.noMachine,

@@ -15,6 +15,7 @@ import { openVault } from '@pekka/node/agents/wallet'
 import { random, readSigner, systemClock, writeSigner } from '@pekka/node/host/crypto'
 import { createDevnetGenesis } from '@pekka/node/ledger'
 import { PROVIDERS } from './constants.js'
+import { imageKey, listImages } from './image-list.js'
 import { folderOf, type HousePlaces } from './places.js'
 
 /** What the processes of an embedded network have in common. */
@@ -27,6 +28,8 @@ export interface Devnet {
   blockKey: string
   /** Key file of each provider's account. */
   providers: Readonly<Record<string, string>>
+  /** File with the signed list of the network's images; undefined where its genesis, from before there were any, names nobody for it. */
+  images: string | undefined
 }
 
 /**
@@ -42,12 +45,17 @@ export async function openDevnet(places: HousePlaces): Promise<Devnet> {
   const vault = await openVault(places.home, random)
   const bytes = await readFile(genesis).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
-    return create({ genesis, blockKey, providers: Object.values(providers), demo: vault.policy })
+    return create({
+      ...{ genesis, blockKey, providers: Object.values(providers), demo: vault.policy },
+      images: imageKey(places)
+    })
   })
   const content = genesisSchema.parse(decodeCanonical(new Uint8Array(bytes)))
   if (!content.accounts.some(({ policy }) => equalBytes(accountId(policy), vault.account)))
     throw new Error('The practice network belongs to another wallet. "pekka reset" makes one for this wallet.')
-  return { network: toHex(networkId(content)), genesis, blockKey, providers }
+  const network = toHex(networkId(content))
+  const images = await listImages(places, content, network)
+  return { network, genesis, blockKey, providers, images }
 }
 
 /** The genesis is written last: where it stands, all its keys do. */
@@ -56,16 +64,20 @@ async function create(init: {
   blockKey: string
   providers: string[]
   demo: Policy
+  /** Key file of who lists the images. */
+  images: string
 }): Promise<Uint8Array> {
   const witness = await makeKey(init.blockKey)
   const providers = await Promise.all(init.providers.map(makeKey))
+  const images = await makeKey(init.images)
   const bytes = encodeCanonical(
     createDevnetGenesis({
       createdAt: systemClock.now(),
       nonce: random.bytes(16),
       witness,
       demo: init.demo,
-      providers: providers.map(key => ({ threshold: 1, keys: [key] }))
+      providers: providers.map(key => ({ threshold: 1, keys: [key] })),
+      images: { threshold: 1, keys: [images] }
     })
   )
   await mkdir(dirname(init.genesis), { recursive: true, mode: 0o700 })

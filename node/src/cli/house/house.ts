@@ -170,7 +170,8 @@ export class House {
             allowedHosts: ['127.0.0.1', 'localhost'],
             layers: { ...layersOf(places), ...own.layers },
             // its own people's bridge: every public server may be asked, unless they say otherwise
-            inputs: own.inputs
+            inputs: own.inputs,
+            images: devnet.images
           }),
           before?.bridge
         ),

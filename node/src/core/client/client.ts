@@ -33,6 +33,7 @@ import {
 } from '../protocol/index.js'
 import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
 import { TaskFollower, type TaskObserver } from './follow.js'
+import { SignedImageRegistry, listedAsks, type ImageRegistry } from './image-registry.js'
 import { Lane, createExclusive, type Exclusive } from './lane.js'
 import { Live } from './live.js'
 import { Market, chooseCandidates, match, type Mismatch, type Requirements, type VerifiedAsk } from './market.js'
@@ -86,6 +87,8 @@ export class PekkaClient {
   readonly market: Market
   /** What the ledger says, by proof. */
   readonly ledger: ProvenLedger
+  /** Which images this network lists. */
+  readonly registry: ImageRegistry
   readonly live: Live
   readonly #lane: Lane
   readonly #cells: Exclusive = createExclusive()
@@ -104,6 +107,10 @@ export class PekkaClient {
     this.market = new Market({ http: this.http, primitives, clock }, identity.network)
     const { verifier } = primitives
     this.ledger = new ProvenLedger({ http: this.http, verifier, token: () => this.tokens.get() }, identity.network)
+    this.registry = new SignedImageRegistry(
+      { verifier, clock, network: fresh => this.ledger.anchor(fresh) },
+      identity.network
+    )
     this.live = new Live({ live: components.live, tokens: this.tokens })
     const exclusive = components.exclusive ?? createExclusive()
     this.#lane = new Lane({ http: this.http, tokens: this.tokens, clock, identity, exclusive })
@@ -113,11 +120,11 @@ export class PekkaClient {
     return this.init.identity
   }
 
-  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
+  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, IMAGE_UNLISTED, IMAGE_LIST_INVALID, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
   async quote(
     request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes' | 'session'> & { image: string }
   ): Promise<Quote> {
-    const all = await this.market.asks()
+    const all = await listedAsks(this.registry, await this.market.asks(), request.image)
     const asks = request.session === undefined ? all : all.filter(({ ask }) => ask.holdPricePerSecond !== null)
     if (asks.length === 0 && all.length > 0) throw new PekkaError('SESSION_NOT_OFFERED')
     const need = {

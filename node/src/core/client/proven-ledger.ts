@@ -40,6 +40,15 @@ export interface ProvenLedgerComponents {
   token: () => Promise<string>
 }
 
+/** What a bridge shows of its network, as far as the network's id vouches for it. */
+export interface Anchor {
+  /** The committee that the network began with. */
+  trust: Trust
+  genesis: Uint8Array
+  /** The list of images as the bridge hands it on: for who checks its signatures. */
+  images: Uint8Array | null
+}
+
 const refuse = (issue: string): never => {
   throw new PekkaError('PROOF_INVALID', { issue })
 }
@@ -49,7 +58,7 @@ const refuse = (issue: string): never => {
  * account's key, is the hash of the genesis, and the genesis names the first committee: that is all the trust there is.
  */
 export class ProvenLedger {
-  #trust: Promise<{ trust: Trust; genesis: Uint8Array }> | null = null
+  #trust: Promise<Anchor> | null = null
   /** Index of the newest checkpoint that was seen: an older one is refused from then on. */
   #newest = -1
   /** Asks that were proved, with the digest of what was; an ask never changes. */
@@ -60,8 +69,9 @@ export class ProvenLedger {
     private readonly network: Uint8Array
   ) {}
 
-  /** The committee that this network began with, and the genesis. @throws PekkaError PROOF_INVALID, BRIDGE_UNREACHABLE */
-  async anchor(): Promise<{ trust: Trust; genesis: Uint8Array }> {
+  /** What all trust rests on, read once, or anew where it is wanted `fresh`. @throws PekkaError PROOF_INVALID, BRIDGE_UNREACHABLE */
+  async anchor(fresh = false): Promise<Anchor> {
+    if (fresh) this.#trust = null
     this.#trust ??= this.#readGenesis().catch((error: unknown) => {
       this.#trust = null
       throw error
@@ -69,9 +79,9 @@ export class ProvenLedger {
     return await this.#trust
   }
 
-  async #readGenesis(): Promise<{ trust: Trust; genesis: Uint8Array }> {
-    const { genesis } = await this.components.http.request('GET', '/v1/network', networkSchema)
-    return { trust: readAnchor(genesis, this.network), genesis }
+  async #readGenesis(): Promise<Anchor> {
+    const { genesis, images } = await this.components.http.request('GET', '/v1/network', networkSchema)
+    return { trust: readAnchor(genesis, this.network), genesis, images: images ?? null }
   }
 
   /** The last checkpoint. @throws PekkaError PROOF_INVALID, PROOF_MISSING */

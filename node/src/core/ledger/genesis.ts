@@ -91,6 +91,8 @@ export interface DevnetInit {
   /** Accounts of the embedded providers: each gets PROVIDER_CREDITS. */
   providers: readonly Policy[]
   parameters?: Parameters
+  /** Whose signatures the list of images needs. */
+  images?: Policy
 }
 
 /**
@@ -108,5 +110,6 @@ export const createDevnetGenesis = (init: DevnetInit): Genesis => ({
     { policy: init.demo, balance: PRACTICE_CREDITS },
     ...init.providers.map(policy => ({ policy, balance: PROVIDER_CREDITS }))
   ],
-  faucet: FAUCET_CREDITS
+  faucet: FAUCET_CREDITS,
+  ...(init.images !== undefined && { images: init.images })
 })

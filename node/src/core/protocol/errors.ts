@@ -226,6 +226,11 @@ export const ERRORS = {
     title: 'The output is not what the machine signed or fixed on the ledger.',
     advice: 'Do not use this result. Run again on another machine.'
   },
+  IMAGE_LIST_INVALID: {
+    status: 502,
+    title: 'The bridge’s list of environments does not hold: {issue}. Nothing was sent.',
+    advice: 'Try again later; if it stays, tell who runs the bridge.'
+  },
   IMAGE_NOT_OFFERED: {
     status: 409,
     title: 'No machine offers {image}, which this code needs ({why}). Nothing was charged.',
@@ -235,6 +240,12 @@ export const ERRORS = {
     status: 404,
     title: 'No machine offers the environment "{image}".',
     advice: 'Choose one of: {known}.'
+  },
+  IMAGE_UNLISTED: {
+    status: 409,
+    title: 'What machines offer as "{image}" is not what this network lists under that name. Nothing was sent.',
+    advice:
+      'Their version may be another than the network’s: build it where you trust the machine, "pekka image build {image}".'
   },
   INPUT_EMPTY: { status: 400, title: 'Nothing to run: there is no code.', advice: 'Write some code first.' },
   INPUT_FILE_CHANGED: {

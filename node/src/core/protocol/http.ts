@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { askViewSchema, outcomeSchema } from './ledger-wire.js'
 import { encodeCanonical } from './encoding.js'
 import { taggedHash } from './hash.js'
+import { MAX_IMAGE_LIST_BYTES } from './image-list.js'
 import { BOX_BYTES } from './keys.js'
 import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
 import { logEntrySchema } from './log.js'
@@ -66,7 +67,9 @@ export const networkSchema = z.object({
   name: z.string(),
   addresses: z.array(z.string()),
   witnesses: z.array(z.string()),
-  genesis: bytesUpTo(1 << 20)
+  genesis: bytesUpTo(1 << 20),
+  /** The signed list of the network's images (image-list.ts), where the bridge has one. */
+  images: bytesUpTo(MAX_IMAGE_LIST_BYTES).optional()
 })
 export type NetworkInfo = z.infer<typeof networkSchema>
 

@@ -102,7 +102,9 @@ export const genesisSchema = z.strictObject({
   accounts: z.array(z.strictObject({ policy: policySchema, balance: credits })).max(10_000),
   /** What the faucet holds. Supply = balances + faucet (+ stakes, where a committee agrees), for ever. */
   faucet: credits,
-  agreement: agreementSchema.optional()
+  agreement: agreementSchema.optional(),
+  /** Whose signatures the network's list of images needs (image-list.ts); absent: nobody lists any, and every image passes. */
+  images: policySchema.optional()
 })
 export type Genesis = z.infer<typeof genesisSchema>
 
