@@ -129,7 +129,7 @@ export function whyWords({ machines, rows }: ReturnType<typeof whyNot>, settings
         return { asked: 'At work now', fact: of, help: null }
       default:
         return {
-          asked: { cpus: 'CPUs', disk: 'Disk', price: 'Price', list: 'Left out by you' }[why],
+          asked: { cpus: 'CPUs', disk: 'Disk', gpu: 'Graphics processor', price: 'Price', list: 'Left out by you' }[why],
           fact: of,
           help: null
         }

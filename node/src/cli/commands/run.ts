@@ -39,7 +39,7 @@ import { askYes } from '../task/ask.js'
 import { addressesIn, agreedInputs, fetchInputs } from '../task/inputs.js'
 import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
-import { collect, readCap, readCpus, readMemory, readTime } from '../task/options.js'
+import { collect, gpuImage, readCap, readCpus, readGpu, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
 import { loadProgram, type LoadedProgram } from '../task/program.js'
 import { NotebookRecorder } from '../task/recorder.js'
@@ -53,6 +53,7 @@ interface RunOptions extends EnvironmentOptions {
   cap: string
   memory?: string
   cpus?: string
+  gpu?: string
   time?: string
   runs: string
   realEntropy?: true
@@ -82,6 +83,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
     .option('--memory <size>', 'memory, e.g. 8GB')
     .option('--cpus <number>', 'CPUs')
+    .option('--gpu <memory>', 'a graphics processor with this much memory, e.g. 16GB')
     .option('--time <time>', 'stop after this, e.g. 30min')
     .option('--file <path>', 'send this file along; as often as needed', collect)
     .option('--with-files', 'send the files along that the code opens by a literal name')
@@ -107,7 +109,8 @@ async function run(context: CliContext, file: string, args: string[], options: R
   const loaded = await loadProgram(file, args)
   const named = (options.input ?? []).map(text => parseInput(text))
   const wanted = await chooseEnvironment(file, loaded, options)
-  const request = readRequest(loaded, file, wanted.image, options)
+  const gpu = options.gpu !== undefined
+  const request = readRequest(loaded, file, gpu ? gpuImage(wanted.image) : wanted.image, options)
   const folder = dirname(resolve(file))
   // A script opens files from where it is started; a notebook from where it stands.
   const work = loaded.kind === 'notebook' ? folder : process.cwd()
@@ -126,8 +129,9 @@ async function run(context: CliContext, file: string, args: string[], options: R
     const byName = (options.with ?? []).length > 0
     const task = async (session: Session): Promise<number> => {
       const again = (image: string) => chooseEnvironment(file, loaded, { ...options, image })
-      const choice = await choiceForOffers(session.client, wanted, again)
-      request.image = choice.image
+      // The small stand-ins have no variant for graphics processors.
+      const choice = gpu ? wanted : await choiceForOffers(session.client, wanted, again)
+      if (!gpu) request.image = choice.image
       const lines = [...choice.notes, ...describeMissing(choice), ...found.lines, ...addresses]
       const place = { work, writes: found.writes, lines, choice }
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
@@ -157,6 +161,7 @@ function readRequest(
     cap: readCap(options.cap),
     ...(options.memory === undefined ? {} : { memoryBytes: readMemory(options.memory) }),
     ...(options.cpus === undefined ? {} : { milliCpus: readCpus(options.cpus) }),
+    ...(options.gpu === undefined ? {} : { gpu: readGpu(options.gpu) }),
     ...(options.time === undefined ? {} : { wallMs: readTime(options.time) }),
     ...(options.realEntropy === true ? { seed: null } : {}),
     ...(options.pins ? {} : { numeric: 'native' as const }),
@@ -173,7 +178,7 @@ async function quoteFor(
     return await client.quote(request)
   } catch (error) {
     const small = smallInstead(error, choice)
-    if (small === undefined) throw notOffered(error, choice)
+    if (small === undefined) throw notOffered(error, { ...choice, image: request.image })
     request.image = small.image
     choice.label = small.label
     return await client.quote(request)

@@ -1,5 +1,5 @@
 import { parseCredits } from '../../core/client/index.js'
-import { MEMORY_STEPS_BYTES, PekkaError, WALL_STEPS_MS } from '../../core/protocol/index.js'
+import { MEMORY_STEPS_BYTES, PekkaError, WALL_STEPS_MS, type Gpu } from '../../core/protocol/index.js'
 
 /** Reads what people write behind the options of `pekka run`. */
 
@@ -19,13 +19,13 @@ export const readCap = (text: string): bigint => {
 }
 
 /** `8GB`, `512MB`, `4GiB`: rounded up to the steps that machines know (R37). */
-export function readMemory(text: string): number {
+export function readMemory(text: string, option = '--memory'): number {
   const match = /^(\d+(?:\.\d+)?)\s*([mg])i?b?$/i.exec(text.trim())
   const wanted = match
     ? Number(match[1]) * (match[2]?.toLowerCase() === 'g' ? 1 << 30 : 1 << 20)
-    : fail('--memory', text, '8GB')
+    : fail(option, text, '8GB')
   const step = MEMORY_STEPS_BYTES.find(bytes => bytes >= wanted)
-  return step ?? fail('--memory', text, '8GB')
+  return step ?? fail(option, text, '8GB')
 }
 
 /** `30min`, `90s`, `2h`: rounded up to the next step. */
@@ -43,4 +43,25 @@ export function readTime(text: string, option = '--time'): number {
 export function readCpus(text: string): number {
   const cpus = Number(text)
   return Number.isFinite(cpus) && cpus >= 0.1 && cpus <= 256 ? Math.round(cpus * 1000) : fail('--cpus', text, '2')
+}
+
+/** Images that have a variant for graphics processors. No lock of one is in this checkout yet (docs/images.md). */
+const GPU_IMAGES: readonly string[] = ['machine-learning']
+/** The least that is asked for of one, bytes. */
+const SMALLEST_GPU = 1 << 30
+
+/** `--gpu 16GB`: one graphics processor with at least that memory. */
+export const readGpu = (text: string): Gpu => ({
+  count: 1,
+  memoryBytes: Math.max(SMALLEST_GPU, readMemory(text, '--gpu'))
+})
+
+/** The variant of an image that uses graphics processors. @throws PekkaError USAGE: it has none */
+export function gpuImage(image: string): string {
+  if (image.endsWith('-gpu')) return image
+  if (!GPU_IMAGES.includes(image))
+    throw new PekkaError('USAGE', {
+      issue: `${image} has no variant for graphics processors; ${GPU_IMAGES.join(', ')} has: --image ${GPU_IMAGES[0] ?? ''}.`
+    })
+  return `${image}-gpu`
 }

@@ -122,7 +122,7 @@ export class PekkaClient {
 
   /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, IMAGE_UNLISTED, IMAGE_LIST_INVALID, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
   async quote(
-    request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes' | 'session'> & { image: string }
+    request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes' | 'gpu' | 'session'> & { image: string }
   ): Promise<Quote> {
     const all = await listedAsks(this.registry, await this.market.asks(), request.image)
     const asks = request.session === undefined ? all : all.filter(({ ask }) => ask.holdPricePerSecond !== null)

@@ -2,6 +2,7 @@ import {
   PekkaError,
   asksSchema,
   equalBytes,
+  hasGpu,
   openSigned,
   sortedJson,
   toJson,
@@ -36,7 +37,7 @@ export interface Requirements {
 }
 
 /** Why an ask does not serve, as UX §4 lists it. */
-export type Mismatch = 'image' | 'memory' | 'cpus' | 'disk' | 'price' | 'list' | 'busy'
+export type Mismatch = 'image' | 'memory' | 'cpus' | 'disk' | 'gpu' | 'price' | 'list' | 'busy'
 
 /** Published prices, verified; kept for a while so that a click need not wait for them. */
 export class Market {
@@ -138,6 +139,7 @@ function mismatch({ ask, provider, running }: VerifiedAsk, need: Requirements): 
   if (ask.resources.memoryBytes < need.resources.memoryBytes) return 'memory'
   if (ask.resources.milliCpus < need.resources.milliCpus) return 'cpus'
   if (ask.resources.diskBytes < need.resources.diskBytes) return 'disk'
+  if (!hasGpu(need.resources.gpu, ask.resources.gpu)) return 'gpu'
   if (need.maxPrice !== null && ask.pricePerSecond > need.maxPrice) return 'price'
   if (named(need.avoid) || (need.only !== null && !named(need.only))) return 'list'
   if (running >= ask.concurrency) return 'busy'

@@ -24,6 +24,7 @@ import {
   taskKey,
   toHex,
   type AuditPolicy,
+  type Gpu,
   type NumericPath,
   type OfferTask,
   type Input,
@@ -44,6 +45,8 @@ export interface TaskRequest {
   milliCpus?: number
   memoryBytes?: number
   diskBytes?: number
+  /** Graphics processors; none by default. */
+  gpu?: Gpu | null
   wallMs?: number
   cpuMs?: number
   outputBytes?: number
@@ -90,7 +93,7 @@ export const requestResources = (request: TaskRequest) => ({
   milliCpus: request.milliCpus ?? DEFAULT_MILLI_CPUS,
   memoryBytes: request.memoryBytes ?? DEFAULT_MEMORY_BYTES,
   diskBytes: request.diskBytes ?? DEFAULT_DISK_BYTES,
-  gpu: null
+  gpu: request.gpu ?? null
 })
 
 /** Seals the bundle and boxes its key to every candidate (R3, R5, R6). */

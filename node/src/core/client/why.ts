@@ -1,4 +1,4 @@
-import { MEMORY_STEPS_BYTES } from '../protocol/index.js'
+import { MEMORY_STEPS_BYTES, hasGpu } from '../protocol/index.js'
 import { match, type Mismatch, type Requirements, type VerifiedAsk } from './market.js'
 
 /** Why machines don't serve, one reason a row (UX §4, "None match"). */
@@ -48,6 +48,13 @@ export function whyNot(asks: VerifiedAsk[], need: Requirements): { machines: num
     having(({ ask }) => ask.resources.diskBytes >= diskBytes),
     descending(asks, ({ ask }) => ask.resources.diskBytes).map(found => resources({ diskBytes: found }))
   )
+  const { gpu } = need.resources
+  if (gpu !== null)
+    add(
+      'gpu',
+      having(({ ask }) => hasGpu(gpu, ask.resources.gpu)),
+      [resources({ gpu: null })]
+    )
   const { maxPrice } = need
   if (maxPrice !== null) {
     const prices = [...new Set(asks.map(({ ask }) => ask.pricePerSecond))].filter(price => price > maxPrice)

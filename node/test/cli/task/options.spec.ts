@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { billCredits, credits, duration, guessCredits, parseCredits } from '@pekka/node/client'
 import { roundUpCap } from '@pekka/node/protocol'
-import { readCap, readCpus, readMemory, readTime } from '../../../src/cli/task/options.js'
+import { gpuImage, readCap, readCpus, readGpu, readMemory, readTime } from '../../../src/cli/task/options.js'
 
 describe('what people write behind options', () => {
   it('reads memory, time, CPUs and caps, rounded up to what machines know', () => {
@@ -14,12 +14,20 @@ describe('what people write behind options', () => {
     assert.equal(readCap('0.5'), 500_000n)
   })
 
+  it('reads graphics processors, and knows which image has a variant for them', () => {
+    assert.deepEqual(readGpu('16GB'), { count: 1, memoryBytes: 16 * 2 ** 30 })
+    assert.equal(gpuImage('machine-learning'), 'machine-learning-gpu')
+    assert.equal(gpuImage('machine-learning-gpu'), 'machine-learning-gpu')
+    assert.throws(() => gpuImage('chemistry'), { code: 'USAGE', message: /chemistry has no variant/ })
+  })
+
   it('says how to write what it does not understand', () => {
     for (const wrong of [
       () => readMemory('lots'),
       () => readTime('soon'),
       () => readTime('0'),
       () => readCpus('-1'),
+      () => readGpu('yes'),
       () => readCap('0'),
       () => readCap('1e3')
     ]) {

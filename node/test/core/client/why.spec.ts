@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { whyNot, type Requirements, type VerifiedAsk } from '@pekka/node/client'
+import { match, whyNot, type Requirements, type VerifiedAsk } from '@pekka/node/client'
 
 const GIB = 1 << 30
 
@@ -49,5 +49,25 @@ describe('client: why machines do not match', () => {
       [null, null]
     )
     assert.deepEqual(whyNot([], need({})), { machines: 0, rows: [] })
+  })
+
+  it('takes a machine with graphics processors where they are asked for, and any where they are not', () => {
+    const gpu = (count: number, gib: number) => ({ count, memoryBytes: gib * GIB })
+    const withGpu = (found: ReturnType<typeof gpu> | null): VerifiedAsk => {
+      const one = ask({})
+      return { ...one, ask: { ...one.ask, resources: { ...one.ask.resources, gpu: found } } }
+    }
+    const asks = [withGpu(null), withGpu(gpu(1, 8)), withGpu(gpu(2, 24))]
+    const wanting = (wanted: ReturnType<typeof gpu> | null): Requirements => {
+      const one = need({})
+      return { ...one, resources: { ...one.resources, gpu: wanted } }
+    }
+    const fitting = (wanted: ReturnType<typeof gpu> | null): number => match(asks, wanting(wanted)).fit.length
+    assert.deepEqual([null, gpu(1, 4), gpu(1, 16), gpu(2, 16), gpu(4, 16)].map(fitting), [3, 2, 1, 1, 0])
+    const { rows } = whyNot(asks, wanting(gpu(4, 16)))
+    assert.deepEqual(
+      rows.map(({ why, count, change }) => [why, count, change?.need.resources.gpu, change?.matches]),
+      [['gpu', 3, null, 3]]
+    )
   })
 })
