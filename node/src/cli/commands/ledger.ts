@@ -96,6 +96,11 @@ function wordsOf(fact: Fact): string {
     const price = `${credits(ask.pricePerSecond)} credits a second`
     return `${name}: by ${toHex(provider)}, ${price}, sealing key ${toHex(ask.kemKey)}`
   }
+  if (fact.kind === 'auction') {
+    const { state, ended, bids, award } = fact.row
+    const price = award === null ? '' : `, awarded at ${credits(award.pricePerSecond)} credits a second`
+    return `${name}: ${ended ?? state}, ${bids.length} bids${price}`
+  }
   const { state, paid, refunded } = fact.row
   return `${name}: ${state}, ${billCredits(paid)} credits paid, ${billCredits(refunded)} came back`
 }

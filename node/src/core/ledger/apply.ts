@@ -1,6 +1,7 @@
-import { isPekkaError, PekkaError, type Transaction } from '../protocol/index.js'
+import { isPekkaError, PekkaError, toHex, type Transaction } from '../protocol/index.js'
 import { grant, openAccount, revoke, setPolicy } from './account.js'
 import { publishAsk, withdrawAsk } from './ask.js'
+import { bid, cancelAuction, openAuction, revealBid, revealReserve } from './auction/index.js'
 import { drawFaucet } from './faucet.js'
 import { transfer } from './money.js'
 import { bond, registerProvider, unbond } from './provider.js'
@@ -57,15 +58,13 @@ function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): v
     case 'withdraw-ask':
       return withdrawAsk(step, sender, body)
     case 'offer':
-      // A task belongs to a delegate's lane (R38); authorize.ts lets lane 0 make no offers.
-      if (key === null) throw new PekkaError('BODY_NOT_ALLOWED', { body: body.kind })
-      return offer(step, { account, key }, body)
+      return offer(step, needLane(sender, body.kind), body)
     case 'accept':
       return accept(step, sender, body)
     case 'decline':
       return decline(step, sender, body)
     case 'cancel':
-      return cancel(step, sender, body)
+      return isAuction(step, body.task) ? cancelAuction(step, sender, body) : cancel(step, sender, body)
     case 'alive':
       return alive(step, sender, body)
     case 'fail':
@@ -76,5 +75,23 @@ function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): v
       return tranche(step, sender, body)
     case 'close':
       return closeSession(step, sender, body)
+    case 'auction-open':
+      return openAuction(step, needLane(sender, body.kind), body)
+    case 'auction-bid':
+      return bid(step, needLane(sender, body.kind), body)
+    case 'auction-reveal':
+      return revealBid(step, sender, body)
+    case 'auction-reserve':
+      return revealReserve(step, sender, body)
   }
 }
+
+/** A task belongs to a delegate's lane (R38), whose cap bounds what it locks; authorize.ts lets lane 0 lock nothing. */
+function needLane({ account, key }: Sender, body: string): Sender & { key: Uint8Array } {
+  if (key === null) throw new PekkaError('BODY_NOT_ALLOWED', { body })
+  return { account, key }
+}
+
+/** Whether an id is, for now, that of an auction and not of its task. */
+const isAuction = ({ view }: Step, id: Uint8Array): boolean =>
+  view.get('task', toHex(id)) === undefined && view.get('auction', toHex(id)) !== undefined

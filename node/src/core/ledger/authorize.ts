@@ -31,7 +31,8 @@ export function authorize(
   if (!equalBytes(transaction.network, context.network)) throw new PekkaError('NETWORK_MISMATCH')
   if (context.timestamp > transaction.expiry) throw new PekkaError('TRANSACTION_EXPIRED')
   const { maxOfferLifeMs } = context.parameters
-  if (transaction.body.kind === 'offer' && transaction.expiry > context.timestamp + maxOfferLifeMs) {
+  const { kind } = transaction.body
+  if ((kind === 'offer' || kind === 'auction-open') && transaction.expiry > context.timestamp + maxOfferLifeMs) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: `an offer lives at most ${maxOfferLifeMs / 1000} s` })
   }
   openOwn(view, context, transaction)

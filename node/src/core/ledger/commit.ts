@@ -4,6 +4,7 @@ import {
   isPekkaError,
   toHex,
   transactionsHash,
+  type AuctionView,
   type CommitHeader,
   type ErrorData,
   type PekkaError,
@@ -13,6 +14,7 @@ import {
 } from '../protocol/index.js'
 import { apply } from './apply.js'
 import { removeAsk } from './ask.js'
+import { auctionTimer } from './auction/index.js'
 import { authorize } from './authorize.js'
 import { MAX_EXPIRIES_PER_COMMIT, MAX_TIMERS_PER_COMMIT, TIPS } from './constants.js'
 import { needSystem } from './money.js'
@@ -53,6 +55,8 @@ export interface CommitResult {
   writes: Write[]
   /** Last view of every task that changed, closed ones too; ids of asks and accounts that changed. */
   tasks: TaskView[]
+  /** Last view of every auction that changed. */
+  auctions: AuctionView[]
   asks: Uint8Array[]
   accounts: Uint8Array[]
 }
@@ -117,7 +121,7 @@ function expireRows(step: Step): void {
   for (const key of dueKeys(view, 'expiry', context.timestamp, MAX_EXPIRIES_PER_COMMIT)) {
     const row = view.get('expiry', key)
     view.delete('expiry', key)
-    if (row?.kind === 'closed') view.delete('closed', toHex(row.id))
+    if (row?.kind === 'closed' || row?.kind === 'auction') view.delete(row.kind, toHex(row.id))
     const ask = row?.kind === 'ask' ? view.get('ask', toHex(row.id)) : undefined
     if (ask !== undefined) removeAsk(step, ask)
   }
@@ -135,6 +139,7 @@ function runTimers(step: Step): void {
       const timer = view.get('timer', key)
       if (timer === undefined) continue
       if (timer.kind === 'task') taskTimer(step, timer.id)
+      else if (timer.kind === 'auction') auctionTimer(step, timer.id)
       else {
         view.delete('timer', key)
         releaseBond(step, timer.id, timeOfKey(key))
@@ -187,14 +192,21 @@ export function toOutcome(error: PekkaError): { code: string; data: Record<strin
   return { code, data: Object.fromEntries(keys.map(key => [key, String(data[key])])) }
 }
 
-function changedBy(events: readonly LedgerEvent[]): Pick<CommitResult, 'tasks' | 'asks' | 'accounts'> {
+function changedBy(events: readonly LedgerEvent[]): Pick<CommitResult, 'tasks' | 'auctions' | 'asks' | 'accounts'> {
   const tasks = new Map<string, TaskView>()
+  const auctions = new Map<string, AuctionView>()
   const asks = new Map<string, Uint8Array>()
   const accounts = new Map<string, Uint8Array>()
   for (const event of events) {
     if (event.type === 'task') tasks.set(toHex(event.view.task), event.view)
+    else if (event.type === 'auction') auctions.set(toHex(event.view.auction), event.view)
     else if (event.type === 'ask') asks.set(toHex(event.ask), event.ask)
     else accounts.set(toHex(event.account), event.account)
   }
-  return { tasks: [...tasks.values()], asks: [...asks.values()], accounts: [...accounts.values()] }
+  return {
+    tasks: [...tasks.values()],
+    auctions: [...auctions.values()],
+    asks: [...asks.values()],
+    accounts: [...accounts.values()]
+  }
 }

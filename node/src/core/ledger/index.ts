@@ -27,11 +27,22 @@ export {
 } from './genesis.js'
 export { brokenInvariants } from './invariant.js'
 export * from './proofs/index.js'
-export { accountView, laneHead, liveAsks, pending, providerView, runningFor, taskView, timeView } from './queries.js'
+export {
+  accountView,
+  auctionView,
+  laneHead,
+  liveAsks,
+  openAuctions,
+  pending,
+  providerView,
+  runningFor,
+  taskView,
+  timeView
+} from './queries.js'
 export { decodeRow, encodeRow, laneKey, TABLE_NAMES, TABLES, type Row, type Table } from './rows.js'
 export { candidatesFor, type Candidate } from './stake.js'
 export type { Context, LedgerEvent, Sender, Step } from './step.js'
-export { anyLeft, isOut, levyOn, lockFor, sliceOf, USAGE_TOLERANCE_MS, windowOpens } from './task/index.js'
+export { anyLeft, bidDeposit, isOut, levyOn, lockFor, sliceOf, USAGE_TOLERANCE_MS, windowOpens } from './task/index.js'
 export { verifyTransaction } from './verify.js'
 export { MemoryState, Overlay, scan, type KeyRange, type Reader, type View, type Write } from './view.js'
 export * from './constants.js'

@@ -1,5 +1,6 @@
 import { accountInvariant } from './account.js'
 import { askInvariant } from './ask.js'
+import { auctionInvariant } from './auction/index.js'
 import { faucetInvariant } from './faucet.js'
 import { supplyInvariant } from './money.js'
 import { providerInvariant } from './provider.js'
@@ -18,5 +19,6 @@ export const brokenInvariants = (state: Reader): string[] =>
     askInvariant,
     faucetInvariant,
     taskInvariant,
+    auctionInvariant,
     queueInvariant
   ].flatMap(invariant => invariant(state))

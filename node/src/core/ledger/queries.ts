@@ -1,4 +1,11 @@
-import { toHex, type AccountView, type LedgerTime, type ProviderView, type TaskView } from '../protocol/index.js'
+import {
+  toHex,
+  type AccountView,
+  type AuctionView,
+  type LedgerTime,
+  type ProviderView,
+  type TaskView
+} from '../protocol/index.js'
 import { isLive } from './ask.js'
 import { needSystem } from './money.js'
 import { firstTime } from './queue.js'
@@ -43,6 +50,14 @@ export function taskView(state: Reader, task: Uint8Array): TaskView | null {
   const row = state.get('task', toHex(task))
   return row === undefined ? null : viewOf(row)
 }
+
+/** An auction, until some minutes after its end. */
+export const auctionView = (state: Reader, auction: Uint8Array): AuctionView | null =>
+  state.get('auction', toHex(auction)) ?? null
+
+/** Auctions that haven't ended, ascending by id. */
+export const openAuctions = (state: Reader): AuctionView[] =>
+  [...scan(state, 'auction')].map(([, row]) => row).filter(row => row.state !== 'ended')
 
 /** Asks that live at `timestamp`, for one image or all; ascending by id. */
 export const liveAsks = (state: Reader, image: string | null, timestamp: number): Row<'ask'>[] =>

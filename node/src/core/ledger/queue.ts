@@ -45,6 +45,9 @@ export function queueInvariant(reader: Reader): string[] {
     if (timer.kind === 'task' && reader.get('task', id)?.deadline !== timeOfKey(key)) {
       broken.push(`timer ${key} belongs to no task`)
     }
+    if (timer.kind === 'auction' && reader.get('auction', id)?.deadline !== timeOfKey(key)) {
+      broken.push(`timer ${key} belongs to no auction`)
+    }
     if (timer.kind === 'unbond' && !reader.get('account', id)?.unbonding.some(part => part.at === timeOfKey(key))) {
       broken.push(`timer ${key} belongs to no withdrawal`)
     }

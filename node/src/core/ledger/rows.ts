@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   accountRowSchema,
   askRowSchema,
+  auctionRowSchema,
   bytes32,
   credits,
   delegateSchema,
@@ -58,10 +59,10 @@ export const witnessRowSchema = z.strictObject({
 export const loadRowSchema = z.strictObject({ running: whole })
 
 /** Table `timer`, key = contract time / kind / id: what happens by itself, in the order of T (R12). */
-export const timerRowSchema = z.strictObject({ kind: z.enum(['task', 'unbond']), id: bytes32 })
+export const timerRowSchema = z.strictObject({ kind: z.enum(['task', 'unbond', 'auction']), id: bytes32 })
 
 /** Table `expiry`, key = timestamp / kind / id: rows that are deleted once a commit's timestamp has passed it. */
-export const expiryRowSchema = z.strictObject({ kind: z.enum(['ask', 'closed']), id: bytes32 })
+export const expiryRowSchema = z.strictObject({ kind: z.enum(['ask', 'closed', 'auction']), id: bytes32 })
 
 /** Table `closed`, key = task id: the id stays taken until offers signed before the close have died (R13). */
 export const closedRowSchema = z.strictObject({ until: millis })
@@ -96,6 +97,7 @@ export const TABLES = {
   ask: askRowSchema,
   load: loadRowSchema,
   task: taskRowSchema,
+  auction: auctionRowSchema,
   timer: timerRowSchema,
   expiry: expiryRowSchema,
   closed: closedRowSchema,
@@ -117,6 +119,7 @@ export const TABLE_NAMES: readonly Table[] = [
   'ask',
   'load',
   'task',
+  'auction',
   'timer',
   'expiry',
   'closed',

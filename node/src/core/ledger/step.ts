@@ -1,4 +1,4 @@
-import type { Parameters, TaskView } from '../protocol/index.js'
+import type { AuctionView, Parameters, TaskView } from '../protocol/index.js'
 import type { View } from './view.js'
 
 /** Where and when something is applied: the commit that holds it. */
@@ -15,7 +15,10 @@ export interface Context {
 
 /** What followers of the ledger are told. */
 export type LedgerEvent =
-  { type: 'task'; view: TaskView } | { type: 'ask'; ask: Uint8Array } | { type: 'account'; account: Uint8Array }
+  | { type: 'task'; view: TaskView }
+  | { type: 'auction'; view: AuctionView }
+  | { type: 'ask'; ask: Uint8Array }
+  | { type: 'account'; account: Uint8Array }
 
 /** One step of the ledger: a transaction or a timer that changes a view. */
 export interface Step {

@@ -24,7 +24,11 @@ export const OPEN_BODIES = [
   'fail',
   'commit',
   'tranche',
-  'close'
+  'close',
+  'auction-open',
+  'auction-bid',
+  'auction-reveal',
+  'auction-reserve'
 ] as const
 export type OpenBody = (typeof OPEN_BODIES)[number]
 
@@ -37,10 +41,6 @@ export const RESERVED_BODIES = [
   'verdict',
   'prove-fork',
   'withdraw-fees',
-  'auction-open',
-  'auction-bid',
-  'auction-reveal',
-  'auction-box',
   'trap-root',
   'approve-access',
   'share-box',
@@ -49,7 +49,13 @@ export const RESERVED_BODIES = [
 export type ReservedBody = (typeof RESERVED_BODIES)[number]
 
 /** What a delegate of a client and of a provider's agent may be granted at most (R28). */
-export const CLIENT_BODIES = ['offer', 'cancel', 'close'] as const satisfies readonly OpenBody[]
+export const CLIENT_BODIES = [
+  'offer',
+  'cancel',
+  'close',
+  'auction-open',
+  'auction-reserve'
+] as const satisfies readonly OpenBody[]
 export const AGENT_BODIES = [
   'ask',
   'withdraw-ask',
@@ -58,7 +64,9 @@ export const AGENT_BODIES = [
   'alive',
   'fail',
   'commit',
-  'tranche'
+  'tranche',
+  'auction-bid',
+  'auction-reveal'
 ] as const satisfies readonly OpenBody[]
 /** Never granted: they need the account's own keys, lane 0. */
 export const OWNER_BODIES = [

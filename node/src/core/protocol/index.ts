@@ -6,6 +6,7 @@
  */
 export * from './account.js'
 export * from './ask.js'
+export * from './auction.js'
 export * from './block.js'
 export * from './bodies.js'
 export * from './bundle.js'

@@ -35,7 +35,16 @@ export const parametersSchema = z.strictObject({
   storageDeposit: credits,
   openDeposit: credits,
   /** What one account may draw from a devnet's faucet in all; 0: no faucet. */
-  faucetLimit: credits
+  faucetLimit: credits,
+  /** Auctions (R31). Networks of before have none: there `auction-open` fails. */
+  auction: z
+    .strictObject({
+      /** How long a winner waits for the client's offer and box before the task ends `no-key` (R4). */
+      keyWithinMs: whole,
+      /** A bid's deposit, in thousandths of what the auction locks. */
+      depositMilli: whole.max(1000)
+    })
+    .optional()
 })
 export type Parameters = z.infer<typeof parametersSchema>
 
@@ -57,7 +66,8 @@ export const SPINE_PARAMETERS: Parameters = {
   levyPpm: 0,
   storageDeposit: 0n,
   openDeposit: 0n,
-  faucetLimit: 0n
+  faucetLimit: 0n,
+  auction: { keyWithinMs: 30_000, depositMilli: 100 }
 }
 
 /** A devnet's: W is 10 min while nothing can be contested, unbonding an hour, and there is a faucet. */

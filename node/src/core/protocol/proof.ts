@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { auctionRowSchema, type AuctionView } from './auction.js'
 import { equalBytes, fromHex } from './bytes.js'
 import {
   certificateSchema,
@@ -35,7 +36,7 @@ export const MAX_STEPS = 64
 export const MAX_PROOF_BYTES = 1 << 20
 
 /** Which row of the state: its table and its key there. */
-export const provenTableSchema = z.enum(['account', 'ask', 'task'])
+export const provenTableSchema = z.enum(['account', 'ask', 'task', 'auction'])
 export type ProvenTable = z.infer<typeof provenTableSchema>
 
 export const claimSchema = z.discriminatedUnion('kind', [
@@ -66,6 +67,7 @@ export type Fact =
   | { kind: 'account'; id: Uint8Array; row: AccountRow | null }
   | { kind: 'ask'; id: Uint8Array; row: AskRow | null }
   | { kind: 'task'; id: Uint8Array; row: TaskRow | null }
+  | { kind: 'auction'; id: Uint8Array; row: AuctionView | null }
   | ({ kind: 'transaction' } & OrderedTransaction)
 
 export interface Proven {
@@ -131,6 +133,7 @@ function parseRow(kind: ProvenTable, id: Uint8Array, bytes: Uint8Array | null): 
     const value = decodeCanonical(bytes)
     if (kind === 'account') return { kind, id, row: accountRowSchema.parse(value) }
     if (kind === 'ask') return { kind, id, row: askRowSchema.parse(value) }
+    if (kind === 'auction') return { kind, id, row: auctionRowSchema.parse(value) }
     return { kind, id, row: taskRowSchema.parse(value) }
   } catch (cause) {
     throw new PekkaError('PROOF_INVALID', { issue: 'the row is of another version' }, { cause })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { delegateSchema, policySchema } from './account.js'
 import { askSchema } from './ask.js'
+import { auctionTermsSchema } from './auction.js'
 import { RESERVED_BODIES } from './bodies.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
@@ -71,7 +72,25 @@ export const bodySchema = z.discriminatedUnion('kind', [
   /** A part of a session's pay: what is claimed in all so far (R33). */
   z.strictObject({ kind: z.literal('tranche'), task: bytes32, attempt, claim: commitClaimSchema }),
   /** No more cells: the session ends as it should. */
-  z.strictObject({ kind: z.literal('close'), task: bytes32 })
+  z.strictObject({ kind: z.literal('close'), task: bytes32 }),
+  /** A task without candidates: providers bid for it, sealed (R31). `cancel` ends it. */
+  z.strictObject({ kind: z.literal('auction-open'), terms: auctionTermsSchema }),
+  /** A hidden price, bound to an ask; the deposit is lost where it isn't revealed. */
+  z.strictObject({ kind: z.literal('auction-bid'), auction: bytes32, ask: bytes32, commitment: bytes32 }),
+  z.strictObject({
+    kind: z.literal('auction-reveal'),
+    auction: bytes32,
+    pricePerSecond: credits.refine(price => price >= 1n, 'a price is at least 1'),
+    salt: bytes32
+  }),
+  /** The client's highest price and its cap, once bids can't change any more. */
+  z.strictObject({
+    kind: z.literal('auction-reserve'),
+    auction: bytes32,
+    pricePerSecond: credits,
+    cap: credits,
+    salt: bytes32
+  })
 ])
 export type Body = z.infer<typeof bodySchema>
 export type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import {
   accountId,
+  AGENT_BODIES,
+  CLIENT_BODIES,
   CREDIT,
   DEVNET_PARAMETERS,
   encodeSigned,
@@ -352,7 +354,7 @@ export function openMarket(count = 2, parameters?: Parameters, checking = true):
   chain.checking = checking
   const clientOwner = owner(clientPolicy)
   const client = delegateOf(clientOwner.account, bytes(2))
-  chain.done(clientOwner, grantOf(bytes(2), ['offer', 'cancel', 'close']))
+  chain.done(clientOwner, grantOf(bytes(2), [...CLIENT_BODIES]))
   const providers = policies.map((policy, i) => {
     const own = owner(policy)
     const agent = delegateOf(own.account, bytes(30 + i))
@@ -366,10 +368,8 @@ export function openMarket(count = 2, parameters?: Parameters, checking = true):
     chain.done(own, { kind: 'bond', amount: 50n * CREDIT })
     chain.done(
       own,
-      grantOf(bytes(30 + i), ['ask', 'withdraw-ask', 'accept', 'decline', 'alive', 'fail', 'commit', 'tranche'], {
-        cap: 0n,
-        perTask: 0n
-      })
+      // Only deposits of bids are ever locked on an agent's lane.
+      grantOf(bytes(30 + i), [...AGENT_BODIES])
     )
     const ask = askOf(own.account, 60 + i)
     chain.done(agent, { kind: 'ask', ask })

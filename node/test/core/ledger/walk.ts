@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import {
   chargeOf,
+  CLIENT_BODIES,
   CREDIT,
   decodeCanonical,
   toHex,
+  type AuctionView,
   type Body,
   type CommitClaim,
   type Parameters,
@@ -22,6 +24,8 @@ import {
   TABLE_NAMES,
   type VerifiedTransaction
 } from '@pekka/node/ledger'
+import type { MadeAuction } from './auction-support.js'
+import { auctionMove } from './walk-auctions.js'
 import {
   askOf,
   bytes,
@@ -52,7 +56,7 @@ export interface Move {
 
 export const moveArbitrary: fc.Arbitrary<Move> = fc.record({
   who: fc.nat(7),
-  what: fc.nat(27),
+  what: fc.nat(33),
   task: fc.nat(9),
   wait: fc.oneof(
     { weight: 20, arbitrary: fc.nat(1500) },
@@ -71,10 +75,25 @@ export const sessionMoveArbitrary: fc.Arbitrary<Move> = fc.record({
     { weight: 12, arbitrary: fc.constant(11) },
     { weight: 5, arbitrary: fc.constant(18) },
     { weight: 3, arbitrary: fc.constantFrom(0, 4) },
-    { weight: 2, arbitrary: fc.nat(27) }
+    { weight: 2, arbitrary: fc.nat(33) }
   ),
   task: fc.nat(9),
   wait: fc.oneof({ weight: 12, arbitrary: fc.nat(2000) }, { weight: 1, arbitrary: fc.constant(34_000) }),
+  travel: fc.nat(9),
+  value: fc.nat(100_000),
+  sense: fc.oneof({ weight: 12, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(0) })
+})
+
+/** Moves that mostly bid, reveal and award. */
+export const auctionMoveArbitrary: fc.Arbitrary<Move> = fc.record({
+  who: fc.nat(7),
+  what: fc.oneof(
+    { weight: 10, arbitrary: fc.integer({ min: 28, max: 33 }) },
+    { weight: 4, arbitrary: fc.constantFrom(4, 4, 4, 14, 14, 9) },
+    { weight: 1, arbitrary: fc.nat(33) }
+  ),
+  task: fc.nat(9),
+  wait: fc.oneof({ weight: 12, arbitrary: fc.nat(1_200) }, { weight: 1, arbitrary: fc.constant(34_000) }),
   travel: fc.nat(9),
   value: fc.nat(100_000),
   sense: fc.oneof({ weight: 12, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(0) })
@@ -84,10 +103,13 @@ export interface Walk {
   market: Market
   clients: Actor[]
   tasks: Uint8Array[]
+  auctions: MadeAuction[]
   held: VerifiedTransaction[]
   sent: VerifiedTransaction[]
   /** The last view of each task. */
   seen: Map<string, TaskView>
+  /** The last view of each auction. */
+  sales: Map<string, AuctionView>
   /** Inputs of all commits, so that they can be executed again. */
   inputs: { timestamp: number; transactions: VerifiedTransaction[] }[]
 }
@@ -97,9 +119,10 @@ export function startWalk(parameters: Parameters): Walk {
   const { chain, owner } = market
   // A second delegate of the same account, with little to spend.
   const second = delegateOf(owner.account, bytes(3))
-  chain.done(owner, grantOf(bytes(3), ['offer', 'cancel', 'close'], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
+  chain.done(owner, grantOf(bytes(3), [...CLIENT_BODIES], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
   chain.checking = true
-  return { market, clients: [market.client, second], tasks: [], held: [], sent: [], seen: new Map(), inputs: [] }
+  const clients = [market.client, second]
+  return { market, clients, tasks: [], auctions: [], held: [], sent: [], seen: new Map(), sales: new Map(), inputs: [] }
 }
 
 const pick = <T>(list: readonly T[], n: number): T => {
@@ -238,11 +261,13 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
       return { actor: market.owner, body: { kind: 'faucet', amount: BigInt(move.value) * 10n } }
     case 26: {
       const key = client.key ?? bytes(2)
-      const grant = grantOf(key, ['offer', 'cancel', 'close'], { cap: BigInt(move.value) * 100n, perTask: CREDIT })
+      const grant = grantOf(key, [...CLIENT_BODIES], { cap: BigInt(move.value) * 100n, perTask: CREDIT })
       return { actor: market.owner, body: move.value % 5 === 0 ? { kind: 'revoke', key } : grant }
     }
-    default:
+    case 27:
       return null
+    default:
+      return auctionMove(walk, move)
   }
 }
 
@@ -275,7 +300,24 @@ function commit(walk: Walk, transactions: VerifiedTransaction[]): void {
   const known = chain.results.length
   chain.commit(0, transactions)
   walk.inputs.push({ timestamp: chain.timestamp, transactions })
-  for (const result of chain.results.slice(known)) for (const view of result.tasks) checkView(walk, view)
+  for (const result of chain.results.slice(known)) {
+    for (const view of result.tasks) checkView(walk, view)
+    for (const view of result.auctions) checkSale(walk, view)
+  }
+}
+
+/** What holds of every view of an auction: nothing that was bound changes, and nobody is awarded more than its reserve. */
+function checkSale({ sales }: Walk, view: AuctionView): void {
+  const before = sales.get(toHex(view.auction))
+  sales.set(toHex(view.auction), view)
+  if (before === undefined) return
+  assert.notEqual(before.ended, view.ended ?? 'open', 'what has ended stays as it is')
+  for (const bid of before.bids) {
+    const now = view.bids.find(({ provider }) => toHex(provider) === toHex(bid.provider))
+    assert.deepEqual(now?.commitment, bid.commitment, 'a bid is bound')
+    if (bid.revealed !== null) assert.deepEqual(now?.revealed, bid.revealed)
+  }
+  if (before.award !== null) assert.deepEqual(view.award, before.award, 'an award is final')
 }
 
 /** What holds of every view that followers get, of closed tasks too. */
@@ -313,7 +355,8 @@ function checkView(walk: Walk, view: TaskView): void {
 /** All fall silent: time alone must end every task, and nothing stays locked. */
 export function finish(walk: Walk): void {
   const { chain } = walk.market
-  const open = () => [...chain.state.keys('task')].length
+  const bidding = () => [...scan(chain.state, 'auction')].filter(([, row]) => row.ended === null).length
+  const open = () => [...chain.state.keys('task')].length + bidding()
   for (let i = 0; i < 400 && open() > 0; i++) {
     chain.timestamp += 2000
     // The same few timers run again and again: looking at each fifth commit finds what is broken, too.
@@ -324,7 +367,10 @@ export function finish(walk: Walk): void {
   assert.equal(open(), 0, 'every walk ends CLOSED')
   for (const view of chain.views.values()) assert.equal(view.state, 'closed')
   assert.equal(chain.account(walk.market.owner).locked, 0n)
-  for (const { owner } of walk.market.providers) assert.equal(chain.account(owner).bondReserved, 0n)
+  for (const { owner } of walk.market.providers) {
+    assert.equal(chain.account(owner).bondReserved, 0n)
+    assert.equal(chain.account(owner).locked, 0n)
+  }
   assert.deepEqual([...chain.state.keys('load')], [])
 }
 

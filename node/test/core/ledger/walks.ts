@@ -2,7 +2,17 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { SPINE_PARAMETERS, toHex } from '@pekka/node/protocol'
 import { FULL_PARAMETERS } from './support.js'
-import { finish, moveArbitrary, replay, sessionMoveArbitrary, startWalk, step, type Move, type Walk } from './walk.js'
+import {
+  auctionMoveArbitrary,
+  finish,
+  moveArbitrary,
+  replay,
+  sessionMoveArbitrary,
+  startWalk,
+  step,
+  type Move,
+  type Walk
+} from './walk.js'
 
 /** Short windows, so that tasks close and bonds arrive within a walk. */
 const SHORT = { contestWindowMs: 20_000, unbondMs: 30_000, trancheMs: 15_000 }
@@ -12,7 +22,11 @@ const SETTINGS = {
   'slice, hold-back, levy and deposits switched on': { ...FULL_PARAMETERS, ...SHORT }
 }
 
-const MOVES: Record<string, fc.Arbitrary<Move>> = { anything: moveArbitrary, 'mostly sessions': sessionMoveArbitrary }
+const MOVES: Record<string, fc.Arbitrary<Move>> = {
+  anything: moveArbitrary,
+  'mostly sessions': sessionMoveArbitrary,
+  'mostly auctions': auctionMoveArbitrary
+}
 
 /** Random walks, each with up to `moves` moves, `runs` of them for each setting. */
 export function walks({ runs, moves, timeout }: { runs: number; moves: number; timeout: number }): void {
@@ -34,6 +48,25 @@ export function walks({ runs, moves, timeout }: { runs: number; moves: number; t
         })
       }
     }
+
+    it('walks of auctions come to every end there is', () => {
+      const ends = new Set<string>()
+      const sequences = fc.sample(fc.array(auctionMoveArbitrary, { minLength: 40, maxLength: 80 }), {
+        numRuns: 60,
+        seed: 31
+      })
+      for (const sequence of sequences) {
+        const walk = startWalk(SETTINGS['checking switched off'])
+        for (const move of sequence) step(walk, move)
+        finish(walk)
+        for (const end of salesOf(walk)) ends.add(end)
+      }
+      const wanted = ['sold', 'no-bid', 'no-key', 'cancelled', 'forfeit', 'reserve hidden', 'tie', 'paid']
+      assert.deepEqual(
+        wanted.filter(end => !ends.has(end)),
+        []
+      )
+    })
 
     it('walks of sessions come to every end there is', () => {
       const ends = new Set<string>()
@@ -73,5 +106,17 @@ function* endsOf({ seen, market }: Walk): Generator<string> {
     yield `${view.reason}${last?.session?.tranche ? ', after tranches' : ''}`
     if (view.sessionEndedAt !== null) yield `ended by the ${closed.has(toHex(view.task)) ? 'client' : 'ledger'}`
     if (view.attempts.length > 1) yield 'went on elsewhere'
+  }
+}
+
+function* salesOf({ sales, seen }: Walk): Generator<string> {
+  for (const view of sales.values()) {
+    yield String(view.ended)
+    if (view.award === null) continue
+    const prices = view.bids.flatMap(({ revealed }) => (revealed === null ? [] : [revealed.pricePerSecond]))
+    if (prices.length < view.bids.length) yield 'forfeit'
+    if (view.reserve === null) yield 'reserve hidden'
+    if (prices.filter(price => price === view.award?.pricePerSecond).length > 1) yield 'tie'
+    if ((seen.get(toHex(view.auction))?.paid ?? 0n) > 0n) yield 'paid'
   }
 }

@@ -1,7 +1,7 @@
 import { toHex, type Attempt, type Parameters } from '../../protocol/index.js'
 import { laneKey, timeOfKey } from '../rows.js'
 import { scan, type Reader } from '../view.js'
-import { levyOn, lockFor } from './offer.js'
+import { levyOn, lockFor } from './escrow.js'
 import { parametersOf, type TaskRow } from './record.js'
 import { hasBegun, sessionDeadline } from './session.js'
 import { dueFor } from './tranche.js'
@@ -21,8 +21,13 @@ export function taskInvariant(view: Reader): string[] {
     const lane = laneKey(task.account, task.lane)
     escrows.set(lane, (escrows.get(lane) ?? 0n) + escrowOf(task))
   }
+  const owe = (lane: string, amount: bigint) => escrows.set(lane, (escrows.get(lane) ?? 0n) + amount)
+  for (const [, auction] of scan(view, 'auction')) {
+    owe(laneKey(auction.account, auction.lane), auction.lock)
+    for (const { provider, lane, deposit } of auction.bids) owe(laneKey(provider, lane), deposit)
+  }
   for (const [key, lane] of scan(view, 'lane')) {
-    if (lane.locked !== (escrows.get(key) ?? 0n)) broken.push(`lane ${key} locks other than its tasks' escrows`)
+    if (lane.locked !== (escrows.get(key) ?? 0n)) broken.push(`lane ${key} locks other than its escrows and deposits`)
   }
   return broken
 }

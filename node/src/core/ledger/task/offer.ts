@@ -6,29 +6,20 @@ import {
   type BodyOf,
   type Candidate,
   type OfferTask,
-  type Parameters,
-  type Resources
+  type Parameters
 } from '../../protocol/index.js'
 import { lock } from '../account.js'
 import { isLive } from '../ask.js'
+import { sell } from '../auction/sale.js'
 import type { Sender, Step } from '../step.js'
+import { levyOn, lockFor } from './escrow.js'
+import { fits } from './fits.js'
 import { enter } from './record.js'
 
-/** – → OFFERED(1): the client names providers and prices and locks the escrow. There is no award (R1). */
-
-/** Divides upwards: what is due is never rounded away. */
-const share = (amount: bigint, of: number, whole: bigint): bigint => (amount * BigInt(of) + whole - 1n) / whole
-
-/** Levy on a charge; on the cap it is what an offer locks for it (R19). */
-export const levyOn = (charge: bigint, parameters: Parameters): bigint => share(charge, parameters.levyPpm, 1_000_000n)
-
-/** Slice of the bond that answers for a task (R22). */
-export const sliceOf = (offer: OfferTask, parameters: Parameters): bigint =>
-  share(offer.cap, parameters.sliceFactorMilli, 1000n)
-
-/** What an offer locks for one task: cap + levy + storage deposit. */
-export const lockFor = (offer: OfferTask, parameters: Parameters): bigint =>
-  offer.cap + levyOn(offer.cap, parameters) + parameters.storageDeposit
+/**
+ * – → OFFERED(1): the client names providers and prices and locks the escrow. There is no award (R1); after an auction it names the
+ * winner at its price (R31), and the auction's lock is the escrow.
+ */
 
 /** Latest contract time at which an offered task must have been accepted. */
 export const offerDeadline = (offer: OfferTask, since: number, parameters: Parameters): number =>
@@ -45,7 +36,7 @@ export function offer(step: Step, sender: Sender & { key: Uint8Array }, body: Bo
 
 function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: OfferTask): void {
   const { view, context } = step
-  const { parameters, contractTime, timestamp } = context
+  const { contractTime, timestamp } = context
   if (!equalBytes(terms.task, objectId(sender.account, terms.nonce))) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'the id of the task does not follow from its nonce' })
   }
@@ -55,10 +46,13 @@ function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: Offer
   if (new Set(terms.candidates.map(candidate => toHex(candidate.provider))).size !== terms.candidates.length) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'a provider is named twice' })
   }
-  for (const candidate of terms.candidates) checkAsk(step, terms, candidate)
+  const auction = view.get('auction', id)
+  if (auction?.state === 'ended') return
+  for (const candidate of terms.candidates) checkAsk(step, terms, candidate, auction !== undefined)
 
-  const amount = lockFor(terms, parameters)
-  lock(step, sender, amount)
+  const escrow = auction === undefined ? lockOwn(step, sender, terms) : sell(step, sender, auction, terms)
+  const parameters = view.get('parameters', String(escrow.parameters))
+  if (parameters === undefined) throw new TypeError('the parameters in force are gone')
   const levy = levyOn(terms.cap, parameters)
   enter(
     step,
@@ -76,14 +70,14 @@ function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: Offer
       offeredAt: timestamp,
       cancelledAt: null,
       sessionEndedAt: null,
-      lock: amount,
+      lock: escrow.lock,
       paid: 0n,
       refunded: 0n,
       levy,
       deposit: parameters.storageDeposit,
       slice: 0n,
       parameters: parameters.id,
-      transactions: [],
+      transactions: escrow.transactions,
       held: 0n
     },
     'offered',
@@ -91,14 +85,21 @@ function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: Offer
   )
 }
 
-/** The ask is live, at the named price, and offers what the task needs (R1). */
-function checkAsk({ view, context }: Step, terms: OfferTask, candidate: Candidate): void {
+function lockOwn(step: Step, sender: Sender, terms: OfferTask) {
+  const { parameters } = step.context
+  const amount = lockFor(terms, parameters)
+  lock(step, sender, amount)
+  return { lock: amount, parameters: parameters.id, transactions: [] }
+}
+
+/** The ask is live, at the named price (or the auction's), and offers what the task needs (R1). */
+function checkAsk({ view, context }: Step, terms: OfferTask, candidate: Candidate, auctioned: boolean): void {
   const row = view.get('ask', toHex(candidate.ask))
   const matches =
     row !== undefined &&
     isLive(row, context.timestamp) &&
     equalBytes(row.provider, candidate.provider) &&
-    row.ask.pricePerSecond === candidate.pricePerSecond &&
+    (auctioned || row.ask.pricePerSecond === candidate.pricePerSecond) &&
     candidate.holdPricePerSecond === (terms.session === null ? null : row.ask.holdPricePerSecond) &&
     (terms.session === null || candidate.holdPricePerSecond !== null) &&
     row.ask.image.name === terms.image.name &&
@@ -106,8 +107,3 @@ function checkAsk({ view, context }: Step, terms: OfferTask, candidate: Candidat
     fits(terms.resources, row.ask.resources)
   if (!matches) throw new PekkaError('ASK_MISMATCH')
 }
-
-const fits = (needed: Resources, offered: Resources): boolean =>
-  needed.milliCpus <= offered.milliCpus &&
-  needed.memoryBytes <= offered.memoryBytes &&
-  needed.diskBytes <= offered.diskBytes

@@ -3,7 +3,7 @@ import { changeLoad } from '../ask.js'
 import { changeProvider, reserveSlice } from '../provider.js'
 import type { Sender, Step } from '../step.js'
 import { nextAttempt, releaseAttempt, runDeadline } from './accept.js'
-import { sliceOf } from './offer.js'
+import { sliceOf } from './escrow.js'
 import {
   enter,
   needAttempt,

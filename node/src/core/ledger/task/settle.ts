@@ -4,7 +4,7 @@ import { CLOSED_ID_LIVES } from '../constants.js'
 import { collectLevy } from '../money.js'
 import { expireAfter, unschedule } from '../queue.js'
 import type { Sender, Step } from '../step.js'
-import { levyOn } from './offer.js'
+import { levyOn } from './escrow.js'
 import { enter, parametersOf, viewOf, type TaskRow } from './record.js'
 
 /** Exits: SETTLED and REFUNDED, then CLOSED. At each lock = paid + refunded + levy + deposit. */
