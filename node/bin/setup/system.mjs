@@ -113,25 +113,26 @@ async function diskProblems({ home, root, needsModules, needsHome }) {
   }
   // Node before 18.15 can't ask; there the step that runs out of room says so
   if (!statfs) return []
-  const disks = await Promise.all([statfs(home), statfs(root)])
-  const [homeFree = 0, rootFree = 0] = disks.map(disk => disk.bavail * disk.bsize)
-  const oneDisk = disks[0]?.blocks === disks[1]?.blocks && homeFree === rootFree
-  const homeNeeds = needsHome ? DISK.home : 0
-  const rootNeeds = needsModules ? DISK.modules : 0
-  if (oneDisk) {
-    const need = homeNeeds + rootNeeds
-    return homeFree < need
-      ? [`The disk of ${home} has ${gigabytes(homeFree)} free; ${gigabytes(need)} are needed.`]
-      : []
-  }
-  return [
-    ...(homeFree < homeNeeds
-      ? [`The disk of ${home} has ${gigabytes(homeFree)} free; ${gigabytes(homeNeeds)} are needed.`]
-      : []),
-    ...(rootFree < rootNeeds
-      ? [`The disk of ${root} has ${gigabytes(rootFree)} free; ${gigabytes(rootNeeds)} are needed.`]
-      : [])
-  ]
+  const [homeDisk, rootDisk] = await Promise.all([statfs(home), statfs(root)])
+  const free = (/** @type {import('node:fs').StatsFs} */ disk) => disk.bavail * disk.bsize
+  return shortOfRoom(
+    { path: home, free: free(homeDisk), needs: needsHome ? DISK.home : 0 },
+    { path: root, free: free(rootDisk), needs: needsModules ? DISK.modules : 0 },
+    homeDisk.blocks === rootDisk.blocks && free(homeDisk) === free(rootDisk)
+  )
+}
+
+/**
+ * What is said where a disk has too little room; both folders' needs count together where they are on one.
+ * @typedef {{ path: string, free: number, needs: number }} Room bytes
+ * @param {Room} home @param {Room} checkout @param {boolean} oneDisk
+ * @returns {string[]}
+ */
+export function shortOfRoom(home, checkout, oneDisk) {
+  const rooms = oneDisk ? [{ ...home, needs: home.needs + checkout.needs }] : [home, checkout]
+  return rooms
+    .filter(({ free, needs }) => free < needs)
+    .map(({ path, free, needs }) => `The disk of ${path} has ${gigabytes(free)} free; ${gigabytes(needs)} are needed.`)
 }
 
 /** @param {string} question */

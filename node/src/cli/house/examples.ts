@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
@@ -32,6 +33,19 @@ export async function copyExamples(
     copied[name] = digest(text)
   }
   await writeFile(record, JSON.stringify(copied))
+}
+
+/**
+ * The same for a folder that the user named: a new or empty one gets the examples, one that holds the user's own work is left alone.
+ *
+ * @param records folder where is kept what was copied where
+ */
+export async function offerExamples(folder: string, records: string, source?: string): Promise<void> {
+  const record = join(records, `${digest(Buffer.from(folder)).slice(0, 16)}.json`)
+  const there = await readdir(folder).catch(() => [])
+  if (there.length > 0 && !existsSync(record)) return
+  await mkdir(records, { recursive: true })
+  await copyExamples(folder, record, source)
 }
 
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

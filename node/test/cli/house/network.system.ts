@@ -117,13 +117,26 @@ describe('a network on this computer', function () {
     await assert.rejects(ask(wallet), /wrong, used or too old/)
   }
 
-  it('that was killed is cleared away by the next start', async () => {
+  /** JupyterLab serves this folder, with the examples in it, and opens the first of them. */
+  async function rootIs(folder: string, { said }: Running): Promise<void> {
+    const page = new URL(/Open {2}(http:\S+)/.exec(said.out)?.[1] ?? '')
+    assert.equal(page.pathname, '/lab/tree/hello.ipynb')
+    await writeFile(join(folder, 'mine.txt'), 'mine')
+    const answer = await fetch(`${page.origin}/api/contents?token=${page.searchParams.get('token')}`)
+    const { content } = (await answer.json()) as { content: { name: string }[] } // Jupyter's contents API
+    const names = content.map(({ name }) => name)
+    for (const name of ['hello.ipynb', 'mine.txt']) assert.ok(names.includes(name), names.join(', '))
+  }
+
+  it('that was killed is cleared away by the next start, in a folder of the user’s choice', async () => {
     const first = pekka('up')
     await first.until(/Open/)
     first.child.kill('SIGKILL')
     await first.ended
-    const next = pekka('up')
+    const own = join(home.path, 'own notebooks')
+    const next = pekka('up', '--dir', own)
     await next.until(/Open/)
+    await rootIs(own, next)
     next.child.kill('SIGTERM')
     await next.ended
     await home.assertNothingLeft()

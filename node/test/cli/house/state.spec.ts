@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createDevnetGenesis } from '@pekka/node/ledger'
 import { networkId, toHex } from '@pekka/node/protocol'
 import { DEVNET_FORMAT } from '../../../src/cli/house/constants.js'
-import { copyExamples } from '../../../src/cli/house/examples.js'
+import { copyExamples, offerExamples } from '../../../src/cli/house/examples.js'
 import { housePlaces } from '../../../src/cli/house/places.js'
 import { freePort, isFree, reservePort } from '../../../src/cli/house/ports.js'
 import { makeSocketFolder } from '../../../src/cli/house/sockets.js'
@@ -112,6 +112,22 @@ describe('the examples', () => {
     await writeFile(join(folder, 'work', 'hello.ipynb'), 'mine')
     await copy()
     assert.equal(await read('hello.ipynb'), 'mine')
+  })
+
+  it('go into a folder that the user names where it is new or empty, and are renewed there', async () => {
+    const offer = () => offerExamples(join(folder, 'work'), join(folder, 'records'), join(folder, 'source'))
+    await offer()
+    assert.equal(await read('hello.ipynb'), 'one')
+    await writeFile(join(folder, 'source', 'hello.ipynb'), 'two')
+    await offer()
+    assert.equal(await read('hello.ipynb'), 'two')
+  })
+
+  it("don't go into a folder that holds the user's own work", async () => {
+    await mkdir(join(folder, 'work'))
+    await writeFile(join(folder, 'work', 'thesis.ipynb'), 'mine')
+    await offerExamples(join(folder, 'work'), join(folder, 'records'), join(folder, 'source'))
+    assert.equal(await read('hello.ipynb'), 'none')
   })
 })
 

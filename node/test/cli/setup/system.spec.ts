@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { installCommand, missingPackages, planPackages, problemsOf } from '@pekka/node/setup/system'
+import { DISK, installCommand, missingPackages, planPackages, problemsOf, shortOfRoom } from '@pekka/node/setup/system'
 
 /** Places that `find` looks at whatever PATH says have no bubblewrap: on every system it is in /usr/bin. */
 describe('programs of the system that are missing', () => {
@@ -74,5 +74,26 @@ describe('room on the disk', () => {
   it('says why a home cannot be made', async () => {
     const [problem] = await problemsOf({ home: '/dev/null/pekka', root: '/', needsModules: false, needsHome: false })
     assert.match(problem ?? '', /PEKKA_HOME can't be made: .*\/dev\/null/)
+  })
+  const home = (free: number) => ({ path: '/data/pekka', free, needs: 4.3e9 })
+  const checkout = (free: number) => ({ path: '/src/pekka', free, needs: 1.2e9 })
+  it('is told as what is free and what is needed, for each disk that has too little', () => {
+    assert.deepEqual(shortOfRoom(home(4.3e9), checkout(1.2e9), false), [])
+    assert.deepEqual(shortOfRoom(home(1e9), checkout(0.54e9), false), [
+      'The disk of /data/pekka has 1.0 GB free; 4.3 GB are needed.',
+      'The disk of /src/pekka has 0.5 GB free; 1.2 GB are needed.'
+    ])
+  })
+  it('must hold both where home and checkout are on one disk', () => {
+    assert.deepEqual(shortOfRoom(home(5e9), checkout(5e9), true), [
+      'The disk of /data/pekka has 5.0 GB free; 5.5 GB are needed.'
+    ])
+    assert.deepEqual(shortOfRoom(home(5.5e9), checkout(5.5e9), true), [])
+  })
+  it('is looked for on the disk of the home itself, before anything is done', async () => {
+    // a file system of the kernel's that has no room at all
+    const [problem, ...others] = await problemsOf({ home: '/sys', root: '/', needsModules: false, needsHome: true })
+    assert.equal(problem, `The disk of /sys has 0.0 GB free; ${DISK.home / 1e9} GB are needed.`)
+    assert.deepEqual(others, [])
   })
 })

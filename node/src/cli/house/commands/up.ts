@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync, statSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
@@ -11,10 +12,13 @@ import type { CliContext } from '../../context.js'
 import { pekkaVersion } from '../../version.js'
 import { onDesktop, openBrowser } from '../browser.js'
 import { LAB_PORT } from '../constants.js'
-import { copyExamples } from '../examples.js'
+import { copyExamples, offerExamples } from '../examples.js'
 import { housePlaces, type HousePlaces } from '../places.js'
 import { reservePort, type Reservation } from '../ports.js'
 import { labUrlFile, reside } from '../residence.js'
+
+/** The example that a start opens. */
+const FIRST = 'hello.ipynb'
 
 interface UpOptions {
   dir?: string
@@ -27,7 +31,7 @@ export function register(program: Command, context: CliContext): void {
   program
     .command('up')
     .description('start the network and JupyterLab on this computer; Ctrl-C stops everything')
-    .option('--dir <folder>', "JupyterLab's folder, instead of the one with the examples")
+    .option('--dir <folder>', "JupyterLab's folder; a new or empty one gets the examples")
     .option('--port <number>', "JupyterLab's port; the next free one is taken", String(LAB_PORT))
     .option('--listen <address>', 'let machines join at this IP address of this computer, see "pekka invite"')
     .option('--no-browser', "don't open a browser, on a desktop either")
@@ -39,18 +43,19 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
   const { env, say } = context
   const places = housePlaces(context.home, env)
   const steps = new Steps({ logs: places.logs, quiet: context.quiet, signal: context.signal })
-  const work = options.dir === undefined ? places.work : resolve(options.dir)
+  const work = options.dir === undefined ? places.work : folderOf(options.dir)
   const listen = options.listen === undefined ? undefined : addressOf(options.listen)
   const token = randomBytes(24).toString('hex')
   const lab = async (): Promise<{ port: Reservation; token: string; work: string }> => {
-    await copyExamples(places.work, join(places.home, 'examples.json'))
+    if (options.dir === undefined) await copyExamples(places.work, join(places.home, 'examples.json'))
+    else await offerExamples(work, join(places.home, 'examples'))
     const port = await reservePort(portOf(options.port))
     if (port === undefined) throw new PekkaError('PORT_TAKEN', { port: options.port })
     return { port, token, work }
   }
   const components = { places, steps, say, version: pekkaVersion() }
   await reside(components, { kind: 'up', env, lab, listen }, context, ({ lab: url, ...address }) => {
-    const page = `${url}/lab${options.dir === undefined ? '/tree/hello.ipynb' : ''}?token=${token}`
+    const page = `${url}/lab${existsSync(join(work, FIRST)) ? `/tree/${FIRST}` : ''}?token=${token}`
     void tell(context, places, page, options.browser)
     if (context.json) context.result({ ...address, lab: page, pid: process.pid })
     else context.result(`Open  ${page}`)
@@ -61,6 +66,13 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
 async function tell({ env, stderr }: CliContext, places: HousePlaces, page: string, browser: boolean): Promise<void> {
   await writeFile(labUrlFile(places), page, { mode: 0o600 })
   if (browser && onDesktop(env, stderr.isTTY)) await openBrowser(page, `${labUrlFile(places)}.html`)
+}
+
+/** A folder that isn't there yet is made. */
+function folderOf(path: string): string {
+  if (existsSync(path) && !statSync(path).isDirectory())
+    throw new PekkaError('USAGE', { issue: `"${path}" is not a folder.` })
+  return resolve(path)
 }
 
 /** Only libp2p listens there: encrypted, and nothing is served to whom the ledger doesn't know. The HTTP side stays on loopback. */
