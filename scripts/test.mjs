@@ -2,7 +2,7 @@
  * `npm test`: format, lint, types and every test but the long ones, on a machine that may be fresh. It sets up what it needs
  * through the same code as `npm start`, gives each suite a time limit, counts for itself and ends with `N passed, N failed`.
  *
- *   node scripts/test.mjs [--full] [--only NAME[,NAME…]]      NAME: format lint types unit integration e2e system long images
+ *   node scripts/test.mjs [--full] [--only NAME[,NAME…]]      NAME: start format lint types unit integration e2e system long images
  *
  * Plain JavaScript for Node 18: it is what installs the Node that the tests run on.
  */
@@ -16,6 +16,7 @@ import { MAIN, ROOT, homeFrom, placesIn } from '../node/bin/setup/places.mjs'
 import { labIn, labIsCurrent, uvIn, uvIsThere } from '../node/bin/setup/python.mjs'
 import { StepError, Steps, seconds } from '../node/bin/setup/steps.mjs'
 import { missingPackages } from '../node/bin/setup/system.mjs'
+import { firstStart, offlineStart } from './first-start.mjs'
 import { imageRoot, prepareMachine } from './test-machine.mjs'
 
 const MINUTE = 60_000
@@ -159,12 +160,28 @@ async function runSuite(suite, env, scratch) {
 /** Suites that need no more than npm's packages. */
 const QUICK = ['format', 'lint', 'types', 'unit']
 
+/** Starts of PEKKA as its users start it, beside the suites: under CI they are the set-up. */
+const START = 'start'
+
+/** @param {import('./first-start.mjs').Start[]} starts @returns {Result} */
+function resultOf(starts) {
+  const failures = starts.flatMap(({ title, error }) => (error === undefined ? [] : [{ title, error }]))
+  for (const { title, error, took } of starts)
+    process.stdout.write(`\n── ${START}: ${title}: ${error === undefined ? 'passed' : 'FAILED'}, ${seconds(took)}\n`)
+  const took = starts.reduce((sum, start) => sum + start.took, 0)
+  return { name: START, passed: starts.length - failures.length, failed: failures.length, skipped: [], failures, took }
+}
+
 /**
- * Installs what the chosen suites need; returns their environment and what had to be left out.
- * @param {boolean} quick @returns {Promise<{ env: NodeJS.ProcessEnv, leftOut: string[] }>}
+ * Installs what the chosen suites need; returns their environment and what had to be left out. Under CI it begins with a start as
+ * a user's first one, which in a fresh clone sets up nearly all of it, and ends with one without a network.
+ * @param {{ quick: boolean, start: boolean }} what
+ * @returns {Promise<{ env: NodeJS.ProcessEnv, leftOut: string[], started?: Result }>}
  */
-async function prepare(quick) {
+async function prepare({ quick, start }) {
   const home = homeFrom(process.env)
+  const init = { env: process.env, home, running }
+  const first = start ? await firstStart(init) : undefined
   const steps = new Steps({ logs: placesIn(home).setupLogs, out: process.stdout })
   if (!(await modulesAreCurrent())) await steps.step('Packages', installModules)
   const node = findNode()
@@ -174,8 +191,13 @@ async function prepare(quick) {
   const settings = { NODE_ENV: 'test', FORCE_COLOR: '0', PEKKA_LOG_LEVEL: inherited.PEKKA_LOG_LEVEL ?? 'warn' }
   const env = withModules({ ...inherited, ...settings })
   if (quick) return { env, leftOut: [] }
-  const machine = await prepareMachine(steps, CI)
   const places = placesIn(home)
+  // after a first start only the extension is left to be built: beside the downloads
+  const rest = () => setUp({ home, needs: { network: true, lab: true }, out: process.stdout })
+  const [machine] = await Promise.all([
+    prepareMachine(steps, CI),
+    first && first.error === undefined ? rest() : undefined
+  ])
   // set-up installs packages of the system where nobody can be asked; for tests nobody has asked it to
   const mayInstall = CI || (process.stdin.isTTY && process.stderr.isTTY)
   const system = mayInstall
@@ -187,7 +209,8 @@ async function prepare(quick) {
     return { env: { ...env, ...machine.env }, leftOut: [...machine.leftOut, left] }
   }
   // the tests' own networks live in homes of their own; what is large (environments, images) is that of this home
-  await setUp({ home, needs: { network: true, lab: true }, out: process.stdout })
+  await rest()
+  const started = first && resultOf([first, await offlineStart(init)])
   const root = imageRoot(node.path, MAIN, { ...env, PEKKA_HOME: home })
   return {
     env: {
@@ -198,7 +221,8 @@ async function prepare(quick) {
       PEKKA_UV: uvIn(places.tools),
       ...(root && { PEKKA_TEST_IMAGE_ROOT: root })
     },
-    leftOut: machine.leftOut
+    leftOut: machine.leftOut,
+    ...(started && { started })
   }
 }
 
@@ -209,10 +233,11 @@ async function main() {
   const began = Date.now()
   const chosen = (/** @type {Suite} */ suite) => (only ? only.includes(suite.name) : full || !suite.long)
   const quick = STAGES.flat(2).every(suite => !chosen(suite) || QUICK.includes(suite.name))
-  const { env, leftOut } = await prepare(quick)
+  const start = CI && (only ? only.includes(START) : true)
+  const { env, leftOut, started } = await prepare({ quick: quick && !only?.includes(START), start })
   const scratch = await mkdtemp(join(tmpdir(), 'pekka-test-'))
   /** @type {Result[]} */
-  const results = []
+  const results = started ? [started] : []
   try {
     for (const stage of STAGES) {
       await Promise.all(
