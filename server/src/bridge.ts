@@ -25,6 +25,7 @@ import {
   REQUEST_TIMEOUT_MS,
   Tokens,
   createApp,
+  ledgerRoutes,
   networkRoutes,
   proofRoutes,
   taskRoutes,
@@ -34,7 +35,7 @@ import { DiskSpace } from './disk.js'
 import { createBlobStore, createEventLog } from './eventlog/index.js'
 import { Inputs, inputRoutes } from './inputs/index.js'
 import { Downloader, Layers, definitionsIn, layerRoutes, uvOf } from './layers/index.js'
-import { LedgerMirror } from './ledger/index.js'
+import { LedgerExplorer, LedgerFeed, LedgerMirror } from './ledger/index.js'
 import { Invites, LinkServer, ReaderGate } from './links/index.js'
 import { Listener } from './listener.js'
 import { createMetrics, type Metrics } from './metrics.js'
@@ -115,6 +116,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const logs = await createEventLog({ index: countsIn(extras, later) }, join(settings.home, 'logs'))
   const blobs = await createBlobStore(join(settings.home, 'blobs'))
   const mirror = new LedgerMirror({ ledger, log })
+  const feed = new LedgerFeed({ ledger, mirror })
   const gate = new ReaderGate(metrics)
   const invites = new Invites(clock)
   const tokens = await Tokens.open({ ledger, verifier, clock, bridge: signer.publicKey, table: extras })
@@ -230,6 +232,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     }),
     ...sessionRoutes(cells),
     ...proofRoutes({ ledger, mirror }),
+    ...ledgerRoutes(new LedgerExplorer({ ledger }, { network })),
     ...layerRoutes(layers),
     ...inputRoutes(inputs)
   ]
@@ -238,7 +241,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   server.on('request', app)
   server.headersTimeout = HEADERS_TIMEOUT_MS
   server.requestTimeout = REQUEST_TIMEOUT_MS
-  const live = new LiveStream(server, { guard, tokens, store, logs, gate, driver, mirror, ledger, metrics, log })
+  const live = new LiveStream(server, { guard, tokens, store, logs, gate, driver, mirror, feed, ledger, metrics, log })
 
   mirror.start()
   queue.start().catch(error => components.fatal(error))
@@ -263,6 +266,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       await queue.stop()
       await layers?.stop()
       await inputs?.stop()
+      feed.stop()
       await mirror.stop()
       await client.stop()
       await host.stop()

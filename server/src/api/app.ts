@@ -16,7 +16,7 @@ import { answer, parse, readBody } from './codec.js'
 import { LOOPBACK_LOGINS, LOOPBACK_REQUESTS, REMOTE_LOGINS, REMOTE_REQUESTS, SMALL_BODY } from './constants.js'
 import { isLoopback, type Guard } from './guards.js'
 import { describeApi } from './openapi.js'
-import { PATH_PARAMETERS, type Call, type PathParameter, type Route } from './route.js'
+import { PATH_PARAMETERS, type Call, type PathParameter, type PathValues, type Route } from './route.js'
 import type { Grant, Tokens } from './tokens.js'
 
 export interface AppComponents {
@@ -103,7 +103,7 @@ function limit(loopback: number, remote: number): RequestHandler {
 interface Found {
   grant?: Grant
   record?: TaskRecord
-  path: Partial<Record<PathParameter, Uint8Array>>
+  path: Partial<PathValues>
 }
 
 const foundOf = (response: Response): Found => {
@@ -124,8 +124,8 @@ function identify({ tokens, store }: AppComponents, route: Route): RequestHandle
     if (route.auth === 'owner' && grant?.lane !== null)
       throw new PekkaError('BODY_NOT_ALLOWED', { body: route.summary })
     for (const [name, value] of Object.entries(request.params))
-      // Only names of the table stand in paths (route.ts).
-      found.path[name as PathParameter] = parse(PATH_PARAMETERS[name as PathParameter], value)
+      // Only names of the table stand in paths (route.ts), and each gets what its own schema makes.
+      Object.assign(found.path, { [name]: parse<unknown>(PATH_PARAMETERS[name as PathParameter], value) })
     const { task, account } = found.path
     if (grant === null) return next()
     if (account !== undefined && !equalBytes(account, grant.account))

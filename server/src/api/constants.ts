@@ -37,3 +37,10 @@ export const MAX_BUNDLE_BLOB = 300 << 20
 /** A client that sends its request slower than this is cut off, ms. */
 export const HEADERS_TIMEOUT_MS = 15_000
 export const REQUEST_TIMEOUT_MS = 600_000
+
+/** Transactions, accounts, tasks on a page of the ledger where the client names no number, and at most. */
+export const LEDGER_PAGE = 50
+export const MAX_LEDGER_PAGE = 200
+/** Commits, checkpoints, commits of blocks on a page. */
+export const COMMIT_PAGE = 20
+export const MAX_COMMIT_PAGE = 64

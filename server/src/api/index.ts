@@ -10,6 +10,7 @@
 export { createApp, owns, type AppComponents } from './app.js'
 export { Guard, isLoopback, type GuardInit } from './guards.js'
 export { accountFor, itemOf } from './items.js'
+export { ledgerRoutes } from './ledger-routes.js'
 export { proofRoutes } from './proof-routes.js'
 export { networkRoutes, type NetworkRoutesComponents } from './routes.js'
 export { describeApi } from './openapi.js'

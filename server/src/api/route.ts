@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express'
 import { z } from 'zod'
-import { hex32, parseContentId } from '@pekka/node/protocol'
+import { commitCursor, hex32, parseContentId } from '@pekka/node/protocol'
 import type { TaskRecord } from '../tasks/index.js'
 import type { Grant } from './tokens.js'
 
@@ -12,15 +12,20 @@ export const PATH_PARAMETERS = {
     .string()
     .max(128)
     .transform(text => parseContentId(text))
-    .describe('CIDv1 or hexadecimal SHA-256')
+    .describe('CIDv1 or hexadecimal SHA-256'),
+  /** Of anything on the ledger, whosever it is: no ownership is checked. */
+  id: hex32.describe('Id on the ledger, hexadecimal'),
+  commit: commitCursor.describe('Index of a commit')
 }
 export type PathParameter = keyof typeof PATH_PARAMETERS
+/** A path's parts as handlers get them. */
+export type PathValues = { [P in PathParameter]: z.output<(typeof PATH_PARAMETERS)[P]> }
 
 /** What a handler gets: checked by the route's schemas and, for its task, for ownership. */
 export interface Call<Body, Query> {
   body: Body
   query: Query
-  path: Record<PathParameter, Uint8Array>
+  path: PathValues
   /** Who asks; there wherever the route asks for a token. */
   grant: Grant
   /** The task of the path; there wherever the path names one. */

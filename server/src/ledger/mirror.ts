@@ -14,6 +14,8 @@ export interface LedgerMirrorEvents {
   task: (view: TaskView) => void
   /** A commit was seen; tasks of it came before. */
   commit: (header: Pick<CommitHeader, 'index' | 'timestamp' | 'contractTime'>) => void
+  /** A commit was seen, whole; before `commit`. None after a pause is told of: those stand in the history. */
+  committed: (commit: CommitView) => void
   /** Money or lanes of accounts changed. */
   accounts: (accounts: Uint8Array[]) => void
   /** The ledger answers again; whatever may have been missed must be looked up. */
@@ -38,7 +40,13 @@ export class LedgerMirror {
   #asks: Promise<AskView[]> | null = null
   readonly #stopping = new AbortController()
   #running: Promise<void> | null = null
-  readonly #listeners: Listeners = { task: new Set(), commit: new Set(), accounts: new Set(), connected: new Set() }
+  readonly #listeners: Listeners = {
+    task: new Set(),
+    commit: new Set(),
+    committed: new Set(),
+    accounts: new Set(),
+    connected: new Set()
+  }
 
   constructor(private readonly components: LedgerMirrorComponents) {}
 
@@ -109,6 +117,7 @@ export class LedgerMirror {
     if (commit.asks.length > 0) this.#asks = null
     for (const view of commit.tasks) this.#tell('task', view)
     if (commit.accounts.length > 0) this.#tell('accounts', commit.accounts)
+    this.#tell('committed', commit)
     this.#tell('commit', commit.header)
   }
 

@@ -10,3 +10,6 @@ export const PING_TIMEOUT_MS = 20_000
 
 /** Shortest time between two readings of an account's changes, ms. */
 export const ACCOUNT_PAUSE_MS = 50
+
+/** A reader of the ledger that doesn't acknowledge a batch for so long is cut off, ms. */
+export const LEDGER_ACK_MS = 30_000

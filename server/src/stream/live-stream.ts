@@ -8,6 +8,7 @@ import {
   SOCKET_PATH,
   ackSchema,
   asPekkaError,
+  followLedgerSchema,
   subscribeSchema,
   toHex,
   unsubscribeSchema,
@@ -19,7 +20,7 @@ import {
 } from '@pekka/node/protocol'
 import { accountFor, owns, type Grant, type Guard, type Tokens } from '../api/index.js'
 import type { EventLog } from '../eventlog/index.js'
-import type { LedgerMirror } from '../ledger/index.js'
+import type { LedgerFeed, LedgerMirror } from '../ledger/index.js'
 import type { ReaderGate } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskDriver } from '../queue/index.js'
@@ -31,6 +32,7 @@ import {
   PING_INTERVAL_MS,
   PING_TIMEOUT_MS
 } from './constants.js'
+import { LedgerTail } from './ledger-tail.js'
 import { pack, packEntries, unpack } from './packing.js'
 import { Subscription } from './subscription.js'
 
@@ -42,6 +44,7 @@ export interface LiveStreamComponents {
   gate: ReaderGate
   driver: TaskDriver
   mirror: LedgerMirror
+  feed: LedgerFeed
   ledger: LedgerAccess
   metrics: Metrics
   log: Logger
@@ -52,6 +55,8 @@ interface SocketData {
   subscriptions: Map<string, Subscription>
   /** The request under way for each task: only the newest becomes a subscription. */
   asked: Map<string, symbol>
+  /** The ledger's transactions, where it follows them. */
+  tail: LedgerTail | null
 }
 type ClientSocket = Socket<ClientToServerEvents, ServerToClientEvents, Record<string, never>, SocketData>
 
@@ -100,7 +105,7 @@ export class LiveStream {
       try {
         const token: unknown = socket.handshake.auth['token']
         const grant = tokens.check(typeof token === 'string' ? token : undefined)
-        socket.data = { grant, subscriptions: new Map(), asked: new Map() }
+        socket.data = { grant, subscriptions: new Map(), asked: new Map(), tail: null }
         next()
       } catch (error) {
         next(Object.assign(new Error(asPekkaError(error).code), { data: asPekkaError(error).toProblem() }))
@@ -125,6 +130,7 @@ export class LiveStream {
     socket.on('error', error => this.components.log.debug({ err: error }, 'a live connection failed'))
     socket.on('disconnect', () => {
       for (const subscription of subscriptions.values()) subscription.end()
+      socket.data.tail?.end()
       this.components.metrics.subscriptions.dec(subscriptions.size)
       subscriptions.clear()
       this.components.metrics.sockets.set(this.#io.engine.clientsCount)
@@ -143,10 +149,37 @@ export class LiveStream {
       const request = unpack(unsubscribeSchema, packed)
       if (request !== null) this.#unsubscribe(socket, request.task)
     })
+    socket.on('follow-ledger', (packed, answer) => {
+      if (typeof answer !== 'function') return
+      try {
+        answer(pack({ ok: true, after: this.#followLedger(socket, packed) }))
+      } catch (error) {
+        const { code, data } = asPekkaError(error).toProblem()
+        answer(pack({ ok: false, code, data }))
+      }
+    })
+    socket.on('unfollow-ledger', () => socket.data.tail?.end())
     socket.on('ack', packed => {
       const request = unpack(ackSchema, packed)
       if (request !== null) subscriptions.get(toHex(request.task))?.acknowledge(request.n)
     })
+  }
+
+  /** Public: any token follows the ledger, as anybody may at a witness. */
+  #followLedger(socket: ClientSocket, packed: unknown): number {
+    const request = unpack(followLedgerSchema, packed)
+    if (request === null) throw new PekkaError('SCHEMA_MISMATCH', { issue: 'follow-ledger {after, account, task}' })
+    socket.data.tail?.end()
+    const { feed, log } = this.components
+    const drop = (reason: string): void => {
+      log.info({ reason }, 'a reader of the ledger was disconnected')
+      socket.disconnect(true)
+    }
+    const tail = new LedgerTail({ socket, feed, log, drop }, request)
+    socket.data.tail = tail
+    // After the answer, which the client waits for before it takes batches.
+    setImmediate(() => void tail.run())
+    return tail.after
   }
 
   async #subscribe(socket: ClientSocket, packed: unknown): Promise<TaskItem> {

@@ -58,3 +58,12 @@ export const KEPT_TREES = 8
 
 /** Longest sleep, ms; a timer of Node holds no more than 24 days, and a clock that was set is noticed. */
 export const MAX_SLEEP_MS = 60_000
+
+/** Bytes of commits that a page of the past reads before it ends: a quarter of the largest message of `/pekka/ledger/1`. */
+export const HISTORY_PAGE_BYTES = 4 << 20
+
+/** Commits that a page of transactions looks through before it ends, short as it may be: some 20 ms of reading. */
+export const MAX_COMMITS_LOOKED_AT = 256
+
+/** Ids in a page of blocks after which it ends: 1 MiB of them. */
+export const MAX_BLOCK_IDS = 32_768

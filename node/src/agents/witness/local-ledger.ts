@@ -10,10 +10,13 @@ import {
   taskViewSchema,
   toHex,
   transactionId,
+  trustGenesis,
   type AccountView,
   type AskView,
   type Clock,
   type CommitView,
+  type HistoryRequest,
+  type PageOf,
   type LedgerAccess,
   type LedgerTime,
   type ProofRequest,
@@ -48,6 +51,7 @@ import type { LedgerStore, StoredRow } from '@pekka/node/host/storage'
 import type { LedgerProver } from './checkpoints.js'
 import { RECENT_TRANSACTIONS } from './constants.js'
 import { CommitFeed } from './feed.js'
+import { LedgerHistory, type DecidingHistory } from './history.js'
 import type { Decision, Sequencer } from './sequencer.js'
 
 export interface LocalLedgerComponents {
@@ -55,6 +59,8 @@ export interface LocalLedgerComponents {
   sequencer: Sequencer
   /** Makes checkpoints and proofs; without one nothing can be proved. */
   prover?: LedgerProver
+  /** Blocks and committee, where a committee decides. */
+  deciding?: DecidingHistory
   verifier: Verifier
   clock: Clock
   log: { info(data: object, text: string): void; error(data: object, text: string): void }
@@ -84,6 +90,7 @@ export class LocalLedger implements LedgerAccess {
   readonly #stopping = new AbortController()
   #loop: Promise<void> = Promise.resolve()
   #failed: unknown = null
+  #history: LedgerHistory | null = null
 
   constructor(
     private readonly components: LocalLedgerComponents,
@@ -183,6 +190,12 @@ export class LocalLedger implements LedgerAccess {
 
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
     return (await this.components.prover?.prove(what, signal)) ?? null
+  }
+
+  async history<R extends HistoryRequest>(what: R): Promise<PageOf<R>> {
+    this.#history ??= this.#makeHistory()
+    // `page` answers a question with its own kind's page; the compiler can't follow the kind through the switch.
+    return (await this.#history.page(what)) as PageOf<R>
   }
 
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {
@@ -309,6 +322,12 @@ export class LocalLedger implements LedgerAccess {
     for (const tip of timeView(state).parents) this.#remember(tip)
   }
 
+  #makeHistory(): LedgerHistory {
+    const { store, deciding } = this.components
+    const { network, members } = trustGenesis(genesisSchema.parse(decodeCanonical(this.init.genesis)))
+    return new LedgerHistory({ store, state: () => this.#state, deciding }, { network, members })
+  }
+
   async #readCommit(index: number): Promise<CommitView> {
     const bytes = await this.components.store.commit(index)
     if (bytes === null) throw new TypeError(`commit ${index} is gone`)
@@ -343,7 +362,8 @@ const batchOf = (result: CommitResult, commit: CommitView) => ({
   transactions: result.ordered.map(({ outcome }) => outcome.id),
   closedTasks: result.tasks
     .filter(task => task.state === 'closed')
-    .map(task => ({ task: task.task, view: encodeCanonical(task) }))
+    .map(task => ({ task: task.task, view: encodeCanonical(task) })),
+  accounts: result.accounts
 })
 
 const refusal = (id: Uint8Array, error: unknown): TransactionOutcome => ({

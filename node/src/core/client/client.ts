@@ -35,6 +35,7 @@ import { TokenSource, type Identity, type OwnerSignature } from './credentials.j
 import { TaskFollower, type TaskObserver } from './follow.js'
 import { SignedImageRegistry, listedAsks, type ImageRegistry } from './image-registry.js'
 import { Lane, createExclusive, type Exclusive } from './lane.js'
+import { LedgerTail, type TailListener, type TailRequest } from './ledger-tail.js'
 import { Live } from './live.js'
 import { Market, chooseCandidates, match, type Mismatch, type Requirements, type VerifiedAsk } from './market.js'
 import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNote, type TaskRequest } from './offer.js'
@@ -118,6 +119,13 @@ export class PekkaClient {
 
   get identity(): Identity {
     return this.init.identity
+  }
+
+  /** Follows the ledger's final transactions, whosever they are, until its `stop`. */
+  followLedger(request: TailRequest, listener: TailListener): LedgerTail {
+    const tail = new LedgerTail({ live: this.components.live, tokens: this.tokens }, request, listener)
+    tail.start()
+    return tail
   }
 
   /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, IMAGE_UNLISTED, IMAGE_LIST_INVALID, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */

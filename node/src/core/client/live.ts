@@ -2,7 +2,6 @@ import { z } from 'zod'
 import {
   PekkaError,
   accountViewSchema,
-  decodeCbor,
   encodeCbor,
   fromProblem,
   logEntrySchema,
@@ -14,7 +13,7 @@ import {
   type TaskItem
 } from '../protocol/index.js'
 import type { TokenSource } from './credentials.js'
-import type { LiveFactory, LiveSocket } from './transport.js'
+import { readPacked as read, type LiveFactory, type LiveSocket } from './transport.js'
 
 const entriesSchema = z.object({
   task: z.custom<Uint8Array>(v => v instanceof Uint8Array),
@@ -168,19 +167,4 @@ export interface LiveWatcher {
   connection?(state: ConnectionState): void
   task?(item: TaskItem): void
   account?(account: AccountView): void
-}
-
-/** Null for anything malformed: a bridge can't hurt a client with rubbish. */
-function read<T>(
-  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false } },
-  packed: unknown
-): T | null {
-  const bytes = packed instanceof Uint8Array ? packed : packed instanceof ArrayBuffer ? new Uint8Array(packed) : null
-  if (!bytes) return null
-  try {
-    const parsed = schema.safeParse(decodeCbor(bytes))
-    return parsed.success ? parsed.data : null
-  } catch {
-    return null
-  }
 }

@@ -97,3 +97,18 @@ export interface LiveSocket {
 
 /** Opens a socket to the bridge; `token` is asked for at every (re)connection. */
 export type LiveFactory = (token: () => Promise<string>) => LiveSocket
+
+/** What came over the socket as the schema has it; null for anything malformed: a bridge can't hurt a client with rubbish. */
+export function readPacked<T>(
+  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false } },
+  packed: unknown
+): T | null {
+  const bytes = packed instanceof Uint8Array ? packed : packed instanceof ArrayBuffer ? new Uint8Array(packed) : null
+  if (!bytes) return null
+  try {
+    const parsed = schema.safeParse(decodeCbor(bytes))
+    return parsed.success ? parsed.data : null
+  } catch {
+    return null
+  }
+}

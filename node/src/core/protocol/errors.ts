@@ -98,6 +98,11 @@ export const ERRORS = {
     title: 'The transaction is for another network.',
     advice: 'Connect to the right bridge.'
   },
+  NOT_ON_LEDGER: {
+    status: 404,
+    title: 'The ledger has no {what}.',
+    advice: 'Check the id. A commit that is not final yet is not there either.'
+  },
   OBJECT_EXISTS: { status: 409, title: 'This id is taken.', advice: 'Nothing to do if you sent it before.' },
   PARENT_UNKNOWN: {
     status: 409,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { askViewSchema, outcomeSchema } from './ledger-wire.js'
+import { outcomeSchema } from './commit-view.js'
+import { askViewSchema } from './ledger-wire.js'
 import { encodeCanonical } from './encoding.js'
 import { taggedHash } from './hash.js'
 import { MAX_IMAGE_LIST_BYTES } from './image-list.js'

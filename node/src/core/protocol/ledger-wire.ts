@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import { askSchema } from './ask.js'
 import { delegateSchema } from './account.js'
-import { commitHeaderSchema, parametersSchema } from './parameters.js'
+import type { CommitView, TransactionOutcome } from './commit-view.js'
+import { historyRequestSchema, type HistoryRequest, type PageOf } from './history.js'
+import { parametersSchema } from './parameters.js'
 import { bytes32, bytesUpTo, credits, millis, whole } from './schema.js'
 import { accountRowSchema } from './state.js'
-import { taskViewSchema } from './task.js'
+import type { TaskView } from './task.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 import { MAX_CLAIMS, provenTableSchema } from './proof.js'
 
@@ -13,27 +15,6 @@ import { MAX_CLAIMS, provenTableSchema } from './proof.js'
  * answers are CBOR messages on one libp2p stream; `follow` turns answers into a stream of commits.
  */
 export const LEDGER_PROTOCOL = '/pekka/ledger/1'
-
-/** What became of a transaction. A failed one used its sequence all the same (R27); a refused one never entered. */
-export const outcomeSchema = z.discriminatedUnion('status', [
-  z.strictObject({ status: z.literal('applied'), id: bytes32, index: whole, timestamp: millis }),
-  z.strictObject({
-    status: z.literal('failed'),
-    id: bytes32,
-    index: whole,
-    timestamp: millis,
-    code: z.string(),
-    data: z.record(z.string(), z.string())
-  }),
-  /** Not ordered: unknown parent, wrong network, bad signature, expired… */
-  z.strictObject({
-    status: z.literal('refused'),
-    id: bytes32,
-    code: z.string(),
-    data: z.record(z.string(), z.string())
-  })
-])
-export type TransactionOutcome = z.infer<typeof outcomeSchema>
 
 export const laneViewSchema = z.strictObject({
   /** null: lane 0. */
@@ -84,18 +65,6 @@ export const ledgerTimeSchema = z.strictObject({
 })
 export type LedgerTime = z.infer<typeof ledgerTimeSchema>
 
-/** One commit as followers get it: what was ordered, what became of it, and every task that changed. */
-export const commitViewSchema = z.strictObject({
-  header: commitHeaderSchema,
-  transactions: z.array(z.strictObject({ bytes: bytesUpTo(MAX_TRANSACTION_BYTES), outcome: outcomeSchema })),
-  tasks: z.array(taskViewSchema),
-  /** Asks that were published or ended. */
-  asks: z.array(bytes32),
-  /** Accounts whose money or lanes changed. */
-  accounts: z.array(bytes32)
-})
-export type CommitView = z.infer<typeof commitViewSchema>
-
 /**
  * What a proof shall show. Rows (without any: only the checkpoint itself) are shown under the last checkpoint, once it has all that
  * was final of them when the request came; a transaction under the one that covers it.
@@ -121,6 +90,7 @@ export const ledgerRequestSchema = z.discriminatedUnion('method', [
   z.strictObject({ id, method: z.literal('asks'), image: z.string().nullable() }),
   z.strictObject({ id, method: z.literal('transaction'), transaction: bytes32 }),
   z.strictObject({ id, method: z.literal('prove'), what: proofRequestSchema }),
+  z.strictObject({ id, method: z.literal('history'), what: historyRequestSchema }),
   /** All commits after `after` (−1: from the first), then live ones, one answer each, until `unfollow`. */
   z.strictObject({ id, method: z.literal('follow'), after: z.number().int().min(-1) }),
   z.strictObject({ id, method: z.literal('unfollow') })
@@ -152,7 +122,8 @@ export interface LedgerAccess {
    * about a second.
    */
   prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null>
+  /** A page of the past (history.ts). */
+  history<R extends HistoryRequest>(what: R, signal?: AbortSignal): Promise<PageOf<R>>
   /** Commits after `after`, in order, without gaps; ends when the signal aborts, throws LEDGER_UNREACHABLE. */
   follow(after: number, signal: AbortSignal): AsyncIterable<CommitView>
 }
-type TaskView = z.infer<typeof taskViewSchema>

@@ -12,11 +12,15 @@ import { bytes32, whole } from './schema.js'
  *   acknowledging the provider when its own window fills, so a paused client is felt by the provider.
  * - `unsubscribe` (CBOR {task})
  * - `ack` (CBOR {task, n}): entries up to n are taken.
+ * - `follow-ledger` (CBOR {after, account, task}) → ack: CBOR {after} or a problem. Final transactions of the commits after `after` (null: of
+ *   those to come) follow as `ledger`; `account` and `task` leave others out. A later one takes its place. Whose they are doesn't matter.
+ * - `unfollow-ledger`
  *
  * bridge → client
  * - `entries` (CBOR {task, entries: LogEntry[]})
  * - `task` (CBOR TaskItem): a task of this lane changed (state, money), also ones not subscribed to.
  * - `account` (CBOR AccountView) after money or lanes changed.
+ * - `ledger` (CBOR LedgerBatch), acknowledged by the client once it is taken; the next one comes then.
  */
 export const SOCKET_PATH = '/v1/live'
 
@@ -27,6 +31,16 @@ export const subscribedSchema = z.union([
   z.object({ ok: z.literal(true), item: taskItemSchema }),
   z.object({ ok: z.literal(false), code: z.string(), data: z.record(z.string(), z.unknown()) })
 ])
+export const followLedgerSchema = z.strictObject({
+  after: z.number().int().min(-1).nullable(),
+  account: bytes32.nullable(),
+  task: bytes32.nullable()
+})
+export type FollowLedger = z.infer<typeof followLedgerSchema>
+export const followingLedgerSchema = z.union([
+  z.object({ ok: z.literal(true), after: z.number().int().min(-1) }),
+  z.object({ ok: z.literal(false), code: z.string(), data: z.record(z.string(), z.unknown()) })
+])
 
 export type Packed = Uint8Array
 
@@ -34,9 +48,12 @@ export interface ClientToServerEvents {
   subscribe: (request: Packed, answer: (packed: Packed) => void) => void
   unsubscribe: (request: Packed) => void
   ack: (request: Packed) => void
+  'follow-ledger': (request: Packed, answer: (packed: Packed) => void) => void
+  'unfollow-ledger': () => void
 }
 export interface ServerToClientEvents {
   entries: (packed: Packed) => void
   task: (packed: Packed) => void
   account: (packed: Packed) => void
+  ledger: (packed: Packed, taken: () => void) => void
 }

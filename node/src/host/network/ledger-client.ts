@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  HISTORY,
   LEDGER_PROTOCOL,
   PekkaError,
   accountViewSchema,
@@ -15,10 +16,12 @@ import {
   type AccountView,
   type AskView,
   type CommitView,
+  type HistoryRequest,
   type LedgerAccess,
   type LedgerAnswer,
   type LedgerRequest,
   type LedgerTime,
+  type PageOf,
   type ProofRequest,
   type ProviderView,
   type TaskView,
@@ -111,6 +114,12 @@ export class LedgerClient implements LedgerAccess {
 
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
     return view(bytes.nullable(), await this.#call({ method: 'prove', what }, signal))
+  }
+
+  async history<R extends HistoryRequest>(what: R, signal?: AbortSignal): Promise<PageOf<R>> {
+    // The page of the question's own kind is what its schema gives.
+    const page = HISTORY[what.kind].page as unknown as z.ZodType<PageOf<R>>
+    return view(page, await this.#call({ method: 'history', what }, signal))
   }
 
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {

@@ -96,6 +96,8 @@ class LedgerSession {
         return this.ledger.transaction(request.transaction, this.#signal)
       case 'prove':
         return this.ledger.prove(request.what, this.#signal)
+      case 'history':
+        return this.ledger.history(request.what, this.#signal)
     }
   }
 

@@ -39,6 +39,8 @@ export interface LedgerBatch {
   transactions: readonly Uint8Array[]
   /** Last views of tasks that were closed. */
   closedTasks: readonly { task: Uint8Array; view: Uint8Array }[]
+  /** Accounts that it changed: `changesOf` finds it again by them. */
+  accounts?: readonly Uint8Array[]
   /** What else belongs to it and is written in the same step. */
   beside?: readonly BesideRow[]
 }
@@ -61,6 +63,12 @@ export interface LedgerStore {
   /** Stores one commit, all or nothing; resolves once it is on disk. Throws when `index` isn't the next. */
   write(batch: LedgerBatch): Promise<void>
   commit(index: number): Promise<Uint8Array | null>
+  /** Index of the oldest commit that is here; 0 where there is none yet. */
+  first(): Promise<number>
+  /** Indices of the commits before `before` that changed an account, newest first. Complete from `indexedFrom` on. */
+  changesOf(account: Uint8Array, before: number): AsyncIterable<number>
+  /** The oldest commit that `changesOf` knows: 0, or the next one at the first start on data from before it was kept. */
+  indexedFrom(): number
   /** In which commit a transaction stands, and as the how manieth. */
   locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null>
   closedTask(task: Uint8Array): Promise<Uint8Array | null>

@@ -16,12 +16,17 @@ const COMMIT = 'c/'
 const TRANSACTION = 't/'
 const CLOSED = 'k/'
 const CHECKPOINT = 'p/'
+/** `h/ACCOUNT/INDEX`, without a value: commits that changed an account. */
+const CHANGE = 'h/'
 /** Ends a range of keys that begin with a prefix. */
 const after = (prefix: string): string => `${prefix}\uffff`
 
 const digits = (index: number): string => index.toString().padStart(INDEX_DIGITS, '0')
 const commitKey = (index: number): string => COMMIT + digits(index)
 const checkpointKey = (index: number): string => CHECKPOINT + digits(index)
+const changesKey = (account: Uint8Array): string => `${CHANGE}${toHex(account)}/`
+const INDEXED_FROM = `${META}indexed-from`
+const NOTHING = new Uint8Array()
 
 type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
 
@@ -30,6 +35,7 @@ export class LevelLedgerStore implements LedgerStore {
   readonly #db: Level<string, Uint8Array>
   readonly beside: BesideStore
   #last = -1
+  #indexedFrom = 0
 
   constructor(private readonly init: LevelLedgerStoreInit) {
     this.#db = new Level<string, Uint8Array>(init.folder, {
@@ -56,6 +62,18 @@ export class LevelLedgerStore implements LedgerStore {
     for await (const key of this.#db.keys({ gte: COMMIT, lt: after(COMMIT), reverse: true, limit: 1 })) {
       this.#last = Number(key.slice(COMMIT.length))
     }
+    if (found !== null) await this.#startIndex()
+  }
+
+  /** Data from before accounts' commits were noted: they are from here on. */
+  async #startIndex(): Promise<void> {
+    const noted = await this.#db.get(INDEXED_FROM)
+    if (noted !== undefined) {
+      this.#indexedFrom = Number(new DataView(noted.buffer, noted.byteOffset, noted.length).getBigUint64(0))
+      return
+    }
+    this.#indexedFrom = this.#last + 1
+    await this.#db.put(INDEXED_FROM, u64(this.#indexedFrom), { sync: true })
   }
 
   stop(): Promise<void> {
@@ -71,6 +89,7 @@ export class LevelLedgerStore implements LedgerStore {
     await this.#write([
       { type: 'put', key: `${META}version`, value: u32(STORE_VERSION) },
       { type: 'put', key: `${META}genesis`, value: genesis },
+      { type: 'put', key: INDEXED_FROM, value: u64(0) },
       ...rows.map(({ table, key, value }) => ({ type: 'put' as const, key: `${STATE}${table}/${key}`, value }))
     ])
   }
@@ -100,6 +119,9 @@ export class LevelLedgerStore implements LedgerStore {
     for (const { task, view } of batch.closedTasks) {
       operations.push({ type: 'put', key: CLOSED + toHex(task), value: view })
     }
+    for (const account of batch.accounts ?? []) {
+      operations.push({ type: 'put', key: changesKey(account) + digits(batch.index), value: NOTHING })
+    }
     operations.push(...besideOperations(batch.beside ?? []))
     await this.#write(operations)
     this.#last = batch.index
@@ -107,6 +129,24 @@ export class LevelLedgerStore implements LedgerStore {
 
   async commit(index: number): Promise<Uint8Array | null> {
     return plain(await this.#db.get(commitKey(index)))
+  }
+
+  async first(): Promise<number> {
+    for await (const key of this.#db.keys({ gte: COMMIT, lt: after(COMMIT), limit: 1 })) {
+      return Number(key.slice(COMMIT.length))
+    }
+    return 0
+  }
+
+  async *changesOf(account: Uint8Array, before: number): AsyncGenerator<number> {
+    const prefix = changesKey(account)
+    for await (const key of this.#db.keys({ gte: prefix, lt: prefix + digits(before), reverse: true })) {
+      yield Number(key.slice(prefix.length))
+    }
+  }
+
+  indexedFrom(): number {
+    return this.#indexedFrom
   }
 
   async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {

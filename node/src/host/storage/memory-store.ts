@@ -9,6 +9,8 @@ export class MemoryLedgerStore implements LedgerStore {
   readonly #commits: Uint8Array[] = []
   readonly #transactions = new Map<string, { index: number; position: number }>()
   readonly #closed = new Map<string, Uint8Array>()
+  /** Commits that changed an account, ascending. */
+  readonly #changes = new Map<string, number[]>()
   readonly beside: BesideStore = new MemoryBeside()
   /** By ascending index. */
   #checkpoints: StoredCheckpoint[] = []
@@ -46,12 +48,30 @@ export class MemoryLedgerStore implements LedgerStore {
       else this.#rows.set(`${table}/${key}`, { table, key, value: value.slice() })
     }
     batch.transactions.forEach((id, position) => this.#transactions.set(toHex(id), { index: batch.index, position }))
+    for (const account of batch.accounts ?? []) {
+      const key = toHex(account)
+      const indices = this.#changes.get(key)
+      if (indices === undefined) this.#changes.set(key, [batch.index])
+      else indices.push(batch.index)
+    }
     await this.beside.write(batch.beside ?? [])
     for (const { task, view } of batch.closedTasks) this.#closed.set(toHex(task), view.slice())
   }
 
   async commit(index: number): Promise<Uint8Array | null> {
     return this.#commits[index] ?? null
+  }
+
+  async first(): Promise<number> {
+    return 0
+  }
+
+  async *changesOf(account: Uint8Array, before: number): AsyncGenerator<number> {
+    for (const index of (this.#changes.get(toHex(account)) ?? []).toReversed()) if (index < before) yield index
+  }
+
+  indexedFrom(): number {
+    return 0
   }
 
   async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {

@@ -6,8 +6,10 @@ import {
   sha256,
   utf8,
   type CommitView,
+  type HistoryRequest,
   type LedgerAccess,
   type LedgerTime,
+  type PageOf,
   type ProofRequest,
   type TransactionOutcome
 } from '@pekka/node/protocol'
@@ -86,6 +88,12 @@ class CountingLedger implements LedgerAccess {
 
   async prove(what: ProofRequest): Promise<Uint8Array | null> {
     return what.kind === 'transaction' ? what.id : null
+  }
+
+  async history<R extends HistoryRequest>(what: R): Promise<PageOf<R>> {
+    if (what.kind !== 'commits') throw new PekkaError('LEDGER_UNREACHABLE')
+    // A test asks for commits alone.
+    return { first: 0, commits: [commit(what.query.from)] } as unknown as PageOf<R>
   }
 
   async transaction(): Promise<null> {

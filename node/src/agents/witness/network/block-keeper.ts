@@ -121,6 +121,26 @@ export class BlockKeeper {
     return await this.store.get(roundKey(epoch ?? 0, round ?? 0) + key)
   }
 
+  /** What a commit came from; null: none such here, or of an epoch long ago. */
+  async record(index: number): Promise<CommitRecord | null> {
+    const row = await this.store.get(RECORD + digits(index))
+    return row === null ? null : decodeRecord(row)
+  }
+
+  /** The committee that an epoch began with; null: an epoch that hasn't, or of long ago. */
+  async membersOf(epoch: number): Promise<EpochStart['members'] | null> {
+    const row = await this.store.get(EPOCH + digits(epoch))
+    return row === null ? null : decodeEpochStart(row).members
+  }
+
+  /** The first commit whose record is here; 0 where none is. */
+  async firstRecord(): Promise<number> {
+    for await (const { key } of this.store.rows({ gte: RECORD, lt: after(RECORD), limit: 1 })) {
+      return Number(key.slice(RECORD.length))
+    }
+    return 0
+  }
+
   /** Blocks of some rounds, ascending, at most MAX_ANSWER_BLOCKS and MAX_ANSWER_BYTES of them. */
   async *rounds(epoch: number, from: number, count: number): AsyncGenerator<Uint8Array> {
     await this.flush()

@@ -1,0 +1,291 @@
+import {
+  PekkaError,
+  blockMessage,
+  decodeCertificate,
+  detailOf,
+  fromHex,
+  placedIn,
+  quorumOf,
+  summaryOf,
+  toHex,
+  writePlace,
+  type AccountItem,
+  type AccountPage,
+  type BlockPage,
+  type CheckpointPage,
+  type CommitDetail,
+  type CommitPage,
+  type CommitView,
+  type CommittedBlocks,
+  type DagWindow,
+  type LedgerAccess,
+  type LedgerPlace,
+  type LedgerTaskPage,
+  type OpenBody,
+  type TaskState,
+  type TaskView,
+  type TransactionDetail,
+  type TransactionPage,
+  type WitnessPage
+} from '@pekka/node/protocol'
+
+export interface ExplorerComponents {
+  ledger: LedgerAccess
+}
+
+export interface TransactionFilter {
+  account: Uint8Array | null
+  task: Uint8Array | null
+  kind: OpenBody | null
+}
+
+export interface TaskFilter {
+  account: Uint8Array | null
+  provider: Uint8Array | null
+  state: TaskState | null
+}
+
+/** Bodies by which tasks come to be. */
+const TASK_BODIES: OpenBody[] = ['offer']
+
+/**
+ * The ledger as it is shown to people: what a witness tells of the past and of now, in the shapes of core/protocol/explorer.ts. It keeps
+ * nothing; every page is asked for anew.
+ */
+export class LedgerExplorer {
+  constructor(
+    private readonly components: ExplorerComponents,
+    private readonly init: { network: Uint8Array }
+  ) {}
+
+  async commits(before: number | null, limit: number): Promise<CommitPage> {
+    if (before === 0) return { first: 0, commits: [], next: null }
+    const { first, commits } = await this.#commitsFrom(before === null ? LAST : before - 1, limit)
+    const last = commits.at(-1)?.header.index
+    return {
+      first,
+      commits: commits.map(({ header, transactions, tasks, asks, accounts }) => ({
+        id: blockMessage(this.init.network, header),
+        header,
+        transactions: transactions.length,
+        tasks: tasks.length,
+        asks: asks.length,
+        accounts: accounts.length
+      })),
+      next: last === undefined || last <= first ? null : String(last)
+    }
+  }
+
+  /** @throws PekkaError NOT_ON_LEDGER */
+  async commit(index: number): Promise<CommitDetail> {
+    const commit = await this.#commitAt(index)
+    if (commit === null) throw new PekkaError('NOT_ON_LEDGER', { what: `commit ${index}` })
+    const { header, tasks, asks, accounts } = commit
+    return {
+      id: blockMessage(this.init.network, header),
+      header,
+      transactions: placedIn(commit).map(summaryOf),
+      tasks: tasks.map(({ task }) => task),
+      asks,
+      accounts
+    }
+  }
+
+  async transactions(filter: TransactionFilter, before: LedgerPlace | null, limit: number): Promise<TransactionPage> {
+    const { account, task, kind } = filter
+    if (task !== null) return await this.#transactionsOf(task, filter, before, limit)
+    const query = { account, kinds: kind === null ? null : [kind], before, count: limit }
+    const page = await this.components.ledger.history({ kind: 'transactions', query })
+    return { first: page.first, transactions: page.transactions.map(summaryOf), next: cursorOf(page.next) }
+  }
+
+  /** Those that moved a task, newest first: its view names them, oldest first. */
+  async #transactionsOf(
+    task: Uint8Array,
+    { account, kind }: TransactionFilter,
+    before: LedgerPlace | null,
+    limit: number
+  ): Promise<TransactionPage> {
+    const view = await this.components.ledger.task(task)
+    if (view === null) throw new PekkaError('NOT_ON_LEDGER', { what: `task ${toHex(task)}` })
+    const page: TransactionPage = { first: 0, transactions: [], next: null }
+    for (const id of view.transactions.toReversed()) {
+      const found = await this.transaction(id)
+      if (before !== null && !isBefore(found.place, before)) continue
+      if (kind !== null && found.kind !== kind) continue
+      if (account !== null && toHex(found.account) !== toHex(account)) continue
+      const last = page.transactions.at(-1)
+      if (page.transactions.length >= limit && last !== undefined) return { ...page, next: writePlace(last.place) }
+      page.transactions.push(found)
+    }
+    return page
+  }
+
+  /** @throws PekkaError NOT_ON_LEDGER */
+  async transaction(id: Uint8Array): Promise<TransactionDetail> {
+    const found = await this.components.ledger.transaction(id)
+    const commit =
+      found === null || found.outcome.status === 'refused' ? null : await this.#commitAt(found.outcome.index)
+    const placed = (commit === null ? [] : placedIn(commit)).find(({ outcome }) => toHex(outcome.id) === toHex(id))
+    if (placed === undefined) throw new PekkaError('NOT_ON_LEDGER', { what: `transaction ${toHex(id)}` })
+    return detailOf(placed)
+  }
+
+  async accounts(after: Uint8Array | null, limit: number): Promise<AccountPage> {
+    const query = { after, count: limit }
+    const { accounts, next } = await this.components.ledger.history({ kind: 'accounts', query })
+    return {
+      accounts: accounts.map(({ opened: _opened, ...account }) => account),
+      next: next === null ? null : toHex(next)
+    }
+  }
+
+  /** @throws PekkaError ACCOUNT_UNKNOWN */
+  async account(id: Uint8Array): Promise<AccountItem> {
+    const view = await this.components.ledger.account(id)
+    if (view === null) throw new PekkaError('ACCOUNT_UNKNOWN', { account: toHex(id) })
+    // Its delegates, as the row counts them; lane 0 isn't one.
+    return { ...view, lanes: view.lanes.filter(({ key }) => key !== null).length }
+  }
+
+  /** An offer's tasks are never cut in two, so a page may be longer than `limit`. */
+  async tasks(filter: TaskFilter, from: LedgerPlace | null, limit: number): Promise<LedgerTaskPage> {
+    const { ledger } = this.components
+    const kinds: OpenBody[] = filter.provider === null ? TASK_BODIES : ['accept']
+    const query = { account: filter.provider ?? filter.account, kinds, before: from, count: limit }
+    const page = await ledger.history({ kind: 'transactions', query })
+    const tasks: TaskView[] = []
+    const matches = ({ state, account }: TaskView): boolean =>
+      (filter.state === null || state === filter.state) &&
+      (filter.account === null || toHex(account) === toHex(filter.account))
+    for (const placed of page.transactions) {
+      const { code, tasks: ids, place } = summaryOf(placed)
+      if (code !== null) continue
+      const views = await Promise.all(ids.map(id => ledger.task(id)))
+      tasks.push(...views.filter(view => view !== null).filter(matches))
+      if (tasks.length >= limit) return { first: page.first, tasks, next: writePlace(place) }
+    }
+    return { first: page.first, tasks, next: cursorOf(page.next) }
+  }
+
+  /** @throws PekkaError NOT_ON_LEDGER */
+  async task(id: Uint8Array): Promise<TaskView> {
+    const view = await this.components.ledger.task(id)
+    if (view === null) throw new PekkaError('NOT_ON_LEDGER', { what: `task ${toHex(id)}` })
+    return view
+  }
+
+  async blocks(beforeCommit: number | null, limit: number): Promise<BlockPage> {
+    const { ledger } = this.components
+    const last = (await ledger.time()).index
+    const to = Math.min(last, (beforeCommit ?? Infinity) - 1)
+    if (to < 0) return { first: 0, blocks: [], next: null }
+    const from = Math.max(0, to - limit + 1)
+    const { first, commits } = await this.#blocksBetween(from, to)
+    return { first, blocks: commits.toReversed().flatMap(itemsOf), next: from <= first ? null : String(from) }
+  }
+
+  async checkpoints(beforeCommit: number | null, limit: number): Promise<CheckpointPage> {
+    const query = { before: beforeCommit, count: limit }
+    const page = await this.components.ledger.history({ kind: 'checkpoints', query })
+    const checkpoints = page.certificates.map(bytes => {
+      const { checkpoint, signers } = decodeCertificate(bytes)
+      const { v: _v, network: _network, ...rest } = checkpoint
+      return { ...rest, signers: markedIn(signers) }
+    })
+    return { checkpoints, next: page.next === null ? null : String(page.next) }
+  }
+
+  async witnesses(after: Uint8Array | null, limit: number): Promise<WitnessPage> {
+    const query = { after, count: limit }
+    const page = await this.components.ledger.history({ kind: 'witnesses', query })
+    const stake = page.committee.reduce((sum, member) => sum + member.stake, 0n)
+    const seats = new Map(page.committee.map(({ key, stake: own }, author) => [toHex(key), { author, stake: own }]))
+    const staked = new Map(
+      page.staked.map(({ key, account, stake: own, epochs }) => [toHex(key), { account, stake: own, epochs }])
+    )
+    // The committee stands on the first page, those who are only staked on follow.
+    const named = new Set(after === null ? [...seats.keys(), ...staked.keys()] : staked.keys())
+    return {
+      epoch: page.epoch,
+      stake,
+      quorum: quorumOf(page.committee.map(({ key, stake: own }) => [key, own])),
+      witnesses: [...named]
+        .filter(key => after === null || !seats.has(key))
+        .map(key => ({ key: fromHex(key), seat: seats.get(key) ?? null, staked: staked.get(key) ?? null })),
+      next: page.next === null ? null : toHex(page.next)
+    }
+  }
+
+  async dag(to: number | null, count: number): Promise<DagWindow> {
+    const page = await this.#commitsFrom(to ?? LAST, count)
+    const commits = page.commits.toReversed()
+    const from = commits[0]?.header.index ?? 0
+    const last = commits.at(-1)?.header.index ?? -1
+    const brought = last < from ? [] : (await this.#blocksBetween(from, last)).commits
+    const byCommit = new Map(brought.map(one => [one.index, one]))
+    return {
+      v: 1,
+      network: this.init.network,
+      from,
+      to: last,
+      first: page.first,
+      commits: commits.map(({ header, transactions }) => {
+        const { index, timestamp, contractTime } = header
+        const own = byCommit.get(index)
+        return {
+          index,
+          timestamp,
+          contractTime,
+          epoch: own?.epoch ?? null,
+          leader: own?.leader ?? null,
+          blocks: own?.blocks.map(({ id }) => id) ?? [],
+          transactions: transactions.map(({ outcome }) => outcome.id)
+        }
+      }),
+      blocks: brought.flatMap(itemsOf),
+      transactions: commits.flatMap(commit => placedIn(commit).map(summaryOf))
+    }
+  }
+
+  /** Ascending; the witness may answer in several pages. */
+  async #blocksBetween(from: number, to: number): Promise<{ first: number; commits: CommittedBlocks[] }> {
+    const commits: CommittedBlocks[] = []
+    let first = 0
+    for (let next = from; next <= to;) {
+      const page = await this.components.ledger.history({ kind: 'blocks', query: { from: next, to } })
+      first = page.first
+      commits.push(...page.commits)
+      const last = page.commits.at(-1)?.index
+      if (last === undefined) break
+      next = last + 1
+    }
+    return { first, commits }
+  }
+
+  async #commitsFrom(from: number, count: number) {
+    return await this.components.ledger.history({ kind: 'commits', query: { from, count, ascending: false } })
+  }
+
+  async #commitAt(index: number): Promise<CommitView | null> {
+    const { commits } = await this.#commitsFrom(index, 1)
+    return commits[0]?.header.index === index ? commits[0] : null
+  }
+}
+
+/** Beyond every commit. */
+const LAST = Number.MAX_SAFE_INTEGER
+
+const cursorOf = (place: LedgerPlace | null): string | null => (place === null ? null : writePlace(place))
+
+const isBefore = (a: LedgerPlace, b: LedgerPlace): boolean =>
+  a.index < b.index || (a.index === b.index && a.position < b.position)
+
+const itemsOf = ({ index, leader, blocks }: CommittedBlocks): BlockPage['blocks'] =>
+  blocks.map(block => ({ ...block, commit: index, leader: toHex(block.id) === toHex(leader) }))
+
+/** Places of the bits that are set, most significant of the first byte first. */
+const markedIn = (marks: Uint8Array): number[] =>
+  [...marks].flatMap((byte, at) =>
+    [0, 1, 2, 3, 4, 5, 6, 7].filter(bit => (byte >> (7 - bit)) & 1).map(bit => at * 8 + bit)
+  )
