@@ -31,6 +31,7 @@ import type { ImageChoice } from '../../core/scan/index.js'
 import {
   chooseEnvironment,
   describeMissing,
+  loadTables,
   notOffered,
   smallInstead,
   type EnvironmentOptions
@@ -39,6 +40,7 @@ import { askYes } from '../task/ask.js'
 import { addressesIn, agreedInputs, fetchInputs } from '../task/inputs.js'
 import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
+import { MissingModule, offerOf } from '../task/missing-module.js'
 import { collect, gpuImage, readCap, readCpus, readGpu, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
 import { loadProgram, type LoadedProgram } from '../task/program.js'
@@ -133,7 +135,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
       const choice = gpu ? wanted : await choiceForOffers(session.client, wanted, again)
       if (!gpu) request.image = choice.image
       const lines = [...choice.notes, ...describeMissing(choice), ...found.lines, ...addresses]
-      const place = { work, writes: found.writes, lines, choice }
+      const place = { work, writes: found.writes, lines, choice, file }
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
       request.inputs = await fetchInputs(context, session.client, inputs)
       request.layer = await addPackages(context, session.client, quote, requirementsOf(choice, options.with), {
@@ -178,7 +180,9 @@ async function quoteFor(
     return await client.quote(request)
   } catch (error) {
     const small = smallInstead(error, choice)
-    if (small === undefined) throw notOffered(error, { ...choice, image: request.image })
+    // A variant for graphics processors is built by nobody yet: no advice would help.
+    if (request.gpu) throw error
+    if (small === undefined) throw notOffered(error, choice)
     request.image = small.image
     choice.label = small.label
     return await client.quote(request)
@@ -206,17 +210,20 @@ async function runIn(
 
   const printer = new Printer(context, { json: context.json })
   const recorder = new NotebookRecorder({ now: () => Date.now() })
+  const missing = new MissingModule()
   let shown = ''
   let left: EventOf<'files'>['files'] = []
   const follower = await client.follow(task, {
     superseded: () => context.say('The machine lost contact; another one tries.'),
     reset: () => {
       recorder.reset()
+      missing.reset()
       left = []
     },
     events: async events => {
       for (const event of events) {
         recorder.add(event)
+        missing.add(event)
         if (event.type === 'files') left = event.files
       }
       await printer.print(events)
@@ -237,7 +244,10 @@ async function runIn(
     }
     if (left.length > 0 && ended.phase.phase !== 'mismatch')
       await bringBack(context, follower, task, left, options, place)
-    return await finish(session, context, task, ended, options)
+    const code = await finish(session, context, task, ended, options)
+    if (missing.name !== null && ended.finished?.done.outcome === 'user')
+      context.say(`  ${offerOf(missing.name, { image: request.image, file: place.file }, await loadTables())}`)
+    return code
   } finally {
     stopped.off()
     follower.stop()
@@ -250,6 +260,8 @@ interface Place {
   writes: ReadonlySet<string>
   lines: readonly string[]
   choice: ImageChoice
+  /** As it was named on the command line. */
+  file: string
 }
 
 /** Fetches the files that a task wrote, and says where they are. */

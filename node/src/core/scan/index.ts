@@ -43,7 +43,7 @@ export {
 } from './requirements.js'
 export { STANDARD_LIBRARY } from './stdlib.js'
 export { IMAGE_PYTHON, tooNew, type TooNew } from './syntax.js'
-export { readTables, type ImageModules, type ModuleTables } from './tables.js'
+export { longest, readTables, type ImageModules, type ModuleTables } from './tables.js'
 export { allows, breaks } from './versions.js'
 export { localPackagesCode, localPackagesExpression, readLocalPackages } from './local.js'
 export { standIn } from './stand-in.js'
