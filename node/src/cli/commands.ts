@@ -36,7 +36,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'ledger',
-    summary: 'proofs of what the ledger says: prove, verify; and its witnesses: status',
+    summary: 'the ledger: tail, tx, account; proofs of what it says: prove, verify; its witnesses: status',
     load: () => import('./commands/ledger.js')
   },
   { name: 'pair', summary: 'a one-time code that connects a browser', load: () => import('./commands/pair.js') },

@@ -15,10 +15,12 @@ import { createVerifier } from '../../host/crypto/index.js'
 import type { CliContext } from '../context.js'
 import { findTask, withSession } from '../task/session.js'
 import { registerStatus } from './ledger-status.js'
+import { registerViews } from './ledger-views.js'
 
 export function register(program: Command, context: CliContext): void {
-  const ledger = program.command('ledger').description('proofs of what the ledger says, and its witnesses')
+  const ledger = program.command('ledger').description('the ledger: its transactions, proofs of what it says, and its witnesses')
   registerStatus(ledger, context)
+  registerViews(ledger, context)
   ledger
     .command('prove')
     .description('write a proof that can be checked without any network')
