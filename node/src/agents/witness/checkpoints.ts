@@ -1,10 +1,7 @@
 import {
   certify,
   checkpointDigest,
-  commitViewSchema,
   committeeDigest,
-  decodeCanonical,
-  decodeCertificate,
   encodeCertificate,
   encodeProof,
   equalBytes,
@@ -17,26 +14,21 @@ import {
   type Claim,
   type CommitteeMembers,
   type Genesis,
-  type OrderedTransaction,
   type ProofRequest,
   type Signer
 } from '@pekka/node/protocol'
-import {
-  CheckpointTrees,
-  orderedAs,
-  timeView,
-  TransactionTree,
-  type CommitResult,
-  type Hashing,
-  type Reader
-} from '@pekka/node/ledger'
-import type { LedgerStore, StoredCheckpoint } from '@pekka/node/host/storage'
-import { CHECKPOINT_INTERVAL_MS, CHECKPOINTS_PER_PRUNING, KEPT_TREES, KEPT_COMMITS, MAX_UNROOTED } from './constants.js'
+import { CheckpointTrees, timeView, type CommitResult, type Hashing, type Reader } from '@pekka/node/ledger'
+import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
+import { CheckpointArchive, readCertificate } from './archive.js'
+import { CHECKPOINT_INTERVAL_MS, CHECKPOINTS_PER_PRUNING, KEPT_COMMITS, MAX_UNROOTED } from './constants.js'
+import type { Decision } from './sequencer.js'
 
 /** What makes proofs of a ledger; the ledger tells it of each commit. */
 export interface LedgerProver {
   /** Reads what is stored. `state` is the ledger's, after its last commit, and stays so. */
   start(state: Reader): Promise<void>
+  /** What is stored with a commit, in one step; asked before that. `before`: the state without it. */
+  beside?(result: CommitResult, decision: Decision, before: Reader): readonly BesideRow[]
   /** A commit is on disk, and the state doesn't have it yet; it does before anything else happens. */
   add(result: CommitResult): void
   prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null>
@@ -70,8 +62,8 @@ export interface CheckpointsInit {
 }
 
 /**
- * Makes a checkpoint about a second after a commit that none covers yet, and proves from it. Commits never wait for one. What a crash
- * takes is made again: the commits are on disk, and the transactions since the last stored checkpoint are read from them.
+ * Makes a checkpoint CHECKPOINT_INTERVAL_MS after a commit that none covers yet, and proves from it. Commits never wait for one. What a
+ * crash takes is made again: the commits are on disk, and the transactions since the last stored checkpoint are read from them.
  */
 export class Checkpoints implements LedgerProver {
   #state: Reader | null = null
@@ -86,8 +78,7 @@ export class Checkpoints implements LedgerProver {
   #stopped = false
   /** Requests that wait for a checkpoint about this commit or a later one. */
   readonly #waiting = new Set<{ height: number; resolve: () => void }>()
-  /** Transactions of earlier checkpoints, by their index; the one asked for last is the last. */
-  readonly #earlier = new Map<number, TransactionTree>()
+  readonly #archive: CheckpointArchive
   readonly #network: Uint8Array
   readonly #committee: Uint8Array
 
@@ -96,6 +87,7 @@ export class Checkpoints implements LedgerProver {
     { genesis }: CheckpointsInit
   ) {
     this.#network = networkId(genesis)
+    this.#archive = new CheckpointArchive(components, this.#network)
     this.#committee = committeeDigest(this.#network, 0, trustGenesis(genesis).members)
   }
 
@@ -110,7 +102,7 @@ export class Checkpoints implements LedgerProver {
     const stored = await store.checkpointBefore(Number.MAX_SAFE_INTEGER)
     const last = stored === null ? null : readCertificate(stored)
     const covered = last?.checkpoint.index ?? -1
-    this.#trees = new CheckpointTrees(hashing, state, await this.#ordered(covered, height))
+    this.#trees = new CheckpointTrees(hashing, state, await this.#archive.ordered(covered, height))
     // The very same commit must have come to the very same state.
     if (last !== null && covered === height && !equalBytes(this.#trees.stateRoot, last.checkpoint.stateRoot))
       throw new TypeError(`the state of commit ${height} is not the one of its checkpoint`)
@@ -202,13 +194,8 @@ export class Checkpoints implements LedgerProver {
     await this.#covers(place.index, signal)
     const newest = this.#trees?.proveTransaction(id) ?? null
     if (newest !== null && this.#last !== null) return proofOf(this.#last, [newest])
-    const stored = await store.checkpointFrom(place.index)
-    if (stored === null) return null
-    const tree = await this.#treeOf(stored)
-    const leaf = tree?.ordered.findIndex(one => one.index === place.index && one.position === place.position) ?? -1
-    const ordered = tree?.ordered[leaf]
-    if (tree === null || ordered === undefined) return null
-    return proofOf(readCertificate(stored), [{ kind: 'transaction', ordered, path: tree.prove(leaf) }])
+    const earlier = await this.#archive.prove(place)
+    return earlier === null ? null : proofOf(earlier.certificate, [earlier.claim])
   }
 
   /** Waits until the last certificate is about this commit or a later one, and no other is being made. */
@@ -226,38 +213,9 @@ export class Checkpoints implements LedgerProver {
     signal?.throwIfAborted()
     await this.#making
   }
-
-  /** The transactions of an earlier checkpoint, made again from its commits; null where the one before it isn't kept. */
-  async #treeOf(stored: StoredCheckpoint): Promise<TransactionTree | null> {
-    const known = this.#earlier.get(stored.index)
-    const { checkpoint } = readCertificate(stored)
-    const before = await this.components.store.checkpointBefore(stored.index)
-    if (before === null && !equalBytes(checkpoint.previous, this.#network)) return null
-    const ordered = known?.ordered ?? (await this.#ordered(before?.index ?? -1, stored.index))
-    const tree = known ?? new TransactionTree(ordered, this.components.hashing)
-    if (!equalBytes(tree.root, checkpoint.transactionsRoot)) return null
-    this.#earlier.delete(stored.index)
-    this.#earlier.set(stored.index, tree)
-    for (const index of this.#earlier.keys()) if (this.#earlier.size > KEPT_TREES) this.#earlier.delete(index)
-    return tree
-  }
-
-  /** What the commits after `from`, up to `to`, ordered. */
-  async #ordered(from: number, to: number): Promise<OrderedTransaction[]> {
-    const all: OrderedTransaction[] = []
-    for (let index = from + 1; index <= to; index++) {
-      const bytes = await this.components.store.commit(index)
-      if (bytes === null) throw new TypeError(`commit ${index} is gone`)
-      const { transactions } = commitViewSchema.parse(decodeCanonical(bytes))
-      transactions.forEach(({ outcome }, position) => all.push(orderedAs(index, position, outcome)))
-    }
-    return all
-  }
 }
 
-const readCertificate = ({ certificate }: StoredCheckpoint): Certificate => decodeCertificate(certificate)
-
-/** Committees of later epochs will put their steps here; until there are any, the genesis' committee signs. */
+/** One witness that decides alone knows no epochs: the genesis' committee signs. */
 const proofOf = (certificate: Certificate, claims: Claim[]): Uint8Array =>
   encodeProof({ v: 1, steps: [], certificate, claims })
 

@@ -39,7 +39,13 @@ export {
 export { CommitFeed } from './feed.js'
 export { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from './local-ledger.js'
 export { Mempool } from './mempool.js'
-export { LoneSequencer, type Decision, type LoneSequencerComponents, type Sequencer } from './sequencer.js'
+export {
+  LoneSequencer,
+  type DecidingCommittee,
+  type Decision,
+  type LoneSequencerComponents,
+  type Sequencer
+} from './sequencer.js'
 export { parseSettings, type WitnessSettings } from './settings.js'
 export * from './constants.js'
 

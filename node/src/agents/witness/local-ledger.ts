@@ -269,7 +269,7 @@ export class LocalLedger implements LedgerAccess {
   }
 
   async #execute(decision: Decision): Promise<void> {
-    const { store } = this.components
+    const { store, prover } = this.components
     const { timestamp, transactions, due, witness, sign } = decision
     const isFinal = decision.isFinal ?? ((vertex: Uint8Array): boolean => this.#recent.has(toHex(vertex)))
     const result = executeCommit(this.#state, { timestamp, transactions, witness, isFinal })
@@ -282,9 +282,10 @@ export class LocalLedger implements LedgerAccess {
     }
     // What may not be ordered makes no commit: nobody can fill the history with refused transactions.
     if (due || result.ordered.length > 0) {
-      const beside = decision.beside?.(result)
+      const proving = prover?.beside?.(result, decision, this.#state) ?? []
+      const beside = [...(decision.beside?.(result) ?? []), ...proving]
       await store.write({ ...batchOf(result, commit), beside })
-      this.components.prover?.add(result)
+      prover?.add(result)
       this.#state.write(result.writes)
       for (const { outcome } of result.ordered) this.#remember(outcome.id)
       this.#feed.add(commit)

@@ -1,4 +1,4 @@
-import type { Clock, Signer } from '@pekka/node/protocol'
+import type { Clock, CommitteeMembers, Signer } from '@pekka/node/protocol'
 import {
   laneHead,
   pending,
@@ -27,6 +27,19 @@ export interface Decision {
   beside?: (result: CommitResult) => readonly BesideRow[]
   /** The commit is on disk. */
   stored?: () => void
+  /** Where a committee decides: whose commit it is. */
+  committee?: DecidingCommittee
+}
+
+/** The committee that has decided a commit. */
+export interface DecidingCommittee {
+  epoch: number
+  /** In the epoch's order. */
+  members: CommitteeMembers
+  /** Those of the next epoch; null: nobody was elected. */
+  next: CommitteeMembers | null
+  /** It is the epoch's last commit. */
+  last: boolean
 }
 
 /**

@@ -191,12 +191,13 @@ export function readAnchor(genesis: Uint8Array, network: Uint8Array): Trust {
 }
 
 /**
- * Networks that a committee orders have no checkpoints yet; this is known from the genesis, so no bridge can pretend it.
+ * Whether the network's witnesses make checkpoints: a committee does, and a witness that decides alone; one that is no quorum of those
+ * named can't. This is known from the genesis, so no bridge can pretend it.
  * @param genesis that of the network, see {@link readAnchor}
  */
 export function makesCheckpoints(genesis: Uint8Array): boolean {
   const { agreement, witnesses } = genesisSchema.parse(decodeCanonical(genesis))
-  return agreement === undefined && witnesses.length === 1
+  return agreement !== undefined || witnesses.length === 1
 }
 
 /** What a checked proof says of a task whose end the bridge told. */

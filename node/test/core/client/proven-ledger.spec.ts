@@ -211,7 +211,18 @@ describe('a client that believes its bridge nothing', () => {
     const { genesis } = world.chain
     const witness = { key: bytes(1), stake: 1n }
     assert.ok(makesCheckpoints(encodeCanonical(genesis)))
-    assert.ok(!makesCheckpoints(encodeCanonical({ ...genesis, witnesses: [...genesis.witnesses, witness] })))
+    const witnesses = [...genesis.witnesses, witness]
+    assert.ok(!makesCheckpoints(encodeCanonical({ ...genesis, witnesses })))
+    const members = witnesses.map(({ key }) => ({ account: key, tips: [bytes(2), bytes(3)] }))
+    const agreement = {
+      leadersPerRound: 1,
+      gcDepth: 60,
+      epochCommits: 36_000,
+      epochRounds: 120_000,
+      seats: 21,
+      members
+    }
+    assert.ok(makesCheckpoints(encodeCanonical({ ...genesis, witnesses, agreement })))
   })
 
   it('asks once for what it has proved, and for each that it hasn’t', async () => {

@@ -1,18 +1,14 @@
 import {
   PekkaError,
-  taggedHash,
   toHex,
-  utf8,
+  trustGenesis,
   type Clock,
   type Genesis,
   type Signer,
   type Verifier
 } from '@pekka/node/protocol'
 import {
-  Committee,
   Consensus,
-  elect,
-  firstBeacon,
   STANDARD_PACE,
   Upgrades,
   type Commit,
@@ -22,29 +18,27 @@ import {
   type Member,
   type Pace
 } from '@pekka/node/consensus'
-import {
-  candidatesFor,
-  encodeRow,
-  Overlay,
-  type CommitResult,
-  type Reader,
-  type VerifiedTransaction
-} from '@pekka/node/ledger'
+import type { CommitResult, Reader, VerifiedTransaction } from '@pekka/node/ledger'
 import { pause, type NetworkHost } from '@pekka/node/host/network'
 import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
-import type { Decision, Sequencer } from '../sequencer.js'
+import type { DecidingCommittee, Decision, Sequencer } from '../sequencer.js'
 import { Agreement } from './agreement.js'
-import { BlockKeeper, reopen } from './block-keeper.js'
-import { CATCH_UP_LOOK_MS, CATCH_UP_WAIT_MS, MAX_ANSWERS_PER_PEER } from './constants.js'
+import { Answers } from './answers.js'
+import { BlockKeeper } from './block-keeper.js'
+import type { Notes } from './committee-checkpoints.js'
+import { CATCH_UP_LOOK_MS, CATCH_UP_WAIT_MS } from './constants.js'
+import { electAfter, finalBefore, signersOf, stateDigest } from './executing.js'
 import { FinalityTimes } from './finality-times.js'
+import { firstEpoch } from './first-epoch.js'
 import { LaneGate } from './lane-gate.js'
 import type { LastProposed } from './last-proposed.js'
 import { WitnessLinks, type Said } from './links.js'
 import { Opener } from './opener.js'
 import { PassOn } from './pass-on.js'
+import { recall } from './recall.js'
 import { RevealChains } from './reveal-chains.js'
-import { serveBlocks } from './serve-blocks.js'
 import type { AgreementStatus } from './status.js'
+import { toldHeight } from './told-height.js'
 
 export interface CommitteeSequencerComponents {
   /** The ledger's; open while this runs. */
@@ -85,7 +79,7 @@ interface Running {
  * Orders transactions together with the other witnesses of a committee (core/consensus). To the ledger above it is a `Sequencer` as
  * the lone one is; what it decides is the same on every witness.
  */
-export class CommitteeSequencer implements Sequencer {
+export class CommitteeSequencer implements Sequencer, Notes {
   readonly #keeper: BlockKeeper
   readonly #opener: Opener
   readonly #chains: RevealChains
@@ -95,8 +89,10 @@ export class CommitteeSequencer implements Sequencer {
   readonly #members = new Map<number, readonly Member[]>()
   readonly #parameters: ConsensusParameters
   readonly #stopping = new AbortController()
-  /** Answers under way, by peer. */
-  readonly #answering = new Map<string, number>()
+  readonly #answers: Answers
+  /** Who hears notes, by topic. */
+  readonly #notes = new Map<string, Parameters<Notes['onNote']>[1]>()
+  #links: WitnessLinks | null = null
   #epoch = 0
   #state: Reader | null = null
   #opening: Promise<Running> | null = null
@@ -111,6 +107,7 @@ export class CommitteeSequencer implements Sequencer {
     const { leadersPerRound, gcDepth, epochCommits, epochRounds, seats } = genesis.agreement
     this.#parameters = { leadersPerRound, gcDepth, epochCommits, epochRounds, seats }
     this.#keeper = new BlockKeeper(store.beside)
+    this.#answers = new Answers({ keeper: this.#keeper, log: components.log })
     const membersOf = (epoch: number) => this.#members.get(epoch)
     this.#opener = new Opener({ verifier, epoch: () => this.#epoch, membersOf })
     this.#chains = new RevealChains({ seed: signer.seed, nonce: genesis.nonce, parameters: this.#parameters })
@@ -138,7 +135,7 @@ export class CommitteeSequencer implements Sequencer {
     this.#state = state
     const running = await this.#open(state)
     const commit = await running.agreement.commits.next(signal)
-    const isFinal = await this.#finalBefore(commit)
+    const isFinal = await finalBefore(commit, this.components.store)
     const { signer } = this.components
     // The election reads the state after this commit, which isn't in `state` before it is on disk.
     let elected: Elected | null = null
@@ -155,6 +152,7 @@ export class CommitteeSequencer implements Sequencer {
       witness: commit.witness,
       sign: message => signer.sign(message),
       isFinal,
+      committee: this.#committeeOf(commit),
       beside: result => {
         digest = stateDigest(running.digest, result)
         elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
@@ -178,32 +176,17 @@ export class CommitteeSequencer implements Sequencer {
     const { store, monotonic } = this.components
     const began = monotonic()
     while (!signal.aborted) {
-      const told = await this.#toldHeight()
+      const told = await this.#told()
       if (told === null ? monotonic() - began > CATCH_UP_WAIT_MS : store.last() >= told) return
       await pause(CATCH_UP_LOOK_MS, signal)
     }
   }
 
-  /** The height that members with more than f stake have told of; null while no quorum is connected. */
-  async #toldHeight(): Promise<number | null> {
+  async #told(): Promise<number | null> {
     const running = await this.#opening
     const members = this.#members.get(this.#epoch)
     if (running === null || running === undefined || members === undefined) return null
-    const { links } = running
-    const committee = new Committee(this.#epoch, members)
-    const places = new Map(members.map(({ key }, i) => [toHex(key), i]))
-    const own = places.get(toHex(this.components.signer.publicKey))
-    const told = links.peers
-      .flatMap(peer => ({ author: places.get(links.keyOf(peer) ?? ''), commit: links.commitOf(peer) }))
-      .sort((a, b) => b.commit - a.commit)
-    const authors = told.flatMap(({ author }) => author ?? [])
-    if (!committee.isQuorum(own === undefined ? authors : [own, ...authors])) return null
-    const heard: number[] = []
-    for (const { author, commit } of told) {
-      if (author !== undefined) heard.push(author)
-      if (committee.stakeOf(heard) > committee.faulty) return commit
-    }
-    return -1
+    return toldHeight(running.links, { epoch: this.#epoch, members, own: this.components.signer.publicKey })
   }
 
   /** The ledger stops; its store is still open. */
@@ -216,6 +199,22 @@ export class CommitteeSequencer implements Sequencer {
     await running?.agreement.stop()
     await this.components.lastProposed.close()
   }
+
+  // --- Notes
+
+  get peers(): readonly string[] {
+    return this.#links?.peers ?? []
+  }
+
+  tell(topic: string, bytes: Uint8Array, to?: string): void {
+    this.#links?.send(to === undefined ? this.peers : [to], { type: 'note', topic, bytes })
+  }
+
+  onNote(topic: string, hear: Parameters<Notes['onNote']>[1]): void {
+    this.#notes.set(topic, hear)
+  }
+
+  // --- for status and registering
 
   /** The epoch this witness is in; null before it is open. */
   get epoch(): number | null {
@@ -262,9 +261,9 @@ export class CommitteeSequencer implements Sequencer {
 
   async #start(): Promise<Running> {
     const { lastProposed, signer, clock, monotonic, log } = this.components
-    const { network, pace = STANDARD_PACE } = this.init
+    const { genesis, network, pace = STANDARD_PACE } = this.init
     await lastProposed.open()
-    const kept = await this.#keeper.load(this.#firstEpoch())
+    const kept = await this.#keeper.load(firstEpoch(genesis, network, this.#parameters.seats))
     const { start, executed } = kept
     this.#enter(start)
     if (start.nextMembers !== null) this.#members.set(start.epoch + 1, start.nextMembers)
@@ -279,7 +278,7 @@ export class CommitteeSequencer implements Sequencer {
           start,
           commits: kept.commits,
           blocks: kept.blocks,
-          lastProposed: await this.#recall(kept.blocks, start),
+          lastProposed: await recall(this.components, kept),
           lost: lastProposed.proposed.status === 'lost'
         }
       }
@@ -313,6 +312,7 @@ export class CommitteeSequencer implements Sequencer {
       this.#members.set(executed.elected.epoch, executed.elected.members)
       running.agreement.feed({ type: 'executed', ...executed })
     }
+    this.#links = running.links
     await running.links.start()
     this.#passOn.start()
     return running
@@ -333,52 +333,11 @@ export class CommitteeSequencer implements Sequencer {
     )
   }
 
-  /**
-   * The last proposal as the consensus takes it. Where the database has a later own block (it was written there first, and never sent),
-   * the file is brought up to it: the two must agree before anything is sent.
-   */
-  async #recall(blocks: Awaited<ReturnType<BlockKeeper['load']>>['blocks'], start: EpochStart) {
-    const { lastProposed, signer } = this.components
-    const { proposed } = lastProposed
-    const author = start.members.findIndex(({ key }) => toHex(key) === toHex(signer.publicKey))
-    const own = blocks.findLast(({ block }) => block.author === author)
-    const told = proposed.status === 'proposed' ? reopen(proposed.bytes) : null
-    if (proposed.status === 'lost' || own === undefined) return told
-    const later =
-      told === null ||
-      told.block.epoch < own.block.epoch ||
-      (told.block.epoch === own.block.epoch && told.block.round < own.block.round)
-    if (later) await lastProposed.write(own.bytes)
-    return later ? own : told
-  }
-
-  /** What the genesis says: its witnesses sit in the first two epochs. */
-  #firstEpoch(): EpochStart {
-    const { genesis, network } = this.init
-    const membersOf = (epoch: number): Member[] =>
-      elect(
-        genesis.witnesses.map(({ key, stake }, i) => ({
-          key,
-          stake,
-          tip: genesis.agreement?.members[i]?.tips[epoch] ?? network
-        })),
-        this.#parameters.seats
-      )
-    return {
-      epoch: 0,
-      members: membersOf(0),
-      nextMembers: membersOf(1),
-      firstIndex: 0,
-      history: network,
-      timestamp: genesis.createdAt,
-      beacon: firstBeacon(network)
-    }
-  }
-
   #enter(start: EpochStart): void {
     this.#epoch = start.epoch
     this.#members.set(start.epoch, start.members)
-    for (const epoch of this.#members.keys()) if (epoch < start.epoch) this.#members.delete(epoch)
+    // Commits of the epoch before may still be executed.
+    for (const epoch of this.#members.keys()) if (epoch < start.epoch - 1) this.#members.delete(epoch)
     this.components.log.info({ epoch: start.epoch, members: start.members.length, index: start.firstIndex }, 'epoch')
   }
 
@@ -394,30 +353,13 @@ export class CommitteeSequencer implements Sequencer {
         return 'taken'
       case 'fetch':
       case 'fetch-rounds':
-        this.#answer(peer, message, links)
+        this.#answers.give(peer, message, links)
         return 'taken'
       case 'transactions':
         return await this.#takeAll(message.transactions)
       case 'note':
-        return 'taken'
+        return (await this.#notes.get(message.topic)?.(peer, links.keyOf(peer), message.bytes)) ?? 'taken'
     }
-  }
-
-  /**
-   * Beside reading on: two peers that answer one another and read nothing meanwhile would wait for ever. Questions beyond a few at once
-   * are dropped; whoever asked asks again, or another one.
-   */
-  #answer(peer: string, question: Parameters<typeof serveBlocks>[1], links: WitnessLinks): void {
-    const under = this.#answering.get(peer) ?? 0
-    if (under >= MAX_ANSWERS_PER_PEER) return
-    this.#answering.set(peer, under + 1)
-    serveBlocks(this.#keeper, question, part => links.sendSlowly(peer, part))
-      .catch((error: unknown) => this.components.log.warn({ peer, error: String(error) }, 'an answer failed'))
-      .finally(() => {
-        const left = (this.#answering.get(peer) ?? 1) - 1
-        if (left > 0) this.#answering.set(peer, left)
-        else this.#answering.delete(peer)
-      })
   }
 
   /** Another witness's clients' transactions. Where there is no room they are dropped: that witness asks others too. */
@@ -450,35 +392,20 @@ export class CommitteeSequencer implements Sequencer {
 
   // --- executing
 
-  /**
-   * Which of the vertices that a commit's transactions name were final before it: read from disk, so that it is the same on every
-   * witness, also on one that has just been started.
-   */
-  async #finalBefore({ transactions }: Commit): Promise<(vertex: Uint8Array) => boolean> {
-    const final = new Set<string>()
-    const asked = new Set<string>()
-    for (const { transaction } of transactions) {
-      for (const parent of transaction.parents) {
-        const key = toHex(parent)
-        if (asked.has(key)) continue
-        asked.add(key)
-        if ((await this.components.store.locate(parent)) !== null) final.add(key)
-      }
-    }
-    return vertex => final.has(toHex(vertex))
+  /** @returns null where nobody can be elected: the ledger stands still then at the end of the next epoch */
+  #elect(state: Reader, result: CommitResult, epoch: number): Elected | null {
+    const elected = electAfter(state, result, { epoch, seats: this.#parameters.seats })
+    if (elected === null) this.components.log.error({ epoch }, 'no witness has registered for this epoch')
+    return elected
   }
 
-  /** @returns null where nobody can be elected: the ledger stands still then at the end of the next epoch */
-  #elect(state: Reader, { writes }: CommitResult, epoch: number): Elected | null {
-    const after = new Overlay(state)
-    for (const { table, key, row } of writes) {
-      if (row === null) after.delete(table, key)
-      else after.put(table, key, row)
-    }
-    const members = elect(candidatesFor(after, epoch), this.#parameters.seats)
-    if (members.length > 0) return { epoch, members }
-    this.components.log.error({ epoch }, 'no witness has registered for this epoch')
-    return null
+  /** The committee that has decided a commit. The consensus may be an epoch further. */
+  #committeeOf({ core: { epoch }, last }: Commit): DecidingCommittee | undefined {
+    const members = this.#members.get(epoch)
+    if (members === undefined) return undefined
+    const next = this.#members.get(epoch + 1)
+    const signers = epoch === 0 ? trustGenesis(this.init.genesis).members : signersOf(members)
+    return { epoch, members: signers, next: next === undefined ? null : signersOf(next), last }
   }
 
   #rows({ record, core }: Commit, state: Uint8Array, elected: Elected | null): BesideRow[] {
@@ -490,13 +417,4 @@ export class CommitteeSequencer implements Sequencer {
     if (this.#state === null) throw new PekkaError('LEDGER_UNREACHABLE')
     return this.#state
   }
-}
-
-/** Equal for equal sequences of changes, and so for equal states: what commit votes are about. */
-function stateDigest(before: Uint8Array, { message, writes }: CommitResult): Uint8Array {
-  const rows = writes.flatMap(({ table, key, row }) => [
-    utf8(`${table}/${key}`),
-    row === null ? new Uint8Array() : encodeRow(row)
-  ])
-  return taggedHash('pekka/state/v1', before, message, ...rows)
 }

@@ -81,3 +81,26 @@ export const FINALITY_SAMPLES = 1_024
 
 /** An epoch's hash chain is longer than its rounds: skipped leaders make it longer than its commits. In thousandths. */
 export const CHAIN_MARGIN_MILLI = 1_125
+
+/** Without any change a committee still makes a checkpoint this often, ms: who asks shortly after all have restarted waits no longer. */
+export const CHECKPOINT_HEARTBEAT_MS = 5_000
+
+/** How often a witness looks which of its checkpoints no quorum has signed yet, ms; it then says its own signature again, and asks. */
+export const CERTIFY_LOOK_MS = 1_000
+
+/** Checkpoints of which the signatures are said again at once: the oldest and the newest. */
+export const RESIGNED = 4
+
+/** A checkpoint older than this, ms, was certified long ago by others: its certificate is asked for, and not signed for all. */
+export const FRESH_CHECKPOINT_MS = 10_000
+
+/** Checkpoints that wait for a quorum: a quarter of an hour under load, some 300 B each. Later, certificates of the oldest aren't kept here. */
+export const MAX_UNCERTIFIED_CHECKPOINTS = 4_096
+/** Those of them that can still prove rows: each holds what changed since it. */
+export const MAX_UNCERTIFIED_VIEWS = 64
+
+/** Signatures of one witness for checkpoints that aren't here yet. */
+export const MAX_EARLY_SIGNATURES = 64
+
+/** How long who asks for a proof waits for a checkpoint that a quorum has signed, ms; then there is none yet. */
+export const PROOF_WAIT_MS = 8_000

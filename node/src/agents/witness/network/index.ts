@@ -15,7 +15,9 @@
  * @packageDocumentation
  */
 import { decodeCanonical, genesisSchema, networkId } from '@pekka/node/protocol'
+import { createHashing } from '@pekka/node/host/crypto'
 import { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from '../local-ledger.js'
+import { CommitteeCheckpoints } from './committee-checkpoints.js'
 import {
   CommitteeSequencer,
   type CommitteeSequencerComponents,
@@ -23,13 +25,14 @@ import {
 } from './committee-sequencer.js'
 
 export { CommitteeSequencer } from './committee-sequencer.js'
+export { CommitteeCheckpoints, type CommitteeCheckpointsComponents, type Notes } from './committee-checkpoints.js'
 export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './genesis.js'
 export { LastProposed, type Proposed } from './last-proposed.js'
 export { Registrar, type RegistrarComponents } from './registrar.js'
 export { requestStatus, serveStatus, STATUS_PROTOCOL, type AgreementStatus } from './status.js'
 
 export type CommitteeLedgerComponents = Omit<CommitteeSequencerComponents, 'monotonic'> &
-  Pick<LocalLedgerComponents, 'prover'> & { monotonic?: () => number }
+  Pick<LocalLedgerComponents, 'log'> & { monotonic?: () => number }
 
 export type CommitteeLedgerInit = LocalLedgerInit & Pick<CommitteeSequencerInit, 'peers' | 'pace'>
 
@@ -37,7 +40,7 @@ export type CommitteeLedgerInit = LocalLedgerInit & Pick<CommitteeSequencerInit,
 export function createCommitteeLedger(
   components: CommitteeLedgerComponents,
   init: CommitteeLedgerInit
-): { ledger: LocalLedger; sequencer: CommitteeSequencer } {
+): { ledger: LocalLedger; sequencer: CommitteeSequencer; checkpoints: CommitteeCheckpoints } {
   const { monotonic = () => performance.now() } = components
   const genesis = genesisSchema.parse(decodeCanonical(init.genesis))
   const { peers, pace } = init
@@ -45,5 +48,10 @@ export function createCommitteeLedger(
     { ...components, monotonic },
     { genesis, network: networkId(genesis), peers, pace }
   )
-  return { ledger: new LocalLedger({ ...components, sequencer }, init), sequencer }
+  const checkpoints = new CommitteeCheckpoints(
+    { ...components, hashing: createHashing(), notes: sequencer },
+    { genesis }
+  )
+  const ledger = new LocalLedger({ ...components, sequencer, prover: checkpoints }, init)
+  return { ledger, sequencer, checkpoints }
 }

@@ -34,13 +34,75 @@ interface Changed {
 }
 
 /**
+ * One checkpoint and what shows things under it. It stays as it is while later ones are made: rows that change are noted in it, or in
+ * those after it, as they were.
+ */
+export class CheckpointView {
+  readonly #changed = new Map<string, Changed>()
+  #next: CheckpointView | null = null
+
+  constructor(
+    private readonly hashing: Hashing,
+    /** Roots of the state, and of what was ordered since the checkpoint before. */
+    readonly state: StateTree,
+    readonly transactions: TransactionTree
+  ) {}
+
+  /** Rows that have changed between this checkpoint and the next one. */
+  get changed(): readonly Changed[] {
+    return [...this.#changed.values()]
+  }
+
+  /** How many rows those are. */
+  get size(): number {
+    return this.#changed.size
+  }
+
+  /** The checkpoint after it. What changes from now on is noted there. */
+  followedBy(next: CheckpointView): void {
+    this.#next = next
+  }
+
+  /** A row changes for the first time since this checkpoint: it was `before`. */
+  note(table: Table, key: string, before: () => AnyRow | undefined): void {
+    const name = `${table}/${key}`
+    if (!this.#changed.has(name)) this.#changed.set(name, { table, key, before: before() })
+  }
+
+  /** Whether a row has changed since this checkpoint, which then shows it as it was. */
+  isChanged(table: Table, key: string): boolean {
+    return this.#changeOf(`${table}/${key}`) !== undefined
+  }
+
+  /** Shows a row as it is at this checkpoint, or that there is none. `state`: the state now. */
+  proveRow(state: Reader, table: ProvenTable, id: Uint8Array): Claim {
+    const key = toHex(id)
+    const changed = this.#changeOf(`${table}/${key}`)
+    const row = changed === undefined ? state.get(table, key) : changed.before
+    const { path } = this.state.prove(keyOf(this.hashing, table, key))
+    return { kind: 'row', table, key, row: row === undefined ? null : encodeRow(row), path }
+  }
+
+  /** Shows a transaction that was ordered between this checkpoint and the one before it; null: it wasn't. */
+  proveTransaction(id: Uint8Array): Claim | null {
+    const name = toHex(id)
+    const leaf = this.transactions.ordered.findIndex(ordered => toHex(ordered.id) === name)
+    const ordered = this.transactions.ordered[leaf]
+    if (ordered === undefined) return null
+    return { kind: 'transaction', ordered, path: this.transactions.prove(leaf) }
+  }
+
+  #changeOf(name: string): Changed | undefined {
+    return this.#changed.get(name) ?? (this.#next === null ? undefined : this.#next.#changeOf(name))
+  }
+}
+
+/**
  * Follows the commits of a ledger, makes checkpoints of it, and proves what held at the last one. A commit costs a note for each row
  * it changes; the hashing is done for a whole checkpoint at once, so a row that changed in each commit is hashed once.
  */
 export class CheckpointTrees {
-  #state: StateTree
-  #transactions: TransactionTree
-  #changed = new Map<string, Changed>()
+  #last: CheckpointView
   #ordered: OrderedTransaction[] = []
 
   /**
@@ -53,42 +115,48 @@ export class CheckpointTrees {
     ordered: readonly OrderedTransaction[] = []
   ) {
     this.#ordered = [...ordered]
-    this.#state = StateTree.empty(hashing).update(this.#allRows(state))
-    this.#transactions = new TransactionTree([], hashing)
+    const tree = StateTree.empty(hashing).update(this.#allRows(state))
+    this.#last = new CheckpointView(hashing, tree, new TransactionTree([], hashing))
   }
 
   /** Notes what a commit changes. Call it before the writes are taken over. */
   add(result: CommitResult, before: Reader): void {
-    for (const { table, key } of result.writes) {
-      const name = `${table}/${key}`
-      if (!this.#changed.has(name)) this.#changed.set(name, { table, key, before: before.get(table, key) })
-    }
+    for (const { table, key } of result.writes) this.#last.note(table, key, () => before.get(table, key))
     for (const [position, { outcome }] of result.ordered.entries()) {
       this.#ordered.push(orderedAs(result.header.index, position, outcome))
     }
   }
 
+  /** The last checkpoint. Before the first: the state that this began with, of which only rows can be shown. */
+  get last(): CheckpointView {
+    return this.#last
+  }
+
   /** Root of the state at the last checkpoint; before the first, of the state that this began with. */
   get stateRoot(): Uint8Array {
-    return this.#state.root
+    return this.#last.state.root
   }
 
   /** Rows and transactions that the next checkpoint will hash. */
   get waiting(): number {
-    return this.#changed.size + this.#ordered.length
+    return this.#last.size + this.#ordered.length
   }
 
   /** Whether a row has changed since the last checkpoint, which then shows it as it was. */
   isChanged(table: Table, key: string): boolean {
-    return this.#changed.has(`${table}/${key}`)
+    return this.#last.isChanged(table, key)
   }
 
   /** The checkpoint of the state after the last commit that was added. From now on proofs are about it. */
   checkpoint(state: Reader, place: CheckpointPlace): Checkpoint {
-    const changes = [...this.#changed.values()]
-    this.#state = this.#state.update(changes.map(({ table, key }) => this.#leafOf(table, key, state.get(table, key))))
-    this.#transactions = new TransactionTree(this.#ordered, this.hashing)
-    this.#changed = new Map()
+    const changes = this.#last.changed.map(({ table, key }) => this.#leafOf(table, key, state.get(table, key)))
+    const next = new CheckpointView(
+      this.hashing,
+      this.#last.state.update(changes),
+      new TransactionTree(this.#ordered, this.hashing)
+    )
+    this.#last.followedBy(next)
+    this.#last = next
     this.#ordered = []
     const { network, index, head, timestamp, contractTime } = needSystem(state)
     return {
@@ -99,36 +167,25 @@ export class CheckpointTrees {
       timestamp,
       contractTime,
       ...place,
-      stateRoot: this.#state.root,
-      transactionsRoot: this.#transactions.root,
-      transactions: this.#transactions.ordered.length
+      stateRoot: next.state.root,
+      transactionsRoot: next.transactions.root,
+      transactions: next.transactions.ordered.length
     }
   }
 
   /** Shows a row as it is at the last checkpoint, or that there is none. `state`: the state now. */
   proveRow(state: Reader, table: ProvenTable, id: Uint8Array): Claim {
-    const key = toHex(id)
-    const changed = this.#changed.get(`${table}/${key}`)
-    const row = changed === undefined ? state.get(table, key) : changed.before
-    const { path } = this.#state.prove(this.#keyOf(table, key))
-    return { kind: 'row', table, key, row: row === undefined ? null : encodeRow(row), path }
+    return this.#last.proveRow(state, table, id)
   }
 
   /** Shows a transaction that was ordered between the last checkpoint and the one before it; null: it wasn't. */
   proveTransaction(id: Uint8Array): Claim | null {
-    const name = toHex(id)
-    const leaf = this.#transactions.ordered.findIndex(ordered => toHex(ordered.id) === name)
-    const ordered = this.#transactions.ordered[leaf]
-    if (ordered === undefined) return null
-    return { kind: 'transaction', ordered, path: this.#transactions.prove(leaf) }
-  }
-
-  #keyOf(table: Table, key: string): Uint8Array {
-    return this.hashing.hash(stateKeyPreimage(table, key))
+    return this.#last.proveTransaction(id)
   }
 
   #leafOf(table: Table, key: string, row: AnyRow | undefined): RowChange {
-    return { key: this.#keyOf(table, key), value: row === undefined ? null : this.hashing.hash(encodeRow(row)) }
+    const value = row === undefined ? null : this.hashing.hash(encodeRow(row))
+    return { key: keyOf(this.hashing, table, key), value }
   }
 
   *#allRows(state: Reader): Generator<RowChange> {
@@ -137,3 +194,5 @@ export class CheckpointTrees {
     }
   }
 }
+
+const keyOf = (hashing: Hashing, table: Table, key: string): Uint8Array => hashing.hash(stateKeyPreimage(table, key))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { accountId, CREDIT, encodeCanonical, toHex } from '@pekka/node/protocol'
+import { accountId, CREDIT, encodeCanonical, toHex, trustGenesis, verifyProof } from '@pekka/node/protocol'
 import { STANDARD_PACE, STANDARD_PARAMETERS } from '@pekka/node/consensus'
 import { brokenInvariants, verifyTransaction } from '@pekka/node/ledger'
 import { createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
@@ -93,6 +93,12 @@ describe('witness: a committee of one', function () {
     assert.equal((await sender.send(ledger, faucet())).status, 'applied')
     assert.ok((sequencer.epoch ?? 0) >= (epoch ?? 0))
     assert.deepEqual(brokenInvariants(ledger.state), [])
+    // To who knows nothing but the genesis, over a certificate of each epoch.
+    const bytes = await ledger.prove({ kind: 'rows', rows: [{ table: 'account', id: accountId(policy) }] })
+    const proven = await verifyProof(bytes ?? assert.fail(), trustGenesis(genesis), createVerifier())
+    assert.ok(proven.trust.epoch >= 5)
+    const [fact] = proven.facts
+    assert.equal(fact?.kind === 'account' && fact.row?.balance, (await ledger.account(accountId(policy)))?.balance)
     await ledger.stop()
   })
 

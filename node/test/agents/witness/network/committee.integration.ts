@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { toHex, type CommitView, type TransactionOutcome } from '@pekka/node/protocol'
+import { toHex, trustGenesis, verifyProof, type CommitView, type TransactionOutcome } from '@pekka/node/protocol'
+import { createVerifier } from '@pekka/node/host/crypto'
 import type { NetworkHost } from '@pekka/node/host/network'
 import { registerStatus } from '../../../../src/cli/commands/ledger-status.js'
 import { faucet, type Sender } from '../support.js'
@@ -86,6 +87,16 @@ describe('witness: a committee of four processes', function () {
     }
   })
 
+  it('proves from each of them what a quorum has signed, to who knows the genesis alone', async () => {
+    const { account } = sender(0)
+    for (const { client } of committee.witnesses) {
+      const bytes = await client.prove({ kind: 'rows', rows: [{ table: 'account', id: account }] })
+      const proven = await verifyProof(bytes ?? assert.fail(), trustGenesis(committee.genesis), createVerifier())
+      const [fact] = proven.facts
+      assert.equal(fact?.kind === 'account' && fact.row?.balance, (await client.account(account))?.balance)
+    }
+  })
+
   it('goes on while one is killed, which catches up and writes again after its restart', async () => {
     await witness(3).process.end('SIGKILL')
     await Promise.all([0, 1, 2].map(i => send(i, i, 5)))
@@ -93,6 +104,7 @@ describe('witness: a committee of four processes', function () {
     sender(3).forget()
     await send(3, 3, 3)
     await writesAgain(witness(3))
+    await provesAll(witness(3), committee, acknowledged)
     await sameEverywhere(committee.witnesses, acknowledged)
   })
 
@@ -105,6 +117,7 @@ describe('witness: a committee of four processes', function () {
     sender(2).forget()
     await send(2, 2, 3)
     await sameEverywhere(committee.witnesses, acknowledged)
+    await provesAll(witness(2), committee, acknowledged)
     assertNobodyAccused(committee.witnesses)
   })
 
@@ -128,10 +141,25 @@ describe('witness: a committee of four processes', function () {
     await Promise.all(committee.witnesses.map(({ process }) => process.start()))
     for (const lane of committee.senders) lane.forget()
     await Promise.all([0, 2, 3].map(i => send(i, i, 2)))
+    for (const one of committee.witnesses) await provesAll(one, committee, acknowledged.slice(-6))
     await sameEverywhere(committee.witnesses, acknowledged)
     assertNobodyAccused(committee.witnesses)
   })
 })
+
+/** It has certificates of everything that was acknowledged, also of what was certified while it was away. */
+async function provesAll(
+  { client }: TestWitness,
+  { genesis }: TestCommittee,
+  acknowledged: readonly TransactionOutcome[]
+): Promise<void> {
+  for (const { id } of acknowledged) {
+    let bytes: Uint8Array | null = null
+    while (bytes === null) bytes = await client.prove({ kind: 'transaction', id })
+    const { facts } = await verifyProof(bytes, trustGenesis(genesis), createVerifier())
+    assert.ok(facts.some(fact => fact.kind === 'transaction' && toHex(fact.id) === toHex(id) && fact.code === null))
+  }
+}
 
 /** It has its own chain back and goes on with it. */
 async function writesAgain(witness: TestWitness): Promise<void> {

@@ -1,0 +1,55 @@
+import { taggedHash, toHex, utf8, type CommitteeMembers } from '@pekka/node/protocol'
+import { elect, type Commit, type Elected, type Member } from '@pekka/node/consensus'
+import { candidatesFor, encodeRow, Overlay, type CommitResult, type Reader } from '@pekka/node/ledger'
+import type { LedgerStore } from '@pekka/node/host/storage'
+
+/** What executing a commit of a committee takes and comes to, beside what the ledger itself does. */
+
+/**
+ * Which of the vertices that a commit's transactions name were final before it: read from disk, so that it is the same on every
+ * witness, also on one that has just been started.
+ */
+export async function finalBefore(
+  { transactions }: Commit,
+  store: Pick<LedgerStore, 'locate'>
+): Promise<(vertex: Uint8Array) => boolean> {
+  const final = new Set<string>()
+  const asked = new Set<string>()
+  for (const { transaction } of transactions) {
+    for (const parent of transaction.parents) {
+      const key = toHex(parent)
+      if (asked.has(key)) continue
+      asked.add(key)
+      if ((await store.locate(parent)) !== null) final.add(key)
+    }
+  }
+  return vertex => final.has(toHex(vertex))
+}
+
+/** Who sits in an epoch, by the state after a commit that isn't in `state` yet; null: nobody can be elected. */
+export function electAfter(
+  state: Reader,
+  { writes }: CommitResult,
+  { epoch, seats }: { epoch: number; seats: number }
+): Elected | null {
+  const after = new Overlay(state)
+  for (const { table, key, row } of writes) {
+    if (row === null) after.delete(table, key)
+    else after.put(table, key, row)
+  }
+  const members = elect(candidatesFor(after, epoch), seats)
+  return members.length > 0 ? { epoch, members } : null
+}
+
+/** Who signs an epoch's checkpoints. That of epoch 0 stands in the genesis' order, as its readers know it. */
+export const signersOf = (members: readonly Member[]): CommitteeMembers =>
+  members.map(({ key, stake }): [Uint8Array, bigint] => [key, stake])
+
+/** Equal for equal sequences of changes, and so for equal states: what commit votes are about. */
+export function stateDigest(before: Uint8Array, { message, writes }: CommitResult): Uint8Array {
+  const rows = writes.flatMap(({ table, key, row }) => [
+    utf8(`${table}/${key}`),
+    row === null ? new Uint8Array() : encodeRow(row)
+  ])
+  return taggedHash('pekka/state/v1', before, message, ...rows)
+}
