@@ -106,3 +106,9 @@ export const MAX_LEDGER_REQUESTS = 64
 
 /** How long a ledger call tries again before it gives up; a witness restarts in a few seconds. */
 export const LEDGER_PATIENCE_MS = 20_000
+
+/**
+ * Where the ledger is reached at several addresses, one that says nothing for so long is left for the next, ms: a witness that is stopped
+ * keeps its connections. Asked thrice in that time; a busy machine answers late, and then nothing is lost but a new connection.
+ */
+export const LEDGER_SILENCE_MS = 6_000

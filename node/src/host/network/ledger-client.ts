@@ -27,8 +27,15 @@ import {
   type TaskView,
   type TransactionOutcome
 } from '@pekka/node/protocol'
-import { LEDGER_MESSAGE_BYTES, LEDGER_PATIENCE_MS, RECONNECT_MAX_MS, RECONNECT_MIN_MS } from './constants.js'
+import {
+  LEDGER_MESSAGE_BYTES,
+  LEDGER_PATIENCE_MS,
+  LEDGER_SILENCE_MS,
+  RECONNECT_MAX_MS,
+  RECONNECT_MIN_MS
+} from './constants.js'
 import type { MessageChannel, NetworkHost } from './index.js'
+import { Liveness } from './liveness.js'
 import { pause } from './standing-link.js'
 import { TypedChannel } from './typed-channel.js'
 
@@ -41,6 +48,8 @@ export interface LedgerClientInit {
   addresses: readonly string[]
   /** How long a call tries before LEDGER_UNREACHABLE, ms. */
   patience?: number
+  /** Where there are several addresses: how long one may be silent before the next is tried, ms. */
+  silence?: number
 }
 
 type Ask<T> = T extends { id: number } ? Omit<T, 'id'> : never
@@ -50,12 +59,18 @@ type Answer = ReturnType<typeof Promise.withResolvers<unknown>>
  * Access to the ledger over `/pekka/ledger/1`. Calls share one stream on a connection of its own, so that a lease renewal
  * never waits behind bulk output. A call whose stream is lost is made again: reads change nothing, and a transaction has
  * one id however often it is sent (R13, R27).
+ *
+ * With several addresses one that is silent is left for the next, and nothing is read from a witness that is behind what another has shown:
+ * an account never goes back to what it was because its witness was killed.
  */
 export class LedgerClient implements LedgerAccess {
   #addresses: string[]
   #next = 0
   #session: Promise<Session> | null = null
+  /** Index of the latest commit that an answer was about. */
+  #seen = -1
   readonly #patience: number
+  readonly #silence: number
   readonly #stopping = new AbortController()
 
   constructor(
@@ -64,6 +79,7 @@ export class LedgerClient implements LedgerAccess {
   ) {
     this.#addresses = [...init.addresses]
     this.#patience = init.patience ?? LEDGER_PATIENCE_MS
+    this.#silence = init.silence ?? LEDGER_SILENCE_MS
   }
 
   /** Other addresses from now on, e.g. those a bridge named. */
@@ -133,6 +149,7 @@ export class LedgerClient implements LedgerAccess {
           failures = 0
           if (commit.header.index !== last + 1) throw new PekkaError('LINK_PROTOCOL', { issue: 'a commit is missing' })
           last = commit.header.index
+          this.#seen = Math.max(this.#seen, last)
           yield commit
         }
       } catch (error) {
@@ -150,15 +167,19 @@ export class LedgerClient implements LedgerAccess {
   /** One stream's life of a follow; it has a stream of its own, so that answers never wait behind commits. */
   async *#followOnce(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {
     const typed = await this.#open(signal)
+    const watch = this.#watch(typed)
     try {
-      await typed.send({ id: 0, method: 'follow', after }, signal)
+      await typed.send({ id: FOLLOW, method: 'follow', after }, signal)
       for (;;) {
         const answer = await typed.receive(signal)
+        watch?.heard()
         if (answer === null) return
+        if (answer.id !== FOLLOW) continue
         if (!answer.ok) throw fromProblem(answer)
         yield view(commitViewSchema, answer.value)
       }
     } finally {
+      watch?.stop()
       typed.channel.abort(new Error('no longer followed'))
     }
   }
@@ -170,7 +191,10 @@ export class LedgerClient implements LedgerAccess {
     for (let failures = 0; ; failures++) {
       try {
         const session = await this.#getSession()
-        return await session.call(request, both)
+        if (request.method !== 'submit' && request.method !== 'genesis') await this.#reach(session, both)
+        const answer = await session.call(request, both)
+        this.#note(session, answer)
+        return answer
       } catch (error) {
         signal?.throwIfAborted()
         // An answer of the ledger, even a bad one, is an answer; a relay that can't reach it has none.
@@ -182,10 +206,40 @@ export class LedgerClient implements LedgerAccess {
     }
   }
 
+  /** Waits until a witness is as far as what was shown before; one that stays behind is left. */
+  async #reach(session: Session, signal: AbortSignal): Promise<void> {
+    if (this.#addresses.length < 2) return
+    for (let looks = 0; session.height < this.#seen; looks++) {
+      if (looks > 0) await pause(BEHIND_LOOK_MS, signal)
+      this.#note(session, await session.call({ method: 'time' }, signal))
+      if (looks * BEHIND_LOOK_MS < this.#silence || session.height >= this.#seen) continue
+      session.end(new PekkaError('LINK_LOST', { reason: 'it is behind the others' }))
+      throw new PekkaError('LINK_LOST', { reason: 'it is behind the others' })
+    }
+  }
+
+  /** Answers about transactions and the time say how far a witness is. */
+  #note(session: Session, answer: unknown): void {
+    const { data } = heightSchema.safeParse(answer)
+    if (data === undefined) return
+    session.height = Math.max(session.height, data.index)
+    this.#seen = Math.max(this.#seen, session.height)
+  }
+
+  /** Where there is another address: asks something small now and then, and gives a stream up whose other side says nothing. */
+  #watch(typed: TypedChannel<LedgerAnswer, LedgerRequest>): Liveness | null {
+    if (this.#addresses.length < 2) return null
+    return new Liveness(typed.channel, {
+      ping: () => typed.send({ id: PING, method: 'time' }),
+      pingInterval: this.#silence / 3,
+      silenceLimit: this.#silence
+    })
+  }
+
   async #getSession(): Promise<Session> {
     this.#session ??= this.#open(this.#stopping.signal).then(
       typed => {
-        const session = new Session(typed)
+        const session = new Session(typed, this.#watch(typed))
         void session.ended.then(() => this.#forget())
         return session
       },
@@ -214,6 +268,15 @@ export class LedgerClient implements LedgerAccess {
   }
 }
 
+/** Ids of requests on a stream: a follow has one of its own; calls count from 1. */
+const FOLLOW = 0
+const PING = 0xffff_ffff
+
+/** How often a witness that is behind what was shown is asked how far it is, ms. */
+const BEHIND_LOOK_MS = 20
+
+const heightSchema = z.looseObject({ index: z.number().int() })
+
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
 const finalSchema = z.object({ bytes, outcome: outcomeSchema }).nullable()
 
@@ -241,10 +304,15 @@ class Answered extends Error {
 /** One stream with the calls that wait on it. */
 class Session {
   readonly ended: Promise<void>
+  /** Index of the last commit that its witness is known to have. */
+  height = -1
   readonly #waiting = new Map<number, Answer>()
   #lastId = 0
 
-  constructor(private readonly typed: TypedChannel<LedgerAnswer, LedgerRequest>) {
+  constructor(
+    private readonly typed: TypedChannel<LedgerAnswer, LedgerRequest>,
+    private readonly watch: Liveness | null
+  ) {
     this.ended = this.#read().catch((error: unknown) =>
       this.end(isPekkaError(error) ? error : new PekkaError('LINK_CLOSED', {}))
     )
@@ -266,6 +334,7 @@ class Session {
   }
 
   end(error: Error): void {
+    this.watch?.stop()
     this.typed.channel.abort(error)
     for (const answer of this.#waiting.values()) answer.reject(error)
     this.#waiting.clear()
@@ -273,6 +342,7 @@ class Session {
 
   async #read(): Promise<void> {
     for await (const answer of this.typed) {
+      this.watch?.heard()
       const waiting = this.#waiting.get(answer.id)
       // Nobody waits any more for what a signal ended.
       if (waiting === undefined) continue

@@ -40,6 +40,8 @@ const commit = (index: number): CommitView => ({
 class CountingLedger implements LedgerAccess {
   submitted = 0
   followers = 0
+  /** How often it was asked for the time. */
+  asked = 0
   /** Commits there are; followers wait for more. */
   height = 0
   #wake: (() => void)[] = []
@@ -56,6 +58,7 @@ class CountingLedger implements LedgerAccess {
   }
 
   async time(): Promise<LedgerTime> {
+    this.asked += 1
     return {
       network: hash('network'),
       index: this.height,
@@ -126,8 +129,8 @@ describe('ledger access', () => {
     await network.stop()
   })
 
-  async function client(addresses: string[], patience = 5_000): Promise<LedgerClient> {
-    const made = new LedgerClient({ host: await network.host() }, { addresses, patience })
+  async function client(addresses: string[], patience = 5_000, silence?: number): Promise<LedgerClient> {
+    const made = new LedgerClient({ host: await network.host() }, { addresses, patience, silence })
     clients.push(made)
     return made
   }
@@ -197,6 +200,43 @@ describe('ledger access', () => {
     await first.stop()
     assert.equal((await outcome).status, 'applied')
     assert.equal(ledger.submitted, 1)
+  })
+
+  it('leaves a witness that is there and says nothing, for calls and for commits', async () => {
+    const mute: LedgerAccess = Object.assign(new CountingLedger(), {
+      time: () => new Promise<never>(() => {}),
+      submit: () => new Promise<never>(() => {})
+    })
+    const ledger = new CountingLedger()
+    ledger.grow(3)
+    const addresses = [firstAddress(await witness(mute)), firstAddress(await witness(ledger))]
+    const access = await client(addresses, 20_000, 100)
+    assert.equal((await access.submit(new Uint8Array([1]))).status, 'applied')
+    const other = await client(addresses, 20_000, 100)
+    const stop = new AbortController()
+    for await (const { header } of other.follow(-1, stop.signal)) if (header.index === 2) stop.abort()
+  })
+
+  it('never reads from a witness that is behind what another has shown', async () => {
+    const [ahead, behind] = [new CountingLedger(), new CountingLedger()]
+    ahead.height = 9
+    const reads: number[] = []
+    Object.assign(behind, {
+      account: async () => {
+        reads.push(behind.height)
+        return null
+      }
+    })
+    const first = await witness(ahead)
+    const access = await client([firstAddress(first), firstAddress(await witness(behind))], 20_000, 10_000)
+    assert.equal((await access.time()).index, 9)
+    await first.stop()
+    const reading = access.account(hash('somebody'))
+    // It has asked how far that one is, and waits.
+    while (behind.asked === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    behind.height = 9
+    await reading
+    assert.deepEqual(reads, [9])
   })
 
   it('works through a relay, and leaves a relay that has lost the ledger', async () => {
