@@ -70,6 +70,13 @@ describe('values that come back into the user’s kernel', function () {
     assert.deepEqual(found['many'], [10_000, 990_000, 'many0', 'json'])
   })
 
+  it('of the user’s own go out, too: what contains itself as a copy, what can’t be shown without being shown', () => {
+    assert.equal(found['circle'], true)
+    const [loop, odd] = found['odd'] as unknown[][] // our own script's
+    assert.deepEqual(loop, ['loop', 'pickle', 'list of 2', null])
+    assert.deepEqual(odd?.slice(0, 1).concat(odd[2]), ['odd', 'list of 1'])
+  })
+
   it('are never bound to names of IPython, of Python, or to hidden ones', () => {
     for (const name of ['_hidden', 'get_ipython', 'a b']) assert.match(String(found[name]), /is no name of a value/)
     assert.deepEqual(found['namespace'], [7, false, true, false])

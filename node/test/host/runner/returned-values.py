@@ -176,6 +176,24 @@ for array in (np.arange(5000.0).reshape(50, 100).T, np.arange(900).astype("M8[s]
     back[0] = back[1]
 found["large"] = large
 
+# What contains itself goes as a copy that keeps the circle; what raises when it is shown is described without being shown.
+loop = [1]
+loop.append(loop)
+
+
+class Odd:
+    def __repr__(self):
+        raise ValueError("no")
+
+
+shell.user_ns.update(loop=loop, odd=[Odd()])
+rows = said(kernel.survey(["loop", "odd"]))["values"]
+found["odd"] = [[row["name"], row["codec"], row["kind"], row["reason"]] for row in rows if row["name"] in ("loop", "odd")]
+kernel.export(["loop"])
+again = __import__("pickle").loads(kernel.chunk("loop", 0, 1000)._value)
+found["circle"] = again[1] is again
+kernel.release()
+
 # A program that reads a million names is told of as many as may travel.
 names = [f"many{k}" for k in range(10**6)]
 shell.user_ns.update(dict.fromkeys(names, 1))
