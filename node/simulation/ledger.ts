@@ -20,7 +20,7 @@ export class SimulatedLedger {
     public digest: Uint8Array
   ) {}
 
-  execute({ core, transactions, witness }: Commit): Executed {
+  execute({ core, transactions, includers, witness }: Commit): Executed {
     const result = executeCommit(this.state, {
       timestamp: core.timestamp,
       transactions: transactions.map(({ transaction, signatures, id, bytes }) => ({
@@ -29,6 +29,7 @@ export class SimulatedLedger {
         id,
         bytes
       })),
+      includers,
       witness,
       isFinal: vertex => this.final.has(toHex(vertex))
     })

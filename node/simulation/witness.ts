@@ -1,4 +1,5 @@
 import { toHex, type TransactionOutcome } from '@pekka/node/protocol'
+import { bucketOf } from '@pekka/node/ledger'
 import {
   Consensus,
   MAX_ANSWER_BLOCKS,
@@ -113,7 +114,11 @@ export class Witness {
     const index = this.ledger.final.get(id)
     if (index !== undefined) return answer({ status: 'applied', id: transaction.id, index, timestamp: 0 })
     this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), answer])
-    this.feed({ type: 'transaction', transaction })
+    this.feed({
+      type: 'transaction',
+      transaction,
+      bucket: bucketOf(this.ledger.state, transaction.transaction.account)
+    })
   }
 
   crash(): void {

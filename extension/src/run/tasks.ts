@@ -4,6 +4,7 @@ import { Signal, type ISignal } from '@lumino/signaling'
 import type { Connection } from '../connection/index.js'
 import { NAMES_AGE_MS, PAGE_OF_TASKS } from './constants.js'
 import { RemoteTask, type EventSink } from './remote-task.js'
+import { isOver } from './snapshot.js'
 
 /** All tasks of this browser's key: those of the bridge's list and those that this page sent. */
 export class Tasks {
@@ -32,11 +33,11 @@ export class Tasks {
 
   /** Newest first. */
   get all(): RemoteTask[] {
-    return [...this.#tasks.values()].sort((a, b) => b.sentAt - a.sentAt)
+    return [...this.#tasks.values()].sort((a, b) => b.snapshot.submittedAt - a.snapshot.submittedAt)
   }
 
   get running(): RemoteTask[] {
-    return this.all.filter(task => !task.over)
+    return this.all.filter(task => !isOver(task.snapshot))
   }
 
   /** Whether the bridge's list has arrived. */

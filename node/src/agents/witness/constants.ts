@@ -15,13 +15,7 @@ export const COMMIT_SPACING_MS = 8
 export const GAP_WAIT_MS = 2_000
 
 /** Transactions of one lane that wait. R27 needs a few; a client with more puts up to 64 tasks into one offer. */
-export const MAX_PENDING_PER_LANE = 64
-
-/** Transactions that wait in all: some seconds' worth at the ledger's ceiling of 1,000 a second. */
-export const MAX_PENDING = 8_192
-
-/** Bytes that wait in all. */
-export const MAX_PENDING_BYTES = 64 << 20
+export { MAX_PENDING_PER_LANE } from '@pekka/node/consensus'
 
 /**
  * What one commit may weigh: the bytes of its transactions and VIEW_BYTES for each task they touch. 256 timers more at

@@ -5,6 +5,7 @@ import {
   encodeCanonical,
   equalBytes,
   genesisSchema,
+  isPekkaError,
   networkId,
   PekkaError,
   taskViewSchema,
@@ -49,6 +50,7 @@ import {
 } from '@pekka/node/ledger'
 import type { LedgerStore, StoredRow } from '@pekka/node/host/storage'
 import type { LedgerProver } from './checkpoints.js'
+import { Admission } from './admission.js'
 import { RECENT_TRANSACTIONS } from './constants.js'
 import { CommitFeed } from './feed.js'
 import { LedgerHistory, type DecidingHistory } from './history.js'
@@ -88,6 +90,7 @@ export class LocalLedger implements LedgerAccess {
   /** Bytes of the transactions that published the live asks. */
   readonly #askBytes = new Map<string, Uint8Array>()
   readonly #stopping = new AbortController()
+  readonly #admission: Admission
   #loop: Promise<void> = Promise.resolve()
   #failed: unknown = null
   #history: LedgerHistory | null = null
@@ -96,7 +99,8 @@ export class LocalLedger implements LedgerAccess {
     private readonly components: LocalLedgerComponents,
     private readonly init: LocalLedgerInit
   ) {
-    const { store } = components
+    const { store, clock } = components
+    this.#admission = new Admission({ state: () => this.#state, clock })
     this.#feed = new CommitFeed({ last: () => store.last(), read: index => this.#readCommit(index) })
   }
 
@@ -136,13 +140,20 @@ export class LocalLedger implements LedgerAccess {
   async submit(bytes: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome> {
     signal?.throwIfAborted()
     if (this.#stopping.signal.aborted || this.#failed !== null) throw new PekkaError('LEDGER_UNREACHABLE')
+    let leave = (): void => {}
     let transaction: VerifiedTransaction
     try {
-      transaction = await verifyTransaction(bytes, this.components.verifier)
+      transaction = await verifyTransaction(bytes, this.components.verifier, signed => {
+        leave = this.#admission.enter(signed, bytes.length)
+      })
     } catch (error) {
-      return refusal(idOf(bytes), error)
+      leave()
+      const known = isPekkaError(error) && error.code === 'BANDWIDTH_SPENT' ? this.#sentBefore(idOf(bytes)) : null
+      return (await known) ?? refusal(idOf(bytes), error)
     }
-    return await withSignal(this.#propose(transaction), signal)
+    const outcome = this.#propose(transaction)
+    outcome.then(leave, leave)
+    return await withSignal(outcome, signal)
   }
 
   async time(): Promise<LedgerTime> {
@@ -230,6 +241,11 @@ export class LocalLedger implements LedgerAccess {
     return waiter.promise
   }
 
+  /** What is asked for again needn't be paid for again. */
+  async #sentBefore(id: Uint8Array): Promise<TransactionOutcome | null> {
+    return (await this.#waiting.get(toHex(id))?.promise) ?? (await this.transaction(id))?.outcome ?? null
+  }
+
   #answer(key: string, outcome: TransactionOutcome): TransactionOutcome {
     this.#waiting.get(key)?.resolve(outcome)
     this.#waiting.delete(key)
@@ -270,9 +286,9 @@ export class LocalLedger implements LedgerAccess {
 
   async #execute(decision: Decision): Promise<void> {
     const { store, prover } = this.components
-    const { timestamp, transactions, due, witness, sign } = decision
+    const { timestamp, transactions, due, witness, includers, sign } = decision
     const isFinal = decision.isFinal ?? ((vertex: Uint8Array): boolean => this.#recent.has(toHex(vertex)))
-    const result = executeCommit(this.#state, { timestamp, transactions, witness, isFinal })
+    const result = executeCommit(this.#state, { timestamp, transactions, witness, includers, isFinal })
     const commit: CommitView = {
       header: { ...result.header, signature: await sign(result.message) },
       transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),

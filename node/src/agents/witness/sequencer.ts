@@ -1,5 +1,6 @@
 import type { Clock, CommitteeMembers, Signer } from '@pekka/node/protocol'
 import {
+  bucketOf,
   laneHead,
   pending,
   timeView,
@@ -19,6 +20,8 @@ export interface Decision {
   due: boolean
   /** Block key of the witness. */
   witness: Uint8Array
+  /** For each transaction the block key of the witness whose block brought it, where a committee decides. */
+  includers?: readonly Uint8Array[]
   /** Signs the header: as that witness where it decides alone, as the witness that serves it where a committee does. */
   sign(message: Uint8Array): Promise<Uint8Array>
   /** Whether a vertex was final before this commit; equal on every witness. Left out: the ledger's own memory of them decides. */
@@ -72,6 +75,8 @@ export interface LoneSequencerComponents {
 export class LoneSequencer implements Sequencer {
   readonly #mempool = new Mempool()
   #wake: () => void = () => {}
+  /** The ledger's, which goes on with it. */
+  #state: Reader | null = null
   /** Index of the last commit, and when it was decided. A decision that came to nothing is no commit. */
   #last: { index: number; at: number }
   #decidedAt: number
@@ -82,11 +87,13 @@ export class LoneSequencer implements Sequencer {
   }
 
   propose(transaction: VerifiedTransaction): void {
-    this.#mempool.add(transaction, this.components.monotonic())
+    const bucket = this.#state === null ? 0 : bucketOf(this.#state, transaction.transaction.account)
+    this.#mempool.add(transaction, this.components.monotonic(), bucket)
     this.#wake()
   }
 
   async next(state: Reader, signal: AbortSignal): Promise<Decision> {
+    this.#state = state
     const { index } = timeView(state)
     if (index !== this.#last.index) this.#last = { index, at: this.#decidedAt }
     await this.#space(signal)

@@ -239,11 +239,7 @@ export class PekkaClient {
     const judge = (view: TaskView) => this.ledger.judge(view)
     const resubmit = (code: string) => this.#resubmit(task, code)
     const follower = new TaskFollower({ live: this.live, reader, resubmit, judge }, task, observer)
-    const forget = () => {
-      this.#prepared.delete(toHex(task))
-      // Who runs which task has changed; the next run finds it known.
-      this.market.freshen()
-    }
+    const forget = () => this.#prepared.delete(toHex(task))
     follower.ended.then(forget, forget)
     follower.start()
     return follower

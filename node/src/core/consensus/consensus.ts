@@ -162,7 +162,7 @@ export class Consensus {
         this.#relay.spare(toHex(event.author), event.from, now.elapsed)
         return
       case 'transaction':
-        if (this.#mempool.add(event.transaction) === 'full') {
+        if (this.#mempool.add(event.transaction, event.bucket) === 'full') {
           this.#effects.push({ type: 'turned-away', id: event.transaction.id })
         }
         return

@@ -26,8 +26,8 @@ export type ConsensusEvent =
   | { type: 'peers'; peers: readonly PeerId[] }
   /** Blocks that a peer sent, opened by the host. `answer`: they answer a `fetch-rounds`. */
   | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean }
-  /** A verified transaction of a client. */
-  | { type: 'transaction'; transaction: PayloadTransaction }
+  /** A verified transaction of a client. `bucket`: its account's, by the ledger's state (0: nothing behind it). */
+  | { type: 'transaction'; transaction: PayloadTransaction; bucket?: number }
   /** A peer says how far it is, or sent a block of an epoch whose committee isn't known here yet. Nobody has vouched for it. */
   | { type: 'heard'; from: PeerId; epoch: number; round: number }
   /** A peer asks to be spared blocks of an author (a block key): it gets them earlier elsewhere. */
@@ -86,6 +86,8 @@ export interface Commit {
   readonly blocks: readonly OpenedBlock[]
   /** In order, each once. */
   readonly transactions: readonly PayloadTransaction[]
+  /** For each of them the block key of the witness in whose block it came first. */
+  readonly includers: readonly Uint8Array[]
   /** Block key of the leader. */
   readonly witness: Uint8Array
   /** Commits that this one's randomness draws (R26). */

@@ -1,10 +1,26 @@
-import { commitDigest, type CommitCore } from '../protocol/index.js'
-import { referenceTo, type OpenedBlock } from './block.js'
+import { commitDigest, toHex, type CommitCore } from '../protocol/index.js'
+import { referenceTo, type OpenedBlock, type PayloadTransaction } from './block.js'
+import type { Committee } from './committee.js'
 import { knownOf } from './dag.js'
 import type { Epoch } from './epoch.js'
 import type { Commit, CommitRecord, EpochStart } from './events.js'
 import { commitTimestamp, orderTransactions } from './linearise.js'
 import { advanceBeacon, drawKind, type BeaconState } from './randomness.js'
+
+/** Whose block brought each transaction first. */
+function includersOf(
+  transactions: readonly PayloadTransaction[],
+  blocks: readonly OpenedBlock[],
+  { members }: Committee
+): Uint8Array[] {
+  const first = new Map<string, Uint8Array>()
+  for (const { block, transactions: carried } of blocks) {
+    const key = members[block.author]?.key
+    if (key === undefined) throw new TypeError('a committed block has an author')
+    for (const { id } of carried) if (!first.has(toHex(id))) first.set(toHex(id), key)
+  }
+  return transactions.map(({ id }) => first.get(toHex(id)) ?? new Uint8Array(32))
+}
 
 /** The sequence of commits over all epochs: where it stands, and its next element. */
 export class History {
@@ -45,6 +61,7 @@ export class History {
     }
     const digest = commitDigest(this.#digest, core)
     const known = blocks.map(knownOf)
+    const transactions = orderTransactions(blocks)
     const line = { leaderRound: round, next, gcRound: epoch.gcRound }
     const record = { index, epoch: epoch.epoch, ...line, digest, timestamp, beacon, blocks: known }
     this.#index = index + 1
@@ -56,7 +73,8 @@ export class History {
       digest,
       leader,
       blocks,
-      transactions: orderTransactions(blocks),
+      transactions,
+      includers: includersOf(transactions, blocks, committee),
       witness: committee.members[author]?.key ?? start.history,
       draws,
       drawKind: drawKind(committee),

@@ -1,23 +1,21 @@
 import { toHex } from '../protocol/index.js'
 import type { BlockKey, OpenedBlock, PayloadTransaction } from './block.js'
-import { MAX_PENDING, MAX_PENDING_BYTES, MAX_PENDING_PER_LANE } from './constants.js'
+import { FairQueue, type Lane, type Waiting } from './fair-queue.js'
 
-interface Entry {
+interface Entry extends Waiting {
   readonly transaction: PayloadTransaction
-  readonly lane: string
   /** A block that carries it and may still be committed. */
   carrier: BlockKey | null
 }
 
 /**
- * Transactions that wait to be ordered. Lanes take turns, so that none holds up the others; in a lane the lowest sequence goes
- * first. What stands in an accepted block waits for that block's commit, and comes back if the block is dropped.
+ * Transactions that wait to be ordered, in the order of {@link FairQueue}: buckets share a block, accounts of a bucket take turns, and in
+ * a lane the lowest sequence goes first. What stands in an accepted block waits for that block's commit, and comes back if the block is
+ * dropped.
  */
 export class Mempool {
   readonly #entries = new Map<string, Entry>()
-  /** Lanes in the order in which they came, each sorted by sequence. */
-  readonly #lanes = new Map<string, Entry[]>()
-  #bytes = 0
+  readonly #queue = new FairQueue<Entry>()
   #carried = 0
 
   get size(): number {
@@ -29,51 +27,45 @@ export class Mempool {
     return this.#entries.size - this.#carried
   }
 
-  /** `full`: the lane or the pool is; the sender is told to come again (RATE_LIMITED). */
-  add(transaction: PayloadTransaction): 'added' | 'known' | 'full' {
+  /**
+   * `full`: its lane, account or bucket is, or the pool; the sender is told to come again (RATE_LIMITED).
+   * @param bucket of its account, by the ledger's state
+   */
+  add(transaction: PayloadTransaction, bucket = 0): 'added' | 'known' | 'full' {
     const id = toHex(transaction.id)
     if (this.#entries.has(id)) return 'known'
-    const { account, key, sequence } = transaction.transaction
-    const lane = `${toHex(account)}/${key === null ? '' : toHex(key)}`
-    const waiting = this.#lanes.get(lane) ?? []
-    const full = this.#entries.size >= MAX_PENDING || this.#bytes + transaction.bytes.length > MAX_PENDING_BYTES
-    if (full || waiting.length >= MAX_PENDING_PER_LANE) return 'full'
-    const entry = { transaction, lane, carrier: null }
-    const place = waiting.findIndex(other => other.transaction.transaction.sequence > sequence)
-    waiting.splice(place < 0 ? waiting.length : place, 0, entry)
-    this.#lanes.set(lane, waiting)
+    const { account: owner, key, sequence } = transaction.transaction
+    const account = toHex(owner)
+    const lane = `${account}/${key === null ? '' : toHex(key)}`
+    const entry: Entry = {
+      transaction,
+      account,
+      lane,
+      bucket,
+      sequence,
+      bytes: transaction.bytes.length,
+      carrier: null
+    }
+    if (!this.#queue.add(entry)) return 'full'
     this.#entries.set(id, entry)
-    this.#bytes += transaction.bytes.length
     return 'added'
   }
 
   /** What the next block can carry. It isn't marked: the block carries it once it is accepted. */
   take(most: { count: number; bytes: number }): PayloadTransaction[] {
-    const taken: PayloadTransaction[] = []
-    const lanes = [...this.#lanes.values()].map(entries => entries.filter(({ carrier }) => carrier === null))
-    let bytes = 0
-    for (let turn = 0, found = true; found; turn++) {
-      found = false
-      for (const lane of lanes) {
-        const transaction = lane[turn]?.transaction
-        if (transaction === undefined) continue
-        if (taken.length === most.count || bytes + transaction.bytes.length > most.bytes) return taken
-        taken.push(transaction)
-        bytes += transaction.bytes.length
-        found = true
-      }
-    }
-    return taken
+    const chosen = this.#queue.choose({ weight: most.bytes, count: most.count }, ({ bytes }) => bytes, nextUncarried)
+    // The first is chosen whatever it weighs, and a block has a hard bound.
+    return chosen.filter(({ bytes }) => bytes <= most.bytes).map(({ transaction }) => transaction)
   }
 
   /** An accepted block carries these. */
   carry({ key, transactions }: OpenedBlock): void {
     for (const { id } of transactions) {
       const entry = this.#entries.get(toHex(id))
-      if (entry?.carrier === null) {
-        entry.carrier = key
-        this.#carried += 1
-      }
+      if (entry?.carrier !== null) continue
+      entry.carrier = key
+      this.#carried += 1
+      this.#queue.serve(entry)
     }
   }
 
@@ -100,11 +92,14 @@ export class Mempool {
       const entry = this.#entries.get(toHex(id))
       if (entry === undefined) continue
       this.#entries.delete(toHex(id))
-      this.#bytes -= entry.transaction.bytes.length
       if (entry.carrier !== null) this.#carried -= 1
-      const left = (this.#lanes.get(entry.lane) ?? []).filter(other => other !== entry)
-      if (left.length > 0) this.#lanes.set(entry.lane, left)
-      else this.#lanes.delete(entry.lane)
+      this.#queue.remove(entry)
     }
   }
+}
+
+/** The lane's next that no block carries, after `taken` such. */
+function nextUncarried(lane: Lane<Entry>, taken: number): Entry | null {
+  let left = taken
+  return lane.find(({ carrier }) => carrier === null && left-- === 0) ?? null
 }

@@ -7,6 +7,7 @@ import {
   type BodyOf,
   type Policy
 } from '../protocol/index.js'
+import { settleUnits } from './bandwidth.js'
 import { MAX_LANES } from './constants.js'
 import { laneKey, type Row } from './rows.js'
 import type { Sender, Step } from './step.js'
@@ -23,12 +24,12 @@ export function needAccount(reader: Reader, account: Uint8Array): Row<'account'>
 
 /** Changes some fields of an account and tells followers. Reads it first, so calls one after another add up. */
 export function changeAccount(
-  { view, emit }: Pick<Step, 'view' | 'emit'>,
+  { view, emit, context }: Pick<Step, 'view' | 'emit' | 'context'>,
   account: Uint8Array,
   change: (row: Row<'account'>) => Partial<Row<'account'>>
 ): void {
   const row = needAccount(view, account)
-  view.put('account', toHex(account), { ...row, ...change(row) })
+  view.put('account', toHex(account), settleUnits(row, { ...row, ...change(row) }, context))
   emit({ type: 'account', account })
 }
 

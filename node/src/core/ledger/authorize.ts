@@ -56,7 +56,7 @@ function openOwn(view: View, context: Context, { account, key, body }: Transacti
   if (body.kind !== 'open-account' || key !== null || faucetLimit === 0n || openDeposit !== 0n) return
   if (!equalBytes(accountId(body.policy), account) || view.get('account', toHex(account)) !== undefined) return
   refuseRepeatedKeys(body.policy)
-  putFreshAccount(view, newAccount(body.policy, 0n, null))
+  putFreshAccount(view, newAccount(body.policy, 0n, { by: account, deposit: 0n }))
 }
 
 function authorizeOwner(

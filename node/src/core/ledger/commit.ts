@@ -2,20 +2,21 @@ import {
   blockMessage,
   equalBytes,
   isPekkaError,
+  PekkaError,
   toHex,
   transactionsHash,
   type AuctionView,
   type CommitHeader,
   type ErrorData,
-  type PekkaError,
   type SignedTransaction,
   type TaskView,
   type TransactionOutcome
 } from '../protocol/index.js'
-import { apply } from './apply.js'
+import { apply, type Applied } from './apply.js'
 import { removeAsk } from './ask.js'
 import { auctionTimer } from './auction/index.js'
 import { authorize } from './authorize.js'
+import { isPrepaid, quotaLeft, takeUnits, takeWaste, unitsOf } from './bandwidth.js'
 import { MAX_EXPIRIES_PER_COMMIT, MAX_TIMERS_PER_COMMIT, TIPS } from './constants.js'
 import { needSystem } from './money.js'
 import { releaseBond } from './provider.js'
@@ -39,6 +40,11 @@ export interface CommitInput {
   transactions: readonly VerifiedTransaction[]
   /** Block key of the witness whose block this is. */
   witness: Uint8Array
+  /**
+   * Block keys of the witnesses in whose blocks the transactions came, in the same order: what they bring in vain counts (R30). Left out
+   * where one witness decides alone.
+   */
+  includers?: readonly Uint8Array[]
   /** Whether a vertex is final. The network's id always is. */
   isFinal: (vertex: Uint8Array) => boolean
 }
@@ -75,9 +81,16 @@ export function executeCommit(state: Reader, input: CommitInput): CommitResult {
 
   const ordered: CommitResult['ordered'] = []
   const refused: CommitResult['refused'] = []
-  for (const transaction of input.transactions) {
-    const outcome = order(view, context, transaction, input.isFinal, events)
+  for (const [at, transaction] of input.transactions.entries()) {
+    const includer = input.includers?.[at]
+    const outcome =
+      includer !== undefined && quotaLeft(view, context, includer) === 0
+        ? leftOut(transaction)
+        : order(view, context, transaction, input.isFinal, events)
     ;(outcome.status === 'refused' ? refused : ordered).push({ transaction, outcome })
+    if (outcome.status === 'refused' && includer !== undefined) {
+      takeWaste(view, context, includer, transaction.bytes.length)
+    }
   }
 
   const system = needSystem(view)
@@ -148,6 +161,13 @@ function runTimers(step: Step): void {
   }
 }
 
+/** Its witness has brought too much that might not be ordered; it can be sent by another one. */
+const leftOut = ({ id }: VerifiedTransaction): TransactionOutcome => ({
+  status: 'refused',
+  id,
+  ...toOutcome(new PekkaError('RATE_LIMITED'))
+})
+
 /** Orders one transaction: applied, failed (its sequence is used all the same, R27) or refused. */
 function order(
   view: View,
@@ -156,23 +176,26 @@ function order(
   isFinal: CommitInput['isFinal'],
   events: LedgerEvent[]
 ): TransactionOutcome {
-  const { id } = transaction
-  const { account, key } = transaction.transaction
+  const { id, signatures, bytes } = transaction
+  const { account } = transaction.transaction
+  const units = unitsOf(transaction.transaction, signatures.length, bytes.length)
   const attempt = new Overlay(view)
+  let applied: Applied | null = null
   try {
     authorize(attempt, context, transaction, vertex => equalBytes(vertex, context.network) || isFinal(vertex))
+    useSequence(attempt, transaction)
+    if (isPrepaid(attempt, context, transaction.transaction)) {
+      applied = apply(attempt, context, transaction.transaction, id)
+      if (!applied.ok) takeUnits(attempt, context, account, units)
+    } else takeUnits(attempt, context, account, units)
   } catch (error) {
     if (isPekkaError(error)) return { status: 'refused', id, ...toOutcome(error) }
     throw error
   }
-  const place = laneKey(account, key)
-  const lane = attempt.get('lane', place)
-  if (lane === undefined) throw new TypeError('an authorized transaction has a lane')
-  attempt.put('lane', place, { ...lane, sequence: lane.sequence + 1, previous: id })
   attempt.commitTo(view)
   events.push({ type: 'account', account })
 
-  const applied = apply(view, context, transaction.transaction, id)
+  applied ??= apply(view, context, transaction.transaction, id)
   const at = { id, index: context.index, timestamp: context.timestamp }
   if (!applied.ok) return { status: 'failed', ...at, ...toOutcome(applied.error) }
   for (const { table, key: row, row: value } of applied.writes) {
@@ -181,6 +204,13 @@ function order(
   }
   events.push(...applied.events)
   return { status: 'applied', ...at }
+}
+
+function useSequence(view: View, { id, transaction: { account, key } }: VerifiedTransaction): void {
+  const place = laneKey(account, key)
+  const lane = view.get('lane', place)
+  if (lane === undefined) throw new TypeError('an authorized transaction has a lane')
+  view.put('lane', place, { ...lane, sequence: lane.sequence + 1, previous: id })
 }
 
 const codeOf = (outcome: TransactionOutcome): string | null => (outcome.status === 'applied' ? null : outcome.code)

@@ -25,6 +25,19 @@ export {
   PROVIDER_CREDITS,
   type DevnetInit
 } from './genesis.js'
+export {
+  BUCKETS,
+  bucketOf,
+  capOf,
+  FREE_ALIVE_MS,
+  isPrepaid,
+  refuseUnpaid,
+  ROW_UNITS,
+  SIGNATURE_UNITS,
+  TASK_UNITS,
+  unitsAt,
+  unitsOf
+} from './bandwidth.js'
 export { brokenInvariants } from './invariant.js'
 export * from './proofs/index.js'
 export {

@@ -1,6 +1,7 @@
 import { accountInvariant } from './account.js'
 import { askInvariant } from './ask.js'
 import { auctionInvariant } from './auction/index.js'
+import { bandwidthInvariant } from './bandwidth.js'
 import { faucetInvariant } from './faucet.js'
 import { supplyInvariant } from './money.js'
 import { providerInvariant } from './provider.js'
@@ -14,6 +15,7 @@ export const brokenInvariants = (state: Reader): string[] =>
   [
     supplyInvariant,
     accountInvariant,
+    bandwidthInvariant,
     providerInvariant,
     stakeInvariant,
     askInvariant,

@@ -56,6 +56,9 @@ export const witnessRowSchema = z.strictObject({
 })
 
 /** Table `load`, key = ask id: attempts under way for it, also when the ask itself is gone. Absent: none. */
+/** Table `includer`, key = block key: bytes that its blocks may still bring in vain (R30). Absent: its whole quota. */
+export const includerRowSchema = z.strictObject({ witness: bytes32, left: whole, at: millis })
+
 export const loadRowSchema = z.strictObject({ running: whole })
 
 /** Table `timer`, key = contract time / kind / id: what happens by itself, in the order of T (R12). */
@@ -95,6 +98,7 @@ export const TABLES = {
   provider: providerRowSchema,
   witness: witnessRowSchema,
   ask: askRowSchema,
+  includer: includerRowSchema,
   load: loadRowSchema,
   task: taskRowSchema,
   auction: auctionRowSchema,
@@ -118,6 +122,7 @@ export const TABLE_NAMES: readonly Table[] = [
   'witness',
   'ask',
   'load',
+  'includer',
   'task',
   'auction',
   'timer',

@@ -45,6 +45,11 @@ export const ERRORS = {
     title: 'The price or the machine of the offer is no longer published.',
     advice: 'Fetch the prices again and send a new offer.'
   },
+  BANDWIDTH_SPENT: {
+    status: 429,
+    title: 'The account has sent as much as it may for now.',
+    advice: 'Its bandwidth comes back within the hour, enough for this in {seconds} s; a bond lets it come back faster.'
+  },
   BLOCK_INVALID: {
     status: 400,
     title: 'A witness sent a block that breaks a rule ({rule}).',

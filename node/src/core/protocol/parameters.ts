@@ -5,6 +5,21 @@ import { encodeCanonical } from './encoding.js'
 import { sha256, taggedHash } from './hash.js'
 import { bytes32, bytes64, credits, millis, whole } from './schema.js'
 
+/** Bandwidth credit (R30), in units of about a byte (core/ledger/bandwidth.ts). */
+export const bandwidthSchema = z.strictObject({
+  /** Of an account of the genesis, or of one that somebody opened with a deposit. */
+  base: whole,
+  /** Of an account that was opened without one. */
+  freeBase: whole,
+  /** More for each credit in bonds and escrows, by and by. */
+  perCredit: whole,
+  /** What was used is back after this, ms of the commits' time. */
+  windowMs: whole.min(1),
+  /** Bytes that a witness's blocks may bring in vain in a window. */
+  includerBytes: whole
+})
+export type BandwidthParameters = z.infer<typeof bandwidthSchema>
+
 /** Parameters of the contracts. Those in force at the offer hold for that task (PROTOCOL §8.8). Times in ms of T. */
 export const parametersSchema = z.strictObject({
   id: whole,
@@ -34,6 +49,8 @@ export const parametersSchema = z.strictObject({
   /** Locked per task, returned at CLOSED. */
   storageDeposit: credits,
   openDeposit: credits,
+  /** Absent: transactions cost no bandwidth, as in networks of before. */
+  bandwidth: bandwidthSchema.optional(),
   /** What one account may draw from a devnet's faucet in all; 0: no faucet. */
   faucetLimit: credits,
   /** Auctions (R31). Networks of before have none: there `auction-open` fails. */
@@ -47,6 +64,18 @@ export const parametersSchema = z.strictObject({
     .optional()
 })
 export type Parameters = z.infer<typeof parametersSchema>
+
+/**
+ * A task costs its client some 6 Ki units and its provider none, a transfer some 900. So an hour's base is 11,000 tasks of one account, and
+ * a hundred credits in bond and escrow let it run 4 a second more for ever; without a deposit it is 700 tasks.
+ */
+export const STANDARD_BANDWIDTH: BandwidthParameters = {
+  base: 64 << 20,
+  freeBase: 4 << 20,
+  perCredit: 1 << 20,
+  windowMs: 3_600_000,
+  includerBytes: 256 << 20
+}
 
 /** The numbers of PROTOCOL §9 with the checking part switched off (audit rate, levy, slice, hold-back and deposits 0). */
 export const SPINE_PARAMETERS: Parameters = {
@@ -66,6 +95,7 @@ export const SPINE_PARAMETERS: Parameters = {
   levyPpm: 0,
   storageDeposit: 0n,
   openDeposit: 0n,
+  bandwidth: STANDARD_BANDWIDTH,
   faucetLimit: 0n,
   auction: { keyWithinMs: 30_000, depositMilli: 100 }
 }

@@ -21,8 +21,10 @@ export const accountRowSchema = z.strictObject({
   faucetDrawn: credits,
   /** Delegates it has, revoked ones too: their lanes stay. */
   lanes: whole,
-  /** Who paid the deposit that opened it; null for accounts of the genesis and for those that opened themselves. */
-  opened: z.strictObject({ by: bytes32, deposit: credits }).nullable()
+  /** Who paid the deposit that opened it, itself where it opened itself; null for accounts of the genesis. */
+  opened: z.strictObject({ by: bytes32, deposit: credits }).nullable(),
+  /** Bandwidth credit that it had `at` a commit's timestamp (R30); absent: all it can have. */
+  bandwidth: z.strictObject({ units: whole, at: millis }).optional()
 })
 export type AccountRow = z.infer<typeof accountRowSchema>
 

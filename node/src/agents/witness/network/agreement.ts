@@ -100,10 +100,10 @@ export class Agreement {
   }
 
   /** Puts a transaction up; says whether there was room. Resolves also when this stops: its sender is told then by others. */
-  offer(transaction: VerifiedTransaction): Promise<'taken' | 'full'> {
+  offer(transaction: VerifiedTransaction, bucket: number): Promise<'taken' | 'full'> {
     return new Promise(resolve => {
       if (this.#stopped) return resolve('taken')
-      this.feed({ type: 'transaction', transaction }, effects =>
+      this.feed({ type: 'transaction', transaction, bucket }, effects =>
         resolve(effects.some(({ type }) => type === 'turned-away') ? 'full' : 'taken')
       )
     })

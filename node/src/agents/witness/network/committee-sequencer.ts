@@ -18,10 +18,11 @@ import {
   type Member,
   type Pace
 } from '@pekka/node/consensus'
-import type { CommitResult, Reader, VerifiedTransaction } from '@pekka/node/ledger'
+import { bucketOf, type CommitResult, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
 import { pause, type NetworkHost } from '@pekka/node/host/network'
 import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
 import type { DecidingCommittee, Decision, Sequencer } from '../sequencer.js'
+import { Admission } from '../admission.js'
 import { Agreement } from './agreement.js'
 import { Answers } from './answers.js'
 import { BlockKeeper } from './block-keeper.js'
@@ -30,6 +31,7 @@ import { CATCH_UP_LOOK_MS, CATCH_UP_WAIT_MS } from './constants.js'
 import { electAfter, finalBefore, signersOf, stateDigest } from './executing.js'
 import { FinalityTimes } from './finality-times.js'
 import { firstEpoch } from './first-epoch.js'
+import { Guests } from './guests.js'
 import { LaneGate } from './lane-gate.js'
 import type { LastProposed } from './last-proposed.js'
 import { WitnessLinks, type Said } from './links.js'
@@ -84,6 +86,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
   readonly #opener: Opener
   readonly #chains: RevealChains
   readonly #gate: LaneGate
+  readonly #guests: Guests
   readonly #passOn: PassOn
   readonly #times: FinalityTimes
   readonly #members = new Map<number, readonly Member[]>()
@@ -112,6 +115,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
     this.#opener = new Opener({ verifier, epoch: () => this.#epoch, membersOf })
     this.#chains = new RevealChains({ seed: signer.seed, nonce: genesis.nonce, parameters: this.#parameters })
     this.#gate = new LaneGate(() => this.#needState())
+    this.#guests = new Guests(new Admission({ state: () => this.#needState(), clock: components.clock }))
     this.#times = new FinalityTimes(monotonic)
     this.#passOn = new PassOn({ monotonic, send: (turn, bytes) => this.#passTo(turn, bytes) })
   }
@@ -124,7 +128,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
     await this.#gate.enter(transaction)
     this.#times.begin(transaction)
     this.#passOn.add(transaction)
-    if ((await agreement.offer(transaction)) === 'full') {
+    if ((await agreement.offer(transaction, this.#bucketOf(transaction))) === 'full') {
       this.#drop(transaction)
       throw new PekkaError('RATE_LIMITED')
     }
@@ -150,6 +154,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
       })),
       due: true,
       witness: commit.witness,
+      includers: commit.includers,
       sign: message => signer.sign(message),
       isFinal,
       committee: this.#committeeOf(commit),
@@ -162,7 +167,10 @@ export class CommitteeSequencer implements Sequencer, Notes {
         running.digest = digest
         if (elected !== null) this.#members.set(elected.epoch, elected.members)
         running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
-        for (const transaction of commit.transactions) this.#drop(transaction)
+        for (const transaction of commit.transactions) {
+          this.#drop(transaction)
+          this.#guests.leave(transaction)
+        }
         this.#gate.moved(commit.transactions)
       }
     }
@@ -367,7 +375,10 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const { agreement } = await this.#open(this.#needState())
     for (const bytes of transactions) {
       try {
-        await agreement.offer(await this.#opener.transaction(bytes))
+        const transaction = await this.#opener.transaction(bytes)
+        if (!this.#guests.enter(transaction)) continue
+        const taken = await agreement.offer(transaction, this.#bucketOf(transaction))
+        if (taken === 'full') this.#guests.leave(transaction)
       } catch {
         return 'broken'
       }
@@ -411,6 +422,10 @@ export class CommitteeSequencer implements Sequencer, Notes {
   #rows({ record, core }: Commit, state: Uint8Array, elected: Elected | null): BesideRow[] {
     const members = elected === null ? null : { epoch: elected.epoch, members: [...elected.members] }
     return this.#keeper.rowsOf(record, { index: core.index, state, elected: members })
+  }
+
+  #bucketOf({ transaction }: VerifiedTransaction): number {
+    return bucketOf(this.#needState(), transaction.account)
   }
 
   #needState(): Reader {

@@ -1,0 +1,3 @@
+import { underDust } from './under-dust.js'
+
+underDust({ seconds: 20, timeout: 600_000 })

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import {
+  CREDIT,
+  DEVNET_PARAMETERS,
+  encodeCanonical,
+  networkId,
+  type Genesis,
+  type TransactionOutcome
+} from '@pekka/node/protocol'
+import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
+import { createVerifier, systemClock } from '@pekka/node/host/crypto'
+import { MemoryLedgerStore, type LedgerBatch } from '@pekka/node/host/storage'
+import { makeDust, withDust } from '../../support/dust.js'
+import { createTestNetwork, faucet, type TestNetwork } from './support.js'
+
+const quiet = { info: () => {}, error: () => {} }
+const ACCOUNTS = 300
+
+/** Lets everything go on that waits for nothing outside. */
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+/** A disk that can be held up. */
+class SlowStore extends MemoryLedgerStore {
+  #held: Promise<void> | null = null
+  #release: () => void = () => {}
+
+  hold(): void {
+    this.#held = new Promise(resolve => (this.#release = resolve))
+  }
+
+  release(): void {
+    this.#held = null
+    this.#release()
+  }
+
+  override async write(batch: LedgerBatch): Promise<void> {
+    await this.#held
+    await super.write(batch)
+  }
+}
+
+describe('witness: dust', function () {
+  this.timeout(60_000)
+  let ledger: LocalLedger
+  let store: SlowStore
+  let verified: number
+
+  async function open(network: TestNetwork, genesis: Genesis = network.genesis): Promise<void> {
+    const verifier = createVerifier()
+    const counting = {
+      verify: (...sent: Parameters<typeof verifier.verify>) => {
+        verified += 1
+        return verifier.verify(...sent)
+      }
+    }
+    verified = 0
+    store = new SlowStore()
+    const components = { store, signer: network.witness, verifier: counting, clock: systemClock, log: quiet }
+    ledger = createLoneLedger(components, { genesis: encodeCanonical(genesis) })
+    await ledger.start()
+  }
+  afterEach(() => ledger.stop())
+
+  const indexOf = (outcome: TransactionOutcome): number => (outcome.status === 'refused' ? -1 : outcome.index)
+
+  it('a bonded account’s transaction is in the very next commit, another’s in the next few', async () => {
+    const network = createTestNetwork()
+    const genesis = withDust(network.genesis, ACCOUNTS)
+    await open(network, genesis)
+    await network.demo.send(ledger, { kind: 'bond', amount: 4n * CREDIT })
+    const dust = await makeDust(networkId(genesis), ACCOUNTS, 1_500)
+    const { bytes: bonded } = await network.demo.sign(ledger, faucet())
+    const { bytes: bare } = await network.providers[0].sign(ledger, faucet())
+
+    store.hold()
+    const [first = new Uint8Array(), ...rest] = dust
+    const held = ledger.submit(first)
+    await turn()
+    const answers = rest.map(bytes => ledger.submit(bytes))
+    await turn()
+    const honest = [ledger.submit(bonded), ledger.submit(bare)]
+    await turn()
+    store.release()
+
+    const at = indexOf(await held)
+    const [ofBonded, ofBare] = await Promise.all(honest)
+    assert.ok(ofBonded && ofBare)
+    assert.equal(indexOf(ofBonded), at + 1)
+    assert.ok(indexOf(ofBare) > at && indexOf(ofBare) <= at + 3, `${indexOf(ofBare) - at} commits later`)
+    const outcomes = await Promise.all(answers)
+    assert.ok(outcomes.every(({ status }) => status === 'applied'))
+    const last = Math.max(...outcomes.map(indexOf))
+    assert.ok(last > at + 3, 'the dust waited')
+  })
+
+  it('asks of an account that has spent its bandwidth not even whether its signature holds', async () => {
+    const bandwidth = { base: 4_000, freeBase: 4_000, perCredit: 0, windowMs: 3_600_000, includerBytes: 0 }
+    const network = createTestNetwork({ ...DEVNET_PARAMETERS, bandwidth })
+    await open(network)
+    const signed = []
+    for (let i = 0; i < 8; i++) signed.push(await network.demo.sign(ledger, faucet()))
+    // At once: what waits counts as well.
+    const outcomes = await Promise.all(signed.map(({ bytes }) => ledger.submit(bytes)))
+    const applied = outcomes.filter(({ status }) => status === 'applied').length
+    const spent = outcomes.filter(outcome => 'code' in outcome && outcome.code === 'BANDWIDTH_SPENT').length
+    assert.ok(applied >= 3 && applied <= 5)
+    assert.equal(spent, 8 - applied)
+    assert.equal(verified, applied)
+    // What is asked for again needn't be paid again.
+    const again = await Promise.all(signed.map(({ bytes }) => ledger.submit(bytes)))
+    assert.deepEqual(again.slice(0, applied), outcomes.slice(0, applied))
+  })
+})
