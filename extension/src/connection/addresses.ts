@@ -7,13 +7,30 @@
  * @param address e.g. `http://127.0.0.1:7420`
  */
 export function addressesFor(labBase: string, address: string): string[] {
+  const { direct, proxied } = waysTo(labBase, address)
+  return [proxied, direct].filter(way => way !== undefined)
+}
+
+/**
+ * The same for a bridge, which every run goes through: a page on the computer where Jupyter runs goes there itself, since Lab's
+ * proxy takes as long as the rest of a short cell (docs/decisions/0011-direct-on-loopback.md). Only for what the page checks before
+ * it trusts it; a pairing code goes the other way.
+ */
+export function bridgeAddressesFor(labBase: string, address: string): string[] {
+  const { direct, proxied } = waysTo(labBase, address)
+  // Some browsers let a page that came by TLS not call what has none.
+  const first = new URL(labBase).protocol === 'http:' ? [direct, proxied] : [proxied, direct]
+  return first.filter(way => way !== undefined)
+}
+
+function waysTo(labBase: string, address: string): { direct?: string; proxied?: string } {
   const direct = address.replace(/\/+$/, '')
   const url = new URL(address)
-  if (!isLoopback(url.hostname)) return [direct]
+  if (!isLoopback(url.hostname)) return { direct }
   const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port
   const proxied = new URL(`proxy/${url.protocol === 'https:' ? 'https:' : ''}${port}`, withSlash(labBase)).href
   // A page from elsewhere means another computer by loopback than Jupyter does.
-  return isLoopback(new URL(labBase).hostname) ? [proxied, direct] : [proxied]
+  return isLoopback(new URL(labBase).hostname) ? { direct, proxied } : { proxied }
 }
 
 const withSlash = (address: string): string => (address.endsWith('/') ? address : `${address}/`)

@@ -11,7 +11,7 @@ import {
 import { Http, PekkaClient, type FetchLike } from '@pekka/node/client'
 import { Signal, type ISignal } from '@lumino/signaling'
 import type { KeyStore } from '../crypto/index.js'
-import { addressesFor, shownAddress } from './addresses.js'
+import { addressesFor, bridgeAddressesFor, shownAddress } from './addresses.js'
 import { FRESH_CODE_MS, PROBE_MS, RENEW_BEFORE_MS, RETRY_MS, UNPAIRED_RETRY_MS, WALLET_NAME } from './constants.js'
 import type { PageOption } from './page-option.js'
 import type { LiveDoor } from './socket.js'
@@ -244,7 +244,7 @@ export class Connection {
   async #findBridge(grant: Grant | undefined, signal: AbortSignal): Promise<string | 'other-network'> {
     const { bridge, labBase } = this.init
     const named = bridge === 'auto' ? [this.components.option()?.bridge, ...(grant?.bridges ?? [])] : [bridge]
-    const addresses = named.flatMap(address => (address === undefined ? [] : addressesFor(labBase, address)))
+    const addresses = named.flatMap(address => (address === undefined ? [] : bridgeAddressesFor(labBase, address)))
     let last: unknown = new PekkaError('PAIRING_FAILED')
     let other = false
     for (const address of new Set(addresses)) {

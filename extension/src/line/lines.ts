@@ -58,7 +58,19 @@ export class Lines {
 
   #onChange(_: OpenNotebook, kind: ChangeKind): void {
     if (kind === 'state') this.#pace.soon()
-    else this.#pace.later()
+    else if (kind === 'progress') this.#pace.later()
+    else this.#prepare()
+  }
+
+  /** Sending takes some 50 ms: a line that is there follows with the next state, and says so itself only if that takes longer. */
+  #prepare(): void {
+    for (const id of this.components.notebook.preparing) {
+      const cell = widgetOf(this.panel, id)
+      const line = cell && this.#lines.get(cell)
+      if (line === undefined || line.isDisposed) return this.#pace.soon()
+      line.node.dataset['state'] = 'preparing'
+    }
+    this.#pace.afterPause()
   }
 
   dispose(): void {

@@ -23,7 +23,10 @@ export class StatusItem extends Widget {
     this.#button.title = 'Show remote tasks'
     this.#button.addEventListener('click', open)
     this.node.append(this.#button)
-    this.#pace = new Pace({ draw: () => this.#draw(), now: () => performance.now() }, { pauseMs: PAUSE_MS })
+    this.#pace = new Pace(
+      { draw: () => this.#draw(), now: () => performance.now() },
+      { pauseMs: PAUSE_MS, trailing: true }
+    )
     tasks.changed.connect(() => this.#pace.later())
     connection.changed.connect(() => this.#pace.soon())
     this.#pace.soon()

@@ -1,6 +1,8 @@
 import React, { useEffect, useReducer, useRef, useState } from 'react'
 import { ReactWidget } from '@jupyterlab/ui-components'
 import { billCredits, credits, guessCredits } from '@pekka/node/client'
+import type { Message } from '@lumino/messaging'
+import { Signal, type ISignal } from '@lumino/signaling'
 import type { Connection } from '../connection/index.js'
 import { labIcon, type IconName } from '../line/index.js'
 import { costOf, isOver, type RemoteTask, type Tasks } from '../run/index.js'
@@ -25,8 +27,13 @@ export interface TasksPanelComponents {
   clock: (ms: number) => string
 }
 
+/** Made once: making one takes the browser a millisecond. */
+const DAY = new Intl.DateTimeFormat([], { weekday: 'long', day: 'numeric', month: 'long' })
+
 /** The side panel "Remote tasks". */
 export class TasksPanel extends ReactWidget {
+  readonly #shown = new Signal<this, void>(this)
+
   constructor(private readonly components: TasksPanelComponents) {
     super()
     this.addClass('pk-Panel')
@@ -34,8 +41,13 @@ export class TasksPanel extends ReactWidget {
     this.node.setAttribute('aria-label', 'Remote tasks')
   }
 
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message)
+    this.#shown.emit()
+  }
+
   protected override render(): React.ReactElement {
-    return <PanelBody {...this.components} />
+    return <PanelBody {...this.components} visible={() => this.isVisible} shown={this.#shown} />
   }
 }
 
@@ -46,8 +58,14 @@ const Icon = ({ name, tone = 'plain' }: { name: IconName; tone?: TaskRow['tone']
   )
 }
 
+/** A panel behind another one or in a closed side bar draws nothing; it catches up when it is shown. */
+interface Visibility {
+  visible: () => boolean
+  shown: ISignal<unknown, void>
+}
+
 /** Draws again when tasks, money or connection change, and each second while something runs. */
-function useChanges({ tasks, connection }: TasksPanelComponents): void {
+function useChanges({ tasks, connection, visible, shown }: TasksPanelComponents & Visibility): void {
   const [, draw] = useReducer((count: number) => count + 1, 0)
   useEffect(() => {
     let pending: number | undefined
@@ -55,26 +73,28 @@ function useChanges({ tasks, connection }: TasksPanelComponents): void {
     const soon = (): void => {
       pending ??= window.setTimeout(() => {
         pending = undefined
-        draw()
+        if (visible()) draw()
       }, 100)
     }
     tasks.changed.connect(soon)
     connection.changed.connect(soon)
     connection.accountChanged.connect(soon)
+    shown.connect(draw)
     const timer = setInterval(() => {
-      if (tasks.running.length > 0) draw()
+      if (visible() && tasks.running.length > 0) draw()
     }, 1000)
     return () => {
       tasks.changed.disconnect(soon)
       connection.changed.disconnect(soon)
       connection.accountChanged.disconnect(soon)
+      shown.disconnect(draw)
       clearInterval(timer)
       window.clearTimeout(pending)
     }
   }, [])
 }
 
-function PanelBody(components: TasksPanelComponents): React.ReactElement {
+function PanelBody(components: TasksPanelComponents & Visibility): React.ReactElement {
   const { tasks, connection, actions, now, clock } = components
   useChanges(components)
   const [filter, setFilter] = useState('')
@@ -82,11 +102,9 @@ function PanelBody(components: TasksPanelComponents): React.ReactElement {
   const [asking, setAsking] = useState<string | null>(null)
   const list = useRef<HTMLDivElement>(null)
   const offline = connection.state.status === 'off' || connection.state.status === 'unpaired'
-  const day = (ms: number): string =>
-    new Date(ms).toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long' })
   const groups = groupTasks(
     tasks.all.map(({ snapshot }) => snapshot),
-    { now: now(), offline, filter, day }
+    { now: now(), offline, filter, day: ms => DAY.format(ms) }
   )
   const selected = open === null ? undefined : tasks.get(open)
   const rows = groups.flatMap(group => group.rows.map(({ id }) => id))
@@ -98,7 +116,7 @@ function PanelBody(components: TasksPanelComponents): React.ReactElement {
       if (next !== undefined) list.current?.querySelector<HTMLElement>(`[data-task="${next}"]`)?.focus()
     } else if (event.key === 'Delete') {
       const task = tasks.get(id)
-      if (task && !isOver(task.snapshot)) {
+      if (task && !task.over) {
         setOpen(id)
         setAsking(id)
       }

@@ -7,7 +7,6 @@ import { labIcon } from '../line/index.js'
 import { askCode, quoteLine } from '../quote/index.js'
 import {
   codeCells,
-  isOver,
   languageOf,
   Pace,
   whyNotCells,
@@ -248,7 +247,7 @@ class Chooser {
   activeTask(): RemoteTask | undefined {
     const [id] = this.active()
     const run = id === undefined ? undefined : this.notebook()?.cellRun(id)
-    return run?.kind === 'task' && !isOver(run.snapshot) && !run.snapshot.cancelling ? run.task : undefined
+    return run?.kind === 'task' && !run.task.over && !run.task.cancelling ? run.task : undefined
   }
 
   cancellable(): RemoteTask[] {
@@ -257,7 +256,7 @@ class Chooser {
     const chosen = new Set<RemoteTask>()
     for (const id of this.selected()) {
       const run = notebook.cellRun(id)
-      if (run?.kind === 'task' && !isOver(run.snapshot)) chosen.add(run.task)
+      if (run?.kind === 'task' && !run.task.over) chosen.add(run.task)
     }
     return chosen.size > 0 ? [...chosen] : notebook.running
   }

@@ -3,7 +3,7 @@ import { Notification } from '@jupyterlab/apputils'
 import { IStatusBar } from '@jupyterlab/statusbar'
 import { labIcon } from '../line/index.js'
 import { StatusItem, TasksPanel, endMessage } from '../panel/index.js'
-import { isOver, timeOf } from '../run/index.js'
+import { timeOf } from '../run/index.js'
 import { CommandIds } from './command-ids.js'
 import { IRemote, type Remote } from './tokens.js'
 
@@ -69,13 +69,13 @@ function notify(app: JupyterFrontEnd, { tasks, connection, settings, now }: Remo
   tasks.changed.connect((_, task) => {
     if (task === null) {
       // What had ended before this page was opened is no news.
-      if (!loaded && tasks.loaded) for (const each of tasks.all) if (isOver(each.snapshot)) over.add(each.id)
+      if (!loaded && tasks.loaded) for (const each of tasks.all) if (each.over) over.add(each.id)
       loaded = tasks.loaded
       return
     }
-    const { snapshot } = task
-    if (!isOver(snapshot) || over.has(task.id)) return
+    if (!task.over || over.has(task.id)) return
     over.add(task.id)
+    const { snapshot } = task
     const long = (timeOf(snapshot, now()) ?? 0) >= settings.notifyAfterMs
     if (!long && !document.hidden) return
     const { text, failed } = endMessage(snapshot, now())

@@ -62,3 +62,15 @@ export function languageOf(model: INotebookModel): string | undefined {
 
 /** Tells whether a cell was edited since it was sent. Not a secret: the source stands beside it. */
 export const sourceMark = (source: string): string => toHex(sha256(utf8(source))).slice(0, 16)
+
+/** {@link sourceMark} of what a cell says now; asked at each drawing, so what was hashed last is kept. */
+export function markOf(model: ICodeCellModel): string {
+  const source = model.sharedModel.getSource()
+  const known = marks.get(model)
+  if (known?.source === source) return known.mark
+  const mark = sourceMark(source)
+  marks.set(model, { source, mark })
+  return mark
+}
+
+const marks = new WeakMap<ICodeCellModel, { source: string; mark: string }>()

@@ -18,10 +18,10 @@ import {
 import { analyse, hintFor, type HintContext } from '../scan/index.js'
 import { returnNames, type ReturnSource } from '../values/index.js'
 import type { Connection } from '../connection/index.js'
-import { codeCells, modelOf, placeOf, sourceMark } from './cells.js'
+import { codeCells, markOf, modelOf, placeOf, sourceMark } from './cells.js'
 import { SAVE_AFTER_MS } from './constants.js'
 import type { EventSink, RemoteTask } from './remote-task.js'
-import { isOver, type TaskSnapshot } from './snapshot.js'
+import type { TaskSnapshot } from './snapshot.js'
 import type { Tasks } from './tasks.js'
 
 /** What the line under a cell tells. */
@@ -51,8 +51,11 @@ export type CellRun =
   /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
   | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
 
-/** What changed: a task went on, as it does many times a second, or something that somebody waits to see. */
-export type ChangeKind = 'progress' | 'state'
+/**
+ * What changed: a task went on, as it does many times a second; something that somebody waits to see; or cells are being prepared,
+ * which is mostly over before anybody could read it.
+ */
+export type ChangeKind = 'progress' | 'state' | 'brief'
 
 /** A run of it is on its way. */
 const BEFORE: ReadonlySet<string> = new Set(['preparing', 'adding', 'fetching', 'waiting'])
@@ -118,7 +121,12 @@ export class OpenNotebook {
 
   /** Runs of this notebook that aren't over. */
   get running(): RemoteTask[] {
-    return [...this.#runs.values()].map(run => run.task).filter(task => !isOver(task.snapshot))
+    return [...this.#runs.values()].map(run => run.task).filter(task => !task.over)
+  }
+
+  /** Ids of the cells that are being prepared. */
+  get preparing(): string[] {
+    return [...this.#before].filter(([, { kind }]) => kind === 'preparing').map(([id]) => id)
   }
 
   /** What stands under a cell; undefined where it has no remote run. */
@@ -128,7 +136,7 @@ export class OpenNotebook {
     const model = modelOf(this.model, id)
     const metadata = parseCellMetadata(model?.sharedModel.getMetadata(METADATA_KEY))
     if (model === undefined || metadata === undefined) return undefined
-    const edited = metadata.source !== undefined && metadata.source !== sourceMark(model.sharedModel.getSource())
+    const edited = metadata.source !== undefined && metadata.source !== markOf(model)
     const run = this.#runs.get(metadata.task)
     const task = run?.task ?? this.components.tasks.get(metadata.task)
     if (task === undefined) return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(metadata.task) }
@@ -146,7 +154,7 @@ export class OpenNotebook {
   /** Whether a remote run of this page or another one writes to the cell. */
   isRunning(id: string): boolean {
     const run = this.cellRun(id)
-    return BEFORE.has(run?.kind ?? '') || (run?.kind === 'task' && !isOver(run.snapshot))
+    return BEFORE.has(run?.kind ?? '') || (run?.kind === 'task' && !run.task.over)
   }
 
   /** What is told of cells before they belong to a task; undefined takes it back. */
@@ -155,7 +163,7 @@ export class OpenNotebook {
       if (state === undefined) this.#before.delete(id)
       else this.#before.set(id, state)
     }
-    this.#changed.emit('state')
+    this.#changed.emit(state?.kind === 'preparing' ? 'brief' : 'state')
   }
 
   /** Shows a task's output in its cells from now on, and remembers it in them. */
@@ -376,7 +384,8 @@ export class OpenNotebook {
       // The cell is somebody else's now; the run's other cells may still be ours.
       run.cells = run.cells.filter(cell => cell !== event.cell)
     }
-    this.#changed.emit('state')
+    const goesOn = event.type === 'cell-start' || event.type === 'cell-end'
+    this.#changed.emit(goesOn ? 'progress' : 'state')
   }
 
   /** Writes the task's state into its cells when it has moved on. */

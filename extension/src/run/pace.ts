@@ -16,11 +16,15 @@ export class Pace {
 
   /** Something changed. */
   later(): void {
-    if (this.#pending || this.#timer !== null) return
-    const { pauseMs, trailing = false } = this.init
-    const wait = trailing ? pauseMs : this.#last + pauseMs - this.components.now()
-    if (wait <= 0) this.soon()
-    else this.#timer = setTimeout(() => this.#draw(), wait)
+    const wait = this.#last + this.init.pauseMs - this.components.now()
+    if (this.init.trailing === true) this.afterPause()
+    else if (wait <= 0) this.soon()
+    else this.#wait(wait)
+  }
+
+  /** Something changed that may be over before anybody has read it: drawn after a whole pause, or with what comes before that. */
+  afterPause(): void {
+    this.#wait(this.init.pauseMs)
   }
 
   /** Something changed that is to be seen at once. */
@@ -33,6 +37,10 @@ export class Pace {
   dispose(): void {
     this.#disposed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
+  }
+
+  #wait(ms: number): void {
+    if (!this.#pending) this.#timer ??= setTimeout(() => this.#draw(), ms)
   }
 
   #draw(): void {

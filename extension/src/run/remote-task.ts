@@ -295,6 +295,16 @@ export class RemoteTask {
     }
   }
 
+  /** Quicker than a whole {@link snapshot}. */
+  get over(): boolean {
+    return isOver({ phase: this.#phase })
+  }
+
+  /** ms since 1970 */
+  get sentAt(): number {
+    return this.#item?.submittedAt ?? this.submittedAt
+  }
+
   get snapshot(): TaskSnapshot {
     const view = this.#item?.view ?? null
     const attempt = view?.attempts.at(-1)
@@ -308,7 +318,7 @@ export class RemoteTask {
       kind: this.#note?.kind ?? 'cell',
       path: this.#note?.path ?? null,
       cells: this.#note?.cells ?? [],
-      submittedAt: this.#item?.submittedAt ?? this.submittedAt,
+      submittedAt: this.sentAt,
       phase: this.#phase,
       lost: attempts > 1 || this.#lost ? this.#name(this.#lost ?? view?.attempts.at(-2)?.provider ?? null) : null,
       attempt: 'attempt' in this.#phase ? this.#phase.attempt : attempts,

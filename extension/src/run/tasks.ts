@@ -4,7 +4,6 @@ import { Signal, type ISignal } from '@lumino/signaling'
 import type { Connection } from '../connection/index.js'
 import { NAMES_AGE_MS, PAGE_OF_TASKS } from './constants.js'
 import { RemoteTask, type EventSink } from './remote-task.js'
-import { isOver } from './snapshot.js'
 
 /** All tasks of this browser's key: those of the bridge's list and those that this page sent. */
 export class Tasks {
@@ -33,11 +32,11 @@ export class Tasks {
 
   /** Newest first. */
   get all(): RemoteTask[] {
-    return [...this.#tasks.values()].sort((a, b) => b.snapshot.submittedAt - a.snapshot.submittedAt)
+    return [...this.#tasks.values()].sort((a, b) => b.sentAt - a.sentAt)
   }
 
   get running(): RemoteTask[] {
-    return this.all.filter(task => !isOver(task.snapshot))
+    return this.all.filter(task => !task.over)
   }
 
   /** Whether the bridge's list has arrived. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { addressesFor } from '../../src/connection/addresses.js'
+import { addressesFor, bridgeAddressesFor } from '../../src/connection/addresses.js'
 import { optionOfPage, parsePageOption } from '../../src/connection/page-option.js'
 
 const option = { v: 1, code: 'c0de', wallet: 'http://127.0.0.1:7421', bridge: 'http://127.0.0.1:7420' }
@@ -14,6 +14,23 @@ describe('connection: addresses', () => {
 
   it('never asks the reader’s own computer when Jupyter runs elsewhere', () => {
     assert.deepEqual(addressesFor('https://hub.example.org/user/ada', 'http://127.0.0.1:7420/'), [
+      'https://hub.example.org/user/ada/proxy/7420'
+    ])
+  })
+
+  it('calls a bridge on the same computer directly first, and through the proxy where nothing answers there', () => {
+    assert.deepEqual(bridgeAddressesFor('http://localhost:8888/', 'http://127.0.0.1:7420'), [
+      'http://127.0.0.1:7420',
+      'http://localhost:8888/proxy/7420'
+    ])
+  })
+
+  it('calls it through the proxy first from a page that came by TLS, and only so when Jupyter runs elsewhere', () => {
+    assert.deepEqual(bridgeAddressesFor('https://localhost:8888/', 'http://127.0.0.1:7420'), [
+      'https://localhost:8888/proxy/7420',
+      'http://127.0.0.1:7420'
+    ])
+    assert.deepEqual(bridgeAddressesFor('https://hub.example.org/user/ada', 'http://127.0.0.1:7420/'), [
       'https://hub.example.org/user/ada/proxy/7420'
     ])
   })

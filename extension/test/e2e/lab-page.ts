@@ -76,17 +76,21 @@ export class LabPage {
     readonly name: string
   ) {}
 
-  /** A fresh browser profile with a fresh notebook. */
+  /** A fresh browser profile with a fresh notebook; `onlyLab`: its browser reaches nothing but Lab's own origin. */
   static async open(
     network: Network,
     sources: string[],
-    options: { theme?: 'dark'; kernel?: string } = {}
+    options: { theme?: 'dark'; kernel?: string; onlyLab?: boolean } = {}
   ): Promise<LabPage> {
     const name = `test ${++serial}.ipynb`
     await writeNotebook(network, name, sources, options.kernel)
     const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
     await context.addInitScript('globalThis.__name = value => value')
     await context.addInitScript(countDecisions, UNDECIDED)
+    if (options.onlyLab === true) {
+      const elsewhere = (url: URL): boolean => url.origin !== network.origin
+      await context.route(elsewhere, route => route.abort('connectionrefused'))
+    }
     const lab = await LabPage.in(network, context, name)
     if (options.theme === 'dark') await lab.darken()
     return lab

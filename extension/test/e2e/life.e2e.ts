@@ -69,6 +69,21 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.prints(0, counted(40))
   })
 
+  it('where the browser reaches the bridge itself it goes there, else through Lab’s own origin', async () => {
+    for (const onlyLab of [false, true]) {
+      const lab = await suite.open(['print("by", "way")'], { onlyLab })
+      const ways = new Set<boolean>()
+      lab.page.on('request', request => {
+        const { origin, pathname } = new URL(request.url())
+        if (pathname.endsWith('/v1/tasks') && request.method() === 'POST') ways.add(origin === suite.net.origin)
+      })
+      await lab.run(0)
+      await lab.done(0)
+      await lab.prints(0, 'by way\n')
+      assert.deepEqual([...ways], [onlyLab])
+    }
+  })
+
   it('moved and edited meanwhile, the cell gets its output and says that it is of an earlier version', async () => {
     const lab = await suite.open(['print("above")', counting(16)])
     await lab.run(1)
@@ -117,16 +132,21 @@ describe('extension: what happens to a run meanwhile', function () {
   })
 
   it('in two tabs one writes; the other shows the state and takes over when the first goes', async () => {
-    const lab = await suite.open([counting(40)])
+    // However long it takes to open a second page: it runs until it is cancelled.
+    const lab = await suite.open([counting(1000)])
     await lab.run(0)
     await lab.shows(0, 'n 2')
     await lab.remembers(0)
     const second = await lab.again()
     await second.cell(0).locator('.pk-Line-facts', { hasText: 'output goes into your other tab' }).waitFor()
+    const before = (await lab.output(0)).match(/n \d+/g)?.length ?? 0
     await lab.page.close()
-    await second.done(0)
-    await second.prints(0, counted(40))
     suite.page = second
+    await second.shows(0, `n ${before + 4}\n`)
+    await second.act(0, 'cancel')
+    await second.line(0, 'Cancelled by you')
+    const numbers = [...(await second.output(0)).matchAll(/n (\d+)\n/g)].map(([, n]) => Number(n))
+    assert.deepEqual(numbers, [...numbers.keys()], 'nothing lost or doubled')
   })
 
   it('without a connection it says since when, and the run button why', async () => {

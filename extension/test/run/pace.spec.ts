@@ -55,6 +55,19 @@ describe('drawing at a pace', () => {
     await until(1)
   })
 
+  it('lets a change that may be over soon wait for a pause, or be drawn with what comes before that', async () => {
+    const mine = pace({ pauseMs: 20 })
+    mine.afterPause()
+    await Promise.resolve()
+    assert.deepEqual(drawn, [])
+    mine.later()
+    await Promise.resolve()
+    assert.equal(drawn.length, 1)
+    clock += 100
+    mine.afterPause()
+    await until(2)
+  })
+
   it('draws nothing once it is let go', async () => {
     const mine = pace({ pauseMs: 5 })
     mine.soon()

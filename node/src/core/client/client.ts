@@ -239,7 +239,11 @@ export class PekkaClient {
     const judge = (view: TaskView) => this.ledger.judge(view)
     const resubmit = (code: string) => this.#resubmit(task, code)
     const follower = new TaskFollower({ live: this.live, reader, resubmit, judge }, task, observer)
-    const forget = () => this.#prepared.delete(toHex(task))
+    const forget = () => {
+      this.#prepared.delete(toHex(task))
+      // Who runs which task has changed; the next run finds it known.
+      this.market.freshen()
+    }
     follower.ended.then(forget, forget)
     follower.start()
     return follower

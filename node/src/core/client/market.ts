@@ -50,14 +50,20 @@ export class Market {
   ) {}
 
   /**
-   * All live asks. `maxAge` in ms: 0 asks the bridge now. What is older than FRESH_MS is answered with all the same, and asked for
-   * in the background for the next time.
+   * All live asks. `maxAge` in ms: 0 asks the bridge now. What is older than {@link LATE_MS} is answered with all the same, and
+   * asked for in the background for the next time.
    */
   async asks(maxAge = MAX_AGE_MS): Promise<VerifiedAsk[]> {
     const known = this.#known(maxAge)
     if (known === null) return await this.#refresh()
-    if (known.age > FRESH_MS) this.#refresh().catch(() => undefined)
+    if (known.age > LATE_MS) this.#refresh().catch(() => undefined)
     return known.asks
+  }
+
+  /** Asks for them now, in the background, where it is long ago: for somebody who has time, so that a click need not. */
+  freshen(): void {
+    const age = this.#cache === null ? Infinity : this.components.clock.now() - this.#cache.at
+    if (age > FRESH_MS) this.#refresh().catch(() => undefined)
   }
 
   #known(maxAge: number): { age: number; asks: VerifiedAsk[] } | null {
@@ -115,8 +121,10 @@ export class Market {
  */
 const MAX_AGE_MS = 60_000
 
-/** Younger ones aren't asked for again, ms. */
+/** Younger ones aren't asked for again when a task has ended, ms. */
 const FRESH_MS = 5_000
+/** Nor at a click, when the page, the bridge and a machine have other work, ms. */
+const LATE_MS = 30_000
 
 /** Splits asks into those that serve and the reasons why the others do not. */
 export function match(

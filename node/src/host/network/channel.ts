@@ -11,6 +11,7 @@ import {
   READ_LOW_WATER_BYTES,
   WRITE_HIGH_WATER_BYTES
 } from './constants.js'
+import { updateRarely } from './few-updates.js'
 import type { MessageChannel } from './index.js'
 
 export interface ChannelInit {
@@ -61,6 +62,7 @@ export class StreamChannel implements MessageChannel {
   ) {
     this.#maxMessageBytes = init.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES
     this.closed = new Promise(resolve => (this.#finish = resolve))
+    updateRarely(stream)
     stream.addEventListener('message', event => this.#onData(event.data))
     // A half-close by the other side. Without it an end is a lost connection, which the library reports in the same way.
     stream.addEventListener('remoteCloseWrite', () => (this.#sawFin = true))

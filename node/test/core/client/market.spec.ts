@@ -78,6 +78,23 @@ describe('published prices', () => {
     assert.equal(world.asked, 2)
   })
 
+  it('are asked for again when a task has ended, where they weren’t a moment ago, and not at the click that follows', async () => {
+    const { market, world } = await marketAt(1e9)
+    await market.asks()
+    world.now = 4_000
+    market.freshen()
+    assert.equal(world.asked, 1)
+    world.now = 29_000
+    await market.asks()
+    assert.equal(world.asked, 1)
+    market.freshen()
+    for (let i = 0; i < 50; i++) await turn()
+    assert.equal(world.asked, 2)
+    world.now = 58_000
+    await market.asks()
+    assert.equal(world.asked, 2)
+  })
+
   it('are asked for anew where they are older, wanted fresh, or have ended', async () => {
     const { market, world } = await marketAt(30_000)
     assert.equal((await market.asks()).length, 1)
