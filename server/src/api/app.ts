@@ -70,6 +70,9 @@ export function createApp(components: AppComponents): Express {
   return app
 }
 
+/** How long a browser may go without asking again, seconds; none keeps it longer than two hours. */
+const PREFLIGHT_AGE = 7_200
+
 /** CORS, Host and Origin, before anything else is looked at. */
 function admit(guard: Guard): RequestHandler {
   return (request, response, next) => {
@@ -81,7 +84,7 @@ function admit(guard: Guard): RequestHandler {
     if (request.method !== 'OPTIONS') return next()
     response.setHeader('Access-Control-Allow-Methods', 'GET, POST, PUT')
     response.setHeader('Access-Control-Allow-Headers', 'Authorization, Content-Type, X-Pekka-Token')
-    response.setHeader('Access-Control-Max-Age', '600')
+    response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_AGE))
     response.status(204).end()
   }
 }
