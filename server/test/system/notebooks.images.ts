@@ -26,6 +26,29 @@ describe('images', function () {
       console.log(['| image | example | s | result |', '| --- | --- | --- | --- |', ...rows].join('\n'))
   })
 
+  it('torch draws what has no seed from the task’s, and what has one from that', async () => {
+    const program = await network.file(
+      'draw.py',
+      `import torch
+print(torch.randint(0, 10**9, (3,)).tolist())
+torch.manual_seed(5)
+drawn = torch.randint(0, 10**9, (3,)).tolist()
+own = torch.Generator().manual_seed(5)
+print(drawn == torch.randint(0, 10**9, (3,), generator=own).tolist())
+`
+    )
+    const drawnBy = async (...options: string[]): Promise<string> => {
+      const run = await network.pekka('run', '--image', 'machine-learning', ...options, program)
+      assert.equal(run.code, 0, run.stderr)
+      const [numbers, same] = run.stdout.trim().split('\n')
+      assert.equal(same, 'True')
+      return numbers ?? ''
+    }
+    // 65 where the two runs, which have one seed, differ.
+    const twice = await drawnBy('--runs', '2')
+    assert.notEqual(await drawnBy(), twice)
+  })
+
   for (const [field, { notebook }] of Object.entries(EXAMPLES) as [Field, { notebook: string }][]) {
     // The order of the entries is that of the object's keys, which are fields.
     it(`${field}: every package can be imported`, async () => {

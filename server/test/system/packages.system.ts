@@ -35,6 +35,14 @@ describe('pekka run --with and --input', function () {
     assert.match(run.stderr, /No machine offers machine-learning now: humanize is added to base for this run\./)
   })
 
+  it('says at the end of a run without a module which command adds it', async () => {
+    // A name that is made up while it runs: no scan sees it.
+    const run = await network.run('made_up.py', 'import importlib\nimportlib.import_module("huma" + "nize")\n')
+    assert.match(run.stderr, /ModuleNotFoundError: No module named 'humanize'\n/)
+    assert.match(run.stderr, /Add it and run again: pekka run --with humanize \S+made_up\.py\n/)
+    assert.equal(run.code, 1)
+  })
+
   it('ends before anything is offered where a package can not be had', async () => {
     for (const [wish, words, code] of [
       ['inflect==0.0.99', /do not go together/, 64],
