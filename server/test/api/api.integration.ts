@@ -100,7 +100,7 @@ describe('the HTTP API', function () {
 
   it('shows metrics without ids', async () => {
     const text = Buffer.from((await call('GET', '/metrics')).body).toString()
-    assert.match(text, /pekka_tasks_submitted_total 1/)
+    assert.match(text, /pekka_bridge_tasks_submitted_total 1/)
     assert.ok(!text.includes(toHex(task)))
   })
 

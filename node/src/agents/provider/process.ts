@@ -4,6 +4,7 @@ import { replaceFile } from '../../host/files/index.js'
 import type { Logger } from 'pino'
 import { createPrimitives, systemClock } from '@pekka/node/host/crypto'
 import { LedgerClient, createNetworkHost, type NetworkHost } from '@pekka/node/host/network'
+import { processRegistry, serveMetrics, type MetricsServer } from '@pekka/node/host/metrics'
 import { toHex } from '@pekka/node/protocol'
 import { AgentGrant } from './agent-grant.js'
 import { AskBook } from './asks.js'
@@ -12,6 +13,7 @@ import { joinLedger, loadIdentity } from './identity.js'
 import { KemKeys } from './kem-keys.js'
 import { LedgerLane } from './ledger-lane.js'
 import { openMachine, type Machine } from './machine.js'
+import { createProviderMetrics } from './metrics.js'
 import { Provider } from './provider.js'
 import { RunStore } from './run-store.js'
 import { readSettings, type ProviderSettings } from './settings.js'
@@ -32,6 +34,8 @@ export interface ProviderReady {
   isolation: number
   /** Images that are offered. */
   images: string[]
+  /** Where its metrics are, where they are served. */
+  metrics?: string
 }
 
 /** The provider process: puts the parts together from its settings file, and takes them apart again. */
@@ -43,6 +47,7 @@ export class ProviderProcess {
   #grant: AgentGrant | null = null
   #settings: ProviderSettings | null = null
   #extras: TaskExtras | null = null
+  #metrics: MetricsServer | null = null
 
   constructor(
     private readonly log: Logger,
@@ -125,6 +130,7 @@ export class ProviderProcess {
     )
     await this.#provider.start()
     await this.#provider.linked(LINKED_WAIT_MS)
+    await this.#measure(this.#provider, settings)
     const ready: ProviderReady = {
       pid: process.pid,
       name,
@@ -132,7 +138,8 @@ export class ProviderProcess {
       peer: host.peerId,
       runtime: report.name,
       isolation: report.isolation,
-      images: machine.wares.map(ware => ware.image.name)
+      images: machine.wares.map(ware => ware.image.name),
+      ...(this.#metrics === null ? {} : { metrics: this.#metrics.url })
     }
     await this.#announce(ready)
     return ready
@@ -141,11 +148,19 @@ export class ProviderProcess {
   async stop(): Promise<void> {
     if (this.#settings?.readyFile !== undefined) await rm(this.#settings.readyFile, { force: true })
     this.#extras?.stop()
+    await this.#metrics?.stop()
     await this.#provider?.stop()
     await this.#grant?.stop()
     await this.#machine?.runtime.close()
     await this.#ledger?.stop()
     await this.#host?.stop()
+  }
+
+  async #measure(provider: Provider, { metrics }: ProviderSettings): Promise<void> {
+    if (metrics === null) return
+    const registry = processRegistry()
+    createProviderMetrics({ registry, status: () => provider.status() })
+    this.#metrics = await serveMetrics(registry, metrics)
   }
 
   async #announce(ready: ProviderReady): Promise<void> {

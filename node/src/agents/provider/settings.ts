@@ -10,6 +10,7 @@ import {
   hex32,
   slug
 } from '@pekka/node/protocol'
+import { metricsSettings } from '@pekka/node/host/metrics'
 
 /** A provider's settings file. Amounts are micro-credits as decimal text. */
 export const settingsSchema = z.strictObject({
@@ -20,6 +21,8 @@ export const settingsSchema = z.strictObject({
   logLevel: z.string().default('info'),
   /** Written with `{ pid, … }` once the provider serves, removed when it has stopped. */
   readyFile: z.string().optional(),
+  /** Serves `GET /metrics` there (docs/metrics.md); null: nowhere. */
+  metrics: metricsSettings.nullable().default(null),
   /** Key file of the provider's account; made where it is missing. */
   account: z.string().min(1),
   /** Multiaddresses with peer ids. The provider keeps a link to each bridge. */

@@ -6,8 +6,16 @@ import { decodeCanonical, equalBytes, genesisSchema, networkId, PekkaError, toHe
 import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
 import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
 import { createLedgerStore } from '@pekka/node/host/storage'
+import { processRegistry, serveMetrics, type MetricsServer } from '@pekka/node/host/metrics'
 import { createLoneLedger, parseSettings, type LocalLedger } from './index.js'
-import { createCommitteeLedger, LastProposed, Registrar, serveStatus } from './network/index.js'
+import { countCommits, createWitnessMetrics } from './metrics.js'
+import {
+  type CommitteeSequencer,
+  createCommitteeLedger,
+  LastProposed,
+  Registrar,
+  serveStatus
+} from './network/index.js'
 
 const path = process.argv.slice(2).find(argument => argument !== '--settings')
 if (path === undefined) throw new TypeError('usage: witness --settings FILE')
@@ -38,6 +46,18 @@ const components = { store, signer, verifier: createVerifier(), clock: systemClo
 const init = { genesis, onFailure: () => process.exit(1) }
 
 const starting = new AbortController()
+let committee: CommitteeSequencer | null = null
+const registry = settings.metrics === null ? null : processRegistry()
+const metrics =
+  registry === null
+    ? null
+    : createWitnessMetrics({
+        registry,
+        height: () => store.last(),
+        status: async () => (await committee?.status()) ?? null
+      })
+const serving = metrics === null ? {} : { submitted: metrics.submitted }
+let metricsServer: MetricsServer | null = null
 let registrar: Registrar | null = null
 
 /** The genesis says who decides. */
@@ -45,19 +65,20 @@ async function startLedger(): Promise<LocalLedger> {
   if (content.agreement === undefined) {
     const ledger = createLoneLedger(components, init)
     await ledger.start()
-    await serveLedger(host, ledger)
+    await serveLedger(host, ledger, serving)
     await host.start()
     return ledger
   }
   const lastProposed = new LastProposed(settings.lastProposed)
   const { peers } = settings
   const { ledger, sequencer } = createCommitteeLedger({ ...components, host, lastProposed }, { ...init, peers })
+  committee = sequencer
   // The first commit takes a quorum of witnesses; who asks for the status meanwhile is answered.
   await serveStatus(host, sequencer)
   await host.start()
   await ledger.start()
   await sequencer.caughtUp(starting.signal)
-  await serveLedger(host, ledger)
+  await serveLedger(host, ledger, serving)
   if (settings.accountKey !== null) {
     const account = await readSigner(settings.accountKey)
     const chainEnd = (epoch: number): Uint8Array => sequencer.chainEnd(epoch)
@@ -75,6 +96,7 @@ async function stop(): Promise<void> {
   starting.abort()
   await rm(settings.readyFile, { force: true })
   // The commit under way is stored and answered; then nobody is served any more. Before the start is over nobody was.
+  await metricsServer?.stop()
   await registrar?.stop()
   await ledger?.stop()
   await host.stop()
@@ -86,7 +108,15 @@ process.on('SIGINT', () => void stop())
 process.on('disconnect', () => void stop())
 
 ledger = await startLedger()
-const ready = { pid: process.pid, addresses: host.addresses() }
+if (metrics !== null && registry !== null && settings.metrics !== null) {
+  void countCommits(ledger, metrics, store.last(), starting.signal)
+  metricsServer = await serveMetrics(registry, settings.metrics)
+}
+const ready = {
+  pid: process.pid,
+  addresses: host.addresses(),
+  ...(metricsServer === null ? {} : { metrics: metricsServer.url })
+}
 await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
 process.send?.({ ready: true, ...ready })
 log.info({ addresses: ready.addresses }, 'witness ready')

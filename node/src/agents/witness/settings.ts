@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
+import { metricsSettings } from '@pekka/node/host/metrics'
 
 /** Settings file of the witness process. Relative paths are taken from the file's folder. */
 const fileSchema = z.object({
@@ -25,6 +26,8 @@ const fileSchema = z.object({
    * `stake` transactions, at least every six epochs.
    */
   accountKey: z.string().nullable().default(null),
+  /** Serves `GET /metrics` there (docs/metrics.md); null: nowhere. */
+  metrics: metricsSettings.nullable().default(null),
   readyFile: z.string(),
   logLevel: z.string().default('info')
 })

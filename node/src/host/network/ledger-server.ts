@@ -5,22 +5,32 @@ import {
   type ErrorData,
   type LedgerAccess,
   type LedgerAnswer,
-  type LedgerRequest
+  type LedgerRequest,
+  type TransactionOutcome
 } from '@pekka/node/protocol'
 import { LEDGER_MESSAGE_BYTES, MAX_LEDGER_REQUESTS } from './constants.js'
 import type { NetworkHost } from './index.js'
 import { TypedChannel } from './typed-channel.js'
 
+export interface ServeLedgerOptions {
+  /** Told of each submission that was answered, and how long it took, ms. */
+  submitted?: (outcome: TransactionOutcome, milliseconds: number) => void
+}
+
 /**
  * Serves `/pekka/ledger/1` from any access to the ledger: a witness gives its own, a bridge relays by giving its client. Each
  * stream may have MAX_LEDGER_REQUESTS requests under way; the next one is read when one of them is done.
  */
-export async function serveLedger(host: NetworkHost, ledger: LedgerAccess): Promise<void> {
+export async function serveLedger(
+  host: NetworkHost,
+  ledger: LedgerAccess,
+  { submitted }: ServeLedgerOptions = {}
+): Promise<void> {
   await host.handle(
     LEDGER_PROTOCOL,
     async (channel, stopping) => {
       const typed = new TypedChannel<LedgerRequest, LedgerAnswer>(channel, ledgerRequestSchema)
-      await new LedgerSession(typed, ledger, stopping).run()
+      await new LedgerSession(typed, ledger, stopping, submitted).run()
       await channel.close()
     },
     { maxMessageBytes: LEDGER_MESSAGE_BYTES }
@@ -36,7 +46,8 @@ class LedgerSession {
   constructor(
     private readonly typed: TypedChannel<LedgerRequest, LedgerAnswer>,
     private readonly ledger: LedgerAccess,
-    stopping: AbortSignal
+    stopping: AbortSignal,
+    private readonly submitted: ServeLedgerOptions['submitted']
   ) {
     this.#signal = AbortSignal.any([stopping, this.#ended.signal])
   }
@@ -79,7 +90,7 @@ class LedgerSession {
   #value(request: Exclude<LedgerRequest, { method: 'follow' | 'unfollow' }>): Promise<unknown> {
     switch (request.method) {
       case 'submit':
-        return this.ledger.submit(request.transaction, this.#signal)
+        return this.#submit(request.transaction)
       case 'time':
         return this.ledger.time(this.#signal)
       case 'genesis':
@@ -99,6 +110,13 @@ class LedgerSession {
       case 'history':
         return this.ledger.history(request.what, this.#signal)
     }
+  }
+
+  async #submit(transaction: Uint8Array): Promise<TransactionOutcome> {
+    const began = performance.now()
+    const outcome = await this.ledger.submit(transaction, this.#signal)
+    this.submitted?.(outcome, performance.now() - began)
+    return outcome
   }
 
   async #follow(id: number, after: number): Promise<void> {
