@@ -6,8 +6,8 @@ import type { RuntimeReport, Sandbox, SandboxExit, SandboxRuntime, SandboxSpec }
 
 /**
  * A runtime without isolation for tests of what is around it: each "sandbox" speaks the runner's protocol and runs cells as JavaScript in
- * one context, which stays while the runner is told to keep it. `print(x)` prints; `await block()` waits until it is cancelled; `die()`
- * ends the kernel.
+ * one context, which stays while the runner is told to keep it. `print(x)` prints; `await block()` waits until it is cancelled or interrupted;
+ * `die()` ends the kernel. Like the runner it ends when it is interrupted while it runs nothing.
  */
 export class KeptRuntime implements SandboxRuntime {
   readonly name = 'bubblewrap'
@@ -36,6 +36,7 @@ export class KeptRuntime implements SandboxRuntime {
 const USAGE = { wallMs: 1, cpuMs: 1, maxMemoryBytes: 0, outputBytes: 1 }
 
 class Cancelled extends Error {}
+class Interrupted extends Error {}
 class Died extends Error {}
 
 export class KeptSandbox implements Sandbox {
@@ -56,7 +57,11 @@ export class KeptSandbox implements Sandbox {
     this.#context = createContext({
       print: (value: unknown) =>
         this.#send({ type: 'stream', cell: this.#cell, name: 'stdout', text: `${String(value)}\n` }),
-      block: () => new Promise((_, reject) => this.#cancel.once('cancel', () => reject(new Cancelled('cancelled')))),
+      block: () =>
+        new Promise((_, reject) => {
+          this.#cancel.once('cancel', () => reject(new Cancelled('cancelled')))
+          this.#cancel.once('interrupt', () => reject(new Interrupted('interrupted')))
+        }),
       die: () => {
         throw new Died('died')
       }
@@ -73,7 +78,10 @@ export class KeptSandbox implements Sandbox {
       // A stream without an encoding yields buffers.
       for (const record of decoder.push(chunk as Buffer)) {
         if (record.header['op'] === 'cancel') this.#cancel.emit('cancel')
-        else if (record.header['op'] === 'run') working = working.then(() => this.#run(record))
+        else if (record.header['op'] === 'interrupt') {
+          if (this.#cell === '') await this.kill()
+          this.#cancel.emit('interrupt')
+        } else if (record.header['op'] === 'run') working = working.then(() => this.#run(record))
       }
     }
   }
@@ -92,7 +100,8 @@ export class KeptSandbox implements Sandbox {
         await runInContext(`(async () => { ${source} })()`, this.#context)
       } catch (error) {
         status = 'error'
-        const ename = error instanceof Cancelled ? 'KeyboardInterrupt' : 'Error'
+        const stopped = error instanceof Cancelled || error instanceof Interrupted
+        const ename = stopped ? 'KeyboardInterrupt' : 'Error'
         this.#send({ type: 'error', cell: id, ename, evalue: String(error), traceback: [String(error)] })
         if (error instanceof Cancelled) end = { outcome: 'stopped', reason: 'cancelled', detail: {}, exitCode: null }
         else if (error instanceof Died) {
@@ -102,6 +111,7 @@ export class KeptSandbox implements Sandbox {
       }
       this.#send({ type: 'cell-end', cell: id, status, executionCount: 1 })
     }
+    this.#cell = ''
     this.#send({ type: 'done', ...end, usage: USAGE, ...(keep ? { kept } : {}) })
   }
 

@@ -2,6 +2,7 @@ import {
   CellChain,
   MAX_SESSION_CELLS,
   PekkaError,
+  checkInterrupt,
   contentHash,
   decodeCbor,
   encodeCbor,
@@ -13,6 +14,7 @@ import {
   type RunHeader,
   type SessionCell,
   type SessionCells as Listed,
+  type SessionInterrupt,
   type Verifier
 } from '@pekka/node/protocol'
 import type { DiskSpace } from '../disk.js'
@@ -40,6 +42,8 @@ interface Followed {
   cells: SessionCell[]
   /** How many the provider has, as it said last. */
   taken: number
+  /** What is to stop, said last: told again when the provider's link comes up. */
+  interrupt: SessionInterrupt | null
 }
 
 /** How cells lie in the table: small ones with their sealed bytes. */
@@ -90,6 +94,24 @@ export class SessionCells {
     return this.#inTurn(record.task, async () => listed(await this.#follow(record)))
   }
 
+  /**
+   * A cell is to stop.
+   * @returns whether its machine was told; if not, it is when its link is up again and this process still lives
+   * @throws PekkaError TASK_STATE, CELL_REFUSED
+   */
+  interrupt(record: TaskRecord, said: SessionInterrupt): Promise<boolean> {
+    return this.#inTurn(record.task, async () => {
+      const followed = await this.#follow(record)
+      const { attempt, run, provider } = followed.header
+      const binding = { network: this.components.network, task: record.task, attempt, run }
+      await checkInterrupt(said, binding, record.lane, this.components.verifier)
+      followed.interrupt = said
+      const link = this.components.links.of(provider)
+      link?.tell({ kind: 'interrupt', interrupt: said })
+      return link !== undefined
+    })
+  }
+
   /** A provider has said how many of its session's cells it has: the next one goes to it. */
   taken(link: ProviderLink, said: Extract<ProviderMessage, { kind: 'cells' }>): Promise<void> {
     return this.#inTurn(said.task, async () => {
@@ -101,6 +123,7 @@ export class SessionCells {
       const same = header.attempt === said.attempt && header.run === said.run
       if (!same || !equalBytes(header.provider, link.provider)) return
       followed.taken = said.count
+      if (followed.interrupt !== null) link.tell({ kind: 'interrupt', interrupt: followed.interrupt })
       const next = followed.cells[said.count]
       if (next === undefined) return
       const stored = await this.components.table.get(keyOf(header, next.index))
@@ -166,7 +189,7 @@ export class SessionCells {
     const { attempt, run } = header
     const binding = { network: this.components.network, task, attempt, run }
     const chain = new CellChain(binding, lane, this.components.verifier)
-    const followed: Followed = { header, chain, cells: [], taken: 0 }
+    const followed: Followed = { header, chain, cells: [], taken: 0, interrupt: null }
     const prefix = runPrefix(header)
     // One that is still being written isn't read, so nothing may be under way.
     await this.components.writer.write([])

@@ -1,4 +1,10 @@
-import { cellSubmitSchema, cellTakenSchema, cellsSchema } from '@pekka/node/protocol'
+import {
+  cellSubmitSchema,
+  cellTakenSchema,
+  cellsSchema,
+  interruptedSchema,
+  sessionInterruptSchema
+} from '@pekka/node/protocol'
 import { CELL_BODY } from '../api/constants.js'
 import { route, type Route } from '../api/route.js'
 import type { SessionCells } from './cells.js'
@@ -24,6 +30,16 @@ export function sessionRoutes(cells: SessionCells): Route[] {
       auth: 'token',
       answer: cellsSchema,
       handle: ({ record }) => cells.list(record)
+    }),
+    route({
+      method: 'post',
+      path: '/v1/tasks/:task/interrupts',
+      summary: 'Stops one cell of a session; its kernel stays',
+      auth: 'token',
+      body: sessionInterruptSchema,
+      status: 202,
+      answer: interruptedSchema,
+      handle: async ({ record, body }) => ({ told: await cells.interrupt(record, body) })
     })
   ]
 }

@@ -70,6 +70,23 @@ describe('a session in a real sandbox', function () {
     assert.ok((await client.receipt(task, finished)).run !== null)
   })
 
+  it('interrupts a cell and keeps what others made, and begins anew without it', async () => {
+    const { session, printed } = await open('x = 41\nopen("note.txt", "w").write("old")')
+    const index = await session.send({ program: cells('import time\nprint("on", flush=True)\ntime.sleep(1000)') })
+    await until('the cell runs', () => printed.includes('1:on\n'), 60_000)
+    await session.interrupt(index)
+    const end = await session.ended(index)
+    assert.deepEqual(
+      [end.reason, end.detail['ename'], end.detail['interrupted']],
+      ['exception', 'KeyboardInterrupt', true]
+    )
+    await run(session, 'print(x)')
+    const program = cells('import os\nprint("x" in globals(), os.listdir())')
+    await session.ended(await session.send({ program, restart: true }))
+    assert.deepEqual(printed.slice(-2), ['2:41\n', '3:False []\n'])
+    await session.close()
+  })
+
   it('says what came of it when its provider was killed, and what was paid', async () => {
     const { client, task, session } = await open('x = 41')
     await until('a tranche', async () => ((await client.task(task)).view?.paid ?? 0n) > 0n, 60_000)

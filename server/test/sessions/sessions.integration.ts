@@ -129,6 +129,32 @@ describe('a session', function () {
     assert.equal((await inEnd(task, 'settled')).reason, 'stopped')
   })
 
+  it('interrupts a cell and keeps what others made, and begins anew on the same machine', async () => {
+    const before = await provider.sandboxes()
+    const { session, printed, task } = await open('globalThis.x = 1')
+    const index = await session.send({ program: cells('print("on"); await block()') })
+    await until('the cell runs', () => printed.includes('1:on\n'))
+    await session.interrupt(index)
+    const end = await session.ended(index)
+    assert.deepEqual([end.reason, end.detail['interrupted']], ['exception', true])
+    // Nothing runs: nobody may tell the runner.
+    await session.interrupt(index)
+    await run(session, 'print(x)')
+    assert.ok(printed.includes('2:1\n'))
+    const stuck = await session.send({ program: cells('print("stuck"); await block()') })
+    await until('it is stuck', () => printed.includes('3:stuck\n'))
+    const again = await session.send({ program: cells('print(typeof x)'), restart: true })
+    assert.equal((await session.ended(stuck)).detail['restarted'], true)
+    assert.equal((await session.ended(again)).reason, 'completed')
+    assert.ok(printed.includes(`${again}:undefined\n`))
+    await run(session, 'globalThis.y = 2')
+    await run(session, 'print(y)')
+    assert.equal(printed.at(-1), `${again + 2}:2\n`)
+    await session.close()
+    assert.equal((await inEnd(task, 'settled')).attempts.length, 1)
+    await until('its sandboxes are gone', async () => (await provider.sandboxes()) === before)
+  })
+
   it('goes on after its bridge was away, with the cell that was sent to it', async () => {
     const { session, printed } = await open('x = 1')
     const port = Number(new URL(world.at.url).port)

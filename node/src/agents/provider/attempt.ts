@@ -19,6 +19,7 @@ import {
   type RunBinding,
   type RunFacts,
   type SessionCell,
+  type SessionInterrupt,
   type SessionReport,
   type Signer,
   type TaskEvent,
@@ -109,6 +110,8 @@ export class Attempt {
   /** The user's code has ended: a cancel that comes now changes nothing (PROTOCOL §9, STOPPING). */
   #done = false
   readonly #timers = new Set<NodeJS.Timeout>()
+  /** Kills a run that doesn't stop by itself. */
+  #stopLate: NodeJS.Timeout | undefined
   /** The machine is kept for later cells (R33). */
   #session: KeptSession | null = null
   #pay: SessionPay | null = null
@@ -153,6 +156,12 @@ export class Attempt {
   async takeCell(cell: SessionCell, sealed: Uint8Array | null): Promise<number> {
     if (this.#session === null) throw new PekkaError('CELL_REFUSED', { issue: 'the machine is not kept' })
     return await this.#session.take(cell, sealed)
+  }
+
+  /** Stops a cell of the session; the kernel stays. @throws PekkaError CELL_REFUSED */
+  async interrupt(said: SessionInterrupt): Promise<void> {
+    if (this.#session === null) throw new PekkaError('CELL_REFUSED', { issue: 'the machine is not kept' })
+    await this.#session.interrupt(said)
   }
 
   /** This machine stops soon: a session ends after the cell that runs, and is committed. */
@@ -308,7 +317,9 @@ export class Attempt {
           this.#digester.add(event)
           await writer.write({ events: [event], manifest: null })
         },
+        interrupt: () => this.#sandbox?.session.interrupt(),
         stop: () => this.#interruptRun(),
+        restart: () => this.#restart(),
         fetch: sealed => this.init.fetchCell(sealed, signal),
         onChange: () => this.#tellAlive(),
         now: () => performance.now()
@@ -326,7 +337,7 @@ export class Attempt {
     )
     this.#session = session
     if (this.#view?.state === 'stopping') this.#cancel()
-    void this.#sandbox?.sandbox.exited.then(() => session.finish('lost'))
+    this.#watchSandbox()
     const pay = this.#payFor(session, writer)
     this.#pay = pay
     const tranches = setInterval(() => {
@@ -339,6 +350,25 @@ export class Attempt {
       clearInterval(tranches)
       await pay.settled
     }
+  }
+
+  /** A session whose sandbox ends by itself has lost what its cells made. */
+  #watchSandbox(): void {
+    const watched = this.#sandbox
+    void watched?.sandbox.exited.then(() => {
+      if (this.#sandbox === watched) this.#session?.finish('lost')
+    })
+  }
+
+  /** A fresh sandbox for the same session. Nothing of the old one is left: neither processes nor files. */
+  async #restart(): Promise<void> {
+    clearTimeout(this.#stopLate)
+    const { signal } = this.#abandon
+    await this.#release()
+    signal.throwIfAborted()
+    this.#killed = null
+    this.#sandbox = await this.components.workshop.take(this.init.task, signal)
+    this.#watchSandbox()
   }
 
   #payFor(session: KeptSession, writer: FrameWriter): SessionPay {
@@ -520,7 +550,8 @@ export class Attempt {
     const sandbox = this.#sandbox
     if (sandbox === null) return
     sandbox.session.cancel()
-    this.#timers.add(setTimeout(() => this.#kill('cancel'), KILL_AFTER_MS))
+    this.#stopLate = setTimeout(() => this.#kill('cancel'), KILL_AFTER_MS)
+    this.#timers.add(this.#stopLate)
   }
 
   #kill(why: Killed): void {

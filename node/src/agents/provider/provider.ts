@@ -228,6 +228,8 @@ export class Provider implements Startable {
         return this.#outputs.acknowledge(bridge, message)
       case 'cell':
         return void this.#onCell(link, message)
+      case 'interrupt':
+        return void this.#onInterrupt(link, message)
       default:
       // States are taken from the ledger, not from a bridge's word; blobs are confirmed on their own stream.
     }
@@ -242,6 +244,16 @@ export class Provider implements Startable {
       this.#tellCells(link, attempt)
     } catch (error) {
       this.components.log.warn({ err: error, task: toHex(cell.task), index: cell.index }, 'a cell was not taken')
+    }
+  }
+
+  async #onInterrupt(link: BridgeLink, { interrupt }: Extract<BridgeMessage, { kind: 'interrupt' }>): Promise<void> {
+    const attempt = this.#attempts.get(toHex(interrupt.task))
+    if (attempt === undefined || attempt.bridge !== link.address) return
+    try {
+      await attempt.interrupt(interrupt)
+    } catch (error) {
+      this.components.log.warn({ err: error, task: toHex(interrupt.task) }, 'a cell was not interrupted')
     }
   }
 

@@ -4,6 +4,7 @@ import {
   MAX_SESSION_CELLS,
   PekkaError,
   chargeOf,
+  checkInterrupt,
   decodeBundle,
   equalBytes,
   isPekkaError,
@@ -16,6 +17,7 @@ import {
   type Primitives,
   type RunBinding,
   type SessionCell,
+  type SessionInterrupt,
   type SessionReport,
   type Usage
 } from '@pekka/node/protocol'
@@ -35,8 +37,12 @@ export interface KeptSessionComponents {
   run: (bundle: Bundle, limits: CellLimits) => Promise<{ done: Done; kept: boolean }>
   /** Says in the output that a cell has ended. */
   end: (event: EventOf<'session-cell-end'>) => Promise<void>
-  /** Stops the cell that runs. */
+  /** SIGINT to the cell that runs. */
+  interrupt: () => void
+  /** Stops the cell that runs, with its kernel if need be. */
   stop: () => void
+  /** Puts a fresh kernel in the place of the one there is, or was. */
+  restart: () => Promise<void>
   /** Sealed bytes of a cell that didn't come along. */
   fetch: (sealed: { hash: Uint8Array; size: number }) => Promise<Uint8Array>
   /** Told when a cell has come or ended. */
@@ -66,7 +72,8 @@ export type SessionEnding = 'close' | 'cancel' | 'cap' | 'shutdown' | 'lost'
 
 interface Waiting {
   cell: SessionCell
-  sealed: Uint8Array | null
+  /** Opened as soon as it is here: it may stop what runs before it. */
+  opened: Promise<Bundle | PekkaError>
 }
 
 /** Timers can't wait for longer, ms. */
@@ -91,6 +98,12 @@ export class KeptSession {
   #runningSince: number | null = null
   #idleSince: number | null = null
   #ending: SessionEnding | null = null
+  /** Place of the cell that runs, or ran last. */
+  #index = 0
+  /** Cells that are to stop, by their place. */
+  readonly #interrupted = new Set<number>()
+  /** Place of the last cell that begins with a fresh kernel; cells before it count no more. */
+  #restartAt = 0
   #wake: () => void = () => undefined
 
   constructor(
@@ -132,7 +145,9 @@ export class KeptSession {
       if (cell.index > MAX_SESSION_CELLS) throw new PekkaError('CELL_REFUSED', { issue: 'the session is full' })
       if (await this.#chain.add(cell)) {
         this.#hold()
-        this.#waiting.push({ cell, sealed })
+        const opened = this.#open(cell, sealed)
+        this.#waiting.push({ cell, opened })
+        void opened.then(bundle => this.#look(cell.index, bundle)).catch(() => undefined)
         this.#wake()
         this.components.onChange()
       }
@@ -142,9 +157,28 @@ export class KeptSession {
     return taken
   }
 
+  /** Stops a cell, whether it runs or waits; one that has ended stays. @throws PekkaError CELL_REFUSED */
+  async interrupt(said: SessionInterrupt): Promise<void> {
+    await checkInterrupt(said, this.init.binding, this.init.lane, this.components.primitives.verifier)
+    const { index } = said
+    // Said again by a bridge whose link is new, or too early to be of use.
+    if (index < this.#ended || index > this.#chain.state.count || this.#interrupted.has(index)) return
+    this.#interrupted.add(index)
+    if (this.#runningSince !== null && this.#index === index) this.components.interrupt()
+  }
+
+  /** A cell that begins anew stops what runs before it. */
+  #look(index: number, bundle: Bundle | PekkaError): void {
+    if (bundle instanceof PekkaError || bundle.restart !== true || index <= this.#restartAt) return
+    this.#restartAt = index
+    if (this.#runningSince !== null && this.#index < index) this.components.stop()
+  }
+
   /** No more cells. A cell that runs is stopped, unless the machine only shuts down. */
   finish(why: SessionEnding): void {
     if (this.#ending !== null) return
+    // The kernel is about to be another one.
+    if (why === 'lost' && this.#restartAt > this.#index) return
     this.#ending = why
     if (this.#runningSince !== null && why !== 'shutdown') this.components.stop()
     this.#wake()
@@ -157,19 +191,19 @@ export class KeptSession {
       // It ended before its first cell, or while the next was opened.
       if (this.#ending === 'close' || this.#ending === 'cancel') return this.#total(STOPPED)
       const { done, kept } = await this.#cell(index, program)
-      if (!kept || done.outcome === 'stopped') return this.#total(done)
+      // What is to begin anew doesn't need the kernel.
+      const anew = this.#restartAt > index && this.#ending === null
+      if ((!kept || done.outcome === 'stopped') && !anew) return this.#total(done)
       const next = await this.#next(signal)
       if (next === null) return this.#total(this.#ending === 'lost' ? LOST : this.#ending === 'cap' ? AT_CAP : CLOSED)
-      program = await this.#open(next)
+      program = await next.opened
     }
   }
 
   async #cell(index: number, program: Bundle | PekkaError): Promise<{ done: Done; kept: boolean }> {
+    this.#index = index
     this.#runningSince = this.components.now()
-    const run =
-      program instanceof PekkaError
-        ? { done: refused(program), kept: true }
-        : await this.components.run(program, this.#limits())
+    const run = await this.#execute(index, program)
     const { usage } = run.done
     this.#usage = {
       wallMs: this.#usage.wallMs + usage.wallMs,
@@ -184,6 +218,21 @@ export class KeptSession {
     if (this.#waiting.length === 0) this.#idleSince = this.components.now()
     this.components.onChange()
     return run
+  }
+
+  async #execute(index: number, program: Bundle | PekkaError): Promise<{ done: Done; kept: boolean }> {
+    if (program instanceof PekkaError) return { done: refused(program), kept: true }
+    if (this.#restartAt > index) return { done: { ...INTERRUPTED, detail: RESTARTED }, kept: true }
+    if (this.#interrupted.has(index)) return { done: INTERRUPTED, kept: true }
+    if (program.restart === true && index > 0) await this.components.restart()
+    // Let go of while the kernel was made anew.
+    if (this.#ending === 'close' || this.#ending === 'cancel') return { done: STOPPED, kept: false }
+    const running = this.components.run(program, this.#limits())
+    // Said while the kernel was made anew.
+    if (this.#interrupted.has(index)) this.components.interrupt()
+    const { done, kept } = await running
+    const stopped = this.#restartAt > index ? RESTARTED : this.#interrupted.has(index) ? STOPPED_BY_USER : null
+    return { done: stopped === null ? done : { ...done, detail: { ...done.detail, ...stopped } }, kept }
   }
 
   /** The time that was waited up to now counts as held. */
@@ -226,7 +275,7 @@ export class KeptSession {
   }
 
   /** What the user's own cells may be wrong in ends the cell, never the session. */
-  async #open({ cell, sealed: inline }: Waiting): Promise<Bundle | PekkaError> {
+  async #open(cell: SessionCell, inline: Uint8Array | null): Promise<Bundle | PekkaError> {
     const { binding, runPrivate, first } = this.init
     const refuse = (issue: string): PekkaError => new PekkaError('CELL_REFUSED', { issue })
     try {
@@ -279,6 +328,18 @@ const STOPPED: Done = { ...CLOSED, outcome: 'stopped', reason: 'cancelled', exit
 
 /** The sandbox ended while it waited: what was in it did that. */
 const LOST: Done = { ...CLOSED, outcome: 'user', reason: 'runner-lost', detail: { cell: null }, exitCode: null }
+
+const STOPPED_BY_USER = { ename: 'KeyboardInterrupt', interrupted: true }
+const RESTARTED = { ename: 'KeyboardInterrupt', interrupted: true, restarted: true }
+
+/** It was stopped before its turn. */
+const INTERRUPTED: Done = {
+  ...CLOSED,
+  outcome: 'user',
+  reason: 'exception',
+  detail: { ...STOPPED_BY_USER, notRun: true },
+  exitCode: 1
+}
 
 const refused = ({ code, message }: PekkaError): Done => ({
   ...CLOSED,

@@ -77,6 +77,20 @@ export function register(program: Command, context: CliContext): void {
       process.exitCode = await run(context, prefix, file, options.code)
     })
   session
+    .command('interrupt')
+    .description('stop what runs in it, as Ctrl-C does; what earlier cells made stays')
+    .argument('<session>', 'the beginning of its id')
+    .action(async (prefix: string) => {
+      process.exitCode = await interrupt(context, prefix)
+    })
+  session
+    .command('restart')
+    .description('a fresh Python on the same machine; what cells and files there were is gone')
+    .argument('<session>', 'the beginning of its id')
+    .action(async (prefix: string) => {
+      process.exitCode = await restart(context, prefix)
+    })
+  session
     .command('close')
     .description('let the machine go; what is left of the cap comes back')
     .argument('<session>', 'the beginning of its id')
@@ -143,6 +157,40 @@ async function run(
       mine = await remote.send({ program })
       const end = await orStopped(context, remote.ended(mine))
       return finish(context, end)
+    } finally {
+      remote.stop()
+    }
+  })
+}
+
+async function interrupt(context: CliContext, prefix: string): Promise<number> {
+  await needNetwork(context)
+  return await withSession(context, async ({ client }) => {
+    const { task } = await findSession(client, prefix)
+    const remote = await client.session(task)
+    try {
+      await orStopped(context, remote.ready())
+      const stopped = await remote.interruptAll()
+      context.say(stopped === 0 ? 'Nothing runs there.' : 'Interrupted. What earlier cells made is still there.')
+      return EXIT.ok
+    } finally {
+      remote.stop()
+    }
+  })
+}
+
+async function restart(context: CliContext, prefix: string): Promise<number> {
+  await needNetwork(context)
+  return await withSession(context, async ({ client }) => {
+    const { task } = await findSession(client, prefix)
+    const remote = await client.session(task)
+    try {
+      await orStopped(context, remote.ready())
+      const index = await remote.send({ program: NOTHING_YET, restart: true })
+      const end = await orStopped(context, remote.ended(index))
+      if (end.reason !== 'completed') return finish(context, end)
+      context.say('Restarted. What cells and files there were is gone.')
+      return EXIT.ok
     } finally {
       remote.stop()
     }

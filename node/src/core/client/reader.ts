@@ -125,7 +125,8 @@ export class TaskReader {
       frames: new FrameReader(),
       digester: new SessionDigester(),
       opening: null,
-      signed: null
+      signed: null,
+      cellEnded: false
     }
     this.#finished = null
     yield { kind: 'run', header }
@@ -156,6 +157,7 @@ export class TaskReader {
     for (const event of content.events) {
       const resolved = await this.#resolve(event, run)
       run.digester.add(resolved)
+      if (resolved.type === 'session-cell-end') run.cellEnded = true
       events.push(resolved)
     }
     if (events.length > 0) yield { kind: 'events', events }
@@ -214,14 +216,14 @@ export class TaskReader {
   }
 
   /**
-   * The bytes of a file or value that the finished run brought back, in parts. Its end is reached only if all of them are
-   * what the machine fixed.
+   * The bytes of a file or value that the finished run brought back, in parts; of a session also while it goes on, where one of its
+   * cells has ended. Its end is reached only if all of them are what the machine said.
    *
    * @throws PekkaError ARTIFACT_MISSING: it stayed there, or the run is another one by now; BLOB_MISMATCH, SEAL_BROKEN
    */
   async *open({ size, hash, parts, at }: Returned): AsyncGenerator<Uint8Array, void, undefined> {
     const run = this.#run
-    if (run === null || this.#finished === null || parts === undefined || hash === undefined)
+    if (run === null || (this.#finished === null && !run.cellEnded) || parts === undefined || hash === undefined)
       throw new PekkaError('ARTIFACT_MISSING')
     if (at !== undefined) {
       const bytes = parts.length === 1 && parts[0] ? await this.#packed(parts[0], run) : new Uint8Array()
@@ -317,6 +319,8 @@ interface RunState {
   /** The newest tranche's opening: what the provider has fixed of a session that goes on. */
   opening: ManifestEnvelope | null
   signed: SignedHead | null
+  /** A cell of a session has ended: what it brought back is whole. */
+  cellEnded: boolean
 }
 
 const newer = (a: { attempt: number; run: number }, b: { attempt: number; run: number }): boolean =>

@@ -6,9 +6,11 @@ import {
   cellsSchema,
   createBundle,
   encodeBundle,
+  interruptedSchema,
   isPekkaError,
   sealCell,
   signCell,
+  signInterrupt,
   toCid,
   toHex,
   type CellSubmit,
@@ -39,6 +41,8 @@ export interface RemoteSessionComponents {
 
 /** Receives what a session says. */
 export interface SessionObserver {
+  /** A machine begins: what was said of cells before is of another one. */
+  run?(header: RunHeader): void
   /** Events of a cell of the session, in order; 0 is the offer's own program. */
   events?(index: number, events: TaskEvent[]): void | Promise<void>
   update?(update: TaskUpdate): void
@@ -52,9 +56,14 @@ export interface CellRequest {
   numeric?: NumericPath
   /** Values and files that travel along, packed. */
   packed?: Packed
+  /** Begin with a fresh kernel and an empty working directory; what runs or waits there is stopped. */
+  restart?: boolean
 }
 
 export type CellEnd = EventOf<'session-cell-end'>
+
+/** Cells that are interrupted at once: the ends of older ones may only not have been read yet. */
+const MAX_INTERRUPTED = 16
 
 interface Awaited {
   holds: () => boolean
@@ -87,6 +96,7 @@ export class RemoteSession {
       run: header => {
         session.#header = header
         session.#ends.length = 0
+        observer.run?.(header)
         session.#look()
       },
       events: events => session.#events(events),
@@ -148,6 +158,35 @@ export class RemoteSession {
     }
   }
 
+  /**
+   * Stops a cell, as Ctrl-C does; the session goes on, with what its cells have made. One that hasn't begun is left out, one that
+   * has ended stays.
+   * @throws PekkaError SESSION_ENDED, BRIDGE_UNREACHABLE
+   */
+  async interrupt(index: number): Promise<void> {
+    const { http, authorised, identity } = this.components
+    const header = this.#header
+    if (header === null || this.#ended !== null) throw this.#over()
+    const { attempt, run } = header
+    const binding = { network: identity.network, task: this.task, attempt, run }
+    const body = await signInterrupt(binding, index, identity.signer)
+    const path = `/v1/tasks/${toHex(this.task)}/interrupts`
+    await authorised(token => http.request('POST', path, interruptedSchema, { body, token }))
+  }
+
+  /**
+   * Stops what runs and what waits. @returns how many cells that may be: those of which no end was read yet
+   * @throws PekkaError SESSION_ENDED, BRIDGE_UNREACHABLE
+   */
+  async interruptAll(): Promise<number> {
+    const { http, authorised } = this.components
+    const path = `/v1/tasks/${toHex(this.task)}/cells`
+    const { cells } = await authorised(token => http.request('GET', path, cellsSchema, { token }))
+    const first = Math.max(this.#ends.length, cells.length + 1 - MAX_INTERRUPTED)
+    for (let index = first; index <= cells.length; index++) await this.interrupt(index)
+    return Math.max(0, cells.length + 1 - first)
+  }
+
   /** No more cells: the machine is let go of, and the rest of the cap comes back. Resolves when the ledger has taken it. */
   close(): Promise<void> {
     return this.components.close()
@@ -158,7 +197,7 @@ export class RemoteSession {
     this.#follower?.stop()
   }
 
-  async #send(header: RunHeader, { program, seed, numeric, packed }: CellRequest): Promise<number> {
+  async #send(header: RunHeader, { program, seed, numeric, packed, restart }: CellRequest): Promise<number> {
     const { http, authorised, primitives, identity } = this.components
     const path = `/v1/tasks/${toHex(this.task)}/cells`
     const listed = await authorised(token => http.request('GET', path, cellsSchema, { token }))
@@ -173,7 +212,11 @@ export class RemoteSession {
     const place = chain.next
     const { parts = [], ...travels } = packed ?? {}
     const drawn = seed === undefined ? new DataView(primitives.random.bytes(4).buffer).getUint32(0) : seed
-    const bundle = { ...createBundle(program, drawn, numeric), ...travels }
+    const bundle = {
+      ...createBundle(program, drawn, numeric),
+      ...travels,
+      ...(restart === true && { restart: true as const })
+    }
     const sealed = await sealCell(primitives, header.runKey, place, encodeBundle(bundle))
     const cell = await signCell(place, sealed, identity.signer)
     const inline = sealed.length <= INLINE_BUNDLE_BYTES

@@ -52,7 +52,9 @@ export const bundleSchema = z.strictObject({
   /** Digest of the packages on top of the image (layer.ts). */
   layer: bytes32.nullable(),
   /** Data that was fetched beforehand, readable where the program runs. */
-  inputs: inputsSchema
+  inputs: inputsSchema,
+  /** Of a session's later cell: it begins with a fresh kernel and an empty working directory. Elsewhere every program does. */
+  restart: z.literal(true).optional()
 })
 export type Bundle = z.infer<typeof bundleSchema>
 export type Program = Bundle['program']

@@ -44,6 +44,7 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/tasks/:task/ledger-proof | ledgerProofAnswerSchema: its state; once it is closed, what moved it last |
  * | POST /v1/tasks/:task/cells | 202 cellTakenSchema: a later cell of a session, on the disk |
  * | GET /v1/tasks/:task/cells | cellsSchema: all of its newest run |
+ * | POST /v1/tasks/:task/interrupts | 202 interruptedSchema: one cell of a session is to stop |
  * | POST /v1/layers | layerAnswerSchema: packages on top of an image, ready for providers |
  * | POST /v1/inputs | inputAnswerSchema: data of an address, ready for providers |
  * | POST /v1/invites | inviteSchema: a code for one provider to join (JOIN_PROTOCOL); owner's token |
@@ -134,6 +135,8 @@ export const cellSubmitSchema = z.strictObject({
 export type CellSubmit = z.infer<typeof cellSubmitSchema>
 /** How many cells the session's newest run has now. */
 export const cellTakenSchema = z.object({ count: whole })
+/** Whether the machine could be told at once; else it is when its link is back. */
+export const interruptedSchema = z.object({ told: z.boolean() })
 /** The in chain of a session's newest run, as its delegate signed it: who goes on with it follows it anew, and believes nobody. */
 export const cellsSchema = z.object({
   attempt: whole,

@@ -4,7 +4,7 @@ import { BOX_BYTES } from './keys.js'
 import { INLINE_BUNDLE_BYTES, MAX_BLOB_BYTES, MAX_TRANSACTION_BYTES } from './limits.js'
 import { taggedHash } from './hash.js'
 import { bytes32, bytes64, bytesUpTo, slug, whole } from './schema.js'
-import { sessionCellSchema } from './session-cells.js'
+import { sessionCellSchema, sessionInterruptSchema } from './session-cells.js'
 import { storedSchema, taskViewSchema } from './task.js'
 
 /**
@@ -81,6 +81,8 @@ export const bridgeMessageSchema = z.discriminatedUnion('kind', [
     cell: sessionCellSchema,
     sealed: bytesUpTo(INLINE_BUNDLE_BYTES).nullable()
   }),
+  /** The cell of a session is to stop; may come more than once. */
+  z.strictObject({ kind: z.literal('interrupt'), interrupt: sessionInterruptSchema }),
   /** The task changed on the ledger (accepted by another, cancelled, settled, closed). */
   z.strictObject({ kind: z.literal('state'), task: taskViewSchema }),
   z.strictObject({ kind: z.literal('refused'), code: z.string().max(64), issue: z.string().max(512) }),

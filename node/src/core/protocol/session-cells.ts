@@ -43,6 +43,46 @@ const placeBytes = (place: CellPlace): Uint8Array[] => [
   place.previous ?? new Uint8Array()
 ]
 
+/**
+ * Stops one cell of a session, and nothing else: the kernel stays. Signed by the delegate over its place, so a bridge can't make one up;
+ * after the cell has ended it changes nothing.
+ */
+export const sessionInterruptSchema = z.strictObject({
+  task: bytes32,
+  attempt: whole.min(1),
+  run: whole.min(1),
+  /** 0: the offer's own program. */
+  index: whole,
+  key: bytes32,
+  signature: bytes64
+})
+export type SessionInterrupt = z.infer<typeof sessionInterruptSchema>
+
+const interruptMessage = (run: RunBinding, index: number): Uint8Array =>
+  taggedHash('pekka/session-interrupt/v1', ...runBytes(run), u64(index))
+
+/** Signs an interrupt as the delegate that sent the offer. */
+export async function signInterrupt(binding: RunBinding, index: number, signer: Signer): Promise<SessionInterrupt> {
+  const { task, attempt, run } = binding
+  const signature = await signer.sign(interruptMessage(binding, index))
+  return { task, attempt, run, index, key: signer.publicKey, signature }
+}
+
+/** @throws PekkaError CELL_REFUSED: of another session, or another key's */
+export async function checkInterrupt(
+  said: SessionInterrupt,
+  binding: RunBinding,
+  lane: Uint8Array,
+  verifier: Verifier
+): Promise<void> {
+  const { task, attempt, run } = binding
+  if (!equalBytes(said.task, task) || said.attempt !== attempt || said.run !== run)
+    throw new PekkaError('CELL_REFUSED', { issue: 'it is of another session' })
+  if (!equalBytes(said.key, lane)) throw new PekkaError('CELL_REFUSED', { issue: 'another key signed it' })
+  if (!(await verifier.verify(said.key, interruptMessage(binding, said.index), said.signature)))
+    throw new PekkaError('CELL_REFUSED', { issue: 'its signature does not hold' })
+}
+
 /** The chain's head with this cell. */
 export const cellHead = (place: CellPlace, sealedHash: Uint8Array): Uint8Array =>
   taggedHash('pekka/session-cell/v1', ...placeBytes(place), sealedHash)

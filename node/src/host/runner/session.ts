@@ -30,6 +30,10 @@ export class RunnerSession {
   /** A run has begun, and no other may follow. */
   #running = false
   #kept = false
+  /** The cell that runs. */
+  #open: string | null = null
+  /** To be interrupted as soon as a cell runs. */
+  #interrupt = false
 
   constructor(streams: RunnerStreams) {
     this.#streams = streams
@@ -92,6 +96,8 @@ export class RunnerSession {
     if (this.#running) throw new PekkaError('TASK_STATE', { state: 'running', body: 'run' })
     this.#running = true
     this.#kept = false
+    this.#open = null
+    this.#interrupt = false
     await this.ready(signal)
     // Not awaited: a runner that is gone takes nothing, and then reading ends.
     this.#streams.stdin.write(encodeRun(command))
@@ -108,6 +114,8 @@ export class RunnerSession {
       }
       const event = parseEvent(next.value)
       follow(progress, event, next.value.payload.length)
+      this.#open = progress.open
+      if (event.type === 'cell-start' && this.#interrupt) this.interrupt()
       if (event.type === 'done' && command.keep === true && next.value.header['kept'] === true) {
         this.#running = false
         this.#kept = true
@@ -117,9 +125,13 @@ export class RunnerSession {
     }
   }
 
-  /** SIGINT to the user's code. */
+  /**
+   * SIGINT to the cell that runs, or to the next one of this run. A kernel that waits for its next run takes none: the runner would
+   * not know what it is told.
+   */
   interrupt(): void {
-    this.#send({ op: 'interrupt' })
+    this.#interrupt = this.#open === null
+    if (!this.#interrupt) this.#send({ op: 'interrupt' })
   }
 
   /** Interrupt, two seconds of grace, then kill; the run ends with outcome `stopped`. */

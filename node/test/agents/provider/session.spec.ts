@@ -6,6 +6,7 @@ import {
   encodeBundle,
   sealCell,
   signCell,
+  signInterrupt,
   type Bundle,
   type Done,
   type EventOf,
@@ -23,6 +24,8 @@ const program = (source: string): Bundle =>
 const USAGE = { wallMs: 100, cpuMs: 50, maxMemoryBytes: 10, outputBytes: 7 }
 const OK: Done = { type: 'done', outcome: 'ok', reason: 'completed', detail: {}, exitCode: 0, usage: USAGE, t: 100 }
 
+const NO_LIMITS: CellLimits = { wallMs: 0, atCap: false, outputBytes: 0 }
+
 /** A session whose sandbox is a list of what each run comes to, and whose clock the test moves. */
 class Kept {
   readonly client = createSigner(primitives.random.bytes(32))
@@ -30,7 +33,10 @@ class Kept {
   readonly ends: EventOf<'session-cell-end'>[] = []
   readonly chain = new CellChain(binding, this.client.publicKey, primitives.verifier)
   results: { done: Done; kept: boolean }[] = []
+  /** Each run waits for it. */
+  gate: Promise<unknown> = Promise.resolve()
   stops = 0
+  interrupts = 0
   now = 0
   session!: KeptSession
   running!: Promise<Done>
@@ -47,11 +53,14 @@ class Kept {
         run: async (bundle, limits) => {
           const source = bundle.program.kind === 'cells' ? (bundle.program.cells[0]?.source ?? '') : ''
           kept.ran.push({ source, limits })
+          await kept.gate
           kept.now += 100
           return kept.results.shift() ?? { done: OK, kept: true }
         },
         end: async event => void kept.ends.push(event),
+        interrupt: () => kept.interrupts++,
         stop: () => kept.stops++,
+        restart: () => Promise.resolve(void kept.ran.push({ source: 'restart', limits: NO_LIMITS })),
         fetch: () => Promise.resolve(new Uint8Array()),
         onChange: () => undefined,
         now: () => kept.now
@@ -76,6 +85,19 @@ class Kept {
 
   async ended(count: number): Promise<void> {
     while (this.ends.length < count) await new Promise(resolve => setImmediate(resolve))
+  }
+
+  /** The second run has begun. */
+  async ran2(): Promise<void> {
+    while (this.ran.length < 2) await new Promise(resolve => setImmediate(resolve))
+  }
+
+  get sources(): string[] {
+    return this.ran.map(({ source }) => source)
+  }
+
+  async interrupt(index: number): Promise<void> {
+    await this.session.interrupt(await signInterrupt(binding, index, this.client))
   }
 
   async cell(bundle: Bundle, signer = this.client): Promise<{ cell: SessionCell; sealed: Uint8Array }> {
@@ -199,6 +221,78 @@ describe('a kept machine', () => {
     stopped.results = [{ done: { ...OK, outcome: 'stopped', reason: 'cancelled' }, kept: true }]
     await stopped.send(program('second'))
     assert.equal((await stopped.running).outcome, 'stopped')
+  })
+
+  it('interrupts the cell that runs and leaves out one that waits, and goes on', async () => {
+    const kept = await Kept.start()
+    const gate = Promise.withResolvers<undefined>()
+    kept.gate = gate.promise
+    kept.results = [{ done: { ...OK, outcome: 'user', reason: 'exception' }, kept: true }]
+    await kept.send(program('second'))
+    await kept.ran2()
+    await kept.send(program('third'))
+    await kept.interrupt(1)
+    await kept.interrupt(1)
+    assert.equal(kept.interrupts, 1)
+    await kept.interrupt(2)
+    await kept.interrupt(9)
+    assert.equal(kept.interrupts, 1)
+    await kept.send(program('fourth'))
+    gate.resolve(undefined)
+    await kept.ended(4)
+    // It ended long ago: nothing that runs now is meant.
+    await kept.interrupt(1)
+    assert.equal(kept.interrupts, 1)
+    assert.deepEqual(
+      kept.ends.map(({ reason, detail }) => [reason, detail['interrupted'] ?? false, detail['notRun'] ?? false]),
+      [
+        ['completed', false, false],
+        ['exception', true, false],
+        ['exception', true, true],
+        ['completed', false, false]
+      ]
+    )
+    assert.deepEqual(kept.sources, ['first', 'second', 'fourth'])
+    kept.session.finish('close')
+    await kept.running
+  })
+
+  it('is interrupted by its client alone', async () => {
+    const kept = await Kept.start()
+    await kept.send(program('second'))
+    const forged = await signInterrupt(binding, 1, createSigner(primitives.random.bytes(32)))
+    await assert.rejects(kept.session.interrupt(forged), { code: 'CELL_REFUSED' })
+    const other = await signInterrupt({ ...binding, run: 2 }, 1, kept.client)
+    await assert.rejects(kept.session.interrupt(other), { code: 'CELL_REFUSED' })
+    const moved = { ...(await signInterrupt(binding, 1, kept.client)), index: 2 }
+    await assert.rejects(kept.session.interrupt(moved), { code: 'CELL_REFUSED' })
+    kept.session.finish('close')
+    await kept.running
+  })
+
+  it('begins anew where a cell says so: what runs is stopped, what waits before it is left out', async () => {
+    const kept = await Kept.start()
+    const gate = Promise.withResolvers<undefined>()
+    kept.gate = gate.promise
+    kept.results = [{ done: { ...OK, outcome: 'stopped', reason: 'cancelled' }, kept: false }]
+    await kept.send(program('second'))
+    await kept.ran2()
+    await kept.send(program('third'))
+    await kept.send({ ...program('fourth'), restart: true })
+    while (kept.stops === 0) await new Promise(resolve => setImmediate(resolve))
+    // The old kernel is killed for it.
+    kept.session.finish('lost')
+    gate.resolve(undefined)
+    await kept.ended(4)
+    await kept.send(program('fifth'))
+    await kept.ended(5)
+    assert.deepEqual(kept.sources, ['first', 'second', 'restart', 'fourth', 'fifth'])
+    assert.deepEqual(
+      kept.ends.map(({ detail }) => detail['restarted'] ?? false),
+      [false, true, true, false, false]
+    )
+    kept.session.finish('close')
+    assert.equal((await kept.running).reason, 'completed')
   })
 
   it('runs nothing after its end', async () => {

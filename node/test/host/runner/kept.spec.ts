@@ -74,4 +74,39 @@ describe('a runner that keeps its kernel', () => {
     assert.equal(session.kept, false)
     await assert.rejects(run(session, false), { code: 'TASK_STATE' })
   })
+
+  it('is interrupted in a cell, or as soon as one begins, and never while it waits', async () => {
+    const streams = { stdin: new PassThrough(), stdout: new PassThrough() }
+    const heard: unknown[] = []
+    const decoder = new RecordDecoder()
+    streams.stdin.on('data', (chunk: Buffer) => {
+      for (const { header } of decoder.push(chunk)) heard.push(header['op'])
+    })
+    const say = (header: object): void => void streams.stdout.write(encodeRecord({ ...header, t: 0 }))
+    say({ type: 'ready', v: 1, runner: '1', python: '3', preloaded: [], bootMs: 1 })
+    const session = new RunnerSession(streams)
+    session.interrupt()
+    const events = session.run(command(true))
+    say({ type: 'cell-start', cell: 'a' })
+    assert.equal((await events.next()).value?.type, 'cell-start')
+    assert.deepEqual(heard, ['run'])
+    session.interrupt()
+    assert.deepEqual(heard, ['run', 'interrupt'])
+    say({ type: 'cell-end', cell: 'a', status: 'error', executionCount: 1 })
+    await events.next()
+    session.interrupt()
+    const end = { outcome: 'user', reason: 'exception', detail: {}, exitCode: 1, usage: USAGE, kept: true }
+    say({ type: 'done', ...end })
+    assert.equal((await events.next()).value?.type, 'done')
+    await events.next()
+    session.interrupt()
+    assert.deepEqual(heard, ['run', 'interrupt'])
+    const next = session.run(command(true))
+    const begun = next.next()
+    while (heard.length < 3) await new Promise(resolve => setImmediate(resolve))
+    session.interrupt()
+    say({ type: 'cell-start', cell: 'a' })
+    await begun
+    assert.deepEqual(heard, ['run', 'interrupt', 'run', 'interrupt'])
+  })
 })
