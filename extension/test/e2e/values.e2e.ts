@@ -107,4 +107,24 @@ describe('extension: values and files travel', function () {
     await page.keyboard.press('Shift+Enter')
     await lab.prints(3, '[2, 3]\n')
   })
+
+  it('binds what a remote cell assigns as soon as it has ended, over what stood there, where the setting says always', async () => {
+    const lab = await suite.open(['total = 1', 'total = sum(range(10))\nstar = "Vega"', 'print(total, star)'])
+    await lab.forget({ returnValues: 'always' })
+    try {
+      await lab.select(0)
+      await lab.page.keyboard.press('Shift+Enter')
+      await lab.prompts(0, /^\[1\]:$/)
+      await lab.run(1)
+      await lab.done(1)
+      // Nothing is clicked.
+      await lab.cell(1).locator('.pk-Line', { hasText: 'In your kernel now: total, star.' }).waitFor()
+      await lab.select(2)
+      await lab.page.keyboard.press('Shift+Enter')
+      await lab.prints(2, '45 Vega\n')
+    } finally {
+      // The network is that of all suites.
+      await lab.forget()
+    }
+  })
 })
