@@ -83,19 +83,36 @@ export function rowOf(snapshot: TaskSnapshot, now: number, offline: boolean): Ta
   const look = lookOf(snapshot)
   const time = timeOf(snapshot, now)
   const cost = costOf(snapshot, now)
+  if (running && offline)
+    return {
+      id: snapshot.task,
+      icon: 'offline',
+      tone: 'warn',
+      title: snapshot.title,
+      figure: '',
+      state: asSeen(snapshot),
+      running
+    }
   const details: string[] = []
   if (running && cost.amount > 0n) details.push(`about ${guessCredits(cost.amount)} credits`)
   if (!running && time !== null) details.push(duration(time))
-  if (running && offline) details.push('as last seen')
   return {
     id: snapshot.task,
-    icon: running && offline ? 'offline' : look.icon,
-    tone: running && offline ? 'warn' : look.tone,
+    icon: look.icon,
+    tone: look.tone,
     title: snapshot.title,
     figure: running ? (time === null ? '' : duration(time)) : cost.amount === 0n ? '0' : billCredits(cost.amount),
     state: [look.state, ...details].join(' · '),
     running
   }
+}
+
+/** Of a task under way while nothing is heard of it: how it stood, and what it can cost at most. Never a number that goes on. */
+function asSeen(snapshot: TaskSnapshot): string {
+  if (snapshot.cancelling) return 'Will cancel when connected'
+  const { state } = lookOf(snapshot)
+  const most = snapshot.cap > 0n ? [`at most ${credits(snapshot.cap)} credits`] : []
+  return [`Was ${state.charAt(0).toLowerCase()}${state.slice(1)}`, ...most].join(' · ')
 }
 
 /** Now · Earlier today · days, newest first; filtered by name, machine and state. */

@@ -31,8 +31,10 @@ class ConnectForm extends ReactWidget {
         </ol>
         <label>
           Code
+          {/* Lab gives the dialog its focus before this is drawn, and finds no field yet. */}
           <input
             className="pk-Input"
+            autoFocus
             autoComplete="off"
             spellCheck={false}
             onChange={event => (this.code = event.target.value)}

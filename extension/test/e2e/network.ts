@@ -37,6 +37,10 @@ export interface Network {
   /** Where the bridge looks packages up; empty until a test puts something in. */
   index: PackageIndex
   stop(): Promise<void>
+  /** Where the bridge listens. */
+  bridge(): Promise<{ host: string; port: number }>
+  /** Replaces the user's settings, ours or those of another plugin; a page reads them when it is opened. */
+  configure(settings: Record<string, unknown>, plugin?: string): Promise<void>
   /** Ends a process with SIGKILL; the supervisor starts it again. */
   kill(name: 'bridge' | 'provider-1' | 'provider-2' | 'witness' | 'wallet'): Promise<void>
 }
@@ -87,21 +91,40 @@ export async function startNetwork(): Promise<Network> {
   await quiet(home)
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
   open.browser = browser
+  const token = lab.searchParams.get('token') ?? ''
   return {
     home,
     work: join(home, 'work'),
     origin: lab.origin,
-    token: lab.searchParams.get('token') ?? '',
+    token,
     browser,
     data,
     index,
     stop,
+    bridge: async () => {
+      const { hostname, port } = new URL(String((await said(home, 'bridge')).url))
+      return { host: hostname, port: Number(port) }
+    },
+    configure: async (settings, plugin = '@pekka/jupyterlab:plugin') => {
+      const { ok, status } = await fetch(`${lab.origin}/lab/api/settings/${plugin}`, {
+        method: 'PUT',
+        headers: { authorization: `token ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ raw: JSON.stringify(settings) })
+      })
+      if (!ok) throw new Error(`the settings of ${plugin} were answered with ${status}`)
+    },
     kill: async name => {
-      const ready: unknown = JSON.parse(await readFile(join(home, 'devnet', name, 'ready.json'), 'utf8'))
-      if (typeof ready !== 'object' || ready === null || !('pid' in ready)) throw new Error(`${name} has no pid`)
-      process.kill(Number(ready.pid), 'SIGKILL')
+      const { pid } = await said(home, name)
+      if (pid === undefined) throw new Error(`${name} has no pid`)
+      process.kill(Number(pid), 'SIGKILL')
     }
   }
+}
+
+/** What a process says of itself once it serves. */
+async function said(home: string, name: string): Promise<{ pid?: unknown; url?: unknown }> {
+  const ready: unknown = JSON.parse(await readFile(join(home, 'devnet', name, 'ready.json'), 'utf8'))
+  return typeof ready === 'object' && ready !== null ? ready : {}
 }
 
 /** The line of JSON that `up` prints when everything serves. */

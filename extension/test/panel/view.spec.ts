@@ -45,9 +45,14 @@ describe('panel: list', () => {
     assert.deepEqual(found('oak'), [])
   })
 
-  it('offline says that it is as last seen', () => {
+  it('offline says how it stood and what it costs at most, and counts on nothing', () => {
     const [now] = groupTasks(tasks, { ...options, offline: true })
-    assert.match(now?.rows[0]?.state ?? '', /as last seen$/)
+    assert.deepEqual(
+      now?.rows.map(({ state, figure }) => [state, figure]),
+      [['Was running on birch-2 · at most 0.5 credits', '']]
+    )
+    const [cancelling] = groupTasks([snapshot({ cancelling: true })], { ...options, offline: true })
+    assert.equal(cancelling?.rows[0]?.state, 'Will cancel when connected')
   })
 })
 
