@@ -24,6 +24,7 @@ import {
   HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   Tokens,
+  auctionRoutes,
   createApp,
   ledgerRoutes,
   networkRoutes,
@@ -232,6 +233,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     }),
     ...sessionRoutes(cells),
     ...proofRoutes({ ledger, mirror }),
+    ...auctionRoutes({ ledger }),
     ...ledgerRoutes(new LedgerExplorer({ ledger }, { network })),
     ...layerRoutes(layers),
     ...inputRoutes(inputs)

@@ -7,6 +7,7 @@
  * createServer(app).listen(0, '127.0.0.1')
  * ```
  */
+export { auctionRoutes } from './auction-routes.js'
 export { createApp, owns, type AppComponents } from './app.js'
 export { Guard, isLoopback, type GuardInit } from './guards.js'
 export { accountFor, itemOf } from './items.js'

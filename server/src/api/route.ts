@@ -13,6 +13,7 @@ export const PATH_PARAMETERS = {
     .max(128)
     .transform(text => parseContentId(text))
     .describe('CIDv1 or hexadecimal SHA-256'),
+  auction: hex32.describe('Auction id, hexadecimal'),
   /** Of anything on the ledger, whosever it is: no ownership is checked. */
   id: hex32.describe('Id on the ledger, hexadecimal'),
   commit: commitCursor.describe('Index of a commit')

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import {
   AGENT_BODIES,
+  CREDIT,
   LINK_PROTOCOL,
   MAX_LINK_MESSAGE,
   PekkaError,
@@ -129,8 +130,9 @@ export class StandInProvider {
     const provider = new StandInProvider(name, ledger, owner, network, host, ask, await primitives.agreement.generate())
     const delegate = {
       key: provider.agent.publicKey,
-      cap: 0n,
-      perTask: 0n,
+      // For deposits of bids.
+      cap: CREDIT,
+      perTask: CREDIT,
       bodies: [...AGENT_BODIES],
       expiry: timestamp + 3_600_000
     }

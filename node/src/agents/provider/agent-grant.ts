@@ -6,7 +6,7 @@ import {
   type Clock,
   type LedgerAccess
 } from '@pekka/node/protocol'
-import { AGENT_LOOK_MS, DELEGATE_LIFE_MS } from './constants.js'
+import { AGENT_LOOK_MS, BID_DEPOSIT, BID_DEPOSITS, DELEGATE_LIFE_MS } from './constants.js'
 import type { Identity } from './identity.js'
 import { LedgerLane } from './ledger-lane.js'
 
@@ -47,7 +47,13 @@ export class AgentGrant {
     if (lasts(view, agent.publicKey, clock.now())) return
     const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: account, lane: 'account' })
     const expiry = clock.now() + DELEGATE_LIFE_MS
-    const delegate = { key: agent.publicKey, cap: 0n, perTask: 0n, bodies: [...AGENT_BODIES], expiry }
+    const delegate = {
+      key: agent.publicKey,
+      cap: BID_DEPOSITS,
+      perTask: BID_DEPOSIT,
+      bodies: [...AGENT_BODIES],
+      expiry
+    }
     await lane.apply({ kind: 'grant', delegate }, signal)
     log.info({ expiry }, 'the agent has its key')
   }

@@ -1,3 +1,5 @@
+import { CREDIT } from '@pekka/node/protocol'
+
 /** A running attempt renews its lease so often (PROTOCOL §9), ms. The lease is 30 s: two renewals may be lost. */
 export const ALIVE_INTERVAL_MS = 10_000
 
@@ -53,6 +55,12 @@ export const INTAKE_LIFE_MS = 90_000
 export const ASK_LIFE_MS = 12 * 3_600_000
 /** … and are renewed when this much is left: an offer made from the old one can still be opened. */
 export const ASK_RENEW_MS = 2 * 3_600_000
+
+/** What the agent may lose in deposits of bids that it doesn't reveal (R31), before its key is granted anew. */
+export const BID_DEPOSITS = 100n * CREDIT
+
+/** Most of it for one bid. */
+export const BID_DEPOSIT = 10n * CREDIT
 
 /** The agent's delegate lives so long, ms, and is renewed in the last tenth. */
 export const DELEGATE_LIFE_MS = 30 * 86_400_000

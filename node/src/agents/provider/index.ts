@@ -15,6 +15,7 @@ export { Provider, type ProviderComponents, type ProviderInit } from './provider
 export { WarmWorkshop, commandOf, type TakenSandbox, type Workshop } from './workshop.js'
 export { LedgerLane } from './ledger-lane.js'
 export { AskBook, type Ware } from './asks.js'
+export { Auctions, type AuctionsComponents, type AuctionsInit } from './auctions.js'
 export { KemKeys } from './kem-keys.js'
 export { RunStore } from './run-store.js'
 export { readSettings, settingsSchema, type ProviderSettings } from './settings.js'

@@ -1,10 +1,12 @@
 import { pause } from '@pekka/node/host/network'
-import type { CommitView, LedgerAccess, TaskView } from '@pekka/node/protocol'
+import type { AuctionView, CommitView, LedgerAccess, TaskView } from '@pekka/node/protocol'
 
 export interface LedgerWatchComponents {
   ledger: LedgerAccess
   /** Told of every task that changed, in the ledger's order. */
   onTask: (view: TaskView) => void
+  /** Told of every auction that changed. */
+  onAuction?: (view: AuctionView) => void
   log: { warn(data: object, text: string): void }
 }
 
@@ -46,9 +48,10 @@ export class LedgerWatch {
     }
   }
 
-  #take({ header, tasks }: CommitView): void {
+  #take({ header, tasks, auctions = [] }: CommitView): void {
     this.#last = header.index
     this.#timestamp = header.timestamp
+    for (const auction of auctions) this.components.onAuction?.(auction)
     for (const task of tasks) this.components.onTask(task)
   }
 }

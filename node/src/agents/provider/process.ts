@@ -8,6 +8,7 @@ import { processRegistry, serveMetrics, type MetricsServer } from '@pekka/node/h
 import { toHex } from '@pekka/node/protocol'
 import { AgentGrant } from './agent-grant.js'
 import { AskBook } from './asks.js'
+import { Auctions } from './auctions.js'
 import { TaskExtras } from './extras.js'
 import { joinLedger, loadIdentity } from './identity.js'
 import { KemKeys } from './kem-keys.js'
@@ -100,6 +101,24 @@ export class ProviderProcess {
     const paths = new Map(
       machine.wares.flatMap(({ image, path }) => (path ? [[toHex(image.digest), path] as const] : []))
     )
+    const auctions = settings.auctions.bid
+      ? new Auctions(
+          {
+            ledger,
+            lane,
+            random: primitives.random,
+            asks: () => asks.list(),
+            free: () => (this.#provider?.status().free ?? 0) > 0,
+            log
+          },
+          {
+            network,
+            provider,
+            file: join(directory, 'bids.json'),
+            pricePerSecond: settings.auctions.pricePerSecond
+          }
+        )
+      : undefined
     this.#provider = new Provider(
       {
         host,
@@ -113,6 +132,7 @@ export class ProviderProcess {
         store: new RunStore(join(directory, 'runs')),
         workshop,
         extras,
+        auctions,
         log
       },
       {

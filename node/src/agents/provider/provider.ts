@@ -14,6 +14,7 @@ import { Attempt } from './attempt.js'
 import { BridgeLink, type BridgeEvents } from './bridge-link.js'
 import { Committer } from './committer.js'
 import { DRAIN_MS } from './constants.js'
+import type { Auctions } from './auctions.js'
 import type { CpuPath } from './cpu-path.js'
 import { Intakes, type ReadyTask } from './intakes.js'
 import type { KemKeys } from './kem-keys.js'
@@ -45,6 +46,8 @@ export interface ProviderComponents {
   store: RunStore
   workshop: Workshop
   extras: TaskExtras
+  /** Bids for tasks (R31); left out: it doesn't. */
+  auctions?: Auctions | undefined
   log: ProviderLog
 }
 
@@ -91,7 +94,12 @@ export class Provider implements Startable {
     const { network, provider } = init
     this.#places = new Places(init.concurrency)
     this.#outputs = new Outputs({ store, signer, log }, network)
-    this.#watch = new LedgerWatch({ ledger, log, onTask: view => this.#onTask(view) })
+    this.#watch = new LedgerWatch({
+      ledger,
+      log,
+      onTask: view => this.#onTask(view),
+      onAuction: view => components.auctions?.take(view)
+    })
     const ledgerNow = () => this.#watch.timestamp
     this.#committer = new Committer({ lane, store, ledgerNow, stopping: this.#stopping.signal, log })
     this.#intakes = new Intakes(
@@ -105,6 +113,7 @@ export class Provider implements Startable {
         places: this.#places,
         extras,
         ask: id => asks.get(id),
+        awarded: task => components.auctions?.priceOf(task) ?? null,
         run: task => this.#run(task),
         decline: (bridge, task, reason) => this.#decline(bridge, task, reason)
       },
@@ -135,6 +144,7 @@ export class Provider implements Startable {
     const unfinished = await this.#recover()
     await asks.start(this.#stopping.signal)
     for (const link of this.#links) await link.start()
+    await this.components.auctions?.start(this.#stopping.signal)
     for (const work of unfinished) this.#keep(work())
   }
 
@@ -152,6 +162,7 @@ export class Provider implements Startable {
     for (const attempt of this.#attempts.values()) attempt.shutDown()
     await Promise.race([this.#idle(), sleep(2_000)])
     this.#stopping.abort(new Error('the provider stops'))
+    await this.components.auctions?.stop()
     await workshop.stop()
     await this.#idle()
     for (const link of this.#links) await link.stop()

@@ -57,6 +57,10 @@ export const settingsSchema = z.strictObject({
   prices: z
     .record(slug, z.strictObject({ pricePerSecond: decimalCredits, pricePerGiB: decimalCredits.default(0n) }))
     .default({}),
+  /** Whether it bids for auctioned tasks (R31), and the lowest price per second that it works for then; null: the published one. */
+  auctions: z
+    .strictObject({ bid: z.boolean().default(true), pricePerSecond: decimalCredits.nullable().default(null) })
+    .prefault({}),
   /** What is bonded at least. */
   bond: decimalCredits.default(0n),
   runtime: z.enum(['auto', 'docker', 'bubblewrap']).default('auto'),

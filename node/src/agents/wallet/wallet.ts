@@ -107,7 +107,9 @@ export class Wallet {
     const left = lane?.delegate ? lane.delegate.cap - lane.used : 0n
     let delegate = lane?.delegate ?? null
     const runsOut = !delegate || delegate.expiry - RENEW_BEFORE_MS < clock.now() || left < terms.perTask
-    if (!delegate || runsOut || delegate.perTask < perTask) {
+    // A key that was granted by an earlier version lacks what came since.
+    const lacks = !CLIENT_BODIES.every(body => delegate?.bodies.includes(body))
+    if (!delegate || runsOut || lacks || delegate.perTask < perTask) {
       // The ledger counts what a renewed key spends from zero; what it has on hold stays counted.
       const expiry = clock.now() + terms.lifeMs
       delegate = { key, cap: terms.cap, perTask: terms.perTask, bodies: [...CLIENT_BODIES], expiry }

@@ -14,6 +14,7 @@ import {
   trustGenesis,
   type AccountView,
   type AskView,
+  type AuctionView,
   type Clock,
   type CommitView,
   type HistoryRequest,
@@ -29,12 +30,14 @@ import {
 } from '@pekka/node/protocol'
 import {
   accountView,
+  auctionView,
   decodeRow,
   encodeRow,
   executeCommit,
   genesisState,
   laneHead,
   liveAsks,
+  openAuctions,
   MemoryState,
   providerView,
   runningFor,
@@ -193,6 +196,12 @@ export class LocalLedger implements LedgerAccess {
     return views
   }
 
+  async auctions(auction: Uint8Array | null): Promise<AuctionView[]> {
+    if (auction === null) return openAuctions(this.#state)
+    const found = auctionView(this.#state, auction)
+    return found === null ? [] : [found]
+  }
+
   async transaction(id: Uint8Array): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null> {
     const place = await this.components.store.locate(id)
     if (place === null) return null
@@ -293,6 +302,7 @@ export class LocalLedger implements LedgerAccess {
       header: { ...result.header, signature: await sign(result.message) },
       transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),
       tasks: result.tasks,
+      ...(result.auctions.length > 0 ? { auctions: result.auctions } : {}),
       asks: result.asks,
       accounts: result.accounts
     }

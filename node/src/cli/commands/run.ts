@@ -37,6 +37,7 @@ import {
   type EnvironmentOptions
 } from '../task/environment.js'
 import { askYes } from '../task/ask.js'
+import { auctionLock, buyAtAuction } from '../task/auction.js'
 import { addressesIn, agreedInputs, fetchInputs } from '../task/inputs.js'
 import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
@@ -50,6 +51,8 @@ import { withSession, type Session } from '../task/session.js'
 import { runTwice } from '../task/twice.js'
 
 interface RunOptions extends EnvironmentOptions {
+  auction?: true
+  maxPrice?: string
   input?: string[]
   withInputs?: true
   cap: string
@@ -83,6 +86,8 @@ export function register(program: Command, context: CliContext): void {
     .option('--without <module>', 'a module that may be missing (repeatable)', collect)
     .option('--python <path>', 'compare with the packages of this Python')
     .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
+    .option('--auction', 'let machines bid for it; the lowest wins and is paid the second lowest price')
+    .option('--max-price <credits>', 'with --auction: most for a second (default: the lowest published price)')
     .option('--memory <size>', 'memory, e.g. 8GB')
     .option('--cpus <number>', 'CPUs')
     .option('--gpu <memory>', 'a graphics processor with this much memory, e.g. 16GB')
@@ -108,6 +113,13 @@ async function run(context: CliContext, file: string, args: string[], options: R
   // What is wrong with the call is said before anything is started.
   if (!['1', '2'].includes(options.runs))
     throw new PekkaError('USAGE', { issue: `--runs ${options.runs} is not understood; write --runs 2.` })
+  if (options.auction === true && options.runs === '2')
+    throw new PekkaError('USAGE', {
+      issue: '--auction and --runs 2 do not go together: both runs are bought at published prices.'
+    })
+  if (options.maxPrice !== undefined && options.auction !== true)
+    throw new PekkaError('USAGE', { issue: '--max-price goes with --auction.' })
+  const reserve = options.maxPrice === undefined ? undefined : readCap(options.maxPrice, '--max-price')
   const loaded = await loadProgram(file, args)
   const named = (options.input ?? []).map(text => parseInput(text))
   const wanted = await chooseEnvironment(file, loaded, options)
@@ -135,7 +147,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
       const choice = gpu ? wanted : await choiceForOffers(session.client, wanted, again)
       if (!gpu) request.image = choice.image
       const lines = [...choice.notes, ...describeMissing(choice), ...found.lines, ...addresses]
-      const place = { work, writes: found.writes, lines, choice, file }
+      const place = { work, writes: found.writes, lines, choice, file, reserve }
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
       request.inputs = await fetchInputs(context, session.client, inputs)
       request.layer = await addPackages(context, session.client, quote, requirementsOf(choice, options.with), {
@@ -145,7 +157,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
         ? await runTwice(session, context, { loaded, request, lines, out: options.out })
         : await runIn(session, context, loaded, request, options, place)
     }
-    return await withSession(context, task, { cap: request.cap })
+    return await withSession(context, task, { cap: options.auction ? auctionLock(request.cap) : request.cap })
   } finally {
     await found.close()
   }
@@ -201,12 +213,15 @@ async function runIn(
   const [quote, { balance }] = await Promise.all([quoteFor(session, request, place.choice), client.account()])
   const machines = `${quote.matching} ${quote.matching === 1 ? 'machine' : 'machines'}`
   const perSecond = `${credits(quote.most)} credits a second`
-  if (balance < request.cap) throw new PekkaError('FUNDS_MISSING', { have: balance, need: request.cap })
+  const need = options.auction ? auctionLock(request.cap) : request.cap
+  if (balance < need) throw new PekkaError('FUNDS_MISSING', { have: balance, need })
   context.say(`${place.choice.label} · ${perSecond} · at most ${credits(request.cap)} · ${machines}`)
   context.say('The provider can read your code and data while it runs.')
   for (const line of place.lines) context.say(line)
   const names = new Map(quote.candidates.map(({ provider }) => [provider.provider.join(), provider.name]))
-  const task = await client.submit(request, quote)
+  const task = options.auction
+    ? await buyAtAuction(context, client, { ...request, ...(place.reserve && { reserve: place.reserve }) }, quote)
+    : await client.submit(request, quote)
 
   const printer = new Printer(context, { json: context.json })
   const recorder = new NotebookRecorder({ now: () => Date.now() })
@@ -262,6 +277,8 @@ interface Place {
   choice: ImageChoice
   /** As it was named on the command line. */
   file: string
+  /** Of an auction: the most for a second, micro-credits; undefined: the lowest published price. */
+  reserve: bigint | undefined
 }
 
 /** Fetches the files that a task wrote, and says where they are. */

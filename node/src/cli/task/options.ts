@@ -13,9 +13,9 @@ const fail = (option: string, text: string, example: string): never => {
 export const collect = (value: string, before: string[] = []): string[] => [...before, value]
 
 /** `0.5` credits, as micro-credits. */
-export const readCap = (text: string): bigint => {
+export const readCap = (text: string, option = '--cap'): bigint => {
   const amount = parseCredits(text)
-  return amount === null || amount === 0n ? fail('--cap', text, '0.5') : amount
+  return amount === null || amount === 0n ? fail(option, text, '0.5') : amount
 }
 
 /** `8GB`, `512MB`, `4GiB`: rounded up to the steps that machines know (R37). */

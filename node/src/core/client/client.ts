@@ -29,8 +29,10 @@ import {
   type Primitives,
   type Receipt,
   type TaskItem,
-  type TaskView
+  type TaskView,
+  type TransactionOutcome
 } from '../protocol/index.js'
+import { buyByAuction, type AuctionObserver, type AuctionRequest } from './auction.js'
 import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
 import { TaskFollower, type TaskObserver } from './follow.js'
 import { SignedImageRegistry, listedAsks, type ImageRegistry } from './image-registry.js'
@@ -198,13 +200,47 @@ export class PekkaClient {
     const { primitives } = this.components
     const packed = request.travel === undefined ? undefined : await this.pack(request.travel)
     const prepared = await prepareTask({ primitives, identity: this.identity }, request, candidates, packed)
+    await this.#handIn(prepared)
+    return prepared.offer.task
+  }
+
+  /**
+   * Has providers bid for a task (R31), and hands it to the lowest one. Stays until the award, for only this client can box the key
+   * (R4): ended before, the task ends `no-key` and everything comes back. Resolves when the bridge has the offer on disk.
+   * @throws PekkaError AUCTION_NO_BID, AUCTION_ENDED, PROOF_INVALID, and as {@link submit}
+   */
+  async auction(request: AuctionRequest, quote: Quote, observer: AuctionObserver = {}): Promise<Uint8Array> {
+    const { primitives, clock } = this.components
+    const packed = request.travel === undefined ? undefined : await this.pack(request.travel)
+    const parts = {
+      http: this.http,
+      market: this.market,
+      ledger: this.ledger,
+      primitives,
+      identity: this.identity,
+      clock
+    }
+    return await buyByAuction(
+      {
+        ...parts,
+        post: body => this.#post(body),
+        offer: async (prepared, { provider, agentKey }) => {
+          this.#agents.set(provider.provider.join(), agentKey)
+          await this.#handIn(prepared)
+        }
+      },
+      request,
+      { quote, packed, observer }
+    )
+  }
+
+  async #handIn(prepared: PreparedTask): Promise<void> {
     if (!prepared.inline) {
       const path = `/v1/blobs/${toCid(contentHash(prepared.sealedBundle), 'raw')}`
       await this.http.bytes('PUT', path, { body: prepared.sealedBundle, token: await this.tokens.get() })
     }
     await this.#offer(prepared)
     this.#prepared.set(toHex(prepared.offer.task), { prepared, tries: 0 })
-    return prepared.offer.task
   }
 
   async #offer(prepared: PreparedTask): Promise<void> {
@@ -287,8 +323,8 @@ export class PekkaClient {
     await this.#post({ kind: 'cancel', task })
   }
 
-  async #post(body: BodyOf<'cancel' | 'close'>): Promise<void> {
-    await this.#lane.send(body, async signed => {
+  async #post(body: BodyOf<'cancel' | 'close' | 'auction-open' | 'auction-reserve'>): Promise<TransactionOutcome> {
+    return await this.#lane.send(body, async signed => {
       const outcome = await this.http.request('POST', '/v1/transactions', outcomeSchema, {
         body: { transaction: encodeSigned(signed) }
       })

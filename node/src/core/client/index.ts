@@ -11,6 +11,7 @@
  *
  * @packageDocumentation
  */
+export * from './auction.js'
 export * from './client.js'
 export * from './come-back.js'
 export * from './credentials.js'

@@ -96,53 +96,63 @@ export const requestResources = (request: TaskRequest) => ({
   gpu: request.gpu ?? null
 })
 
+/** A task sealed, for nobody yet: who gets its key is chosen afterwards. */
+export interface SealedTask extends Omit<PreparedTask, 'offer' | 'boxes'> {
+  terms: Omit<OfferTask, 'candidates'>
+}
+
+export interface OfferComponents {
+  primitives: Primitives
+  identity: Identity
+}
+
 /** Seals the bundle and boxes its key to every candidate (R3, R5, R6). */
 export async function prepareTask(
-  { primitives, identity }: { primitives: Primitives; identity: Identity },
+  components: OfferComponents,
   request: TaskRequest,
   candidates: VerifiedAsk[],
   packed?: Packed
 ): Promise<PreparedTask> {
-  const { aead, agreement, random } = primitives
-  const { network, account, viewKey } = identity
   const first = candidates[0]
   if (!first) throw new PekkaError('NO_MATCH')
   for (const { ask } of candidates) {
     if (priceOf(ask.pricePerSecond, 1000, request.cap + 1n) > request.cap)
       throw new PekkaError('CAP_TOO_LOW', { cap: request.cap })
   }
+  const sealed = await sealTask(components, request, first.ask.image, packed)
+  const named = candidates.map(verified => ({ verified, pricePerSecond: verified.ask.pricePerSecond }))
+  return await nameCandidates(components, sealed, named)
+}
+
+/** Seals the bundle (R5, R6). */
+export async function sealTask(
+  { primitives, identity }: OfferComponents,
+  request: TaskRequest,
+  image: OfferTask['image'],
+  packed?: Packed
+): Promise<SealedTask> {
+  const { aead, agreement, random } = primitives
+  const { network, account, viewKey } = identity
   const nonce = random.bytes(16)
   const task = objectId(account, nonce)
-  const binding = { network, task }
   const [key, readPrivate] = await Promise.all([taskKey(viewKey, task), readKey(viewKey, task)])
   const seed = request.seed === undefined ? new DataView(random.bytes(4).buffer).getUint32(0) : request.seed
   const { parts = [], ...travels } = packed ?? {}
   const { layer = null, inputs = [] } = request
-  const [sealedBundle, boxes, readPublic, note] = await Promise.all([
+  const [sealedBundle, readPublic, note] = await Promise.all([
     sealBundle(
       aead,
       key,
-      binding,
+      { network, task },
       encodeBundle({ ...createBundle(request.program, seed, request.numeric), ...travels, layer, inputs })
-    ),
-    Promise.all(
-      candidates.map(({ ask, provider }) =>
-        sealBox({ aead, agreement }, key, ask.kemKey, { ...binding, provider: provider.provider, ask: ask.ask })
-      )
     ),
     agreement.publicKey(readPrivate),
     sealNote(primitives, identity, task, request.note)
   ])
-  const offer: OfferTask = {
+  const terms = {
     task,
     nonce,
-    candidates: candidates.map(({ ask, provider }) => ({
-      provider: provider.provider,
-      ask: ask.ask,
-      pricePerSecond: ask.pricePerSecond,
-      holdPricePerSecond: request.session === undefined ? null : ask.holdPricePerSecond
-    })),
-    image: first.ask.image,
+    image,
     resources: requestResources(request),
     limits: {
       wallMs: request.wallMs ?? DEFAULT_WALL_MS,
@@ -155,7 +165,7 @@ export async function prepareTask(
     cap: request.cap,
     audit: request.audit ?? 'allowed',
     finishBy: null,
-    replicas: 1,
+    replicas: 1 as const,
     fixedPrice: null,
     datasets: [],
     checkpoint: null,
@@ -164,13 +174,36 @@ export async function prepareTask(
   }
   const unique = new Map(parts.map(({ hash, size }) => [toHex(hash), { hash, size }]))
   return {
-    offer,
-    boxes,
+    terms,
     sealedBundle,
     inline: sealedBundle.length <= INLINE_BUNDLE_BYTES,
     note,
     parts: [...unique.values()]
   }
+}
+
+/** Boxes the task's key to each candidate (R3), at the price that it is named with: its own, or an auction's. */
+export async function nameCandidates(
+  { primitives, identity }: OfferComponents,
+  { terms, ...sealed }: SealedTask,
+  candidates: readonly { verified: VerifiedAsk; pricePerSecond: bigint }[]
+): Promise<PreparedTask> {
+  const { aead, agreement } = primitives
+  const { network, viewKey } = identity
+  const { task, session } = terms
+  const key = await taskKey(viewKey, task)
+  const boxes = await Promise.all(
+    candidates.map(({ verified: { ask, provider } }) =>
+      sealBox({ aead, agreement }, key, ask.kemKey, { network, task, provider: provider.provider, ask: ask.ask })
+    )
+  )
+  const named = candidates.map(({ verified: { ask, provider }, pricePerSecond }) => ({
+    provider: provider.provider,
+    ask: ask.ask,
+    pricePerSecond,
+    holdPricePerSecond: session === null ? null : ask.holdPricePerSecond
+  }))
+  return { ...sealed, offer: { ...terms, candidates: named }, boxes }
 }
 
 /** The note's key serves this one sealing: a task's note is written once. */

@@ -13,6 +13,7 @@ import {
   trustGenesis,
   verifyProof,
   type AccountRow,
+  type AuctionView,
   type Checkpoint,
   type Fact,
   type Proven,
@@ -101,6 +102,18 @@ export class ProvenLedger {
   async transaction(id: Uint8Array): Promise<Extract<Fact, { kind: 'transaction' }>> {
     const { proven } = await this.proof('transaction', id)
     return outcomeOf(proven, id) ?? refuse('it shows another transaction')
+  }
+
+  /**
+   * An auction as the ledger has it (R31); null where there is none, undefined where the network proves nothing yet.
+   * @throws PekkaError PROOF_INVALID, PROOF_MISSING
+   */
+  async auction(auction: Uint8Array): Promise<AuctionView | null | undefined> {
+    const { genesis } = await this.anchor()
+    if (!makesCheckpoints(genesis)) return undefined
+    const { facts } = await this.#read(`/v1/auctions/${toHex(auction)}/ledger-proof`, false)
+    const fact = facts.find(one => one.kind === 'auction' && equalBytes(one.id, auction))
+    return fact?.kind === 'auction' ? fact.row : refuse('it shows another auction')
   }
 
   /** The encoded proof of how a task stands, checked but not judged (see {@link judge}). @throws PekkaError PROOF_INVALID, PROOF_MISSING */

@@ -27,6 +27,7 @@ import {
 } from '../protocol/index.js'
 import { readAnchor, verdictOf } from './proven-ledger.js'
 import type { FinishedRun } from './reader.js'
+import { auctionIssue } from './receipt-auction.js'
 
 /** What `GET /v1/tasks/:task/proof` gives. */
 export interface Proof {
@@ -146,7 +147,7 @@ const demand = (holds: boolean, part: ReceiptPart, issue: string): void => {
   if (!holds) throw new PekkaError('RECEIPT_INVALID', { part, issue })
 }
 
-/** All transactions are signed, on this network, about this task; the first one is the offer the view shows. */
+/** All transactions are signed, on this network, about this task; the first one is the offer the view shows, after an auction's (R31). */
 async function checkOffer(context: CheckContext): Promise<string> {
   const { receipt, verifier } = context
   const { view } = receipt
@@ -158,7 +159,8 @@ async function checkOffer(context: CheckContext): Promise<string> {
   }
   const ids = context.signed.map(({ transaction }) => transactionId(transaction))
   demand(sameList(ids, view.transactions), 'Offer', 'the transactions are not those of the task')
-  const first = context.signed[0]?.transaction
+  const place = context.signed.findIndex(({ transaction }) => transaction.body.kind === 'offer')
+  const first = context.signed[place]?.transaction
   demand(
     first?.body.kind === 'offer' && equalBytes(first.account, view.account),
     'Offer',
@@ -171,17 +173,23 @@ async function checkOffer(context: CheckContext): Promise<string> {
   )
   const offered = first?.body.kind === 'offer' ? first.body.tasks.find(t => equalBytes(t.task, view.task)) : undefined
   demand(offered !== undefined && sameValue(offered, view.offer), 'Offer', 'the offer is not what was signed')
-  for (const { transaction } of context.signed.slice(1)) {
+  const auction = context.signed.slice(0, place).map(({ transaction }) => transaction)
+  if (auction.length > 0) {
+    const issue = auctionIssue(receipt.network, auction, offered ?? view.offer)
+    demand(issue === null, 'Offer', issue ?? '')
+  }
+  for (const { transaction } of context.signed.slice(place + 1)) {
     demand(
       'task' in transaction.body && equalBytes(transaction.body.task, view.task),
       'Offer',
       'a transaction is of another task'
     )
   }
-  return `Signed by the account's key ${context.signed.length > 1 ? `, with ${context.signed.length - 1} more steps` : ''}.`.replace(
-    ' ,',
-    ','
-  )
+  const bids = auction.filter(({ body }) => body.kind === 'auction-bid').length
+  const bought = bids > 0 ? ` Its price follows from ${bids} sealed ${bids === 1 ? 'bid' : 'bids'}.` : ''
+  return `Signed by the account's key ${context.signed.length > 1 ? `, with ${context.signed.length - 1} more steps` : ''}.`
+    .replace(' ,', ',')
+    .concat(bought)
 }
 
 /** Each attempt's provider was a candidate and signed its accept; the committed one signed the claim. */

@@ -55,7 +55,17 @@ export {
 export { decodeRow, encodeRow, laneKey, TABLE_NAMES, TABLES, type Row, type Table } from './rows.js'
 export { candidatesFor, type Candidate } from './stake.js'
 export type { Context, LedgerEvent, Sender, Step } from './step.js'
-export { anyLeft, bidDeposit, isOut, levyOn, lockFor, sliceOf, USAGE_TOLERANCE_MS, windowOpens } from './task/index.js'
+export {
+  anyLeft,
+  bidDeposit,
+  fits,
+  isOut,
+  levyOn,
+  lockFor,
+  sliceOf,
+  USAGE_TOLERANCE_MS,
+  windowOpens
+} from './task/index.js'
 export { verifyTransaction } from './verify.js'
 export { MemoryState, Overlay, scan, type KeyRange, type Reader, type View, type Write } from './view.js'
 export * from './constants.js'

@@ -97,6 +97,9 @@ export const auctionRowSchema = z.strictObject({
 })
 export type AuctionView = z.infer<typeof auctionRowSchema>
 
+/** What a bridge answers; null: there is none, or it ended a while ago. */
+export const auctionAnswerSchema = z.object({ auction: auctionRowSchema.nullable() })
+
 /** What a bid shows before it may be opened: nobody else can send it for another auction, or as its own. */
 export const bidCommit = (
   place: { network: Uint8Array; auction: Uint8Array; bidder: Uint8Array },

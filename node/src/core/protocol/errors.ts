@@ -50,6 +50,16 @@ export const ERRORS = {
     title: 'The account has sent as much as it may for now.',
     advice: 'Its bandwidth comes back within the hour, enough for this in {seconds} s; a bond lets it come back faster.'
   },
+  AUCTION_ENDED: {
+    status: 409,
+    title: 'The auction is over ({reason}).',
+    advice: 'Nothing was charged. Run it again, or without --auction.'
+  },
+  AUCTION_NO_BID: {
+    status: 409,
+    title: 'No machine bid at or below the highest price.',
+    advice: 'Nothing was charged. Name a higher price, or buy at a published one, without --auction.'
+  },
   BLOCK_INVALID: {
     status: 400,
     title: 'A witness sent a block that breaks a rule ({rule}).',

@@ -45,6 +45,8 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | POST /v1/tasks/:task/cells | 202 cellTakenSchema: a later cell of a session, on the disk |
  * | GET /v1/tasks/:task/cells | cellsSchema: all of its newest run |
  * | POST /v1/tasks/:task/interrupts | 202 interruptedSchema: one cell of a session is to stop |
+ * | GET /v1/auctions/:auction | auctionAnswerSchema: an auction, its bids and award; null: there is none, no token |
+ * | GET /v1/auctions/:auction/ledger-proof | ledgerProofAnswerSchema, no token |
  * | POST /v1/layers | layerAnswerSchema: packages on top of an image, ready for providers |
  * | POST /v1/inputs | inputAnswerSchema: data of an address, ready for providers |
  * | POST /v1/invites | inviteSchema: a code for one provider to join (JOIN_PROTOCOL); owner's token |

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { askSchema } from './ask.js'
+import type { AuctionView } from './auction.js'
 import { delegateSchema } from './account.js'
 import type { CommitView, TransactionOutcome } from './commit-view.js'
 import { historyRequestSchema, type HistoryRequest, type PageOf } from './history.js'
@@ -88,6 +89,8 @@ export const ledgerRequestSchema = z.discriminatedUnion('method', [
   z.strictObject({ id, method: z.literal('provider'), provider: bytes32 }),
   z.strictObject({ id, method: z.literal('task'), task: bytes32 }),
   z.strictObject({ id, method: z.literal('asks'), image: z.string().nullable() }),
+  /** Open auctions; with an id that one alone, also where it has just ended. */
+  z.strictObject({ id, method: z.literal('auctions'), auction: bytes32.nullable() }),
   z.strictObject({ id, method: z.literal('transaction'), transaction: bytes32 }),
   z.strictObject({ id, method: z.literal('prove'), what: proofRequestSchema }),
   z.strictObject({ id, method: z.literal('history'), what: historyRequestSchema }),
@@ -115,6 +118,8 @@ export interface LedgerAccess {
   /** Also tasks that are closed, from history, while it is kept. */
   task(task: Uint8Array, signal?: AbortSignal): Promise<TaskView | null>
   asks(image: string | null, signal?: AbortSignal): Promise<AskView[]>
+  /** Auctions that haven't ended (R31); with an id that one alone, until some minutes after its end. */
+  auctions(auction: Uint8Array | null, signal?: AbortSignal): Promise<AuctionView[]>
   /** Signed bytes and outcome of a final transaction. */
   transaction(id: Uint8Array, signal?: AbortSignal): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null>
   /**

@@ -5,6 +5,7 @@ import {
   PekkaError,
   accountViewSchema,
   askViewSchema,
+  auctionRowSchema,
   commitViewSchema,
   fromProblem,
   isPekkaError,
@@ -15,6 +16,7 @@ import {
   taskViewSchema,
   type AccountView,
   type AskView,
+  type AuctionView,
   type CommitView,
   type HistoryRequest,
   type LedgerAccess,
@@ -119,6 +121,10 @@ export class LedgerClient implements LedgerAccess {
 
   async asks(image: string | null, signal?: AbortSignal): Promise<AskView[]> {
     return view(z.array(askViewSchema), await this.#call({ method: 'asks', image }, signal))
+  }
+
+  async auctions(auction: Uint8Array | null, signal?: AbortSignal): Promise<AuctionView[]> {
+    return view(z.array(auctionRowSchema), await this.#call({ method: 'auctions', auction }, signal))
   }
 
   async transaction(

@@ -103,6 +103,8 @@ class LedgerSession {
         return this.ledger.task(request.task, this.#signal)
       case 'asks':
         return this.ledger.asks(request.image, this.#signal)
+      case 'auctions':
+        return this.ledger.auctions(request.auction, this.#signal)
       case 'transaction':
         return this.ledger.transaction(request.transaction, this.#signal)
       case 'prove':

@@ -89,6 +89,10 @@ class CountingLedger implements LedgerAccess {
     return []
   }
 
+  async auctions(): Promise<never[]> {
+    return []
+  }
+
   async prove(what: ProofRequest): Promise<Uint8Array | null> {
     return what.kind === 'transaction' ? what.id : null
   }
