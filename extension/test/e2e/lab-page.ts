@@ -337,15 +337,7 @@ export class LabPage {
 
   /** Takes back what was agreed to, so that the next run asks; with other settings. */
   async forget(settings: Record<string, unknown> = {}): Promise<void> {
-    const { origin, token } = this.network
-    await this.page.evaluate(
-      async ([address, key, raw]) => {
-        const url = `${address}/lab/api/settings/@pekka/jupyterlab:plugin`
-        const headers = { authorization: `token ${key}`, 'content-type': 'application/json' }
-        await fetch(url, { method: 'PUT', headers, body: JSON.stringify({ raw }) })
-      },
-      [origin, token, JSON.stringify(settings)]
-    )
+    await this.network.configure(settings)
     await this.page.reload()
     await this.ready()
   }
