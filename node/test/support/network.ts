@@ -93,6 +93,8 @@ export interface TestNetworkInit {
   docker?: boolean
   /** A folder with images, instead of those of the test set-up. */
   images?: string
+  /** How many witnesses order its ledger; one, where it is left out. */
+  witnesses?: number
   /** What the owner says of the bridge: `{ inputs, layers }`, as in bridge.json. */
   bridge?: object
   /** Runs everything as this user, in a home of its own. */
@@ -138,7 +140,8 @@ export class TestNetwork {
     const { folder, home, env } = await makeHome(init)
     const places = housePlaces(home, env)
     let words = ''
-    const house = spawn(process.execPath, [MAIN, 'serve'], {
+    const count = init.witnesses === undefined ? [] : ['--witnesses', String(init.witnesses)]
+    const house = spawn(process.execPath, [MAIN, 'serve', ...count], {
       env,
       stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,

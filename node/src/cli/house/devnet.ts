@@ -8,15 +8,18 @@ import {
   equalBytes,
   genesisSchema,
   networkId,
+  PekkaError,
   toHex,
   type Policy
 } from '@pekka/node/protocol'
 import { openVault } from '@pekka/node/agents/wallet'
-import { random, readSigner, systemClock, writeSigner } from '@pekka/node/host/crypto'
+import { random, systemClock } from '@pekka/node/host/crypto'
 import { createDevnetGenesis } from '@pekka/node/ledger'
 import { PROVIDERS } from './constants.js'
 import { imageKey, listImages } from './image-list.js'
+import { makeKey } from './keys.js'
 import { folderOf, type HousePlaces } from './places.js'
+import { committeeDevnet, witnessFiles, type WitnessFiles } from './witnesses.js'
 
 /** What the processes of an embedded network have in common. */
 export interface Devnet {
@@ -24,72 +27,79 @@ export interface Devnet {
   network: string
   /** File with the canonical bytes of the genesis. */
   genesis: string
-  /** Key file of the witness's blocks. */
-  blockKey: string
+  /** Who orders: one alone, or a committee. */
+  witnesses: readonly WitnessFiles[]
   /** Key file of each provider's account. */
   providers: Readonly<Record<string, string>>
   /** File with the signed list of the network's images; undefined where its genesis, from before there were any, names nobody for it. */
   images: string | undefined
 }
 
+export interface DevnetInit {
+  /** How many witnesses a network that is made now has; undefined: one, or as many as the one that is there has. */
+  witnesses?: number | undefined
+}
+
 /**
- * The network of this home. The first start makes it: keys for the witness and the providers, and a genesis that gives the wallet's
+ * The network of this home. The first start makes it: keys for its witnesses and the providers, and a genesis that gives the wallet's
  * account its practice credits and the providers what they bond.
  *
- * Throws where the genesis that is there belongs to another wallet: its credits would be out of reach.
+ * Throws where the genesis that is there belongs to another wallet: its credits would be out of reach; and where it has another number
+ * of witnesses than was asked for: who orders is fixed with it.
  */
-export async function openDevnet(places: HousePlaces): Promise<Devnet> {
+export async function openDevnet(places: HousePlaces, { witnesses: wanted }: DevnetInit = {}): Promise<Devnet> {
   const genesis = join(places.devnet, 'genesis.cbor')
-  const blockKey = join(folderOf(places, 'witness'), 'block.key')
   const providers = Object.fromEntries(PROVIDERS.map(name => [name, join(folderOf(places, name), 'account.key')]))
   const vault = await openVault(places.home, random)
   const bytes = await readFile(genesis).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
     return create({
-      ...{ genesis, blockKey, providers: Object.values(providers), demo: vault.policy },
+      ...{
+        genesis,
+        witnesses: witnessFiles(places, wanted ?? 1),
+        providers: Object.values(providers),
+        demo: vault.policy
+      },
       images: imageKey(places)
     })
   })
   const content = genesisSchema.parse(decodeCanonical(new Uint8Array(bytes)))
   if (!content.accounts.some(({ policy }) => equalBytes(accountId(policy), vault.account)))
     throw new Error('The practice network belongs to another wallet. "pekka reset" makes one for this wallet.')
+  const count = content.agreement === undefined ? 1 : content.witnesses.length
+  if (wanted !== undefined && wanted !== count)
+    throw new PekkaError('USAGE', {
+      issue: `The practice network of this home has ${count} ${count === 1 ? 'witness' : 'witnesses'}. "pekka reset" removes it; the next start makes another.`
+    })
   const network = toHex(networkId(content))
   const images = await listImages(places, content, network)
-  return { network, genesis, blockKey, providers, images }
+  return { network, genesis, witnesses: witnessFiles(places, count), providers, images }
 }
 
 /** The genesis is written last: where it stands, all its keys do. */
 async function create(init: {
   genesis: string
-  blockKey: string
+  witnesses: readonly WitnessFiles[]
   providers: string[]
   demo: Policy
   /** Key file of who lists the images. */
   images: string
 }): Promise<Uint8Array> {
-  const witness = await makeKey(init.blockKey)
+  const { witnesses } = init
+  const [first] = witnesses
+  if (first === undefined) throw new TypeError('a network has a witness')
   const providers = await Promise.all(init.providers.map(makeKey))
   const images = await makeKey(init.images)
-  const bytes = encodeCanonical(
-    createDevnetGenesis({
-      createdAt: systemClock.now(),
-      nonce: random.bytes(16),
-      witness,
-      demo: init.demo,
-      providers: providers.map(key => ({ threshold: 1, keys: [key] })),
-      images: { threshold: 1, keys: [images] }
-    })
-  )
+  const base = createDevnetGenesis({
+    createdAt: systemClock.now(),
+    nonce: random.bytes(16),
+    witness: await makeKey(first.blockKey),
+    demo: init.demo,
+    providers: providers.map(key => ({ threshold: 1, keys: [key] })),
+    images: { threshold: 1, keys: [images] }
+  })
+  const bytes = encodeCanonical(witnesses.length === 1 ? base : await committeeDevnet(base, witnesses))
   await mkdir(dirname(init.genesis), { recursive: true, mode: 0o700 })
   await replaceFile(init.genesis, bytes)
   return bytes
-}
-
-/** The public key in a key file; one that an interrupted start left is kept. */
-async function makeKey(path: string): Promise<Uint8Array> {
-  const there = await readSigner(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-    return undefined
-  })
-  return (there ?? (await writeSigner(path, random.bytes(32)))).publicKey
 }

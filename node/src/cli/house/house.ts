@@ -25,6 +25,7 @@ import { ownBridgeSettings } from './own-settings.js'
 import { folderOf, type HousePlaces } from './places.js'
 import type { Reservation } from './ports.js'
 import { chooseRedis, type RedisAddress } from './redis.js'
+import { witnessChildren } from './witnesses.js'
 
 export interface HouseComponents {
   places: HousePlaces
@@ -136,18 +137,11 @@ export class House {
           step: 'Ledger, bridge',
           reason: 'there is no Redis and no Valkey; "pekka doctor" shows how to get one'
         })
-      const witness = this.startChild(
-        agentChild(
-          places,
-          'witness',
-          'witness',
-          devnet.network,
-          env,
-          async last => ({ listen: await listenAgain(last), genesis: devnet.genesis, blockKey: devnet.blockKey }),
-          before?.witness
-        ),
-        signal
-      )
+      const specs = await witnessChildren(places, devnet, env, before?.witness)
+      // All at once: those of a committee begin with a quorum.
+      const witness = Promise.all(specs.map(spec => this.startChild(spec, signal))).then(said => ({
+        addresses: said.flatMap(addressesOf)
+      }))
       witness.catch(() => undefined)
       if (redis.child) await this.startChild(redis.child, signal)
       const witnesses = addressesOf(before?.witness ?? (await witness))
@@ -179,7 +173,7 @@ export class House {
       )
       const [ordering, serving] = await Promise.all([witness, bridge])
       started = {
-        witness: { addresses: addressesOf(ordering) },
+        witness: ordering,
         bridge: { addresses: addressesOf(serving), url: textOf(serving, 'url') }
       }
       return 'ready'

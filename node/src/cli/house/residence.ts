@@ -25,6 +25,8 @@ export interface ResidenceInit {
   lab?: () => Promise<HouseInit['lab']>
   /** IP address at which other machines may join. */
   listen?: string | undefined
+  /** How many witnesses a network that is made now has; see `openDevnet`. */
+  witnesses?: number | undefined
 }
 
 /** Signals that end a residence. */
@@ -73,7 +75,7 @@ export async function reside(
       say(`The practice network is of another version of PEKKA; it was moved to ${aside}. The wallet stays.`)
     await makeSocketFolder(places.sockets)
     await control.listen(controlSocket(places))
-    const devnet = await openDevnet(places)
+    const devnet = await openDevnet(places, { witnesses: init.witnesses })
     house = new House(
       { places, devnet, steps: components.steps, say },
       { env: init.env, lab: await init.lab?.(), listen: init.listen }

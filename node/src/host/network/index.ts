@@ -19,7 +19,7 @@
 import { Libp2pHost, type NetworkHostComponents } from './host.js'
 
 export { StreamChannel, type ChannelInit } from './channel.js'
-export { loadPeerKey, peerKeyFromSeed, publicKeyOfPeer } from './peer-key.js'
+export { loadPeerKey, peerIdOf, peerKeyFromSeed, publicKeyOfPeer } from './peer-key.js'
 export { isLoopback } from './addresses.js'
 export { TypedChannel } from './typed-channel.js'
 export { request, serveRequests, type RequestOptions } from './request.js'

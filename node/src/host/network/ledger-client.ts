@@ -7,6 +7,7 @@ import {
   askViewSchema,
   auctionRowSchema,
   commitViewSchema,
+  decodeProof,
   fromProblem,
   isPekkaError,
   ledgerAnswerSchema,
@@ -71,6 +72,8 @@ export class LedgerClient implements LedgerAccess {
   #session: Promise<Session> | null = null
   /** Index of the latest commit that an answer was about. */
   #seen = -1
+  /** Index of the latest checkpoint that rows were proved from. */
+  #proven = -1
   readonly #patience: number
   readonly #silence: number
   readonly #stopping = new AbortController()
@@ -135,7 +138,22 @@ export class LedgerClient implements LedgerAccess {
   }
 
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
-    return view(bytes.nullable(), await this.#call({ method: 'prove', what }, signal))
+    const until = performance.now() + this.#patience
+    for (;;) {
+      const proof = view(bytes.nullable(), await this.#call({ method: 'prove', what }, signal))
+      if (what.kind !== 'rows' || this.#addresses.length < 2 || this.#isRecent(proof)) return proof
+      if (performance.now() > until) return proof
+      await pause(BEHIND_LOOK_MS, signal ?? this.#stopping.signal)
+    }
+  }
+
+  /** Another witness may still lack a certificate that was shown: its proof would be from before, which readers refuse. */
+  #isRecent(proof: Uint8Array | null): boolean {
+    const index = proof === null ? null : checkpointIn(proof)
+    if (index === null) return true
+    if (index < this.#proven) return false
+    this.#proven = index
+    return true
   }
 
   async history<R extends HistoryRequest>(what: R, signal?: AbortSignal): Promise<PageOf<R>> {
@@ -280,6 +298,15 @@ const PING = 0xffff_ffff
 
 /** How often a witness that is behind what was shown is asked how far it is, ms. */
 const BEHIND_LOOK_MS = 20
+
+/** What commit a proof's checkpoint is about; null: it is no proof, which is for its reader to say. */
+function checkpointIn(proof: Uint8Array): number | null {
+  try {
+    return decodeProof(proof).certificate.checkpoint.index
+  } catch {
+    return null
+  }
+}
 
 const heightSchema = z.looseObject({ index: z.number().int() })
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { readSigner, writeSigner } from '../crypto/index.js'
 
 /**
@@ -30,3 +30,6 @@ export function publicKeyOfPeer(peer: string): Uint8Array | null {
   const id = peerIdFromString(peer)
   return id.type === 'Ed25519' ? id.publicKey.raw : null
 }
+
+/** The peer id that a host with this key has. */
+export const peerIdOf = (key: PrivateKey): string => peerIdFromPrivateKey(key).toString()

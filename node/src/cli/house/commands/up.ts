@@ -16,6 +16,7 @@ import { copyExamples, offerExamples } from '../examples.js'
 import { housePlaces, type HousePlaces } from '../places.js'
 import { reservePort, type Reservation } from '../ports.js'
 import { labUrlFile, reside } from '../residence.js'
+import { witnessCount } from '../witnesses.js'
 
 /** The example that a start opens. */
 const FIRST = 'hello.ipynb'
@@ -24,6 +25,7 @@ interface UpOptions {
   dir?: string
   port: string
   listen?: string
+  witnesses?: number
   browser: boolean
 }
 
@@ -34,6 +36,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--dir <folder>', "JupyterLab's folder; a new or empty one gets the examples")
     .option('--port <number>', "JupyterLab's port; the next free one is taken", String(LAB_PORT))
     .option('--listen <address>', 'let machines join at this IP address of this computer, see "pekka invite"')
+    .option('--witnesses <number>', 'how many witnesses order a new practice network (default: 1)', witnessCount)
     .option('--no-browser', "don't open a browser, on a desktop either")
     .option('--json', 'one line of JSON with the addresses when everything serves')
     .action((options: UpOptions) => up(context, options))
@@ -54,7 +57,8 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
     return { port, token, work }
   }
   const components = { places, steps, say, version: pekkaVersion() }
-  await reside(components, { kind: 'up', env, lab, listen }, context, ({ lab: url, ...address }) => {
+  const { witnesses } = options
+  await reside(components, { kind: 'up', env, lab, listen, witnesses }, context, ({ lab: url, ...address }) => {
     const page = `${url}/lab${existsSync(join(work, FIRST)) ? `/tree/${FIRST}` : ''}?token=${token}`
     void tell(context, places, page, options.browser)
     if (context.json) context.result({ ...address, lab: page, pid: process.pid })
