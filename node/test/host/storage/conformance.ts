@@ -103,6 +103,26 @@ export function storeConformance(
       assert.equal(await store.commit(120), null)
     })
 
+    it('finds the commits that changed an account, newest first, also when it is opened anew', async () => {
+      const [alice, bob] = [bytes(7), bytes(8)]
+      const accounts = [[alice], [alice, bob], [], [bob], [alice]]
+      assert.equal(await store.first(), 0)
+      for (const [index, changed] of accounts.entries()) await store.write(batch(index, { accounts: changed }))
+      const of = async (account: Uint8Array, before: number): Promise<number[]> => {
+        const found: number[] = []
+        for await (const index of store.changesOf(account, before)) found.push(index)
+        return found
+      }
+      for (let opened = 0; opened < 2; opened++) {
+        assert.deepEqual(await of(alice, 5), [4, 1, 0])
+        assert.deepEqual(await of(alice, 4), [1, 0])
+        assert.deepEqual(await of(bob, 99), [3, 1])
+        assert.deepEqual(await of(bytes(10), 5), [])
+        assert.deepEqual([await store.first(), store.indexedFrom()], [0, 0])
+        await reopen()
+      }
+    })
+
     it('says null for what it does not have', async () => {
       assert.equal(await store.locate(bytes(99)), null)
       assert.equal(await store.closedTask(bytes(99)), null)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { createLedgerStore, MemoryLedgerStore } from '@pekka/node/host/storage'
-import { bytes, storeConformance } from './conformance.js'
+import { batch, bytes, storeConformance } from './conformance.js'
 
 const temporary = (): Promise<string> => mkdtemp(join(tmpdir(), 'pekka store ü '))
 
@@ -52,5 +52,23 @@ describe('ledger store: level, on disk', () => {
     await db.open()
     assert.deepEqual(new Uint8Array((await db.get('m/version')) ?? []), new Uint8Array([0, 0, 0, 99]))
     await db.close()
+  })
+
+  it('says from where on it knows which commits changed an account, on data from before it did', async () => {
+    const old = createLedgerStore({ folder })
+    await old.start()
+    await old.create(bytes(1), [])
+    await old.write(batch(0, { accounts: [] }))
+    await old.stop()
+    const db = new Level<string, Uint8Array>(folder, { valueEncoding: 'view' })
+    await db.del('m/indexed-from')
+    await db.close()
+    for (let started = 0; started < 2; started++) {
+      const store = createLedgerStore({ folder })
+      await store.start()
+      assert.equal(store.indexedFrom(), 1)
+      if (started === 0) await store.write(batch(1, { accounts: [bytes(7)] }))
+      await store.stop()
+    }
   })
 })

@@ -17,6 +17,7 @@
 import { decodeCanonical, genesisSchema, networkId } from '@pekka/node/protocol'
 import { createHashing } from '@pekka/node/host/crypto'
 import { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from '../local-ledger.js'
+import { BlockHistory } from './block-history.js'
 import { CommitteeCheckpoints } from './committee-checkpoints.js'
 import {
   CommitteeSequencer,
@@ -52,6 +53,7 @@ export function createCommitteeLedger(
     { ...components, hashing: createHashing(), notes: sequencer },
     { genesis }
   )
-  const ledger = new LocalLedger({ ...components, sequencer, prover: checkpoints }, init)
+  const deciding = new BlockHistory({ store: components.store, status: () => sequencer.status() })
+  const ledger = new LocalLedger({ ...components, sequencer, prover: checkpoints, deciding }, init)
   return { ledger, sequencer, checkpoints }
 }

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { LedgerHistory } from '../../../src/agents/witness/history.js'
+import { MAX_COMMITS_LOOKED_AT } from '@pekka/node/agents/witness'
+import { MemoryState } from '@pekka/node/ledger'
+import { encodeCanonical, type CommitView, type HistoryQuery, type LedgerPlace } from '@pekka/node/protocol'
+
+const id = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
+
+const commit = (index: number): CommitView => ({
+  header: {
+    index,
+    timestamp: index,
+    contractTime: index,
+    previous: id(0),
+    transactionsHash: id(1),
+    witness: id(2),
+    signature: new Uint8Array(64)
+  },
+  transactions: [],
+  tasks: [],
+  asks: [],
+  accounts: []
+})
+
+/** A history of empty commits that counts what is read of it. */
+function historyOf(first: number, last: number) {
+  const counts = { read: 0 }
+  const store = {
+    last: () => last,
+    first: async () => first,
+    indexedFrom: () => first,
+    commit: async (index: number) => {
+      counts.read += 1
+      return index < first || index > last ? null : encodeCanonical(commit(index))
+    },
+    async *changesOf(_account: Uint8Array, before: number) {
+      for (let index = Math.min(before - 1, last); index >= 0; index--) yield index
+    },
+    checkpointBefore: async () => null
+  }
+  const history = new LedgerHistory({ store, state: () => new MemoryState() }, { network: id(9), members: [] })
+  return { history, counts }
+}
+
+describe('the past of a ledger', () => {
+  it('reads a bounded number of commits for a page, however rare what is asked for is, and says where to go on', async () => {
+    const last = MAX_COMMITS_LOOKED_AT * 2 + 10
+    for (const account of [null, id(7)]) {
+      const { history, counts } = historyOf(5, last)
+      const ends: (LedgerPlace | null)[] = []
+      let before: LedgerPlace | null = null
+      do {
+        const query: HistoryQuery<'transactions'> = { account, kinds: ['transfer'], before, count: 10 }
+        const reads = counts.read
+        const page = await history.page({ kind: 'transactions', query })
+        assert.ok(counts.read - reads <= MAX_COMMITS_LOOKED_AT)
+        assert.ok('transactions' in page && 'next' in page)
+        assert.deepEqual([page.transactions, page.first], [[], 5])
+        assert.ok(page.next === null || typeof page.next === 'object')
+        // A place, as this listing's cursors are.
+        before = page.next as LedgerPlace | null
+        ends.push(before)
+      } while (before !== null)
+      // Every commit once: the pages join.
+      assert.equal(counts.read, last - 5 + 1)
+      assert.equal(ends.length, 3)
+    }
+  })
+
+  it('begins where its oldest commit is, and gives commits in both directions', async () => {
+    const { history } = historyOf(5, 20)
+    const indices = async (query: HistoryQuery<'commits'>): Promise<number[]> => {
+      const page = await history.page({ kind: 'commits', query })
+      assert.ok('commits' in page && page.first === 5)
+      return page.commits.flatMap(one => ('header' in one ? [one.header.index] : []))
+    }
+    assert.deepEqual(await indices({ from: 0, count: 3, ascending: true }), [5, 6, 7])
+    assert.deepEqual(await indices({ from: 19, count: 9, ascending: true }), [19, 20])
+    assert.deepEqual(await indices({ from: 6, count: 9, ascending: false }), [6, 5])
+    assert.deepEqual(await indices({ from: Number.MAX_SAFE_INTEGER, count: 2, ascending: false }), [20, 19])
+    assert.deepEqual(await indices({ from: 21, count: 2, ascending: true }), [])
+  })
+})
