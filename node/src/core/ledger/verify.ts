@@ -23,7 +23,7 @@ export async function verifyTransaction(
   const signed = decodeSigned(bytes)
   admit?.(signed)
   const { body, network, account } = signed.transaction
-  const id = await verifiedId(signed, verifier)
+  const id = await verifiedId(signed, verifier, bytes)
   if (id === null) throw new PekkaError('SIGNATURE_INVALID')
   if (body.kind === 'register-provider') {
     const vouched = await verifier.verify(body.peerKey, peerVouchMessage(network, account), body.peerSignature)

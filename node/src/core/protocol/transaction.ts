@@ -3,9 +3,10 @@ import { delegateSchema, policySchema } from './account.js'
 import { askSchema } from './ask.js'
 import { auctionTermsSchema } from './auction.js'
 import { RESERVED_BODIES } from './bodies.js'
+import { concat, equalBytes, toHex, utf8 } from './bytes.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
-import { sha256, taggedHash } from './hash.js'
+import { keyInfo, sha256, taggedHash } from './hash.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 import type { Signer, Verifier } from './primitives.js'
 import { bytes32, bytes64, credits, millis, slug, whole } from './schema.js'
@@ -151,9 +152,7 @@ export const transactionId = (transaction: Transaction): Uint8Array => sha256(en
 
 /** What is signed: a domain tag, the network and the id of the canonical bytes. */
 export const signingMessage = (transaction: Transaction): Uint8Array =>
-  messageFor(transaction, transactionId(transaction))
-
-const messageFor = ({ network }: Transaction, id: Uint8Array): Uint8Array => taggedHash('pekka/tx/v1', network, id)
+  taggedHash('pekka/tx/v1', transaction.network, transactionId(transaction))
 
 /** Signs with every signer; for lane 0 they are keys of the policy, else the delegate alone. */
 export async function signTransaction(transaction: Transaction, signers: Signer[]): Promise<SignedTransaction> {
@@ -168,14 +167,43 @@ export async function signTransaction(transaction: Transaction, signers: Signer[
 export const verifySignatures = async (signed: SignedTransaction, verifier: Verifier): Promise<boolean> =>
   (await verifiedId(signed, verifier)) !== null
 
-/** The transaction's id where {@link verifySignatures} holds, else null: both need the canonical bytes, made once. */
-export async function verifiedId(signed: SignedTransaction, verifier: Verifier): Promise<Uint8Array | null> {
-  const id = transactionId(signed.transaction)
-  const message = messageFor(signed.transaction, id)
-  const keys = new Set(signed.signatures.map(({ key }) => key.join()))
-  if (keys.size !== signed.signatures.length) return null
-  const results = await Promise.all(signed.signatures.map(s => verifier.verify(s.key, message, s.signature)))
+/**
+ * The transaction's id where {@link verifySignatures} holds, else null: both need the canonical bytes.
+ * @param bytes that `signed` was read from by {@link decodeSigned}, so that it needn't be encoded again
+ */
+export async function verifiedId(
+  { transaction, signatures }: SignedTransaction,
+  verifier: Verifier,
+  bytes?: Uint8Array
+): Promise<Uint8Array | null> {
+  const hash = verifier.sha256 ?? sha256
+  const id = hash(bytes === undefined ? encodeCanonical(transaction) : transactionPart(bytes, signatures.length))
+  const message = hash(keyInfo('pekka/tx/v1', transaction.network, id))
+  const [only, ...more] = signatures
+  if (only !== undefined && more.length === 0) {
+    return (await verifier.verify(only.key, message, only.signature)) ? id : null
+  }
+  if (new Set(signatures.map(({ key }) => toHex(key))).size !== signatures.length) return null
+  const results = await Promise.all(signatures.map(s => verifier.verify(s.key, message, s.signature)))
   return results.every(Boolean) ? id : null
+}
+
+/** Before the transaction in canonical signed bytes: a map of two, its first key, and an array of at most 16 signatures. */
+const SIGNATURES_AT = 1 + 1 + 'signatures'.length + 1
+/** A map of two: "key" and 32 bytes, "signature" and 64. */
+const SIGNATURE_BYTES = 1 + (1 + 3) + (2 + 32) + (1 + 9) + (2 + 64)
+const TRANSACTION_KEY = concat(new Uint8Array([0x60 + 'transaction'.length]), utf8('transaction'))
+
+/**
+ * The canonical bytes of the transaction as they stand in canonical signed ones, where they come last.
+ * @throws TypeError when these aren't such bytes
+ */
+function transactionPart(bytes: Uint8Array, signatures: number): Uint8Array {
+  const at = SIGNATURES_AT + signatures * SIGNATURE_BYTES
+  if (!equalBytes(bytes.subarray(at, at + TRANSACTION_KEY.length), TRANSACTION_KEY)) {
+    throw new TypeError('not the bytes that the transaction was read from')
+  }
+  return bytes.subarray(at + TRANSACTION_KEY.length)
 }
 
 /** Decodes and verifies in one go, for whoever receives a transaction from outside. */
@@ -184,7 +212,7 @@ export async function openSigned(
   verifier: Verifier
 ): Promise<SignedTransaction & { id: Uint8Array }> {
   const signed = decodeSigned(bytes)
-  const id = await verifiedId(signed, verifier)
+  const id = await verifiedId(signed, verifier, bytes)
   if (id === null) throw new PekkaError('SIGNATURE_INVALID')
   return { ...signed, id }
 }

@@ -1,4 +1,5 @@
 import sodium from 'sodium-native'
+import { hash } from './hashing.js'
 import { acceptableSignature, type Signer, type Verifier } from '../../core/protocol/index.js'
 
 /** Signs with the Ed25519 key of a 32-byte seed (RFC 8032). By sodium: 18 µs a signature, where node:crypto takes 36. */
@@ -22,5 +23,6 @@ export const verifyNow = (publicKey: Uint8Array, message: Uint8Array, signature:
   sodium.crypto_sign_verify_detached(Buffer.from(signature), Buffer.from(message), Buffer.from(publicKey))
 
 export const createVerifier = (): Verifier => ({
-  verify: async (publicKey, message, signature) => verifyNow(publicKey, message, signature)
+  verify: async (publicKey, message, signature) => verifyNow(publicKey, message, signature),
+  sha256: hash
 })

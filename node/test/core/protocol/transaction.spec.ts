@@ -8,12 +8,14 @@ import {
   fromHex,
   objectId,
   parseContentId,
+  signTransaction,
   toCid,
   toHex,
-  transactionId
+  transactionId,
+  verifiedId
 } from '@pekka/node/protocol'
 import { verifyTransaction } from '@pekka/node/ledger'
-import { createVerifier } from '@pekka/node/host/crypto'
+import { createSigner, createVerifier } from '@pekka/node/host/crypto'
 import { makeVectors } from './transaction-vectors.js'
 
 const path = new URL('../../../../docs/vectors/transactions.json', import.meta.url)
@@ -48,6 +50,28 @@ describe('protocol: transactions (docs/vectors/transactions.json)', () => {
       const { transaction } = decodeSigned(fromHex(signed))
       assert.equal(toHex(transactionId(transaction)), id)
       assert.equal(toHex(encodeCanonical(transaction)), canonical)
+    }
+  })
+
+  it('the id is the same from the bytes it came in, by any SHA-256, and with any number of signatures', async () => {
+    const { verify, sha256 } = createVerifier()
+    assert.ok(sha256)
+    for (const { signed, id } of vectors().transactions) {
+      const { transaction } = decodeSigned(fromHex(signed))
+      for (let count = 1; count <= 16; count++) {
+        const signers = Array.from({ length: count }, (_, i) => createSigner(new Uint8Array(32).fill(i + 1)))
+        const made = await signTransaction(transaction, signers)
+        const bytes = encodeSigned(made)
+        for (const verifier of [{ verify }, { verify, sha256 }]) {
+          for (const given of [bytes, undefined]) {
+            const found = await verifiedId(decodeSigned(bytes), verifier, given)
+            assert.equal(found === null ? null : toHex(found), id)
+          }
+        }
+        const other = { transaction, signatures: [...made.signatures, ...made.signatures].slice(0, count + 1) }
+        await assert.rejects(verifiedId(other, { verify }, bytes), TypeError, 'bytes of something else')
+        assert.equal(await verifiedId(other, { verify }), null, 'a key that signs twice')
+      }
     }
   })
 
