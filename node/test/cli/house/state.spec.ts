@@ -152,4 +152,12 @@ describe('a free port', () => {
     await first.release()
     assert.ok(await isFree(first.port))
   })
+
+  it('is nobody else’s either until the process listens that it was given back for', async () => {
+    const first = (await reservePort(20_100)) ?? assert.fail('no port is free')
+    await first.release()
+    const second = (await reservePort(first.port)) ?? assert.fail('no port is free')
+    await second.release()
+    assert.notEqual(second.port, first.port)
+  })
 })
