@@ -21,6 +21,21 @@ const printed = (events: TaskEvent[]): string =>
     })
     .join('')
 
+const notebookOf = (...sources: string[]): string =>
+  JSON.stringify({
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {},
+    cells: sources.map((source, index) => ({
+      cell_type: 'code',
+      id: `c${index}`,
+      source,
+      metadata: {},
+      outputs: [],
+      execution_count: null
+    }))
+  })
+
 /** docs/failures.md names these tests. */
 describe('the core path on a long line and without rights', function () {
   this.timeout(120_000)
@@ -91,7 +106,7 @@ describe('the core path on a long line and without rights', function () {
     }
   })
 
-  it('starts, runs a script and cancels another as an unprivileged user', async function () {
+  it('starts, runs a script and a notebook’s cells and cancels others as an unprivileged user', async function () {
     this.timeout(240_000)
     needNetwork(this)
     // an ordinary user runs this test as themselves
@@ -113,5 +128,19 @@ describe('the core path on a long line and without rights', function () {
     const stopped = { ...ended, item: await network.newest(), before, after: await network.free() }
     const says = ['Cancelled by you  output so far is kept  ']
     await expectRun(network, stopped, { exit: 130, says, state: 'settled', reason: 'stopped', pays: 'its seconds' })
+
+    const cells = await network.run('user.ipynb', notebookOf('answer = 42', 'print("cell", answer)'))
+    assert.equal(cells.stdout, 'cell 42\n')
+    await expectRun(network, cells, { exit: 0, says: ['Done, not re-run'], state: 'settled', pays: 'its seconds' })
+
+    const source = 'import time\nprint("cell", flush=True)\nwhile True: time.sleep(1)'
+    const notebook = await network.file('endless.ipynb', notebookOf('first = 1', source, 'print("never")'))
+    const free = await network.free()
+    const under = network.begin(['run', notebook])
+    await under.printed('cell\n')
+    under.kill('SIGINT')
+    const cut = { ...(await under.ended), item: await network.newest(), before: free, after: await network.free() }
+    assert.equal(cut.stdout, 'cell\n')
+    await expectRun(network, cut, { exit: 130, says, state: 'settled', reason: 'stopped', pays: 'its seconds' })
   })
 })
