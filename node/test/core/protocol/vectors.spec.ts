@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -86,21 +86,27 @@ describe('docs/vectors/blocks.json', () => {
   })
 })
 
-describe('docs/vectors, read by a second implementation (vectors.py)', function () {
+describe('docs/vectors, read by a second implementation (vectors.py, sealing_vectors.py)', function () {
   // Curves in plain Python take half a second on an idle machine, and many times that on a busy one.
   this.timeout(120_000)
   const folder = fileURLToPath(new URL('../../../../docs/vectors', import.meta.url))
-  const program = fileURLToPath(new URL('vectors.py', import.meta.url))
+  const programs = ['vectors.py', 'sealing_vectors.py']
   const python = process.env['PEKKA_TEST_PYTHON'] ?? 'python3'
-  const run = async (from: string): Promise<Record<string, number>> => {
-    const { stdout } = await promisify(execFile)(python, ['-I', program, from])
+  const run = async (program: string, from: string): Promise<Record<string, number>> => {
+    const path = fileURLToPath(new URL(program, import.meta.url))
+    const { stdout } = await promisify(execFile)(python, ['-I', path, from])
     return JSON.parse(stdout) as Record<string, number> // what the program prints
   }
 
-  it('signatures, transactions, headers, trees, checkpoints and proofs mean the same to it', async () => {
-    const counts = await run(folder)
+  it('signatures, transactions, headers, trees, proofs, keys, seals and chains mean the same to it, of every file', async () => {
+    const [first, second] = await Promise.all(programs.map(program => run(program, folder)))
+    const counts = { ...first, ...second }
     assert.ok((counts['signatures'] ?? 0) >= 60 && (counts['transactions'] ?? 0) >= 25 && (counts['proofs'] ?? 0) >= 30)
     assert.equal(counts['blocks'], 16)
+    assert.ok((counts['primitives'] ?? 0) >= 50 && (counts['sealing'] ?? 0) >= 20)
+    // None is left out.
+    const files = (await readdir(folder)).map(name => name.replace(/\.json$/, ''))
+    assert.deepEqual(Object.keys(counts).sort(), files.sort())
   })
 
   it('finds one changed digit in each file', async () => {
@@ -110,7 +116,9 @@ describe('docs/vectors, read by a second implementation (vectors.py)', function 
         ['signatures.json', /"valid": true/],
         ['transactions.json', /"id": "[0-9a-f]{64}"/],
         ['proofs.json', /"root": "[0-9a-f]{64}"/],
-        ['blocks.json', /"digest": "[0-9a-f]{64}"/]
+        ['blocks.json', /"digest": "[0-9a-f]{64}"/],
+        ['primitives.json', /"shared": "[0-9a-f]{64}"/],
+        ['sealing.json', /"head1": "[0-9a-f]{64}"/]
       ]
       for (const [name, place] of changes) {
         await cp(folder, copy, { recursive: true })
@@ -122,7 +130,8 @@ describe('docs/vectors, read by a second implementation (vectors.py)', function 
         )
         assert.notEqual(changed, text)
         await writeFile(join(copy, name), changed)
-        await assert.rejects(run(copy), /AssertionError/)
+        const program = /primitives|sealing/.test(name) ? 'sealing_vectors.py' : 'vectors.py'
+        await assert.rejects(run(program, copy), /AssertionError/)
       }
     } finally {
       await rm(copy, { recursive: true, force: true })
