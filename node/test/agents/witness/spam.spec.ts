@@ -23,9 +23,12 @@ const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 class SlowStore extends MemoryLedgerStore {
   #held: Promise<void> | null = null
   #release: () => void = () => {}
+  #asked: () => void = () => {}
 
-  hold(): void {
+  /** Resolves when a commit waits for the disk. */
+  hold(): Promise<void> {
     this.#held = new Promise(resolve => (this.#release = resolve))
+    return new Promise(resolve => (this.#asked = resolve))
   }
 
   release(): void {
@@ -34,6 +37,7 @@ class SlowStore extends MemoryLedgerStore {
   }
 
   override async write(batch: LedgerBatch): Promise<void> {
+    if (this.#held !== null) this.#asked()
     await this.#held
     await super.write(batch)
   }
@@ -72,10 +76,10 @@ describe('witness: dust', function () {
     const { bytes: bonded } = await network.demo.sign(ledger, faucet())
     const { bytes: bare } = await network.providers[0].sign(ledger, faucet())
 
-    store.hold()
+    const waits = store.hold()
     const [first = new Uint8Array(), ...rest] = dust
     const held = ledger.submit(first)
-    await turn()
+    await waits
     const answers = rest.map(bytes => ledger.submit(bytes))
     await turn()
     const honest = [ledger.submit(bonded), ledger.submit(bare)]
