@@ -7,5 +7,6 @@ import { commands } from './plugins/commands.js'
 import { core } from './plugins/core.js'
 import { notebook } from './plugins/notebook.js'
 import { panel } from './plugins/panel.js'
+import { session } from './plugins/session.js'
 
-export default [core, commands, notebook, panel]
+export default [core, commands, notebook, panel, session]

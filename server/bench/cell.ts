@@ -3,6 +3,8 @@
  *
  * Click to first output and click to the final prompt are read in the page, from the key press to the change of the page that
  * shows it. `overhead` is the remote time to the final prompt less the local one of the same round. Hops are medians, ms.
+ *
+ * `--session`: the cell goes to a machine that is kept for the notebook (docs/sessions.md), and the same is measured.
  */
 import { loadavg } from 'node:os'
 import { dirname } from 'node:path'
@@ -19,6 +21,7 @@ const REST_MS = 4_000
 /** One run that takes longer hangs; it is counted and left out. */
 const LIMIT_MS = 20_000
 const COLD_ROUNDS = 3
+const SESSION = process.argv.includes('--session')
 
 interface Times {
   /** Wall clock of the key press, ms since 1970. */
@@ -117,6 +120,8 @@ const percentile = (values: number[], share: number): number => {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
+/** A task is over when it is paid; of a kept machine's cell that is at the machine's end. */
+const ended = (lab: LabPage): Promise<string> => (SESSION ? lab.line(0, 'Done', /on the kept machine/) : lab.done(0))
 const rest = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 const network = await startNetwork()
@@ -130,8 +135,9 @@ try {
     signal: never
   })
   // The first run asks, the second settles the page in.
+  if (SESSION) await lab.keep()
   await lab.run(0)
-  await lab.done(0)
+  await ended(lab)
   await timed(lab, 1, 'Control+Enter')
   await rest(REST_MS)
 
@@ -147,8 +153,8 @@ try {
     }
     local.push(here)
     remote.push(there)
-    await lab.done(0)
-    const parts = await hopsOf(session.client, there)
+    await ended(lab)
+    const parts = SESSION ? null : await hopsOf(session.client, there)
     if (parts) hops.push(parts)
     note(
       `round ${i + 1}: remote ${there.first.toFixed(0)} / ${there.final.toFixed(0)} ms, local ${here.first.toFixed(0)} / ${here.final.toFixed(0)} ms, load ${loadavg()[0]?.toFixed(1)}`
@@ -158,7 +164,7 @@ try {
 
   // Both machines keep one sandbox warm; the third run in a row finds none.
   const cold: number[] = []
-  for (let i = 0; i < COLD_ROUNDS; i++) {
+  for (let i = 0; i < COLD_ROUNDS && !SESSION; i++) {
     for (let k = 0; k < 3; k++) {
       const times = await timed(lab, 0, 'Control+Shift+Enter')
       if (k === 2 && times) cold.push(times.final)
@@ -190,7 +196,7 @@ try {
         0.5
       )
     ),
-    cold_p50_ms: round(percentile(cold, 0.5)),
+    ...(SESSION ? {} : { cold_p50_ms: round(percentile(cold, 0.5)) }),
     hung
   }
   const shares = Object.fromEntries(
@@ -204,7 +210,7 @@ try {
       )
     ])
   )
-  report('cell', remote.length, { ...figures, hops: shares })
+  report(SESSION ? 'cell --session' : 'cell', remote.length, { ...figures, ...(SESSION ? {} : { hops: shares }) })
 } finally {
   await network.stop()
 }

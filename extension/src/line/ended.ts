@@ -1,6 +1,7 @@
 import { billCredits, credits, describeEnd, duration, memory, size } from '@pekka/node/client'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
 import { costOf, type TaskSnapshot } from '../run/snapshot.js'
+import { keptLine } from './kept.js'
 import { AGAIN, FILES, RECEIPT, VALUES, line, type LineAction, type LineContext, type LineView } from './parts.js'
 
 /** The line of a task that is over. */
@@ -27,6 +28,8 @@ export function endFacts(snapshot: TaskSnapshot, { now }: Pick<LineContext, 'now
 export function overLine(snapshot: TaskSnapshot, cell: string, context: LineContext): LineView {
   const { phase, end, refunded, attempt, tries } = snapshot
   const { number } = context
+  const kept = snapshot.kept === null ? null : keptLine(snapshot, context)
+  if (kept !== null) return kept
   switch (phase.phase) {
     case 'refused':
       return line('refused', 'error', 'Not started', {
@@ -120,7 +123,12 @@ function endedLine(
       : null
     // Received: recomputed here and equal to what was fixed. Settled: only once the ledger's proof was checked here.
     if (snapshot.phase.phase === 'received')
-      return line('received', 'done', 'Done', { facts: [...facts, 'payment under way'], notes, spoken })
+      return line('received', 'done', 'Done', {
+        facts: [...facts, snapshot.kept === null ? 'payment under way' : 'on the kept machine'],
+        actions: snapshot.kept === null ? [] : receipt,
+        notes,
+        spoken
+      })
     return line('settled', 'settled', 'Done, not re-run', {
       facts: [...facts, settledWords(snapshot.phase)],
       actions: receipt,

@@ -20,6 +20,7 @@ const DRAWINGS = {
   info: `${circle}<path ${stroke} d="M8 7.500v3.500"/><circle fill="currentColor" cx="8" cy="5" r=".9"/>`,
   offline: `<path ${stroke} d="M2 6.500a9 9 0 0 1 4-2.200M14 6.500a9 9 0 0 0-4-2.200M4.500 9.300A5 5 0 0 1 6.500 8M11.500 9.300A5 5 0 0 0 9.500 8M3 2l10 12"/><circle fill="currentColor" cx="8" cy="12" r="1.200"/>`,
   online: `<path ${stroke} d="M2 6.500a9 9 0 0 1 12 0M4.500 9.300a5 5 0 0 1 7 0"/><circle fill="currentColor" cx="8" cy="12" r="1.200"/>`,
+  pause: `<path ${stroke} d="M5.500 3.500v9M10.500 3.500v9"/>`,
   receipt: `<path ${stroke} d="M3.500 2h9v12l-1.500-1.200L9.500 14 8 12.800 6.500 14 5 12.800 3.500 14zM6 5.500h4M6 8.500h4"/>`,
   remote: `<path fill="currentColor" d="M2 3.200v9.600L9 8z"/><path ${stroke} d="M10.600 5.200a4 4 0 0 1 0 5.600M12.900 3.200a6.800 6.800 0 0 1 0 9.600"/>`,
   returned: `<path ${stroke} d="M5.500 3L2.500 6l3 3M2.500 6H10a3.500 3.500 0 0 1 0 7H6"/>`,

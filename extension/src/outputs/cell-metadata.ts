@@ -28,6 +28,8 @@ export interface CellMetadata {
   price?: string
   /** ms since 1970 when the task was submitted. */
   submitted?: number
+  /** Place of the cell in the session of a kept machine; `task` is the session's. */
+  place?: number
   /** Tells what was sent from what stands there now: 16 hex digits of the source's hash. */
   source?: string
 }
@@ -40,7 +42,7 @@ const whole = (value: unknown): value is number =>
 /** Reads what a notebook file holds under `pekka`; undefined for whatever this version didn't write. Unknown fields are dropped. */
 export function parseCellMetadata(value: unknown): CellMetadata | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { v, task, bridge, owner, state, provider, image, wallMs, price, submitted, source } = value as Record<
+  const { v, task, bridge, owner, state, provider, image, wallMs, price, submitted, place, source } = value as Record<
     string,
     unknown
   > // each field is checked
@@ -58,9 +60,14 @@ export function parseCellMetadata(value: unknown): CellMetadata | undefined {
     ...(whole(wallMs) ? { wallMs } : {}),
     ...(typeof price === 'string' && /^\d{1,20}$/.test(price) ? { price } : {}),
     ...(whole(submitted) ? { submitted } : {}),
+    ...(whole(place) ? { place } : {}),
     ...(typeof source === 'string' && /^[0-9a-f]{16}$/.test(source) ? { source } : {})
   }
 }
+
+/** What tells one run of a notebook from another: its task, of a kept machine's cell with the cell's place. */
+export const runIdOf = ({ task, place }: Pick<CellMetadata, 'task' | 'place'>): string =>
+  place === undefined ? task : `${task}.${place}`
 
 /** As it is written into the notebook. */
 export const cellMetadataJson = (metadata: CellMetadata): PartialJSONObject => ({ ...metadata })

@@ -10,6 +10,14 @@ export const CommandIds = {
   runNotebook: 'pekka:run-notebook',
   /** Runs the selected cells two times, on differently simulated processors, and compares what comes out. */
   runTwice: 'pekka:run-twice',
+  /** Keeps a machine for the notebook: later remote cells see what earlier ones made. */
+  keep: 'pekka:keep',
+  /** Lets the notebook's machine go. */
+  letGo: 'pekka:let-go',
+  /** Stops the cell that runs on the notebook's machine; what its cells made stays. */
+  interrupt: 'pekka:interrupt',
+  /** A fresh Python on the notebook's machine. */
+  restart: 'pekka:restart',
   /** Cancels the remote runs of the selected cells, or of the notebook where none of those runs. */
   cancel: 'pekka:cancel',
   /** Cancels one task: argument `task`, its id. */

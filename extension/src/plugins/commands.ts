@@ -264,7 +264,7 @@ class Chooser {
   receiptTask(): string | undefined {
     const [id] = this.active()
     const run = id === undefined ? undefined : this.notebook()?.cellRun(id)
-    if (run?.kind === 'task') return run.task.id
+    if (run?.kind === 'task') return run.task.taskId
     return run?.kind === 'remembered' && !run.unknown ? run.metadata.task : undefined
   }
 

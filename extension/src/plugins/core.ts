@@ -10,7 +10,17 @@ import { KeyStore, createPrimitives, findSupport, webRandom } from '../crypto/in
 import { LiveRegion } from '../line/index.js'
 import { CellClaims, Preludes } from '../outputs/index.js'
 import { askNeeds, askQuote, tellComparison } from '../quote/index.js'
-import { Environments, OpenNotebook, Runner, Tasks, contentsFolder, widgetOf, type RemoteTask } from '../run/index.js'
+import {
+  Environments,
+  OpenNotebook,
+  Runner,
+  Tasks,
+  contentsFolder,
+  widgetOf,
+  type Questions,
+  type RemoteTask
+} from '../run/index.js'
+import { Machines } from '../session/index.js'
 import { ReturnDesk, Travels } from '../values/index.js'
 import { CommandIds } from './command-ids.js'
 import { Settings } from './settings.js'
@@ -64,35 +74,45 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
   const claims = new CellClaims()
   const open = new Map<NotebookPanel['context'], OpenNotebook>()
   const desks = new Map<OpenNotebook, ReturnDesk>()
-  const runner = new Runner({
-    tasks,
-    connection,
-    agreements: settings,
-    environments: new Environments({ contents: app.serviceManager.contents, now }),
-    travels: new Travels({
-      contents: app.serviceManager.contents,
-      folder: path => contentsFolder(app.serviceManager.contents, path),
-      fetchRange
-    }),
-    now,
-    say: text => void Notification.info(text, { autoClose: 6000 }),
-    questions: {
-      connect: () => void app.commands.execute(CommandIds.connect),
-      needs: askNeeds,
-      compared: tellComparison,
-      quote: ({ notebook, anchor, cells, kind, ...question }) => {
-        const [panel] = notebook.panels
-        const title =
-          kind === 'notebook'
+  const travels = new Travels({
+    contents: app.serviceManager.contents,
+    folder: path => contentsFolder(app.serviceManager.contents, path),
+    fetchRange
+  })
+  const say = (text: string): void => void Notification.info(text, { autoClose: 6000 })
+  const questions: Questions = {
+    connect: () => void app.commands.execute(CommandIds.connect),
+    needs: askNeeds,
+    compared: tellComparison,
+    quote: ({ notebook, anchor, cells, kind, ...question }) => {
+      const [panel] = notebook.panels
+      const title =
+        question.keep !== undefined
+          ? 'Keep a machine for this notebook'
+          : kind === 'notebook'
             ? 'Run this notebook remotely'
             : cells.length === 1
               ? 'Run this cell remotely'
               : `Run ${cells.length} cells remotely`
-        const asked = question.runs === 2 ? `${title.replace('remotely', 'twice')} and compare` : title
-        const images = async (): Promise<string[]> => (await connection.client?.images())?.map(({ name }) => name) ?? []
-        return askQuote({ title: asked, images, ...question }, panel && widgetOf(panel, anchor)?.node)
-      }
+      const asked = question.runs === 2 ? `${title.replace('remotely', 'twice')} and compare` : title
+      const images = async (): Promise<string[]> => (await connection.client?.images())?.map(({ name }) => name) ?? []
+      return askQuote({ title: asked, images, ...question }, panel && widgetOf(panel, anchor)?.node)
     }
+  }
+  const runner: Runner = new Runner({
+    tasks,
+    connection,
+    agreements: settings,
+    environments: new Environments({ contents: app.serviceManager.contents, now }),
+    travels,
+    kept: notebook => machines.place(notebook),
+    now,
+    say,
+    questions
+  })
+  const machines: Machines = new Machines({
+    ...{ tasks, connection, agreements: settings, travels, questions, say, now },
+    runner: () => runner
   })
   const owner = crypto.getRandomValues(new Uint32Array(2)).join('-')
   tracker.widgetAdded.connect((_, panel) => void adopt(panel))
@@ -100,18 +120,24 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
   settings.changed.connect(() => {
     if (settings.bridge !== connection.setting) connection.restart(settings.bridge)
   })
+  connection.changed.connect(() => {
+    for (const [context, notebook] of open) if (context.isReady) void machines.resume(notebook)
+  })
   connection.start()
 
   async function adopt(panel: NotebookPanel): Promise<void> {
     const { context } = panel
     const known = open.get(context)
-    const notebook = known ?? new OpenNotebook({ tasks, connection, claims, preludes, locks, now, owner }, context)
+    const kept = (...of: Parameters<Machines['cell']>): Promise<RemoteTask> => machines.cell(...of)
+    const components = { tasks, connection, claims, preludes, locks, now, owner, kept }
+    const notebook = known ?? new OpenNotebook(components, context)
     open.set(context, notebook)
     notebook.panels.add(panel)
     panel.disposed.connect(() => {
       notebook.panels.delete(panel)
       if (notebook.panels.size > 0) return
       notebook.dispose()
+      machines.close(notebook)
       desks.get(notebook)?.dispose()
       desks.delete(notebook)
       open.delete(context)
@@ -120,6 +146,7 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     await panel.revealed
     if (panel.isDisposed) return
     notebook.resume()
+    void machines.resume(notebook)
     if (desks.has(notebook)) return
     desks.set(notebook, new ReturnDesk({ session: context.sessionContext, sources: () => notebook.returnSources() }))
     notebook.ended.connect((_, task) => {
@@ -142,6 +169,7 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     connection,
     tasks,
     runner,
+    machines,
     settings,
     preludes,
     live: new LiveRegion(),

@@ -136,7 +136,7 @@ async function act(
     case 'why':
       return await again({}, { ask: true })
     case 'receipt': {
-      const task = run.kind === 'task' ? run.task.id : run.kind === 'remembered' ? run.metadata.task : undefined
+      const task = run.kind === 'task' ? run.task.taskId : run.kind === 'remembered' ? run.metadata.task : undefined
       return task === undefined ? undefined : await app.commands.execute(CommandIds.receipt, { task })
     }
     case 'retry':

@@ -73,6 +73,8 @@ function notify(app: JupyterFrontEnd, { tasks, connection, settings, now }: Remo
       loaded = tasks.loaded
       return
     }
+    // The notebook's line tells of a kept machine.
+    if (task.item?.view?.offer.session) return
     if (!task.over || over.has(task.id)) return
     over.add(task.id)
     const { snapshot } = task

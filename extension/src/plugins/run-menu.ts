@@ -9,6 +9,8 @@ export function createRunMenu(commands: CommandRegistry): Widget {
   for (const command of [CommandIds.runSelected, CommandIds.runAbove, CommandIds.runNotebook, CommandIds.runTwice])
     menu.addItem({ command })
   menu.addItem({ type: 'separator' })
+  for (const command of [CommandIds.keep, CommandIds.letGo]) menu.addItem({ command })
+  menu.addItem({ type: 'separator' })
   for (const command of [CommandIds.cancel, CommandIds.showTasks, CommandIds.settings]) menu.addItem({ command })
   const widget = new Widget()
   widget.addClass('pk-RunMenu')

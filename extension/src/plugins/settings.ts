@@ -1,6 +1,7 @@
 import type { ISettingRegistry } from '@jupyterlab/settingregistry'
 import { CREDIT, MAX_RETURN_BYTES, toHex } from '@pekka/node/protocol'
 import type { Agreements, RunSettings } from '../run/index.js'
+import type { SessionSettings } from '../session/index.js'
 import type { Returning } from '../values/index.js'
 
 /** Micro-credits in a credit, as a number: settings hold credits as people write them. */
@@ -8,6 +9,8 @@ const MICRO = Number(CREDIT)
 const GIB = 1 << 30
 const MINUTE_MS = 60_000
 const MEGABYTE = 1_000_000
+/** A kept machine is let go after this in any case, ms: a forgotten page that runs cells by itself costs no more. */
+const KEEP_LIFE_MS = 12 * 60 * MINUTE_MS
 
 /** Lab's settings of the extension (schema/plugin.json), and what was agreed to. */
 export class Settings implements Agreements {
@@ -44,6 +47,14 @@ export class Settings implements Agreements {
     return {
       mode: mode === 'always' || mode === 'never' ? mode : 'ask',
       maxBytes: Math.min(MAX_RETURN_BYTES, Math.round(this.#number('returnLimit') * MEGABYTE))
+    }
+  }
+
+  session(): SessionSettings {
+    const idleMs = Math.round(this.#number('keepIdle') * MINUTE_MS)
+    return {
+      sessionCap: BigInt(Math.max(1, Math.round(this.#number('keepCap') * MICRO))),
+      terms: { idleMs, lifeMs: Math.max(idleMs, KEEP_LIFE_MS) }
     }
   }
 

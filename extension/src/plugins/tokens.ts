@@ -4,6 +4,7 @@ import type { Connection, PageOption } from '../connection/index.js'
 import type { LiveRegion } from '../line/index.js'
 import type { Preludes } from '../outputs/index.js'
 import type { OpenNotebook, RemoteTask, Runner, Tasks } from '../run/index.js'
+import type { Machines } from '../session/index.js'
 import type { Settings } from './settings.js'
 
 /** What the plugins share: one connection, its tasks, and the open notebooks. */
@@ -11,6 +12,7 @@ export interface Remote {
   connection: Connection
   tasks: Tasks
   runner: Runner
+  machines: Machines
   settings: Settings
   preludes: Preludes
   live: LiveRegion

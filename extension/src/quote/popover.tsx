@@ -1,7 +1,7 @@
 import React, { useEffect, useRef, useState } from 'react'
 import { ReactWidget } from '@jupyterlab/ui-components'
 import { Widget } from '@lumino/widgets'
-import { asPekkaError, type PekkaError } from '@pekka/node/protocol'
+import { asPekkaError, type PekkaError, type SessionTerms } from '@pekka/node/protocol'
 import { credits, duration, type Quote, type whyNot } from '@pekka/node/client'
 import type { ImageChoice, MissingPackage } from '@pekka/node/scan'
 import { labIcon } from '../line/index.js'
@@ -19,7 +19,7 @@ import { AddressList } from './address-list.js'
 import { EnvironmentRow, PackageQuestions } from './environment-row.js'
 import { summary, tooMuch } from '../values/index.js'
 import { TravelSheet } from './travel-sheet.js'
-import { capWords, noPrice, quoteView, readCap } from './view.js'
+import { capWords, keepView, noPrice, quoteView, readCap } from './view.js'
 import { WhyRows } from './why-rows.js'
 
 /** A price is asked for again this often while it is looked at, ms: machines come and go. */
@@ -35,6 +35,10 @@ export interface QuoteQuestion {
   travel: TravelChoice
   addresses: readonly AddressRow[]
   runs: 1 | 2
+  /** The machine is to be kept for later cells. */
+  keep?: SessionTerms
+  /** It goes to a machine that is kept already. */
+  on?: { provider: string; price: bigint }
   images: () => Promise<string[]>
   price: (settings: RunSettings) => Promise<Quote>
   why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
@@ -52,7 +56,7 @@ const WarningIcon = labIcon('warning')
 const CloseIcon = labIcon('close')
 
 function QuoteForm(props: QuoteFormProps): React.ReactElement {
-  const { title, settings, notes, environment, travel, addresses, runs, images, price, why, answer } = props
+  const { title, settings, notes, environment, travel, addresses, runs, keep, on, images, price, why, answer } = props
   const [found, setFound] = useState<Price>({ state: 'asking' })
   const [capText, setCapText] = useState(credits(settings.cap))
   const [changed, setChanged] = useState<Partial<RunSettings>>({})
@@ -88,6 +92,8 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       if (live) setReasons(rows)
     }
     setReasons(null)
+    // The price of a kept machine was agreed to.
+    if (on !== undefined) return
     ask()
     const timer = setInterval(ask, REFRESH_MS)
     return () => {
@@ -104,9 +110,9 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       .choose(next)
       .then(setChoice, (error: unknown) => setFound({ state: 'none', error: asPekkaError(error) }))
   }
-  const open = choice.questions.length > 0
-  const ready = found.state === 'known' && cap !== null && !open && excess === null
-  const waits = found.state === 'none' && WAITABLE.has(found.error.code) && cap !== null && !open
+  const open = on === undefined && choice.questions.length > 0
+  const ready = (found.state === 'known' || on !== undefined) && cap !== null && !open && excess === null
+  const waits = found.state === 'none' && keep === undefined && WAITABLE.has(found.error.code) && cap !== null && !open
   useEffect(() => {
     if (ready && document.activeElement?.closest('.pk-Quote') !== null) run.current?.focus()
   }, [found.state])
@@ -141,13 +147,20 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
           <CloseIcon.react tag="span" />
         </button>
       </div>
-      <Price found={found} settings={chosen} choice={choice} runs={runs} />
+      {on === undefined ? (
+        <Price found={found} settings={chosen} choice={choice} runs={runs} keep={keep} />
+      ) : (
+        <div className="pk-Quote-price">
+          <strong>{credits(on.price)} credits a second</strong>{' '}
+          <span className="pk-Quiet">on {on.provider}, which is kept for this notebook</span>
+        </div>
+      )}
       {found.state === 'none' && reasons !== null && (
         <WhyRows found={reasons} settings={chosen} change={part => setChanged({ ...changed, ...part })} />
       )}
       <dl className="pk-Facts">
-        <dt>Environment</dt>
-        <EnvironmentRow choice={choice} options={options} offered={offered} decide={decide} />
+        {on === undefined && <dt>Environment</dt>}
+        {on === undefined && <EnvironmentRow choice={choice} options={options} offered={offered} decide={decide} />}
         {found.state === 'known' && (
           <>
             <dt>Machines</dt>
@@ -174,20 +187,25 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
             </dd>
           </>
         )}
-        <dt>
-          <label htmlFor="pk-Quote-cap">Spend at most</label>
-        </dt>
-        <dd>
-          <input
-            id="pk-Quote-cap"
-            className="pk-Input pk-Quote-cap"
-            inputMode="decimal"
-            value={capText}
-            aria-invalid={cap === null}
-            onChange={event => setCapText(event.target.value)}
-          />{' '}
-          credits <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : capWords(runs)}</span>
-        </dd>
+        {on === undefined && (
+          <dt>
+            <label htmlFor="pk-Quote-cap">Spend at most</label>
+          </dt>
+        )}
+        {on === undefined && (
+          <dd>
+            <input
+              id="pk-Quote-cap"
+              className="pk-Input pk-Quote-cap"
+              inputMode="decimal"
+              value={capText}
+              aria-invalid={cap === null}
+              onChange={event => setCapText(event.target.value)}
+            />{' '}
+            credits{' '}
+            <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : capWords(runs)}</span>
+          </dd>
+        )}
         {goes !== null && (
           <>
             <dt>What travels</dt>
@@ -207,7 +225,7 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
       </dl>
       {sheet && <TravelSheet plan={travel.plan} ticks={ticks} change={setTicks} close={() => setSheet(false)} />}
       <AddressList rows={addresses} ticks={ticks} change={setTicks} />
-      <PackageQuestions choice={choice} options={options} decide={decide} />
+      {on === undefined && <PackageQuestions choice={choice} options={options} decide={decide} />}
       {said.length > 0 && (
         <div className="pk-Quote-notes">
           <WarningIcon.react tag="span" className="pk-Icon pk-Warn" />
@@ -228,15 +246,17 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
         The provider can read your code and data while it runs.
       </p>
       <div className="pk-Quote-footer">
-        <label className="pk-Check">
-          <input
-            type="checkbox"
-            checked={silent}
-            disabled={runs === 2}
-            onChange={event => setSilent(event.target.checked)}
-          />
-          Don’t ask for runs up to {credits(chosen.cap)}
-        </label>
+        {keep === undefined && on === undefined && (
+          <label className="pk-Check">
+            <input
+              type="checkbox"
+              checked={silent}
+              disabled={runs === 2}
+              onChange={event => setSilent(event.target.checked)}
+            />
+            Don’t ask for runs up to {credits(chosen.cap)}
+          </label>
+        )}
         <button type="button" className="pk-Button" onClick={() => answer(undefined)}>
           Cancel
         </button>
@@ -247,7 +267,7 @@ function QuoteForm(props: QuoteFormProps): React.ReactElement {
         ) : (
           <button type="submit" ref={run} className="pk-Button pk-mod-go" disabled={!ready}>
             <RemoteIcon.react tag="span" className="pk-Icon" />
-            Run
+            {keep === undefined ? 'Run' : 'Keep a machine'}
           </button>
         )}
       </div>
@@ -271,12 +291,14 @@ function Price({
   found,
   settings,
   choice,
-  runs
+  runs,
+  keep
 }: {
   found: Price
   settings: RunSettings
   choice: ImageChoice
   runs: 1 | 2
+  keep: SessionTerms | undefined
 }): React.ReactElement {
   if (found.state === 'asking') return <p className="pk-Quote-price pk-Quiet">Getting a price…</p>
   if (found.state === 'none') {
@@ -290,7 +312,7 @@ function Price({
       </div>
     )
   }
-  const view = quoteView(found.quote, settings, runs)
+  const view = keep === undefined ? quoteView(found.quote, settings, runs) : keepView(found.quote, settings, keep)
   return (
     <div className="pk-Quote-price">
       <strong>{view.price}</strong> <span className="pk-Quiet">{view.minute}</span>

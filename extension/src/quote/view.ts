@@ -1,4 +1,4 @@
-import type { PekkaError } from '@pekka/node/protocol'
+import type { PekkaError, SessionTerms } from '@pekka/node/protocol'
 import { credits, duration, guessCredits, memory, parseCredits, type Quote, type whyNot } from '@pekka/node/client'
 import { listed, type ImageChoice } from '@pekka/node/scan'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
@@ -29,6 +29,18 @@ export function quoteView(quote: Quote, settings: RunSettings, runs: 1 | 2 = 1):
       ? `Each run stops at ${end}: at most ${credits(2n * settings.cap)} for both. What isn’t used comes back.`
       : `It stops at ${end}. What isn’t used comes back.`,
     machines: machinesWords(quote, matching)
+  }
+}
+
+/** Of a machine that is to be kept: what it costs while a cell runs, and while it waits for one. */
+export function keepView(quote: Quote, settings: RunSettings, { idleMs, lifeMs }: SessionTerms): QuoteView {
+  const view = quoteView(quote, settings)
+  const hold = quote.candidates.map(({ ask }) => ask.holdPricePerSecond ?? 0n).reduce((a, b) => (a > b ? a : b), 0n)
+  return {
+    ...view,
+    price: `${view.price} while a cell runs`,
+    minute: `${credits(hold)} while it waits, about ${guessCredits(hold * 600n)} in 10 minutes`,
+    until: `It is let go after ${duration(idleMs)} without a run, after ${duration(lifeMs)} in all, at ${credits(settings.cap)} credits, or when you let it go. What isn’t used comes back.`
   }
 }
 
@@ -129,7 +141,9 @@ export function whyWords({ machines, rows }: ReturnType<typeof whyNot>, settings
         return { asked: 'At work now', fact: of, help: null }
       default:
         return {
-          asked: { cpus: 'CPUs', disk: 'Disk', gpu: 'Graphics processor', price: 'Price', list: 'Left out by you' }[why],
+          asked: { cpus: 'CPUs', disk: 'Disk', gpu: 'Graphics processor', price: 'Price', list: 'Left out by you' }[
+            why
+          ],
           fact: of,
           help: null
         }

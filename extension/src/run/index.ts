@@ -9,18 +9,21 @@
  * await runner.run(notebook, [panel.content.activeCell.model.id], 'cell')
  * ```
  */
-export { isFetched, type AddressRow } from './addresses.js'
+export { addressRows, fetchAddresses, isFetched, type AddressRow } from './addresses.js'
 export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
 export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'
 export { Environments, contentsFolder, type EnvironmentOptions } from './environment.js'
 export { OpenNotebook, stateOf, type CellRun, type ChangeKind, type OpenNotebookComponents } from './open-notebook.js'
 export { Pace } from './pace.js'
-export { RemoteTask, lastLines, type EventSink } from './remote-task.js'
+export { RemoteTask, lastLines, type EventSink, type Followed, type KeptCell } from './remote-task.js'
 export { moreMemory, moreTime, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
 export {
   Runner,
+  keepTicks,
+  ticksOf,
   type Agreements,
   type EnvironmentQuestion,
+  type KeptPlace,
   type Questions,
   type QuoteDecision,
   type RunOptions,

@@ -7,6 +7,7 @@ import {
   OutputCleaner,
   TaskWriter,
   parseCellMetadata,
+  runIdOf,
   writerLock,
   type CellClaims,
   type CellMetadata,
@@ -69,6 +70,8 @@ export interface OpenNotebookComponents {
   now: () => number
   /** This page, as it signs what it writes into cells. */
   owner: string
+  /** The cell at a place in a kept machine's session. @throws PekkaError where that can't be followed */
+  kept: (notebook: OpenNotebook, task: string, place: number) => Promise<RemoteTask>
 }
 
 interface Run {
@@ -137,9 +140,10 @@ export class OpenNotebook {
     const metadata = parseCellMetadata(model?.sharedModel.getMetadata(METADATA_KEY))
     if (model === undefined || metadata === undefined) return undefined
     const edited = metadata.source !== undefined && metadata.source !== markOf(model)
-    const run = this.#runs.get(metadata.task)
-    const task = run?.task ?? this.components.tasks.get(metadata.task)
-    if (task === undefined) return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(metadata.task) }
+    const key = runIdOf(metadata)
+    const run = this.#runs.get(key)
+    const task = run?.task ?? this.components.tasks.get(key)
+    if (task === undefined) return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(key) }
     return {
       kind: 'task',
       task,
@@ -171,17 +175,18 @@ export class OpenNotebook {
     const sources = new Map(codeCells(this.model).map(({ id, source }) => [id, sourceMark(source)]))
     const metadata: CellMetadata = {
       v: 1,
-      task: task.id,
+      task: task.taskId,
       bridge: this.components.connection.setting,
       owner: this.components.owner,
       state: 'running',
-      submitted
+      submitted,
+      ...(task.kept === null ? {} : { place: task.kept.index })
     }
     const run = this.#add(task, cells)
     run.news = true
     for (const id of cells) this.#before.delete(id)
     await this.#write(run, metadata, sources, hints, { keep: false })
-    this.#saveSoon()
+    this.saveSoon()
   }
 
   /** Continues what the notebook was doing when it was closed. Called when it was opened, and when a connection comes. */
@@ -190,30 +195,41 @@ export class OpenNotebook {
     const tasks = new Map<string, { cells: string[]; metadata: CellMetadata; sources: Map<string, string> }>()
     for (const { id } of codeCells(this.model)) {
       const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
-      if (metadata === undefined || this.#runs.has(metadata.task) || this.#resuming.has(metadata.task)) continue
+      if (metadata === undefined) continue
+      const key = runIdOf(metadata)
+      if (this.#runs.has(key) || this.#resuming.has(key)) continue
       if (metadata.state !== 'running' && metadata.state !== 'received') continue
-      const entry = tasks.get(metadata.task) ?? { cells: [], metadata, sources: new Map<string, string>() }
+      const entry = tasks.get(key) ?? { cells: [], metadata, sources: new Map<string, string>() }
       entry.cells.push(id)
       if (metadata.source !== undefined) entry.sources.set(id, metadata.source)
-      tasks.set(metadata.task, entry)
+      tasks.set(key, entry)
     }
     for (const { cells, metadata, sources } of tasks.values()) void this.#resumeTask(cells, metadata, sources)
   }
 
   /** The notebook's remote runs, as far as values need them. */
   returnSources(): ReturnSource[] {
-    const runs = new Map<string, { submitted: number; cells: ReturnType<typeof analyse>[] }>()
+    const runs = new Map<string, { metadata: CellMetadata; cells: ReturnType<typeof analyse>[] }>()
     for (const { id, source } of codeCells(this.model)) {
       const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
       if (metadata === undefined) continue
-      const run = runs.get(metadata.task) ?? { submitted: metadata.submitted ?? 0, cells: [] }
+      const key = runIdOf(metadata)
+      const run = runs.get(key) ?? { metadata, cells: [] }
       run.cells.push(analyse(source))
-      runs.set(metadata.task, run)
+      runs.set(key, run)
     }
-    return [...runs].map(([task, { submitted, cells }]) => ({
-      ...{ task, submitted, names: new Set(returnNames(cells)) },
-      load: () => this.components.tasks.values(fromHex(task))
+    return [...runs].map(([task, { metadata, cells }]) => ({
+      ...{ task, submitted: metadata.submitted ?? 0, names: new Set(returnNames(cells)) },
+      load: async () => await this.components.tasks.values(await this.#taskOf(metadata))
     }))
+  }
+
+  /** A run that cells name, as far as it takes to follow it. @throws PekkaError */
+  async #taskOf(metadata: CellMetadata): Promise<Uint8Array | RemoteTask> {
+    const id = fromHex(metadata.task)
+    const { place } = metadata
+    if (place === undefined) return id
+    return this.#runs.get(runIdOf(metadata))?.task ?? (await this.components.kept(this, metadata.task, place))
   }
 
   /** Whether a task was sent from this notebook and none of its cells is there any more. */
@@ -248,7 +264,7 @@ export class OpenNotebook {
   }
 
   /** Saves in a while: several runs sent meanwhile are saved with it. */
-  #saveSoon(): void {
+  saveSoon(): void {
     this.#saving ??= setTimeout(() => void this.#save(), SAVE_AFTER_MS)
   }
 
@@ -297,17 +313,21 @@ export class OpenNotebook {
     const id = fromHex(metadata.task)
     const { client } = connection
     if (client === null) return
-    this.#resuming.add(metadata.task)
+    const key = runIdOf(metadata)
+    this.#resuming.add(key)
     try {
       const item = await client.task(id)
       const note = await client.note(item)
-      if (this.#disposed || this.#runs.has(metadata.task)) return
-      const run = this.#add(tasks.learn(item, note), cells)
-      this.#resuming.delete(metadata.task)
+      const { place } = metadata
+      const task =
+        place === undefined ? tasks.learn(item, note) : await this.components.kept(this, metadata.task, place)
+      if (this.#disposed || this.#runs.has(key)) return
+      const run = this.#add(task, cells)
+      this.#resuming.delete(key)
       run.news = metadata.state === 'running'
       await this.#write(run, metadata, sources, { cells: [] }, { keep: true })
     } catch (error) {
-      if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') this.#unknown.add(metadata.task)
+      if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') this.#unknown.add(key)
       else console.warn('A remote run could not be followed', asPekkaError(error).message)
       for (const cell of cells) {
         const model = modelOf(this.model, cell)
@@ -315,7 +335,7 @@ export class OpenNotebook {
       }
       this.#changed.emit('state')
     } finally {
-      this.#resuming.delete(metadata.task)
+      this.#resuming.delete(key)
     }
   }
 
@@ -337,7 +357,7 @@ export class OpenNotebook {
       if (first === undefined) {
         this.#changed.emit('state')
         // The other writer may be another notebook of this page (a copy): what it follows stays its own.
-        if (!task.followed) await tasks.follow(task.bytes, (run.sink = null))
+        if (!task.followed) await tasks.follow(task, (run.sink = null))
       }
       const { release } = await waiting
       run.elsewhere = false
@@ -370,7 +390,7 @@ export class OpenNotebook {
         for (const event of events) writer.push(event)
       }
     }
-    await tasks.follow(task.bytes, run.sink)
+    await tasks.follow(task, run.sink)
     this.#remember(run)
   }
 
@@ -423,7 +443,10 @@ export class OpenNotebook {
 }
 
 /** What a reopened notebook must know. */
-export function stateOf({ phase, end }: Pick<TaskSnapshot, 'phase' | 'end'>): CellState {
+export function stateOf({ phase, end, kept }: Pick<TaskSnapshot, 'phase' | 'end' | 'kept'>): CellState {
+  // A cell that had ended when its machine was lost stays what it was.
+  if (kept !== null && end !== null && phase.phase === 'refunded')
+    return end.outcome === 'stopped' ? 'cancelled' : end.outcome === 'ok' ? 'settled' : 'failed'
   switch (phase.phase) {
     case 'received':
       return 'received'

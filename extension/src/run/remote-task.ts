@@ -19,13 +19,28 @@ export interface EventSink {
   events(events: TaskEvent[]): void
 }
 
+/** How a task's output is followed: by the client's follower, or by that of a kept machine's cell. */
+export type Followed = Pick<TaskFollower, 'current' | 'ended' | 'open' | 'stop'>
+
+/** What makes a run a cell of a kept machine (R33), and not a task of its own. */
+export interface KeptCell {
+  /** Its place in the session. */
+  index: number
+  follow(observer: TaskObserver): Promise<Followed>
+  /** Stops this cell; the machine stays. @throws PekkaError */
+  interrupt(): Promise<void>
+}
+
 /** One task as this page knows it: from its events where it follows them, else from what the bridge tells of it. */
 export class RemoteTask {
+  /** Its task's, hexadecimal; of a kept machine's cell with the cell's place behind it. */
   readonly id: string
+  /** On the ledger, hexadecimal. */
+  readonly taskId: string
   #item: TaskItem | null = null
   #note: TaskNote | null = null
   #phase: TaskPhase = { phase: 'sending' }
-  #follower: TaskFollower | null = null
+  #follower: Followed | null = null
   /** Who is to hear of the task, from before its follower is made; the newest alone. */
   #following: { sink: EventSink | null } | null = null
   /** Followers are made one after the other: the newest is then also the last to subscribe. */
@@ -57,9 +72,12 @@ export class RemoteTask {
   constructor(
     private readonly components: RemoteTaskComponents,
     readonly bytes: Uint8Array,
-    private readonly submittedAt: number
+    private readonly submittedAt: number,
+    /** Null: it is a task of its own. */
+    readonly kept: KeptCell | null = null
   ) {
-    this.id = toHex(bytes)
+    this.taskId = toHex(bytes)
+    this.id = kept === null ? this.taskId : `${this.taskId}.${kept.index}`
   }
 
   get changed(): ISignal<this, void> {
@@ -107,14 +125,14 @@ export class RemoteTask {
   }
 
   /** Files that the finished run brought back, and a way to their bytes. */
-  get returned(): { files: EventOf<'files'>['files']; follower: TaskFollower } | null {
+  get returned(): { files: EventOf<'files'>['files']; follower: Pick<Followed, 'open'> } | null {
     return this.#complete && this.#follower !== null && this.#files !== null
       ? { files: this.#files.files, follower: this.#follower }
       : null
   }
 
   /** Values that the finished run brought back, and a way to their bytes; null before, and where it is not to be used. */
-  get values(): { values: EventOf<'values'>['values']; follower: TaskFollower } | null {
+  get values(): { values: EventOf<'values'>['values']; follower: Pick<Followed, 'open'> } | null {
     return this.#complete && this.#follower !== null && this.#values !== null && this.#phase.phase !== 'mismatch'
       ? { values: this.#values.values, follower: this.#follower }
       : null
@@ -151,7 +169,7 @@ export class RemoteTask {
    *
    * @param make makes the follower
    */
-  async follow(sink: EventSink | null, make: (observer: TaskObserver) => Promise<TaskFollower>): Promise<void> {
+  async follow(sink: EventSink | null, make: (observer: TaskObserver) => Promise<Followed>): Promise<void> {
     this.#follower?.stop()
     this.#follower = null
     const mine = (this.#following = { sink })
@@ -182,7 +200,7 @@ export class RemoteTask {
     this.#changed.emit()
   }
 
-  #adopt(follower: TaskFollower, mine: { sink: EventSink | null }): void {
+  #adopt(follower: Followed, mine: { sink: EventSink | null }): void {
     this.#follower = follower
     follower.ended.catch((error: unknown) => {
       // What the bridge tells of the task goes on; only its output isn't followed any more.
@@ -312,8 +330,10 @@ export class RemoteTask {
     const provider = committed?.provider ?? attempt?.provider ?? this.#provider
     const candidate = view?.offer.candidates.find(c => provider !== null && equalBytes(c.provider, provider))
     const attempts = Math.max(1, view?.attempts.length ?? 1)
+    const alone = this.kept === null
     return {
       task: this.id,
+      kept: this.kept?.index ?? null,
       title: this.#note?.title ?? 'Remote task',
       kind: this.#note?.kind ?? 'cell',
       path: this.#note?.path ?? null,
@@ -327,12 +347,13 @@ export class RemoteTask {
       image: view?.offer.image.name ?? null,
       cap: view?.offer.cap ?? 0n,
       price: candidate?.pricePerSecond ?? view?.offer.candidates[0]?.pricePerSecond ?? null,
-      runningSince: this.#runningSince ?? (this.#end ? null : (attempt?.acceptedAt ?? null)),
-      end: this.#end ?? this.#endOf(committed?.claim ?? null),
+      runningSince: this.#runningSince ?? (this.#end || !alone ? null : (attempt?.acceptedAt ?? null)),
+      end: this.#end ?? (alone ? this.#endOf(committed?.claim ?? null) : null),
       error: this.#error,
       missingModule: this.#missingModule,
-      paid: view?.paid ?? null,
-      refunded: view?.refunded ?? null,
+      // What the machine costs is the session's.
+      paid: alone ? (view?.paid ?? null) : null,
+      refunded: alone ? (view?.refunded ?? null) : null,
       progress: this.#progress,
       fraction: this.#fraction,
       lastLines: lastLines(this.#tail),
@@ -341,7 +362,7 @@ export class RemoteTask {
         size,
         stays: parts === undefined
       })),
-      canFetch: this.#complete && this.#follower !== null && this.#finished !== null,
+      canFetch: this.#complete && this.#follower !== null && (this.#finished !== null || !alone),
       values: (this.#values?.values ?? []).map(({ name, type, size, reason, parts }) => ({
         name: cleanText(name).slice(0, 80),
         type: cleanText(type).slice(0, 80),

@@ -1,5 +1,12 @@
-import { DEFAULT_DISK_BYTES, DEFAULT_MILLI_CPUS, PekkaError, asPekkaError, isPekkaError } from '@pekka/node/protocol'
-import { whyNot, type Quote } from '@pekka/node/client'
+import {
+  DEFAULT_DISK_BYTES,
+  DEFAULT_MILLI_CPUS,
+  PekkaError,
+  asPekkaError,
+  isPekkaError,
+  type SessionTerms
+} from '@pekka/node/protocol'
+import { whyNot, type PekkaClient, type Quote } from '@pekka/node/client'
 import type { Connection } from '../connection/index.js'
 import { missingRequirements, readAddresses, type ImageChoice } from '@pekka/node/scan'
 import { analyse, lackSentences, neededCells, needsSentence, travelHints, type Needed } from '../scan/index.js'
@@ -40,6 +47,10 @@ export interface Questions {
     addresses: readonly AddressRow[]
     /** How often it is run. */
     runs: 1 | 2
+    /** The machine is to be kept for later cells. */
+    keep?: SessionTerms
+    /** It goes to a machine that is kept already, at its price a second. */
+    on?: { provider: string; price: bigint }
     /** Fetches the price, again every time that it is called. @throws PekkaError */
     price: (settings: RunSettings) => Promise<Quote>
     /** Why machines don't serve. */
@@ -85,8 +96,17 @@ export interface Agreements {
   agree(bridge: Uint8Array, answer: { dontAskUnder: bigint | undefined }): Promise<void>
 }
 
+/** A machine that is kept for a notebook takes its cells. */
+export interface KeptPlace {
+  /** What cells need that isn't there. */
+  needs(chosen: readonly string[]): Needed
+  run(cells: readonly CodeSource[], kind: RunKind, needed: Needed, plan: TravelPlan): Promise<void>
+}
+
 export interface RunnerComponents {
   tasks: Tasks
+  /** Where a notebook's cells go; undefined: each run gets a machine of its own. */
+  kept: (notebook: OpenNotebook) => KeptPlace | undefined
   connection: Connection
   environments: Environments
   travels: Travels
@@ -127,8 +147,10 @@ export class Runner {
     const selected = all.filter(({ id }) => chosen.includes(id))
     const why = whyNotCells(selected, languageOf(notebook.model))
     if (why !== undefined) return this.components.say(`${why}.`)
-    const needed = neededCells(all, chosen)
-    let plan = await this.#look(notebook, selected, needed)
+    const kept = isPlain(options) ? this.components.kept(notebook) : undefined
+    const needsOf = (ids: readonly string[]): Needed => kept?.needs(ids) ?? neededCells(all, ids)
+    const needed = needsOf(chosen)
+    let plan = await this.look(notebook, selected, needed)
     const covered = needed.missing.every(({ name, cell }) => cell === undefined || isThere(plan, name))
     const ids = covered ? chosen : await this.#withNeeded(notebook, all, selected, needed, kind, options)
     if (ids === undefined) return
@@ -140,7 +162,8 @@ export class Runner {
       return this.components.questions.connect()
     }
     // With more cells, fewer values are needed.
-    if (!covered && ids.length > selected.length) plan = await this.#look(notebook, cells, neededCells(all, ids))
+    if (!covered && ids.length > selected.length) plan = await this.look(notebook, cells, needsOf(ids))
+    if (kept !== undefined) return await kept.run(cells, kind, needed, plan)
     await this.#send(notebook, cells, kind, options, needed, plan)
   }
 
@@ -193,7 +216,7 @@ export class Runner {
     notebook.before(ids, { kind: 'preparing' })
     try {
       const names = cells.map(({ source }) => analyse(source))
-      const chosen = await this.#environment(notebook, cells, settings)
+      const chosen = await this.environment(notebook, cells, settings)
       let { choice } = chosen
       settings = { ...settings, image: choice.image }
       const hints = [...travelHints(names), ...busyHint(plan)]
@@ -214,7 +237,7 @@ export class Runner {
           ...{ notebook, anchor, cells, kind, settings, notes: hints, environment: chosen, travel, addresses },
           runs: options.twice === true ? 2 : 1,
           price: wanted => client.quote(wanted),
-          why: async wanted => whyNot(await client.market.asks(), requirementsOf(wanted))
+          why: this.why(client)
         })
         if (answer === undefined) return notebook.before(ids, undefined)
         settings = answer.settings
@@ -273,8 +296,13 @@ export class Runner {
     return { ...settings, image: this.components.environments.glance(notebook, cells, options).image }
   }
 
+  /** Why machines don't serve some settings. */
+  why(client: PekkaClient): (settings: RunSettings) => Promise<ReturnType<typeof whyNot>> {
+    return async wanted => whyNot(await client.market.asks(), requirementsOf(wanted))
+  }
+
   /** By hand: for this run, with the cells, or in the settings; else by the code. */
-  async #environment(
+  async environment(
     notebook: OpenNotebook,
     cells: readonly CodeSource[],
     settings: RunSettings
@@ -325,7 +353,8 @@ export class Runner {
     }
   }
 
-  async #look(notebook: OpenNotebook, cells: readonly CodeSource[], needed: Needed): Promise<TravelPlan> {
+  /** What travels with cells. */
+  async look(notebook: OpenNotebook, cells: readonly CodeSource[], needed: Needed): Promise<TravelPlan> {
     return await this.components.travels.look({
       notebook: notebook.context.path,
       kernel: notebook.context.sessionContext.session?.kernel ?? null,
@@ -356,6 +385,10 @@ export class Runner {
   }
 }
 
+/** Whether it may go where a machine is kept: what asks for a machine of another kind gets one of its own. */
+const isPlain = ({ settings = {}, wait, add, ask, twice }: RunOptions): boolean =>
+  Object.keys(settings).length === 0 && add === undefined && ![wait, ask, twice].includes(true)
+
 /** Whether the kernel has the name. What can't travel is told by the sheet, with a way out. */
 const isThere = (plan: TravelPlan, name: string): boolean => plan.values.some(value => value.name === name)
 
@@ -365,7 +398,7 @@ const busyHint = ({ busy }: TravelPlan): string[] =>
 /** Where a cell keeps what the user ticked or unticked by hand. */
 const TICKS_KEY = 'pekka-travel'
 
-function ticksOf(notebook: OpenNotebook, ids: readonly string[]): Map<string, boolean> {
+export function ticksOf(notebook: OpenNotebook, ids: readonly string[]): Map<string, boolean> {
   const ticks = new Map<string, boolean>()
   for (const id of ids) {
     const kept: unknown = modelOf(notebook.model, id)?.getMetadata(TICKS_KEY)
@@ -375,7 +408,7 @@ function ticksOf(notebook: OpenNotebook, ids: readonly string[]): Map<string, bo
   return ticks
 }
 
-function keepTicks(notebook: OpenNotebook, ids: readonly string[], ticks: ReadonlyMap<string, boolean>): void {
+export function keepTicks(notebook: OpenNotebook, ids: readonly string[], ticks: ReadonlyMap<string, boolean>): void {
   const model = modelOf(notebook.model, ids.at(-1) ?? '')
   if (ticks.size > 0) model?.setMetadata(TICKS_KEY, Object.fromEntries(ticks))
   else if (model?.getMetadata(TICKS_KEY) !== undefined) model.deleteMetadata(TICKS_KEY)

@@ -18,8 +18,10 @@ export interface RunEnd {
 
 /** A task at one moment, as line, panel and status bar show it. Amounts in micro-credits, times in ms. */
 export interface TaskSnapshot {
-  /** Hexadecimal. */
+  /** Hexadecimal; of a kept machine's cell with its place behind it. */
   task: string
+  /** Place of a kept machine's cell; null: a task of its own. */
+  kept: number | null
   title: string
   kind: 'cell' | 'selection' | 'notebook' | 'script'
   /** Of the notebook, on the user's Jupyter server. */

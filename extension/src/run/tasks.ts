@@ -44,6 +44,11 @@ export class Tasks {
     return this.#loaded
   }
 
+  /** What people call a provider; undefined while nobody knows. */
+  nameOf(provider: Uint8Array): string | undefined {
+    return this.#names.get(toHex(provider))
+  }
+
   get hasMore(): boolean {
     return this.#next !== null
   }
@@ -64,10 +69,11 @@ export class Tasks {
   }
 
   /** Follows a task's output from its beginning; what `sink` gets is all of it, in order. @throws PekkaError */
-  async follow(id: Uint8Array, sink: EventSink | null): Promise<RemoteTask> {
+  async follow(which: Uint8Array | RemoteTask, sink: EventSink | null): Promise<RemoteTask> {
     const client = this.#client()
-    const task = this.#take(id)
-    await task.follow(sink, observer => client.follow(id, observer))
+    const task = which instanceof Uint8Array ? this.#take(which) : which
+    const { kept, bytes } = task
+    await task.follow(sink, observer => (kept === null ? client.follow(bytes, observer) : kept.follow(observer)))
     return task
   }
 
@@ -77,16 +83,16 @@ export class Tasks {
    *
    * @throws PekkaError
    */
-  async whole(id: Uint8Array): Promise<RemoteTask> {
-    const known = this.get(toHex(id))
-    const task = known?.followed === true ? known : await this.follow(id, null)
+  async whole(which: Uint8Array | RemoteTask): Promise<RemoteTask> {
+    const known = which instanceof Uint8Array ? this.get(toHex(which)) : which
+    const task = known?.followed === true ? known : await this.follow(which, null)
     await task.whole()
     return task
   }
 
   /** The values that a task brought back, when it is over. Null where there are none to be used. @throws PekkaError */
-  async values(id: Uint8Array): Promise<RemoteTask['values']> {
-    return (await this.whole(id)).values
+  async values(which: Uint8Array | RemoteTask): Promise<RemoteTask['values']> {
+    return (await this.whole(which)).values
   }
 
   /** Asks the ledger to stop a task; without a connection as soon as there is one. @throws PekkaError TASK_STATE, … */
@@ -97,7 +103,7 @@ export class Tasks {
       return
     }
     try {
-      await this.#client().cancel(task.bytes)
+      await (task.kept === null ? this.#client().cancel(task.bytes) : task.kept.interrupt())
     } catch (error) {
       // It ended by itself in between: then that is how it ended.
       if (isPekkaError(error) && error.code === 'TASK_STATE') return
@@ -173,8 +179,11 @@ export class Tasks {
     const hex = toHex(id)
     const known = this.#tasks.get(hex)
     if (known) return known
-    const nameOf = (provider: Uint8Array): string | undefined => this.#names.get(toHex(provider))
-    const task = new RemoteTask({ nameOf, now: this.components.now }, id, submittedAt)
+    const task = new RemoteTask(
+      { nameOf: provider => this.nameOf(provider), now: this.components.now },
+      id,
+      submittedAt
+    )
     task.changed.connect(() => this.#changed.emit(task))
     this.#tasks.set(hex, task)
     return task

@@ -21,7 +21,8 @@ export async function saveFiles(
   place: { notebook: string; task: string }
 ): Promise<string> {
   const root = place.notebook.includes('/') ? place.notebook.slice(0, place.notebook.lastIndexOf('/') + 1) : ''
-  const folder = `${root}${RESULTS}/${place.task.slice(0, 8)}`
+  const [task = '', cell] = place.task.split('.')
+  const folder = `${root}${RESULTS}/${task.slice(0, 8)}${cell === undefined ? '' : `-${cell}`}`
   const wanted = files.slice(0, MAX_FILES).filter(({ name, parts }) => parts !== undefined && isTravelPath(name))
   const mixed = collide(wanted.map(({ name }) => name))
   const seen = new Set<string>()

@@ -214,6 +214,28 @@ export class LabPage {
     }
   }
 
+  /** Keeps a machine for the notebook, and agrees to its price. */
+  async keep(): Promise<void> {
+    await this.palette('Keep a Machine for This Notebook')
+    await this.page.locator('.pk-Quote button[type=submit]:enabled', { hasText: 'Keep a machine' }).click()
+    await this.machine(/is kept for this notebook/)
+  }
+
+  /** Waits for the notebook's line about its machine to say something, and to read like `whole`; returns it. */
+  async machine(words: RegExp, whole = /^/): Promise<string> {
+    const line = this.page.locator('.pk-Machine')
+    try {
+      await line.locator('.pk-Line-word').filter({ hasText: words }).waitFor({ timeout: PATIENCE_MS })
+    } catch {
+      assert.fail(`the machine's line says ${JSON.stringify(await line.allTextContents())}, not ${String(words)}`)
+    }
+    return await this.#reads(async () => (await line.innerText()).replace(/\s+/g, ' '), whole)
+  }
+
+  async actOnMachine(action: string): Promise<void> {
+    await this.page.locator(`.pk-Machine [data-action=${action}]`).click()
+  }
+
   async act(index: number, action: string): Promise<void> {
     await this.#mark()
     await this.cell(index).locator(`.pk-Line [data-action=${action}]`).click()

@@ -149,6 +149,61 @@ describe('extension: what happens to a run meanwhile', function () {
     assert.deepEqual(numbers, [...numbers.keys()], 'nothing lost or doubled')
   })
 
+  it('keeps a machine: cells see what earlier ones made, also after a reload and an interrupt, until it is let go', async () => {
+    const lab = await suite.open([
+      'x = 1',
+      'x += 1\nprint(x)\nopen("made.txt", "w").write("here")\ny = [x]',
+      'import time\nprint("on", flush=True)\ntime.sleep(1000)',
+      'print(x, y)'
+    ])
+    await lab.keep()
+    await lab.machine(/is kept/, /ends .* if nothing is run · .* credits a second while it waits/)
+    await lab.run(0)
+    await lab.line(0, 'Done', /on the kept machine/)
+    await lab.run(1)
+    await lab.line(1, 'Done', /1 file · 4 B: made.txt/)
+    await lab.prints(1, '2\n')
+    // What it brings back can be had while the machine is kept.
+    await lab.act(1, 'values')
+    await lab.line(1, 'Done', /In your kernel now: x, y\./)
+    await lab.run(2)
+    await lab.shows(2, 'on')
+    await lab.remembers(2)
+    await lab.reload()
+    await lab.machine(/is at work/)
+    await lab.shows(2, 'on')
+    await lab.act(2, 'cancel')
+    await lab.line(2, 'Interrupted by you')
+    await lab.run(3)
+    await lab.prints(3, '2 [2]\n')
+    await lab.actOnMachine('let-go')
+    await lab.machine(/was let go/, /credits · [\d.]+ came back/)
+    await lab.done(3)
+    await lab.savesAs(cells => cells[3]?.metadata.pekka?.state === 'settled')
+  })
+
+  it('tells of a kept machine that is lost, and runs its cells again on another', async () => {
+    const lab = await suite.open(['z = 20', 'z += 1\nprint(z)'])
+    await lab.keep()
+    const words = await lab.machine(/is kept/)
+    const machine = words.startsWith('provider-1') ? 'provider-1' : 'provider-2'
+    await lab.run(0)
+    await lab.line(0, 'Done', /on the kept machine/)
+    await lab.run(1)
+    await lab.line(1, 'Done', /on the kept machine/)
+    await lab.prints(1, '21\n')
+    await suite.net.kill(machine)
+    await lab.machine(/was lost, and what its cells made with it/, /came back/)
+    await lab.line(1, 'Done', /is gone since/)
+    await lab.actOnMachine('again')
+    await lab.page.locator('.pk-Quote button[type=submit]:enabled', { hasText: 'Keep a machine' }).click()
+    await lab.machine(/is kept/)
+    await lab.line(1, 'Done', /on the kept machine/)
+    await lab.prints(1, '21\n')
+    await lab.actOnMachine('let-go')
+    await lab.machine(/was let go/)
+  })
+
   it('without a connection it says since when, and the run button why', async () => {
     const lab = await suite.open(['print(1)'])
     await lab.select(0)

@@ -5,6 +5,7 @@ export const HOUR_14_06 = Date.UTC(2026, 0, 1, 14, 6)
 
 export const snapshot = (part: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
   task: 'ab'.repeat(32),
+  kept: null,
   title: 'fit.ipynb, cell 5',
   kind: 'cell',
   path: 'fit.ipynb',

@@ -1,0 +1,128 @@
+import type { TaskEvent } from '@pekka/node/protocol'
+import type { CellEnd, TaskObserver, TaskPhase, TaskUpdate } from '@pekka/node/client'
+// Past the room's index, which needs JupyterLab: this is tested without a page.
+import type { Followed } from '../run/remote-task.js'
+import { isOver } from '../run/snapshot.js'
+
+export interface CellLogComponents {
+  /** Where the session stands. */
+  session: () => TaskUpdate
+  /** Opens what a cell brought back. */
+  open: Followed['open']
+}
+
+/** Where a cell stands, by its session and by what it has put out. */
+export function cellPhase({ phase }: Pick<TaskUpdate, 'phase'>, cell: { begun: boolean; ended: boolean }): TaskPhase {
+  const { begun, ended } = cell
+  switch (phase.phase) {
+    case 'refused':
+    case 'mismatch':
+    case 'refunded':
+      return phase
+    case 'settled':
+      return ended ? phase : NOT_RUN
+    case 'received':
+      return ended ? phase : NOT_RUN
+    case 'running':
+      return ended ? { phase: 'received' } : begun ? phase : { phase: 'starting', provider: phase.provider }
+    default:
+      return ended ? { phase: 'received' } : phase
+  }
+}
+
+/** The session ended as it should, before this cell's turn. */
+const NOT_RUN: TaskPhase = { phase: 'refunded', reason: 'stopped' }
+
+/** The output of one cell of a kept machine, from its beginning, for however many show it. */
+export class CellLog {
+  #events: TaskEvent[] = []
+  #end: CellEnd | null = null
+  readonly #followers = new Set<CellFollower>()
+
+  constructor(private readonly components: CellLogComponents) {}
+
+  get begun(): boolean {
+    return this.#events.length > 0
+  }
+
+  get end(): CellEnd | null {
+    return this.#end
+  }
+
+  /** Its next events, in order. Its end stands for what a task's `done` is. */
+  take(events: readonly TaskEvent[]): void {
+    const own: TaskEvent[] = []
+    for (const event of events) {
+      if (event.type === 'session-cell-end') {
+        this.#end = event
+        const { index: _, ...end } = event
+        own.push({ ...end, type: 'done' })
+      } else if (event.type !== 'done') own.push(event)
+    }
+    for (const event of own) this.#events.push(event)
+    for (const follower of this.#followers) if (own.length > 0) follower.take(own)
+    this.look()
+  }
+
+  /** Another machine begins: what came is of the one before. */
+  clear(): void {
+    this.#events = []
+    this.#end = null
+    for (const follower of this.#followers) follower.begin()
+  }
+
+  /** The session has moved on. */
+  look(): void {
+    for (const follower of this.#followers) follower.look()
+  }
+
+  follow(observer: TaskObserver): Followed {
+    const current = (): TaskUpdate => {
+      const session = this.components.session()
+      const phase = cellPhase(session, { begun: this.begun, ended: this.#end !== null })
+      return { phase, item: session.item, finished: null }
+    }
+    const follower = new CellFollower(observer, current, this.components.open, () => this.#followers.delete(follower))
+    this.#followers.add(follower)
+    if (this.begun) follower.take(this.#events)
+    follower.look()
+    return follower
+  }
+}
+
+/** Who hears of one cell. */
+class CellFollower implements Followed {
+  readonly ended: Promise<TaskUpdate>
+  #resolve: (update: TaskUpdate) => void = () => undefined
+  #told = ''
+
+  constructor(
+    private readonly observer: TaskObserver,
+    private readonly update: () => TaskUpdate,
+    readonly open: Followed['open'],
+    readonly stop: () => void
+  ) {
+    this.ended = new Promise(resolve => (this.#resolve = resolve))
+  }
+
+  get current(): TaskUpdate {
+    return this.update()
+  }
+
+  begin(): void {
+    this.observer.superseded?.(1)
+  }
+
+  take(events: TaskEvent[]): void {
+    void this.observer.events?.(events)
+  }
+
+  look(): void {
+    const { current } = this
+    const told = JSON.stringify([current.phase, current.item?.view?.transactions.length ?? 0])
+    if (told === this.#told) return
+    this.#told = told
+    this.observer.update?.(current)
+    if (isOver(current)) this.#resolve(current)
+  }
+}
