@@ -68,7 +68,14 @@ describe('a task by auction (R31)', function () {
   }
 
   async function buy(): Promise<{ task: Uint8Array; ended: TaskUpdate; seen: AuctionView[] }> {
-    const request = { ...cell('print("hello")'), image: 'base', cap: CREDIT, reserve: RESERVE }
+    const request = {
+      ...cell('print("hello")'),
+      image: 'base',
+      cap: CREDIT,
+      reserve: RESERVE,
+      bidMs: 3_000,
+      revealMs: 3_000
+    }
     const seen: AuctionView[] = []
     const quote = await client.quote(request)
     const task = await client.auction(request, quote, { update: view => void seen.push(view) })

@@ -25,8 +25,11 @@ import type { Http } from './transport.js'
 
 /** Buying by auction (R31): open, reveal, check the award, and box the key to who won. */
 
-/** How long bids, and then reveals, are taken, ms of T: the least, since somebody waits. */
-export const AUCTION_WINDOW_MS = 3_000
+/**
+ * How long bids, and then reveals, are taken, ms of T: somebody waits, and a machine that is busy or far away has to come too. Reveals end
+ * as soon as all are there.
+ */
+export const AUCTION_WINDOW_MS = 5_000
 
 /** How often the bridge is asked how the auction stands, ms. */
 const LOOK_MS = 250
