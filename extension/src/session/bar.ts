@@ -34,7 +34,6 @@ export class MachineBar extends Widget {
     private readonly notebook: OpenNotebook
   ) {
     super()
-    this.addClass('pk-Line')
     this.addClass('pk-Machine')
     this.node.setAttribute('role', 'group')
     this.node.setAttribute('aria-label', 'Machine kept for this notebook')
