@@ -7,7 +7,8 @@ import { createImageStore } from '@pekka/node/host/images'
 import { ROOT, placesIn } from '@pekka/node/setup/places'
 import { uvIn } from '@pekka/node/setup/python'
 import { canStartDockerd, startDockerd, type TestEngine } from '../../support/dockerd.js'
-import { TestNetwork, needNetwork, preparedHome } from '../../support/network.js'
+import { TestNetwork, needNetwork, preparedHome, until } from '../../support/network.js'
+import { EngineDoor } from './engine-door.js'
 
 /** The small image: half a minute less than importing the large one. */
 const IMAGE = 'base-small'
@@ -16,6 +17,7 @@ const quiet = { info: () => undefined, warn: () => undefined }
 describe('a network on Docker Engine', function () {
   this.timeout(300_000)
   let engine: TestEngine | undefined
+  let door: EngineDoor | undefined
   let folder = ''
   let network: TestNetwork | undefined
   let host: string | undefined
@@ -41,15 +43,38 @@ describe('a network on Docker Engine', function () {
       { home: folder, definitions: join(ROOT, 'sandbox-images') }
     )
     await images.build(IMAGE)
-    const docker = new Docker({ socketPath: process.env.DOCKER_HOST?.replace('unix://', '') })
-    await images.importInto(docker, IMAGE)
-    network = await TestNetwork.start({ docker: true, images: join(folder, 'images') })
+    door = await EngineDoor.open(join(folder, 'docker.sock'), process.env.DOCKER_HOST?.replace('unix://', '') ?? '')
+    network = await TestNetwork.start({
+      docker: true,
+      images: join(folder, 'images'),
+      env: { DOCKER_HOST: `unix://${door.path}` }
+    })
   })
   after(async () => {
     await network?.stop()
+    await door?.close()
     await engine?.stop()
     if (host === undefined) delete process.env.DOCKER_HOST
     if (folder !== '') await rm(folder, { recursive: true })
+  })
+
+  it('serves with bubblewrap while the engine takes the image in, and with containers after its next start', async () => {
+    assert.ok(network && door)
+    const { client } = network
+    const runtimes = async (): Promise<string[]> => (await client.market.asks()).map(({ ask }) => ask.runtime)
+    const docker = new Docker({ socketPath: process.env.DOCKER_HOST?.replace('unix://', '') })
+    const isThere = async (): Promise<boolean> =>
+      (await docker.listImages()).some(({ RepoTags: tags }) => tags?.some(tag => tag.includes(IMAGE)))
+    await door.importing
+    assert.deepEqual([...new Set(await runtimes())], ['bubblewrap'])
+    const run = await network.run('meanwhile.py', 'print("meanwhile")', '-q', '--image', IMAGE)
+    assert.deepEqual([run.code, run.stdout], [0, 'meanwhile\n'], run.stderr)
+    assert.equal(await isThere(), false, 'the import was over before')
+
+    door.letIn()
+    await until('the engine has the image', isThere, 120_000)
+    for (const name of ['provider-1', 'provider-2']) await network.killAndWait(name)
+    await until('both serve with Docker', async () => (await runtimes()).every(name => name === 'docker'), 60_000)
   })
 
   it('runs a script in a container, which its asks and the signed record of the run say, and leaves none behind', async () => {
