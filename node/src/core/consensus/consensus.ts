@@ -339,6 +339,8 @@ export class Consensus {
     this.#writer.enter(this.#epoch, now.elapsed)
     this.#keepWays()
     this.#effects.push({ type: 'epoch', start })
+    // A crash may have come after it and before the last commit of the epoch before was on disk.
+    this.#recallProposal()
     const early = this.#early
     this.#early = []
     for (const { from, block } of early) this.#receive(block, from, false, now)

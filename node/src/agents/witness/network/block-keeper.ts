@@ -58,8 +58,8 @@ export interface Kept {
  */
 export class BlockKeeper {
   #waiting: OpenedBlock[] = []
-  /** An epoch that begins, to be written with what comes next. */
-  #starting: BesideRow[] = []
+  /** An epoch that begins, to be written with the commit before its first one. */
+  #starting: EpochStart[] = []
   readonly #recent = new ByteCache<Uint8Array>(RECENT_BLOCKS_BYTES)
   #pruning: Promise<void> = Promise.resolve()
 
@@ -76,9 +76,12 @@ export class BlockKeeper {
     this.#recent.set(block.key, block.bytes, block.bytes.length)
   }
 
-  /** An epoch begins; written with what comes next. Blocks of long ago go. */
+  /**
+   * An epoch begins. It is written with the last commit of the one before, which may still wait to be executed: a restart begins with the
+   * last epoch on disk, and would leave out commits before it that are not. Blocks of long ago go.
+   */
   begin(start: EpochStart): void {
-    this.#starting.push(epochRow(start))
+    this.#starting.push(start)
     const oldest = start.epoch - KEPT_EPOCHS
     if (oldest > 0) this.#pruning = this.#pruning.then(() => this.#prune(oldest))
   }
@@ -89,10 +92,8 @@ export class BlockKeeper {
       { key: blockKey(block), value: block.bytes },
       { key: PLACE + block.key, value: utf8(`${block.block.epoch}/${block.block.round}`) }
     ])
-    const rows = [...this.#starting, ...blocks]
     this.#waiting = []
-    this.#starting = []
-    return rows
+    return blocks
   }
 
   /** Everything that waits is on disk when this resolves. */
@@ -103,8 +104,11 @@ export class BlockKeeper {
 
   /** Rows of a commit and what it came to, for the ledger's write of that commit. */
   rowsOf(record: CommitRecord, executed: Executed): BesideRow[] {
+    const begun = this.#starting.filter(({ firstIndex }) => firstIndex <= record.index + 1)
+    this.#starting = this.#starting.filter(({ firstIndex }) => firstIndex > record.index + 1)
     return [
       ...this.take(),
+      ...begun.map(epochRow),
       { key: RECORD + digits(record.index), value: encodeRecord(record) },
       { key: EXECUTED, value: encodeExecuted(executed) },
       ...electionRows(executed.elected)
