@@ -55,10 +55,10 @@ export const witnessRowSchema = z.strictObject({
   chains: z.array(witnessChainSchema)
 })
 
-/** Table `load`, key = ask id: attempts under way for it, also when the ask itself is gone. Absent: none. */
 /** Table `includer`, key = block key: bytes that its blocks may still bring in vain (R30). Absent: its whole quota. */
 export const includerRowSchema = z.strictObject({ witness: bytes32, left: whole, at: millis })
 
+/** Table `load`, key = ask id: attempts under way for it, also when the ask itself is gone. Absent: none. */
 export const loadRowSchema = z.strictObject({ running: whole })
 
 /** Table `timer`, key = contract time / kind / id: what happens by itself, in the order of T (R12). */
@@ -97,8 +97,8 @@ export const TABLES = {
   lane: laneRowSchema,
   provider: providerRowSchema,
   witness: witnessRowSchema,
-  ask: askRowSchema,
   includer: includerRowSchema,
+  ask: askRowSchema,
   load: loadRowSchema,
   task: taskRowSchema,
   auction: auctionRowSchema,
@@ -120,9 +120,9 @@ export const TABLE_NAMES: readonly Table[] = [
   'lane',
   'provider',
   'witness',
+  'includer',
   'ask',
   'load',
-  'includer',
   'task',
   'auction',
   'timer',
