@@ -45,7 +45,7 @@ describe('the state in a PEKKA_HOME', () => {
     // Where this fails, what a genesis holds has changed: raise DEVNET_FORMAT and write down the new name.
     assert.deepEqual(
       { format: DEVNET_FORMAT, network: toHex(networkId(genesis)) },
-      { format: 2, network: '6eab306d60fdb2f70cc97020a7ad1cf0cd8b7812c752d789524ec062d0a7a623' }
+      { format: 3, network: '10a38e980ec64d655eabf78b73bcaeb54286f6b672aa18eb32ea063a71503899' }
     )
   })
 
