@@ -72,11 +72,14 @@ export class LedgerTail {
   stop(): void {
     this.#asked += 1
     this.#answered = false
-    this.#socket?.disconnect()
+    const socket = this.#socket
     this.#socket = null
+    socket?.disconnect()
   }
 
   #lost(): void {
+    // Our own end is no loss.
+    if (this.#socket === null) return
     this.#asked += 1
     this.#answered = false
     this.listener.connected?.(false)
