@@ -18,7 +18,9 @@ import { registerStatus } from './ledger-status.js'
 import { registerViews } from './ledger-views.js'
 
 export function register(program: Command, context: CliContext): void {
-  const ledger = program.command('ledger').description('the ledger: its transactions, proofs of what it says, and its witnesses')
+  const ledger = program
+    .command('ledger')
+    .description('the ledger: its transactions, proofs of what it says, and its witnesses')
   registerStatus(ledger, context)
   registerViews(ledger, context)
   ledger
