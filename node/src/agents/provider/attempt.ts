@@ -1,55 +1,35 @@
-import { writeFile } from 'node:fs/promises'
-import type { ReturnedPart } from '@pekka/node/host/runner'
 import {
   PekkaError,
-  commitment,
   equalBytes,
-  resultDigest,
-  runHash,
-  runKeys,
-  signRunHeader,
   toHex,
   type Bundle,
   type Clock,
   type Done,
   type FailReason,
-  type ManifestEnvelope,
   type Primitives,
-  type Result,
-  type RunBinding,
-  type RunFacts,
   type SessionCell,
   type SessionInterrupt,
   type SessionReport,
   type Signer,
-  type TaskEvent,
   type TaskView
 } from '@pekka/node/protocol'
 import { SessionDigester } from '@pekka/node/verification'
-import {
-  ALIVE_INTERVAL_MS,
-  KILL_AFTER_MS,
-  OUTPUT_SLACK_BYTES,
-  SPOOL_AHEAD_BYTES,
-  STORED_WAIT_MS,
-  TRANCHE_INTERVAL_MS
-} from './constants.js'
+import { ALIVE_INTERVAL_MS, KILL_AFTER_MS, STORED_WAIT_MS, TRANCHE_INTERVAL_MS } from './constants.js'
 import type { Committer } from './committer.js'
 import type { CpuPath } from './cpu-path.js'
-import { ProviderFault, faultOf, settleDone, type Killed } from './done.js'
-import { sealOpening } from './opening.js'
+import { ProviderFault, faultOf, type Killed } from './done.js'
 import type { OpenedTask } from './intake.js'
 import type { LedgerLane, Ordered } from './ledger-lane.js'
-import { Batcher } from './output/batcher.js'
-import { Delivery } from './output/delivery.js'
-import { FrameWriter } from './output/frame-writer.js'
-import { sizeOf, takeOutLarge } from './output/large-values.js'
-import { RunFile } from './output/run-file.js'
+import type { Delivery } from './output/delivery.js'
+import type { FrameWriter } from './output/frame-writer.js'
 import type { RunRecord, RunStore } from './run-store.js'
-import { SessionPay, type Chain, type SessionClaimed } from './session-pay.js'
+import { SessionPay } from './session-pay.js'
 import { KeptSession, type CellLimits } from './session.js'
-import { Returns, putsOf, type FetchPart } from './travel.js'
-import { commandOf, paidMs, type TakenSandbox, type Workshop } from './workshop.js'
+import type { FetchPart } from './travel.js'
+import { paidMs, type TakenSandbox, type Workshop } from './workshop.js'
+import { execute } from './execution.js'
+import { openOutput, type Output } from './open-output.js'
+import { ResultMaker } from './result.js'
 
 export interface AttemptComponents {
   lane: LedgerLane
@@ -89,9 +69,6 @@ export interface AttemptInit {
   path: CpuPath | null
 }
 
-/** What a run brings back is read and sealed within this, ms: 1 GiB at 10 MB/s takes 100 s. */
-const RETURN_MS = 300_000
-
 /** A sandbox is killed, or an attempt given up, because the task is no longer ours. */
 class Abandoned extends Error {}
 
@@ -116,12 +93,14 @@ export class Attempt {
   #session: KeptSession | null = null
   #pay: SessionPay | null = null
   readonly #digester = new SessionDigester()
+  readonly #result: ResultMaker
 
   constructor(
     private readonly components: AttemptComponents,
     private readonly init: AttemptInit
   ) {
     this.#log = components.log
+    this.#result = new ResultMaker(components, init)
   }
 
   /** What the ledger says of the task, at each change. */
@@ -204,8 +183,10 @@ export class Attempt {
     if (!this.init.eager) await accepted
     const taking = this.components.workshop.take(this.init.task, signal).then(sandbox => (this.#sandbox = sandbox))
     taking.catch(() => {})
-    const output = await this.#openOutput()
+    const output = await openOutput(this.components, this.init)
     const { file, record, writer, delivery } = output
+    this.#writer = writer
+    this.components.register(delivery, record)
     await taking
     const done =
       offer.session === null
@@ -215,12 +196,12 @@ export class Attempt {
     void this.#release()
     this.#digester.add(done)
     const result = this.#digester.result(done)
-    const manifest = this.#manifest(result, this.#digester.raw(this.init.task.taskKey), done, writer.chain)
+    const manifest = this.#result.manifest(result, this.#digester.raw(this.init.task.taskKey), done, writer.chain)
     await writer.write({ events: [done], manifest }, true)
     await file.sync()
     await accepted
     const session = this.#pay === null ? null : await this.#pay.last(writer.chain)
-    record.finished = await this.#finished(manifest, done, session, writer.chain)
+    record.finished = await this.#result.finished(manifest, done, session, writer.chain)
     await this.components.store.put(record)
     await delivery.waitForStored(AbortSignal.timeout(STORED_WAIT_MS))
     const { stored } = delivery
@@ -229,37 +210,6 @@ export class Attempt {
     const wallLimit = session === null ? offer.limits.wallMs : Number.MAX_SAFE_INTEGER
     await this.components.committer.commit(record, wallLimit, () => this.#view)
     this.#log.info({ task: toHex(offer.task), outcome: done.outcome, ledger: record.ledger }, 'task done')
-  }
-
-  #manifest(
-    result: Result,
-    raw: RunFacts['raw'],
-    { usage, envRead }: Pick<Done, 'usage' | 'envRead'>,
-    { count, head }: { count: number; head: Uint8Array }
-  ): ManifestEnvelope {
-    const { offer, ask } = this.init.task
-    const run: RunFacts = {
-      v: 1,
-      usage,
-      image: offer.image.digest,
-      contentDigest: ask.contentDigest,
-      runtime: this.init.runtime,
-      isolation: this.init.isolation,
-      cpuClass: ask.cpuClass,
-      ...this.#path,
-      envRead: [...new Set(envRead)].sort(),
-      raw,
-      count,
-      head
-    }
-    return { result, run, blind: this.components.primitives.random.bytes(32) }
-  }
-
-  /** On another path than the pinned one nothing is known of how the machine computes, and nothing is compared. */
-  get #path(): Pick<RunFacts, 'fingerprint' | 'cpuPath' | 'numeric' | 'seed'> {
-    const { numeric, seed } = this.init.task.bundle
-    const known = numeric === 'pinned' ? this.init.path : null
-    return { fingerprint: known?.fingerprint ?? null, cpuPath: known?.description ?? '', numeric, seed }
   }
 
   /** Posts `accept`; on its success the lease is renewed until the end. */
@@ -384,118 +334,41 @@ export class Attempt {
         log,
         alive: (chain, report) => this.#alive(chain, report),
         view: async () => (await view(this.#abandon.signal)) ?? this.#view,
-        manifest: (result, raw, end, before) => this.#manifest(result, raw, end, before),
-        claim: async (manifest, end, claimed, chain) => (await this.#finished(manifest, end, claimed, chain)).claim,
+        manifest: (result, raw, end, before) => this.#result.manifest(result, raw, end, before),
+        claim: async (manifest, end, claimed, chain) =>
+          (await this.#result.finished(manifest, end, claimed, chain)).claim,
         send: claim => lane.send({ kind: 'tranche', task, attempt, claim }, this.#abandon.signal)
       },
       { task, taskKey, attempt: attempt - 1 }
     )
   }
 
-  async #openOutput() {
-    const { network, provider, bridge, attempt, task } = this.init
-    const { offer, taskKey, sealedBundle } = task
-    const { primitives, signer, clock, store, register } = this.components
-    const { privateKey, publicKey } = await primitives.agreement.generate()
-    const binding = { network, task: offer.task, attempt, run: 1 }
-    const keys = await runKeys(primitives.agreement, privateKey, offer.readKey, binding)
-    const startedAt = clock.now()
-    const header = await signRunHeader({ v: 1, ...binding, provider, runKey: publicKey, startedAt }, signer)
-    const record: RunRecord = {
-      v: 1,
-      task: offer.task,
-      attempt,
-      run: binding.run,
-      bridge,
-      taskKey,
-      blobs: [],
-      finished: null,
-      delivered: false,
-      ledger: 'open',
-      startedAt
-    }
-    // The record first: a file without one is swept away.
-    await store.put(record)
-    const [file] = await Promise.all([
-      RunFile.create(store.fileOf(record), header),
-      writeFile(store.bundleOf(record), sealedBundle, { mode: 0o600 })
-    ])
-    const delivery = new Delivery(file, {
-      onError: error => this.#log.warn({ err: error, task: toHex(offer.task) }, 'output waits')
-    })
-    const writer = new FrameWriter(
-      {
-        aead: primitives.aead,
-        signer,
-        file,
-        onHead: head => delivery.head(head),
-        onWritten: () => void delivery.pump(),
-        onBlob: async (hash, before) => {
-          record.blobs.push({ hash, before })
-          delivery.blob(hash, before)
-          await store.put(record)
-        }
-      },
-      header,
-      keys
-    )
-    this.#writer = writer
-    register(delivery, record)
-    return { file, record, writer, delivery, privateKey, binding }
-  }
-
   /** Runs a program, the task's own or a session's cell, and passes its output on, up to `done`. */
   async #execute(writer: FrameWriter, delivery: Delivery, bundle: Bundle, cell: CellLimits | null): Promise<Done> {
     const sandbox = this.#sandbox
     if (sandbox === null) throw new PekkaError('SANDBOX_FAILED', { issue: 'there is none' })
-    const { signal } = this.#abandon
-    signal.throwIfAborted()
-    const limits = cell ?? this.#limits
-    const { wallMs, outputBytes } = limits
-    const { aead } = this.components.primitives
-    for (const put of putsOf(bundle, aead, this.init.fetchPart, signal)) await sandbox.session.put(put, signal)
-    this.init.task.parts.clear()
-    // The runner keeps the limits; this holds where it can't any more.
-    const late = setTimeout(() => this.#kill('wall'), wallMs + KILL_AFTER_MS)
-    this.#timers.add(late)
-    const returns = new Returns(value => writer.blob(value))
-    const onPart = async (part: ReturnedPart): Promise<void> => {
-      if (!returns.begun) {
-        // The program has ended; what is left is our own reading.
-        clearTimeout(late)
-        this.#timers.add(setTimeout(() => this.#kill('wall'), RETURN_MS))
-      }
-      await returns.take(part)
-    }
-    const batcher = new Batcher(async events => void (await writer.write({ events, manifest: null })))
-    let received = 0
-    let done: Done | null = null
-    if (cell === null && this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
-    const command = commandOf(this.init.task, { bundle, wallMs, outputBytes, keep: cell !== null })
-    for await (const said of sandbox.session.run(command, signal, onPart)) {
-      const event = await returns.complete(said)
-      if (event.type === 'done') {
-        done = event
-        break
-      }
-      received += sizeOf(event)
-      if (received > outputBytes * 1.5 + OUTPUT_SLACK_BYTES) {
-        this.#kill('output')
-        if (isOutput(event)) continue
-      }
-      this.#digester.add(event)
-      await batcher.push(await takeOutLarge(event, value => writer.blob(value)))
-      await delivery.waitUntilBehind(SPOOL_AHEAD_BYTES, signal)
-    }
-    signal.throwIfAborted()
-    clearTimeout(late)
-    await batcher.flush()
-    if (done === null) throw new PekkaError('RUNNER_LOST', { message: 'it ended without a word' })
-    const { memoryBytes } = this.init.task.offer.resources
-    const settled = await settleDone(done, sandbox.sandbox, this.#killed, memoryBytes)
-    // The runner knows one limit of time; which one it was is known here.
-    if (settled.reason !== 'wall-limit' || !limits.atCap) return settled
-    return { ...settled, detail: { ...settled.detail, atCap: true } }
+    return await execute(
+      {
+        sandbox,
+        writer,
+        delivery,
+        digester: this.#digester,
+        aead: this.components.primitives.aead,
+        fetchPart: this.init.fetchPart,
+        later: (work, ms) => {
+          const timer = setTimeout(work, ms)
+          this.#timers.add(timer)
+          return timer
+        },
+        begun: () => {
+          if (cell === null && this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
+        },
+        kill: why => this.#kill(why),
+        killed: () => this.#killed
+      },
+      { task: this.init.task, bundle, limits: cell ?? this.#limits, keep: cell !== null },
+      this.#abandon.signal
+    )
   }
 
   /** The run ends at the cap if that comes before the wall limit. */
@@ -503,40 +376,6 @@ export class Attempt {
     const { wallMs, outputBytes } = this.init.task.offer.limits
     const paid = paidMs(this.init.task)
     return paid < wallMs ? { wallMs: paid, atCap: true, outputBytes } : { wallMs, atCap: false, outputBytes }
-  }
-
-  async #finished(
-    manifest: ManifestEnvelope,
-    done: Pick<Done, 'usage' | 'outcome'>,
-    claimed: SessionClaimed | null,
-    chain: Chain
-  ): Promise<NonNullable<RunRecord['finished']>> {
-    const { network, provider, attempt, task } = this.init
-    const digest = resultDigest(task.taskKey, manifest.result)
-    const { count, head } = chain
-    const { blind } = manifest
-    const input = { network, task: task.offer.task, attempt, provider, digest, runHash: runHash(manifest.run), blind }
-    const wallMs = claimed?.wallMs ?? Math.min(done.usage.wallMs, task.offer.limits.wallMs)
-    const usage = { wallMs, cpuMs: done.usage.cpuMs }
-    return {
-      claim: {
-        commitment: commitment(input),
-        run: 1,
-        count,
-        head,
-        usage,
-        outcome: done.outcome,
-        stored: null,
-        session: claimed?.session ?? null
-      },
-      opening: await sealOpening(
-        this.components.primitives.aead,
-        task.taskKey,
-        { network, task: task.offer.task, attempt, run: 1 },
-        manifest
-      ),
-      digest
-    }
   }
 
   #cancel(): void {
@@ -588,15 +427,5 @@ export class Attempt {
   }
 }
 
-const isOutput = (event: TaskEvent): boolean => event.type !== 'cell-end' && event.type !== 'cell-start'
-
 /** A session of which the ledger hears before its sandbox is there. */
 const NOT_BEGUN: SessionReport = { in: { count: 0, head: null }, cells: 0 }
-
-/** Where the output of the run goes, and what it is sealed with. */
-interface Output {
-  writer: FrameWriter
-  delivery: Delivery
-  privateKey: Uint8Array
-  binding: RunBinding
-}
