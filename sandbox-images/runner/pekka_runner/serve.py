@@ -81,6 +81,9 @@ def _wait_for_run(control: Control, kernel: Kernel, inbound: Inbound) -> RunComm
                 if record.header.get("op") == "put":
                     inbound.put(record)
                     continue
+                if record.header.get("op") in ("interrupt", "cancel"):
+                    # It was on its way when the run before ended by itself.
+                    continue
                 command = parse_run(record)
                 control.put_back(taken[index + 1 :])
                 return command

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readlinkSync } from 'node:fs'
+import { encodeRecord } from '@pekka/node/host/runner'
 import {
   cellsCommand,
   needImage,
@@ -38,6 +39,23 @@ describe('runner: cells', function () {
       usage.wallMs > 0 && usage.maxMemoryBytes > 20 * MIB && usage.maxMemoryBytes < 1024 * MIB,
       JSON.stringify(usage)
     )
+  })
+
+  it('stays for its next run when it is told to stop one that has just ended', async () => {
+    const { session, child, end } = warm.take()
+    const runKept = async (source: string): Promise<Transcript> => {
+      const seen = new Transcript()
+      for await (const event of session.run({ ...cellsCommand([source]), keep: true })) seen.events.push(event)
+      return seen
+    }
+    try {
+      await runKept('x = 1')
+      for (const op of ['interrupt', 'cancel']) child.stdin.write(encodeRecord({ op }))
+      const next = await runKept('print(x + 1)')
+      assert.deepEqual([next.text('c1'), next.done.outcome], ['2\n', 'ok'])
+    } finally {
+      await end()
+    }
   })
 
   it('stops at an error with its traceback and marks the cells that were not run', async () => {
