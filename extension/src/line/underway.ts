@@ -1,6 +1,6 @@
 import { credits, duration, guessCredits } from '@pekka/node/client'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
-import { costOf, timeOf, type TaskSnapshot } from '../run/snapshot.js'
+import { costOf, timeOf, type CellProgress, type TaskSnapshot } from '../run/snapshot.js'
 import { CANCEL, RETRY, line, type LineContext, type LineView } from './parts.js'
 
 /** The line of a task that is under way, or was when last seen. */
@@ -90,8 +90,8 @@ function runningLine(snapshot: TaskSnapshot, cell: string, machine: string, cont
     })
   if (many && own === undefined)
     return line('queued', 'hourglass', 'Waiting for the cells above', { facts: [`on ${machine}`], actions: [CANCEL] })
-  if (many && own !== undefined && own.status !== 'running' && own.status !== 'pending')
-    return cellEndLine(own, snapshot, context)
+  const ended = endedCell(snapshot, cell)
+  if (ended !== undefined) return cellEndLine(ended, snapshot, context)
   const since = own?.status === 'running' ? now - own.since : timeOf(snapshot, now)
   const cost = costOf(snapshot, now)
   return line('running', 'spinner', `Running on ${machine}`, {
@@ -109,12 +109,16 @@ function runningLine(snapshot: TaskSnapshot, cell: string, machine: string, cont
   })
 }
 
+type EndedCell = Exclude<CellProgress, { status: 'pending' | 'running' }>
+
+/** How a cell of several ended; undefined while it hasn't, or is the only one. */
+export function endedCell({ cells, progress }: TaskSnapshot, cell: string): EndedCell | undefined {
+  const own = progress.get(cell)
+  return cells.length < 2 || own?.status === 'running' || own?.status === 'pending' ? undefined : own
+}
+
 /** A cell that has ended while others of its task run on. */
-export function cellEndLine(
-  own: { status: 'ok' | 'error' | 'skipped' | 'not-run'; ms: number | null },
-  snapshot: TaskSnapshot,
-  { number }: LineContext
-): LineView {
+export function cellEndLine(own: EndedCell, snapshot: TaskSnapshot, { number }: LineContext): LineView {
   const time = own.ms === null ? [] : [duration(own.ms)]
   switch (own.status) {
     case 'ok':

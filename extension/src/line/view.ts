@@ -7,7 +7,7 @@ import type { CellRun } from '../run/index.js'
 import type { CellMetadata } from '../outputs/index.js'
 import { endFacts, overLine, receiptOf } from './ended.js'
 import { AGAIN, CANCEL, RECEIPT, RETRY, line, type LineAction, type LineContext, type LineView } from './parts.js'
-import { offlineLine, underwayLine } from './underway.js'
+import { cellEndLine, endedCell, offlineLine, underwayLine } from './underway.js'
 
 export type { LineAction, LineActionId, LineContext, LineView } from './parts.js'
 
@@ -152,7 +152,11 @@ function taskLine(run: Extract<CellRun, { kind: 'task' }>, context: LineContext)
     if (edited) return editedLine(endFacts(snapshot, context), [AGAIN, ...receiptOf(snapshot)], context)
     return overLine(snapshot, cell, context)
   }
-  if (connection.status === 'off' || connection.status === 'unpaired') return offlineLine(snapshot, context)
+  if (connection.status === 'off' || connection.status === 'unpaired') {
+    // What has come of a batch is here, whatever becomes of the rest.
+    const ended = endedCell(snapshot, cell)
+    return ended === undefined ? offlineLine(snapshot, context) : cellEndLine(ended, snapshot, context)
+  }
   const view = underwayLine(snapshot, cell, context)
   return elsewhere ? { ...view, facts: [...view.facts, 'output goes into your other tab'] } : view
 }

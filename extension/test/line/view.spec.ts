@@ -114,6 +114,17 @@ describe('line: what else it tells', () => {
     assert.equal(line.ticking, false)
   })
 
+  it('offline the cells of a batch that have ended still say how', () => {
+    const cells = ['a', 'b']
+    const progress = new Map([
+      ['a', { status: 'ok' as const, ms: 1200 }],
+      ['b', { status: 'running' as const, since: 0 }]
+    ])
+    const off = { connection: { status: 'off' as const, seenAt: HOUR_14_06 } }
+    const words = cells.map(cell => view({ cells, progress }, { cell }, off).word)
+    assert.deepEqual(words, ['Done', 'Not connected'])
+  })
+
   it('offline a cancel is remembered', () => {
     const line = view({ cancelling: true }, {}, { connection: { status: 'off', seenAt: HOUR_14_06 } })
     assert.match(shown(line), /will cancel when connected/)
