@@ -361,7 +361,8 @@ export class Attempt {
           return timer
         },
         begun: () => {
-          if (cell === null && this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
+          if (cell !== null) setImmediate(() => this.#session?.begun())
+          else if (this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
         },
         kill: why => this.#kill(why),
         killed: () => this.#killed
@@ -389,6 +390,8 @@ export class Attempt {
     const sandbox = this.#sandbox
     if (sandbox === null) return
     sandbox.session.cancel()
+    // Told twice, it is killed once: the second may be meant for a machine that was made anew meanwhile.
+    clearTimeout(this.#stopLate)
     this.#stopLate = setTimeout(() => this.#kill('cancel'), KILL_AFTER_MS)
     this.#timers.add(this.#stopLate)
   }

@@ -16,6 +16,9 @@ export interface CommitterComponents {
 /** Pause before a commit is tried again when the ledger can't be reached, ms. */
 const RETRY_MS = 2_000
 
+/** Says nothing of the commit: the ledger is away, or takes no more just now (R30). */
+const FOR_LATER: ReadonlySet<string> = new Set(['LEDGER_UNREACHABLE', 'RATE_LIMITED', 'BANDWIDTH_SPENT'])
+
 /** Brings finished runs onto the ledger: no commit, no pay (R10). */
 export class Committer {
   constructor(private readonly components: CommitterComponents) {}
@@ -60,7 +63,7 @@ export class Committer {
       )
       return outcome.status === 'failed' ? outcome : { status: 'applied', code: '' }
     } catch (error) {
-      if (isPekkaError(error) && error.code !== 'LEDGER_UNREACHABLE' && !error.code.startsWith('LINK_')) {
+      if (isPekkaError(error) && !FOR_LATER.has(error.code) && !error.code.startsWith('LINK_')) {
         return { status: 'failed', code: error.code }
       }
       this.components.log.warn({ err: error, task: toHex(task) }, 'a commit waits for the ledger')

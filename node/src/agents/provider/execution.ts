@@ -22,7 +22,7 @@ export interface ExecutionComponents {
   fetchPart: FetchPart
   /** A timer that ends with the attempt at the latest. */
   later: (work: () => void, ms: number) => NodeJS.Timeout
-  /** Told right before the program starts. */
+  /** Told right before the program starts, when all that travels is there: what is to stop it can. */
   begun: () => void
   kill: (why: Killed) => void
   /** Why it was killed; null: it wasn't. */
@@ -55,13 +55,13 @@ export async function execute(
     await sandbox.session.put(put, signal)
   task.parts.clear()
   // The runner keeps the limits; this holds where it can't any more.
-  const late = later(() => kill('wall'), wallMs + KILL_AFTER_MS)
+  let late = later(() => kill('wall'), wallMs + KILL_AFTER_MS)
   const returns = new Returns(value => writer.blob(value))
   const onPart = async (part: ReturnedPart): Promise<void> => {
     if (!returns.begun) {
       // The program has ended; what is left is our own reading.
       clearTimeout(late)
-      later(() => kill('wall'), RETURN_MS)
+      late = later(() => kill('wall'), RETURN_MS)
     }
     await returns.take(part)
   }

@@ -167,6 +167,11 @@ export class KeptSession {
     if (this.#runningSince !== null && this.#index === index) this.components.interrupt()
   }
 
+  /** A cell's program starts: what was said of it while its values were put there would be lost. */
+  begun(): void {
+    if (this.#runningSince !== null && this.#interrupted.has(this.#index)) this.components.interrupt()
+  }
+
   /** A cell that begins anew stops what runs before it. */
   #look(index: number, bundle: Bundle | PekkaError): void {
     if (bundle instanceof PekkaError || bundle.restart !== true || index <= this.#restartAt) return
@@ -223,8 +228,9 @@ export class KeptSession {
   async #execute(index: number, program: Bundle | PekkaError): Promise<{ done: Done; kept: boolean }> {
     if (program instanceof PekkaError) return { done: refused(program), kept: true }
     if (this.#restartAt > index) return { done: { ...INTERRUPTED, detail: RESTARTED }, kept: true }
-    if (this.#interrupted.has(index)) return { done: INTERRUPTED, kept: true }
+    // Also where it is interrupted: the kernel before it was stopped for it.
     if (program.restart === true && index > 0) await this.components.restart()
+    if (this.#interrupted.has(index)) return { done: INTERRUPTED, kept: true }
     // Let go of while the kernel was made anew.
     if (this.#ending === 'close' || this.#ending === 'cancel') return { done: STOPPED, kept: false }
     const running = this.components.run(program, this.#limits())

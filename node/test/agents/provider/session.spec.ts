@@ -257,6 +257,44 @@ describe('a kept machine', () => {
     await kept.running
   })
 
+  it('interrupts a cell once its program starts, where it was told before: what travels was being put there', async () => {
+    const kept = await Kept.start()
+    const gate = Promise.withResolvers<undefined>()
+    kept.gate = gate.promise
+    await kept.send(program('second'))
+    await kept.ran2()
+    kept.session.begun()
+    assert.equal(kept.interrupts, 0)
+    await kept.interrupt(1)
+    kept.session.begun()
+    assert.equal(kept.interrupts, 2)
+    gate.resolve(undefined)
+    await kept.ended(2)
+    kept.session.begun()
+    assert.equal(kept.interrupts, 2)
+    kept.session.finish('close')
+    await kept.running
+  })
+
+  it('makes the kernel anew also for a cell that is interrupted itself: the old one was stopped for it', async () => {
+    const kept = await Kept.start()
+    const gate = Promise.withResolvers<undefined>()
+    kept.gate = gate.promise
+    kept.results = [{ done: { ...OK, outcome: 'stopped', reason: 'cancelled' }, kept: false }]
+    await kept.send(program('second'))
+    await kept.ran2()
+    await kept.send({ ...program('third'), restart: true })
+    while (kept.stops === 0) await new Promise(resolve => setImmediate(resolve))
+    await kept.interrupt(2)
+    gate.resolve(undefined)
+    await kept.ended(3)
+    await kept.send(program('fourth'))
+    await kept.ended(4)
+    assert.deepEqual(kept.sources, ['first', 'second', 'restart', 'fourth'])
+    kept.session.finish('close')
+    await kept.running
+  })
+
   it('is interrupted by its client alone', async () => {
     const kept = await Kept.start()
     await kept.send(program('second'))
