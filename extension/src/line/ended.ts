@@ -30,6 +30,9 @@ export function overLine(snapshot: TaskSnapshot, cell: string, context: LineCont
   const { number } = context
   const kept = snapshot.kept === null ? null : keptLine(snapshot, context)
   if (kept !== null) return kept
+  // What it did stands, whatever became of its machine; the money is the session's.
+  if (snapshot.kept !== null && end !== null && phase.phase === 'refunded')
+    return endedLine(snapshot, end, cell, context)
   switch (phase.phase) {
     case 'refused':
       return line('refused', 'error', 'Not started', {

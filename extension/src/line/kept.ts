@@ -7,7 +7,8 @@ import { AGAIN, line, type LineContext, type LineView } from './parts.js'
 export function keptLine(snapshot: TaskSnapshot, context: LineContext): LineView | null {
   const { phase, end, provider } = snapshot
   const { number } = context
-  if (end?.detail['interrupted'] === true) {
+  // One that had ended all right when the word to stop it came is done.
+  if (end?.detail['interrupted'] === true && end.outcome !== 'ok') {
     const word = end.detail['restarted'] === true ? 'Stopped by the restart' : 'Interrupted by you'
     return line('kept-interrupted', 'stop', word, {
       facts: [duration(end.usage.wallMs), end.detail['notRun'] === true ? 'not run' : 'output so far is kept'],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { overLine } from '../../src/line/ended.js'
 import { keptLine } from '../../src/line/kept.js'
 import { ended, snapshot } from '../run/snapshots.js'
 
@@ -20,6 +21,20 @@ describe('session: the line of a machine’s cell', () => {
     assert.equal(said({ end }), 'Interrupted by you · 41 s · output so far is kept')
     const left = ended('exception', 'user', { interrupted: true, restarted: true, notRun: true })
     assert.equal(said({ end: left.end }), 'Stopped by the restart · 41 s · not run')
+  })
+
+  it('says of one that ended well before it could be interrupted that it is done', () => {
+    for (const detail of [{ interrupted: true }, { interrupted: true, restarted: true }])
+      assert.equal(said({ end: ended('completed', 'ok', detail).end }), null)
+  })
+
+  it('says of one that failed on a machine lost since how it failed, and nothing of credits that came back', () => {
+    const word = (reason: Parameters<typeof ended>[0], outcome: Parameters<typeof ended>[1]): string => {
+      const { end } = ended(reason, outcome)
+      return overLine(snapshot({ kept: 3, ...LOST, end, error: 'KeyError' }), 'c5', context).word
+    }
+    assert.equal(word('exception', 'user'), 'Your code stopped: KeyError')
+    assert.equal(word('out-of-memory', 'limit'), 'Out of memory')
   })
 
   it('keeps the result of one whose machine was lost since, and says of others that they were not run', () => {
