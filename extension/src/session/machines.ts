@@ -102,14 +102,17 @@ export class Machines {
     this.#entries.set(notebook, entry)
     try {
       const { view } = await client.task(fromHex(metadata.task))
+      if (notebook.context.isDisposed) return
       const lost = view?.reason === 'provider-lost'
       if (view !== null && isEnded(view.state) && !lost) {
         this.#entries.delete(notebook)
         return notebook.model.deleteMetadata(SESSION_KEY)
       }
-      this.#adopt(notebook, await this.#follow(notebook, client, metadata.task, metadata.native))
+      const machine = await this.#follow(notebook, client, metadata.task, metadata.native)
+      if (!notebook.context.isDisposed) this.#adopt(notebook, machine)
     } catch (error) {
       this.#entries.delete(notebook)
+      if (notebook.context.isDisposed) return
       // Of another account, or a bridge that has forgotten it: nobody here can use it.
       if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') notebook.model.deleteMetadata(SESSION_KEY)
       else console.warn('The kept machine could not be asked', asPekkaError(error).message)
@@ -124,11 +127,10 @@ export class Machines {
       return false
     }
     if (this.of(notebook)?.live === true || this.#busy(notebook)) return true
-    this.#forget(notebook)
+    // A machine that is over is put away by the next one alone: its line offers to run its cells elsewhere.
+    this.#clear(notebook)
     try {
-      const opened = await this.#open(notebook, client)
-      if (opened === null) this.#forget(notebook)
-      return opened !== null
+      return (await this.#open(notebook, client)) !== null
     } catch (error) {
       if (!isPekkaError(error)) console.error('A machine could not be kept', error)
       this.#tell(notebook, { kind: 'failed', error: asPekkaError(error) })
@@ -184,9 +186,11 @@ export class Machines {
     await place.run(cells, cells.length === 1 ? 'cell' : 'selection', needed, plan)
   }
 
-  /** Puts the end of the last machine away. */
+  /** Puts the end of the last machine away; what went wrong with the next one before it. */
   dismiss(notebook: OpenNotebook): void {
-    if (this.of(notebook)?.live !== true && !this.#busy(notebook)) this.#forget(notebook)
+    if (this.of(notebook)?.live === true || this.#busy(notebook)) return
+    if (this.opening(notebook) === null) this.#forget(notebook)
+    else this.#clear(notebook)
   }
 
   /** A cell of a session, for a notebook that names it. @throws PekkaError */
@@ -389,8 +393,17 @@ export class Machines {
     this.#changed.emit(notebook)
   }
 
+  /** The machine before stays known until there is another. */
   #tell(notebook: OpenNotebook, opening: Opening): void {
-    this.#entries.set(notebook, { machine: null, opening })
+    this.#entries.set(notebook, { machine: this.of(notebook), opening })
+    this.#changed.emit(notebook)
+  }
+
+  /** What was told of a machine that never came. */
+  #clear(notebook: OpenNotebook): void {
+    const machine = this.of(notebook)
+    if (machine === null) return this.#forget(notebook)
+    this.#entries.set(notebook, { machine, opening: null })
     this.#changed.emit(notebook)
   }
 
