@@ -85,6 +85,7 @@ export class LabPage {
     const name = `test ${++serial}.ipynb`
     await writeNotebook(network, name, sources, options.kernel)
     const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
+    context.setDefaultTimeout(PATIENCE_MS)
     await context.addInitScript('globalThis.__name = value => value')
     await context.addInitScript(countDecisions, UNDECIDED)
     if (options.onlyLab === true) {

@@ -137,7 +137,8 @@ describe('extension: how it looks', function () {
           MADE,
           READS,
           'import secrets\nprint(secrets.token_hex(8))',
-          'import time\nfor step in range(400): time.sleep(0.2)'
+          // Longer than all looks together take on a busy machine.
+          'import time\nfor step in range(2000): time.sleep(0.2)'
         ],
         theme === 'dark' ? { theme: 'dark' } : {}
       )
