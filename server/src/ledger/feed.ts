@@ -19,6 +19,8 @@ export class LedgerFeed {
   readonly #recent = new Map<number, CommitView>()
   readonly #waiting = new Set<() => void>()
   readonly #off: (() => void)[]
+  /** The page of history that is read now. One at a time for all readers: the bridge has one stream to the ledger for everything. */
+  #reading: Promise<unknown> = Promise.resolve()
 
   constructor(private readonly components: LedgerFeedComponents) {
     const { mirror } = components
@@ -53,7 +55,13 @@ export class LedgerFeed {
     }
     if (kept.length > 0) return kept
     const query = { from, count: BATCH_COMMITS, ascending: true }
-    return (await this.components.ledger.history({ kind: 'commits', query }, signal)).commits
+    // No signal into it: a page whose reader went away still keeps its turn until the witness has answered.
+    const page = this.#reading.then(() => {
+      signal.throwIfAborted()
+      return this.components.ledger.history({ kind: 'commits', query })
+    })
+    this.#reading = page.catch(() => undefined)
+    return (await page).commits
   }
 
   #keep(commit: CommitView): void {

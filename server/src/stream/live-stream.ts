@@ -169,8 +169,10 @@ export class LiveStream {
   #followLedger(socket: ClientSocket, packed: unknown): number {
     const request = unpack(followLedgerSchema, packed)
     if (request === null) throw new PekkaError('SCHEMA_MISMATCH', { issue: 'follow-ledger {after, account, task}' })
-    socket.data.tail?.end()
     const { feed, log } = this.components
+    // "From now on" has no place before the ledger was first seen: it would be the whole past.
+    if (request.after === null && feed.last < 0) throw new PekkaError('LEDGER_UNREACHABLE')
+    socket.data.tail?.end()
     const drop = (reason: string): void => {
       log.info({ reason }, 'a reader of the ledger was disconnected')
       socket.disconnect(true)

@@ -263,6 +263,13 @@ describe('the ledger through the bridge', function () {
   }
 
   it('follows one task alone, and what comes from now on alone', async () => {
+    await pay(1)
+    const [newest] = (await get('/v1/ledger/transactions?limit=1', transactionPageSchema)).transactions
+    const height = newest?.place.index ?? Infinity
+    // The bridge's own view of the ledger may be a turn behind the witness'.
+    const seen = tail({ after: height - 1 })
+    await until('the bridge has seen it', () => seen.told.length > 0)
+    seen.stop()
     const late = tail({})
     await until('it is asked', () => late.follower.after !== null)
     const second = await client.submit(cell('print(2)'))
@@ -279,7 +286,7 @@ describe('the ledger through the bridge', function () {
         )
       )
       await until('so they are to who follows all', () => moved.every(one => late.told.includes(place(one))))
-      assert.ok(late.batches.every(({ after }) => after >= (late.batches[0]?.after ?? 0)))
+      assert.ok((late.batches[0]?.after ?? -1) >= height)
     } finally {
       follower.stop()
       late.stop()
