@@ -59,5 +59,5 @@ export const HISTORY_PAGE_BYTES = 4 << 20
 /** Commits that a page of transactions looks through before it ends, short as it may be: some 20 ms of reading. */
 export const MAX_COMMITS_LOOKED_AT = 256
 
-/** Ids in a page of blocks after which it ends: 1 MiB of them. */
-export const MAX_BLOCK_IDS = 32_768
+/** Ids in a page of blocks after which it ends: 128 KiB of them. Who asks pays nothing, and each block is decoded whole. */
+export const MAX_BLOCK_IDS = 4_096

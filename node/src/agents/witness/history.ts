@@ -164,7 +164,8 @@ export class LedgerHistory {
     for (let index = start; index <= end && ids <= MAX_BLOCK_IDS; index++) {
       const found = deciding === undefined ? await this.#ownBlock(index) : await deciding.blocksOf(index)
       if (found === null) continue
-      ids += found.blocks.reduce((sum, { transactions }) => sum + transactions.length, found.blocks.length)
+      for (const { transactions, parents, weak } of found.blocks)
+        ids += 1 + transactions.length + parents.length + weak.length
       commits.push(found)
     }
     return { first, commits }

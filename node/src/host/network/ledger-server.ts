@@ -3,6 +3,7 @@ import {
   asPekkaError,
   ledgerRequestSchema,
   type ErrorData,
+  type HistoryRequest,
   type LedgerAccess,
   type LedgerAnswer,
   type LedgerRequest,
@@ -19,7 +20,8 @@ export interface ServeLedgerOptions {
 
 /**
  * Serves `/pekka/ledger/1` from any access to the ledger: a witness gives its own, a bridge relays by giving its client. Each
- * stream may have MAX_LEDGER_REQUESTS requests under way; the next one is read when one of them is done.
+ * stream may have MAX_LEDGER_REQUESTS requests under way; the next one is read when one of them is done. Of pages of the past one is made at a
+ * time for a stream: they are much work for a short question.
  */
 export async function serveLedger(
   host: NetworkHost,
@@ -42,6 +44,8 @@ class LedgerSession {
   readonly #signal: AbortSignal
   readonly #running = new Set<Promise<void>>()
   readonly #follows = new Map<number, AbortController>()
+  /** The page of the past that is made now, and all that wait for it. */
+  #history: Promise<unknown> = Promise.resolve()
 
   constructor(
     private readonly typed: TypedChannel<LedgerRequest, LedgerAnswer>,
@@ -110,8 +114,17 @@ class LedgerSession {
       case 'prove':
         return this.ledger.prove(request.what, this.#signal)
       case 'history':
-        return this.ledger.history(request.what, this.#signal)
+        return this.#page(request.what)
     }
+  }
+
+  #page(what: HistoryRequest): Promise<unknown> {
+    const page = this.#history.then(() => {
+      this.#signal.throwIfAborted()
+      return this.ledger.history(what, this.#signal)
+    })
+    this.#history = page.catch(() => undefined)
+    return page
   }
 
   async #submit(transaction: Uint8Array): Promise<TransactionOutcome> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { LedgerHistory } from '../../../src/agents/witness/history.js'
+import { LedgerHistory, type DecidingHistory } from '../../../src/agents/witness/history.js'
 import { MAX_COMMITS_LOOKED_AT } from '@pekka/node/agents/witness'
+import { MAX_BLOCK_IDS } from '../../../src/agents/witness/constants.js'
 import { MemoryState } from '@pekka/node/ledger'
 import { encodeCanonical, type CommitView, type HistoryQuery, type LedgerPlace } from '@pekka/node/protocol'
 
@@ -23,7 +24,7 @@ const commit = (index: number): CommitView => ({
 })
 
 /** A history of empty commits that counts what is read of it. */
-function historyOf(first: number, last: number) {
+function historyOf(first: number, last: number, deciding?: DecidingHistory) {
   const counts = { read: 0 }
   const store = {
     last: () => last,
@@ -38,7 +39,8 @@ function historyOf(first: number, last: number) {
     },
     checkpointBefore: async () => null
   }
-  const history = new LedgerHistory({ store, state: () => new MemoryState() }, { network: id(9), members: [] })
+  const components = { store, state: () => new MemoryState(), ...(deciding && { deciding }) }
+  const history = new LedgerHistory(components, { network: id(9), members: [] })
   return { history, counts }
 }
 
@@ -80,4 +82,21 @@ describe('the past of a ledger', () => {
     assert.deepEqual(await indices({ from: Number.MAX_SAFE_INTEGER, count: 2, ascending: false }), [20, 19])
     assert.deepEqual(await indices({ from: 21, count: 2, ascending: true }), [])
   })
+
+  for (const what of ['parents', 'weak', 'transactions'] as const) {
+    it(`ends a page of blocks once it holds as many ids as it may, those of ${what} too`, async () => {
+      const some = Array.from({ length: MAX_BLOCK_IDS / 4 }, () => id(3))
+      const block = { id: id(4), epoch: 0, round: 1, author: 0, witness: id(2), timestamp: 1 }
+      const blocks = [{ ...block, parents: [], weak: [], transactions: [], [what]: some }]
+      const { history } = historyOf(0, 60, {
+        blocksOf: async index => ({ index, epoch: 0, leader: id(4), blocks }),
+        firstBlocks: async () => 0,
+        committee: async () => ({ epoch: 0, members: [] })
+      })
+      const { commits = [] } = (await history.page({ kind: 'blocks', query: { from: 0, to: 60 } })) as {
+        commits?: unknown[]
+      }
+      assert.equal(commits.length, 4)
+    })
+  }
 })

@@ -97,7 +97,15 @@ class CountingLedger implements LedgerAccess {
     return what.kind === 'transaction' ? what.id : null
   }
 
+  /** Pages of the past under way, the most at once, and what one waits for. */
+  pages = { open: 0, most: 0 }
+  gate: Promise<void> = Promise.resolve()
+
   async history<R extends HistoryRequest>(what: R): Promise<PageOf<R>> {
+    this.pages.open += 1
+    this.pages.most = Math.max(this.pages.most, this.pages.open)
+    await this.gate
+    this.pages.open -= 1
     if (what.kind !== 'commits') throw new PekkaError('LEDGER_UNREACHABLE')
     // A test asks for commits alone.
     return { first: 0, commits: [commit(what.query.from)] } as unknown as PageOf<R>
@@ -156,6 +164,20 @@ describe('ledger access', () => {
     assert.equal(await access.account(hash('nobody')), null)
     assert.equal(await access.transaction(hash('nothing')), null)
     assert.deepEqual(await access.asks('base'), [])
+  })
+
+  it('makes one page of the past at a time for a stream, and answers what else is asked meanwhile', async () => {
+    const ledger = new CountingLedger()
+    const access = await client([firstAddress(await witness(ledger))])
+    const gate = Promise.withResolvers<void>()
+    ledger.gate = gate.promise
+    const query = { from: 0, count: 1, ascending: true }
+    const pages = Array.from({ length: 8 }, () => access.history({ kind: 'commits', query }))
+    await access.time()
+    assert.equal(ledger.pages.open, 1)
+    gate.resolve()
+    assert.equal((await Promise.all(pages)).length, 8)
+    assert.equal(ledger.pages.most, 1)
   })
 
   it('hands the ledger’s own errors on with code and data, and asks only once', async () => {
