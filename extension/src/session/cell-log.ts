@@ -9,7 +9,14 @@ export interface CellLogComponents {
   session: () => TaskUpdate
   /** Opens what a cell brought back. */
   open: Followed['open']
+  /** Its place in the session. */
+  index: number
+  /** Calls when what the bridge has of an ended cell has had its time to come. */
+  later: (then: () => void) => void
 }
+
+/** A cell's output that the bridge has comes within this time of the news that its machine is lost, ms. */
+export const REPLAY_MS = 5_000
 
 /** Where a cell stands, by its session and by what it has put out. */
 export function cellPhase({ phase }: Pick<TaskUpdate, 'phase'>, cell: { begun: boolean; ended: boolean }): TaskPhase {
@@ -33,10 +40,25 @@ export function cellPhase({ phase }: Pick<TaskUpdate, 'phase'>, cell: { begun: b
 /** The session ended as it should, before this cell's turn. */
 const NOT_RUN: TaskPhase = { phase: 'refunded', reason: 'stopped' }
 
+/**
+ * Where a cell stands whose machine is lost, while its end may still be read: by the ledger the cell had ended, and a page that was
+ * opened since hears of the loss before it has read a word of its output. Null: there is nothing to wait for.
+ */
+export function awaitedPhase({ phase, item }: TaskUpdate, index: number, begun: boolean): TaskPhase | null {
+  const view = item?.view ?? null
+  const attempt = view?.attempts.at(-1)
+  if (phase.phase !== 'refunded' || view === null || attempt === undefined) return null
+  if ((attempt.session?.cells ?? 0) <= index) return null
+  const { provider } = attempt
+  return begun ? { phase: 'running', provider, attempt: view.attempts.length } : { phase: 'starting', provider }
+}
+
 /** The output of one cell of a kept machine, from its beginning, for however many show it. */
 export class CellLog {
   #events: TaskEvent[] = []
   #end: CellEnd | null = null
+  /** Whether its end may still be read after its machine was lost; null: nobody has asked. */
+  #awaits: boolean | null = null
   readonly #followers = new Set<CellFollower>()
 
   constructor(private readonly components: CellLogComponents) {}
@@ -77,16 +99,35 @@ export class CellLog {
   }
 
   follow(observer: TaskObserver): Followed {
-    const current = (): TaskUpdate => {
-      const session = this.components.session()
-      const phase = cellPhase(session, { begun: this.begun, ended: this.#end !== null })
-      return { phase, item: session.item, finished: null }
-    }
-    const follower = new CellFollower(observer, current, this.components.open, () => this.#followers.delete(follower))
+    const follower = new CellFollower(
+      observer,
+      () => this.#current(),
+      this.components.open,
+      () => this.#followers.delete(follower)
+    )
     this.#followers.add(follower)
     if (this.begun) follower.take(this.#events)
     follower.look()
     return follower
+  }
+
+  #current(): TaskUpdate {
+    const { session, index } = this.components
+    const update = session()
+    const awaited = this.#end === null && this.#awaits !== false ? awaitedPhase(update, index, this.begun) : null
+    if (awaited !== null) this.#wait()
+    const phase = awaited ?? cellPhase(update, { begun: this.begun, ended: this.#end !== null })
+    return { phase, item: update.item, finished: null }
+  }
+
+  /** Not for ever: the bridge may never have got it. */
+  #wait(): void {
+    if (this.#awaits !== null) return
+    this.#awaits = true
+    this.components.later(() => {
+      this.#awaits = false
+      this.look()
+    })
   }
 }
 

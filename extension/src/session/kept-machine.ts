@@ -4,7 +4,7 @@ import type { CellRequest, RemoteSession, SessionObserver, TaskNote, TaskUpdate 
 // Past the rooms' indexes, which need JupyterLab: this is tested without a page.
 import { RemoteTask } from '../run/remote-task.js'
 import { isOver } from '../run/snapshot.js'
-import { CellLog } from './cell-log.js'
+import { CellLog, REPLAY_MS } from './cell-log.js'
 import { machineSnapshot, type MachineSnapshot } from './snapshot.js'
 
 export interface KeptMachineComponents {
@@ -36,6 +36,7 @@ export class KeptMachine {
   #sent = 0
   readonly #logs = new Map<number, CellLog>()
   readonly #tasks = new Map<number, RemoteTask>()
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>()
   readonly #changed = new Signal<this, void>(this)
 
   constructor(
@@ -142,6 +143,7 @@ export class KeptMachine {
   /** Follows it no longer; it goes on. */
   stop(): void {
     this.#session?.stop()
+    for (const timer of this.#timers) clearTimeout(timer)
     Signal.clearData(this)
   }
 
@@ -186,7 +188,15 @@ export class KeptMachine {
     if (known !== undefined) return known
     const log = new CellLog({
       session: () => this.#update,
-      open: returned => this.#followed.follower.open(returned)
+      open: returned => this.#followed.follower.open(returned),
+      index,
+      later: then => {
+        const timer = setTimeout(() => {
+          this.#timers.delete(timer)
+          then()
+        }, REPLAY_MS)
+        this.#timers.add(timer)
+      }
     })
     this.#logs.set(index, log)
     return log

@@ -19,10 +19,19 @@ const end = (index: number): TaskEvent => ({
   t: 1
 })
 
-function watched() {
+/** @param cells that have ended, as the ledger says */
+function watched(cells: number | null = null) {
   let phase = RUNNING
-  const session = (): TaskUpdate => ({ phase, item: null, finished: null })
-  const log = new CellLog({ session, open: () => assert.fail('nothing is opened') })
+  const view = { attempts: [{ provider, session: { cells } }], transactions: [] }
+  const item = cells === null ? null : ({ view } as unknown as TaskUpdate['item']) // as much as is used
+  const session = (): TaskUpdate => ({ phase, item, finished: null })
+  const timers: (() => void)[] = []
+  const log = new CellLog({
+    session,
+    open: () => assert.fail('nothing is opened'),
+    index: 1,
+    later: then => void timers.push(then)
+  })
   const heard: string[] = []
   const watch = () =>
     log.follow({
@@ -34,7 +43,7 @@ function watched() {
     phase = next
     log.look()
   }
-  return { log, heard, watch, move }
+  return { log, heard, watch, move, timers }
 }
 
 describe('session: one cell of a machine', () => {
@@ -67,6 +76,30 @@ describe('session: one cell of a machine', () => {
     log.take([{ type: 'done', outcome: 'ok', reason: 'completed', detail: {}, exitCode: 0, usage, t: 2 }])
     move({ phase: 'settled' })
     assert.deepEqual(heard, ['starting', 'refunded'])
+  })
+
+  it('waits for the output of one that had ended before its machine was lost', async () => {
+    const { log, heard, watch, move, timers } = watched(2)
+    move(LOST)
+    const follower = watch()
+    assert.deepEqual(heard, ['starting'])
+    log.take([says('one')])
+    log.take([end(1)])
+    assert.deepEqual(heard, ['starting', 'one', 'running', 'done', 'refunded'])
+    assert.equal((await follower.ended).phase.phase, 'refunded')
+    assert.equal(timers.length, 1)
+  })
+
+  it('waits for no output that never came, and not for that of a cell that ran as the machine was lost', () => {
+    const never = watched(2)
+    never.move(LOST)
+    never.watch()
+    for (const then of never.timers) then()
+    assert.deepEqual(never.heard, ['starting', 'refunded'])
+    const cut = watched(1)
+    cut.move(LOST)
+    cut.watch()
+    assert.deepEqual(cut.heard, ['refunded'])
   })
 
   it('stands where its session and its own output say', () => {
