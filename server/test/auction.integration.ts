@@ -74,7 +74,8 @@ describe('a task by auction (R31)', function () {
       cap: CREDIT,
       reserve: RESERVE,
       bidMs: 3_000,
-      revealMs: 3_000
+      // It ends with the last reveal; a loaded machine needs the time.
+      revealMs: 6_000
     }
     const seen: AuctionView[] = []
     const quote = await client.quote(request)

@@ -49,6 +49,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   LAYER_UNKNOWN_PACKAGE: EXIT.usage,
   REQUIREMENT_REFUSED: EXIT.usage,
   TASK_UNKNOWN: EXIT.usage,
+  AUCTION_ENDED: EXIT.noMachine,
+  AUCTION_NO_BID: EXIT.noMachine,
   BRIDGE_FULL: EXIT.noMachine,
   NO_MATCH: EXIT.noMachine,
   IMAGE_UNKNOWN: EXIT.noMachine,

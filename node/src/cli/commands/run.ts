@@ -37,7 +37,7 @@ import {
   type EnvironmentOptions
 } from '../task/environment.js'
 import { askYes } from '../task/ask.js'
-import { auctionLock, buyAtAuction } from '../task/auction.js'
+import { auctionLock, buyAtAuction, checkAuctionLock } from '../task/auction.js'
 import { addressesIn, agreedInputs, fetchInputs } from '../task/inputs.js'
 import { choiceForOffers, orNotOffered } from '../task/offered.js'
 import { addPackages, requirementsOf } from '../task/packages.js'
@@ -120,6 +120,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   if (options.maxPrice !== undefined && options.auction !== true)
     throw new PekkaError('USAGE', { issue: '--max-price goes with --auction.' })
   const reserve = options.maxPrice === undefined ? undefined : readCap(options.maxPrice, '--max-price')
+  if (options.auction === true) checkAuctionLock(readCap(options.cap))
   const loaded = await loadProgram(file, args)
   const named = (options.input ?? []).map(text => parseInput(text))
   const wanted = await chooseEnvironment(file, loaded, options)

@@ -1,5 +1,15 @@
 import { credits, type AuctionRequest, type PekkaClient, type Quote } from '../../core/client/index.js'
-import { asPekkaError, roundUpCap, shortId, toHex, type AuctionView } from '../../core/protocol/index.js'
+import {
+  asPekkaError,
+  CREDIT,
+  fromProblem,
+  isPekkaError,
+  PekkaError,
+  roundUpCap,
+  shortId,
+  toHex,
+  type AuctionView
+} from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
 import { SHOWN_ID } from './outcome.js'
 
@@ -13,6 +23,20 @@ const LIMITS = [
 
 /** What it locks until the award, micro-credits: tells others less than the cap would. */
 export const auctionLock = (cap: bigint): bigint => roundUpCap(cap)
+
+/** Most that an auction may lock so that machines bid, micro-credits: a tenth is a bid's deposit, and their keys risk 10 credits for one. */
+const MAX_AUCTION_LOCK = 100n * CREDIT
+
+/** What would get no bid is said before anything is opened. @throws PekkaError USAGE */
+export function checkAuctionLock(cap: bigint): void {
+  const lock = auctionLock(cap)
+  if (lock <= MAX_AUCTION_LOCK) return
+  throw new PekkaError('USAGE', {
+    issue:
+      `--auction with a cap of ${credits(cap)} credits locks ${credits(lock)}, and no machine as it comes bids above ` +
+      `${credits(MAX_AUCTION_LOCK)}: a tenth would be its deposit. Write a lower --cap, or leave out --auction.`
+  })
+}
 
 /** Buys the task and says how it goes. @throws PekkaError AUCTION_NO_BID, AUCTION_ENDED, PROOF_INVALID, … */
 export async function buyAtAuction(
@@ -28,7 +52,9 @@ export async function buyAtAuction(
   for (const line of LIMITS) context.say(line)
   let opened: Uint8Array | null = null
   let shown = ''
+  let awarded = false
   const update = (view: AuctionView): void => {
+    awarded = view.award !== null
     const line = describe(view)
     if (line !== shown) context.say((shown = line))
   }
@@ -42,20 +68,33 @@ export async function buyAtAuction(
       }
     })
   } catch (error) {
-    if (context.signal.aborted && opened !== null) await cancel(context, client, opened)
+    if (opened !== null && (context.signal.aborted || !isOver(error))) await cancel(context, client, opened, awarded)
     throw error
   }
 }
 
-/** What was opened is ended, so that the money is free at once and machines needn't wait. */
-async function cancel(context: CliContext, client: PekkaClient, task: Uint8Array): Promise<void> {
+/** Whether the auction has ended by itself, or was cancelled by whoever threw this. */
+const isOver = (error: unknown): boolean =>
+  isPekkaError(error) && (error.code === 'AUCTION_NO_BID' || error.code === 'AUCTION_ENDED')
+
+/**
+ * What was opened is ended, so that the money is free at once and machines needn't wait.
+ * @param awarded its offer may be on its way, or have come: then a machine may have begun
+ */
+async function cancel(context: CliContext, client: PekkaClient, task: Uint8Array, awarded: boolean): Promise<void> {
   try {
-    await client.cancel(task)
-    context.say('The auction is cancelled. Nothing is charged.')
-  } catch (error) {
+    const outcome = await client.cancel(task)
+    if (outcome.status !== 'applied') throw fromProblem(outcome)
     context.say(
-      `Cancelling ${toHex(task).slice(0, SHOWN_ID)} failed: ${asPekkaError(error).message} It ends by itself.`
+      awarded
+        ? 'It is cancelled. A machine that had begun is paid for its time.'
+        : 'The auction is cancelled. Nothing is charged.'
     )
+  } catch (cause) {
+    const error = asPekkaError(cause)
+    // It was never opened.
+    if (error.code === 'TASK_UNKNOWN') return
+    context.say(`Cancelling ${toHex(task).slice(0, SHOWN_ID)} failed: ${error.message} It ends by itself.`)
   }
 }
 

@@ -4,6 +4,7 @@ import {
   encodeCanonical,
   equalBytes,
   fromProblem,
+  isPekkaError,
   PekkaError,
   reserveCommit,
   roundUpCap,
@@ -49,19 +50,21 @@ export interface AuctionObserver {
   update?: (view: AuctionView) => void
   /** Ends the waiting; the auction is cancelled by whoever aborts (`PekkaClient.cancel`), or ends by itself. */
   signal?: AbortSignal
-  /** Its id, before anything is sent. */
+  /** Its id, before it is opened. */
   opened?: (task: Uint8Array) => void
 }
 
 export interface AuctionParts {
-  http: Http
-  market: Market
-  ledger: ProvenLedger
+  http: Pick<Http, 'request'>
+  market: Pick<Market, 'asks'>
+  ledger: Pick<ProvenLedger, 'auction' | 'asks'>
   primitives: Primitives
   identity: Identity
   clock: Clock
-  post: (body: BodyOf<'auction-open' | 'auction-reserve'>) => Promise<TransactionOutcome>
-  /** Hands the offer in. */
+  post: (body: BodyOf<'auction-open' | 'auction-reserve' | 'cancel'>) => Promise<TransactionOutcome>
+  /** Brings what is too large for the offer's request to the bridge. */
+  upload: (sealed: Pick<SealedTask, 'inline' | 'sealedBundle'>) => Promise<void>
+  /** Hands the offer in, once that is there. */
   offer: (prepared: PreparedTask, winner: VerifiedAsk) => Promise<void>
 }
 
@@ -82,15 +85,23 @@ export async function buyByAuction(
   if (reserve.pricePerSecond > reserve.cap) throw new PekkaError('CAP_TOO_LOW', { cap: request.cap })
   const { task: auction } = sealed.terms
   const terms = termsOf(sealed, request, reserveCommit({ network: parts.identity.network, auction }, reserve))
+  // Not after the award: a winner waits for its offer for some seconds only.
+  await parts.upload(sealed)
   observer.opened?.(auction)
   await applied(parts.post({ kind: 'auction-open', terms }))
   const revealing = await waitFor(parts, auction, observer, view => view.state !== 'bidding')
-  if (revealing.state === 'revealing') await reveal(parts, { kind: 'auction-reserve', auction, ...reserve })
+  if (revealing.state === 'revealing' && (await biddingIsOver(parts, terms, observer)))
+    await reveal(parts, { kind: 'auction-reserve', auction, ...reserve })
   const told = await waitFor(parts, auction, observer, ({ state }) => state === 'awarded' || state === 'ended')
   if (told.ended !== null) throw unsold(told)
   const winner = await checkAward(parts, terms, told)
   const { award } = told
   if (award === null) throw new PekkaError('PROOF_INVALID', { issue: 'an auction is awarded to nobody' })
+  if (award.pricePerSecond > reserve.pricePerSecond || award.cap > reserve.cap) {
+    // The award doesn't know them. Where this fails the lock comes back by itself, a little later.
+    await parts.post({ kind: 'cancel', task: auction }).catch(() => undefined)
+    throw new PekkaError('AUCTION_ENDED', { reason: 'the highest price was shown too late' })
+  }
   const named = { ...sealed, terms: { ...sealed.terms, cap: award.cap } }
   const prepared = await nameCandidates(parts, named, [{ verified: winner, pricePerSecond: award.pricePerSecond }])
   await parts.offer(prepared, winner)
@@ -113,7 +124,31 @@ async function applied(sent: Promise<TransactionOutcome>): Promise<void> {
   if (outcome.status !== 'applied') throw fromProblem(outcome)
 }
 
-/** Too late, it goes on without: the lowest bid wins at its own price, and then may be turned down. */
+/**
+ * Whether bids are bound, by proof where the network makes them: on a bridge's bare word the highest price would be shown to whom it
+ * likes while they still bid. A checkpoint may lag behind, so this asks until one says so.
+ * @returns false where none has come within the window
+ * @throws PekkaError PROOF_INVALID
+ */
+async function biddingIsOver(
+  { ledger, clock }: AuctionParts,
+  { task, revealMs }: AuctionTerms,
+  { signal }: AuctionObserver
+): Promise<boolean> {
+  const end = clock.now() + revealMs
+  do {
+    signal?.throwIfAborted()
+    const row = await ledger.auction(task).catch((error: unknown) => {
+      if (isPekkaError(error) && error.code === 'PROOF_INVALID') throw error
+      return null
+    })
+    if (row === undefined || (row !== null && row.state !== 'bidding')) return true
+    await pause()
+  } while (clock.now() < end)
+  return false
+}
+
+/** Too late, it goes on without: the lowest bid wins at its own price, which is turned down where it is above the highest one. */
 async function reveal({ post }: AuctionParts, body: BodyOf<'auction-reserve'>): Promise<void> {
   const outcome = await post(body)
   if (outcome.status !== 'applied' && outcome.code !== 'TASK_STATE') throw fromProblem(outcome)
@@ -147,9 +182,11 @@ async function waitFor(
       shown = stands
       if (holds(view)) return view
     }
-    await new Promise<void>(resolve => setTimeout(() => resolve(), LOOK_MS))
+    await pause()
   }
 }
+
+const pause = (): Promise<void> => new Promise(resolve => setTimeout(() => resolve(), LOOK_MS))
 
 /**
  * The winner's ask, where all of it holds: the ledger has this award (by proof, where the network makes them), it follows from the bids, it

@@ -226,8 +226,9 @@ export class PekkaClient {
         post: body => this.#post(body),
         offer: async (prepared, { provider, agentKey }) => {
           this.#agents.set(provider.provider.join(), agentKey)
-          await this.#handIn(prepared)
-        }
+          await this.#handOver(prepared)
+        },
+        upload: sealed => this.#upload(sealed)
       },
       request,
       { quote, packed, observer }
@@ -235,10 +236,19 @@ export class PekkaClient {
   }
 
   async #handIn(prepared: PreparedTask): Promise<void> {
-    if (!prepared.inline) {
-      const path = `/v1/blobs/${toCid(contentHash(prepared.sealedBundle), 'raw')}`
-      await this.http.bytes('PUT', path, { body: prepared.sealedBundle, token: await this.tokens.get() })
-    }
+    await this.#upload(prepared)
+    await this.#handOver(prepared)
+  }
+
+  /** Brings a bundle that is too large for the request of its offer to the bridge. */
+  async #upload({ inline, sealedBundle }: Pick<PreparedTask, 'inline' | 'sealedBundle'>): Promise<void> {
+    if (inline) return
+    const path = `/v1/blobs/${toCid(contentHash(sealedBundle), 'raw')}`
+    await this.http.bytes('PUT', path, { body: sealedBundle, token: await this.tokens.get() })
+  }
+
+  /** @param prepared its bundle is with the bridge, or travels along */
+  async #handOver(prepared: PreparedTask): Promise<void> {
     await this.#offer(prepared)
     this.#prepared.set(toHex(prepared.offer.task), { prepared, tries: 0 })
   }
@@ -318,9 +328,12 @@ export class PekkaClient {
     await this.#post({ kind: 'close', task })
   }
 
-  /** Asks the ledger to stop a task. Resolves when the cancel is final there. @throws PekkaError TASK_STATE, … */
-  async cancel(task: Uint8Array): Promise<void> {
-    await this.#post({ kind: 'cancel', task })
+  /**
+   * Asks the ledger to stop a task, or an auction before its offer. Resolves when the cancel is final there, also where it came too late
+   * (`failed`). @throws PekkaError TASK_STATE, …
+   */
+  async cancel(task: Uint8Array): Promise<TransactionOutcome> {
+    return await this.#post({ kind: 'cancel', task })
   }
 
   async #post(body: BodyOf<'cancel' | 'close' | 'auction-open' | 'auction-reserve'>): Promise<TransactionOutcome> {

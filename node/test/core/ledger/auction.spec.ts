@@ -120,8 +120,8 @@ describe('auctions (R31)', () => {
     chain.pass(KEY_MS)
     assert.equal(market.view(auction).ended, 'no-key')
     assert.equal(chain.balance(market.market.owner), before)
-    // The id is taken: an offer that was held back starts nothing (R13).
-    chain.done(market.market.client, { kind: 'offer', tasks: [offer] })
+    // The id is taken: an offer that was held back starts nothing (R13), and who sent it hears so.
+    chain.fails(market.market.client, { kind: 'offer', tasks: [offer] }, 'TASK_STATE')
     assert.equal(chain.state.get('task', toHex(offer.task)), undefined)
     chain.pass(4 * DEVNET_PARAMETERS.maxOfferLifeMs + 2_000)
     assert.equal(chain.state.get('auction', toHex(offer.task)), undefined)

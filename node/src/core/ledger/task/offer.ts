@@ -28,7 +28,7 @@ export const offerDeadline = (offer: OfferTask, since: number, parameters: Param
 /**
  * Puts up 1..64 tasks, all or none. A task whose id is there already, or was closed a moment ago, is left as it is (R13):
  * every resend keeps the id.
- * @throws PekkaError TRANSACTION_INVALID, ASK_MISMATCH, CAP_TOO_LOW, DELEGATE_CAP, FUNDS_MISSING
+ * @throws PekkaError TRANSACTION_INVALID, ASK_MISMATCH, CAP_TOO_LOW, DELEGATE_CAP, FUNDS_MISSING, TASK_STATE
  */
 export function offer(step: Step, sender: Sender & { key: Uint8Array }, body: BodyOf<'offer'>): void {
   for (const terms of body.tasks) offerOne(step, sender, terms)
@@ -47,7 +47,8 @@ function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: Offer
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'a provider is named twice' })
   }
   const auction = view.get('auction', id)
-  if (auction?.state === 'ended') return
+  // Sold, its task was there; ended otherwise, this offer came too late, and whoever sent it must hear so.
+  if (auction?.state === 'ended') throw new PekkaError('TASK_STATE', { state: 'ended', body: 'offer' })
   for (const candidate of terms.candidates) checkAsk(step, terms, candidate, auction !== undefined)
 
   const escrow = auction === undefined ? lockOwn(step, sender, terms) : sell(step, sender, auction, terms)
