@@ -136,9 +136,14 @@ function limitsOf({
   }
 }
 
-/** How long the task's cap pays for, ms: nobody works for nothing, and nobody is billed more than they said. */
-export const paidMs = ({ offer, ask }: Pick<OpenedTask, 'offer' | 'ask'>): number =>
-  ask.pricePerSecond === 0n ? Infinity : Number((offer.cap * 1000n) / ask.pricePerSecond)
+/**
+ * How long the task's cap pays for, ms: nobody works for nothing, and nobody is billed more than they said. At the price that the offer
+ * names us with, which after an auction is another than the ask's (R31).
+ */
+export function paidMs({ offer, candidate, ask }: Pick<OpenedTask, 'offer' | 'candidate' | 'ask'>): number {
+  const { pricePerSecond } = offer.candidates[candidate] ?? ask
+  return pricePerSecond === 0n ? Infinity : Number((offer.cap * 1000n) / pricePerSecond)
+}
 
 /** What the runner is told to do: the task's own program, or a cell of its session. */
 export function commandOf(
