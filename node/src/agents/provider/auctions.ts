@@ -44,12 +44,30 @@ const TRIES = 8
 const RETRY_MS = 300
 
 /**
+ * Bids that may be open at once, each with a deposit locked and a line on the disk: anybody can open auctions, and may fill neither. More
+ * than a machine could run of what it wins; what is bound already is never dropped for another.
+ */
+export const MAX_OPEN_BIDS = 16
+
+/**
+ * The price at which a task is ours where we won it by auction (R31), in micro-credits a second; null: it wasn't, or the auction's row has
+ * gone. The ledger is asked, so this holds after a restart too.
+ */
+export async function awardedPrice(
+  ledger: Pick<LedgerAccess, 'auctions'>,
+  provider: Uint8Array,
+  task: Uint8Array
+): Promise<bigint | null> {
+  const award = (await ledger.auctions(task))[0]?.award ?? null
+  return award !== null && equalBytes(award.provider, provider) ? award.pricePerSecond : null
+}
+
+/**
  * Bids in auctions for what we sell (R31), at the price that we would work for: where the second lowest price is paid, saying less or more
  * gains nothing. Reveals each bid, also after a restart.
  */
 export class Auctions {
   #bids = new Map<string, Bid>()
-  readonly #won = new Map<string, bigint>()
   readonly #seen = new Set<string>()
   #saving: Promise<void> = Promise.resolve()
   readonly #running = new Set<Promise<void>>()
@@ -81,20 +99,15 @@ export class Auctions {
     await this.#saving
   }
 
-  /** The price at which a task is ours, where we won it. */
-  priceOf(task: Uint8Array): bigint | null {
-    return this.#won.get(toHex(task)) ?? null
-  }
-
   /** An auction has changed. */
   take(view: AuctionView): void {
     const id = toHex(view.auction)
-    const { award } = view
-    if (award !== null && equalBytes(award.provider, this.init.provider)) this.#won.set(id, award.pricePerSecond)
     const work = this.#next(id, view)
     if (work === null) return
     const kept = work
       .catch((error: unknown) => {
+        // What the ledger says next is another chance; bids are only made once.
+        this.#seen.delete(`${id}/revealing`)
         if (!this.#stopping.signal.aborted)
           this.components.log.warn({ err: error, auction: id }, 'an auction goes on without us')
       })
@@ -119,8 +132,6 @@ export class Auctions {
         return null
       case 'ended':
         for (const state of ['bidding', 'revealing']) this.#seen.delete(`${id}/${state}`)
-        // What was sold is a task now, which asks for its price until it is over.
-        if (view.ended !== 'sold') this.#won.delete(id)
         return this.#forget(id)
     }
   }
@@ -128,10 +139,13 @@ export class Auctions {
   async #bid(id: string, { auction, terms }: AuctionView): Promise<void> {
     const { asks, free, random, lane, log } = this.components
     const { network, provider } = this.init
-    const ask = asks().find(one => serves(one, terms))
-    if (ask === undefined || !free()) return
-    const price = this.init.pricePerSecond ?? ask.pricePerSecond
+    // The one that lives longest: the winner's offer must find it there.
+    const ask = asks()
+      .filter(one => serves(one, terms))
+      .reduce<Ask | undefined>((best, one) => (best !== undefined && best.expiry >= one.expiry ? best : one), undefined)
     const kept = this.#bids.get(id)
+    if (ask === undefined || !free() || (kept === undefined && this.#bids.size >= MAX_OPEN_BIDS)) return
+    const price = this.init.pricePerSecond ?? ask.pricePerSecond
     const bid = kept ?? { auction, ask: ask.ask, pricePerSecond: price > 0n ? price : 1n, salt: random.bytes(32) }
     this.#bids.set(id, bid)
     await this.#save()
@@ -139,8 +153,8 @@ export class Auctions {
     const outcome = await this.#send(() => lane.send({ kind: 'auction-bid', auction, ask: bid.ask, commitment }))
     if (outcome.status === 'applied') return log.info({ auction: id }, 'a bid is bound')
     log.info({ auction: id, code: outcome.code }, 'a bid was not taken')
-    // Another try of ours may have been: then the price is still needed.
-    if (outcome.code !== 'OBJECT_EXISTS') await this.#forget(id)
+    // Another try of ours may have been, and bidding may have ended since: then the price is still needed. Its end forgets it anyway.
+    if (outcome.code !== 'OBJECT_EXISTS' && outcome.code !== 'TASK_STATE') await this.#forget(id)
   }
 
   async #reveal(id: string, { auction }: AuctionView): Promise<void> {

@@ -44,8 +44,8 @@ export interface IntakeComponents {
   kem: KemKeys
   /** Our live ask of that id. */
   ask: (id: Uint8Array) => Ask | undefined
-  /** What we are paid a second for a task that we won in an auction (R31); null: it was none. */
-  awarded?: (task: Uint8Array) => bigint | null
+  /** What we are paid a second for a task that we won in an auction (R31), as the ledger says; null: it was none. */
+  awarded?: (task: Uint8Array) => Promise<bigint | null>
 }
 
 export interface IntakeInit {
@@ -77,7 +77,8 @@ export async function readOffer(
   if (named === undefined) throw refuse('it names other machines')
   const ask = liveAsk(named.ask)
   if (ask === undefined) throw refuse('the ask has ended')
-  if (named.pricePerSecond !== (awarded?.(task) ?? ask.pricePerSecond)) throw refuse('the price is another one')
+  if (named.pricePerSecond !== ask.pricePerSecond && named.pricePerSecond !== (await awarded?.(task)))
+    throw refuse('the price is another one')
   if (offer.session !== null && ask.holdPricePerSecond === null)
     throw refuse('it wants a session, and this machine keeps none')
   if (offer.session !== null && named.holdPricePerSecond !== ask.holdPricePerSecond)

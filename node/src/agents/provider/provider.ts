@@ -14,7 +14,7 @@ import { Attempt } from './attempt.js'
 import { BridgeLink, type BridgeEvents } from './bridge-link.js'
 import { Committer } from './committer.js'
 import { DRAIN_MS } from './constants.js'
-import type { Auctions } from './auctions.js'
+import { awardedPrice, type Auctions } from './auctions.js'
 import type { CpuPath } from './cpu-path.js'
 import { Intakes, type ReadyTask } from './intakes.js'
 import type { KemKeys } from './kem-keys.js'
@@ -113,7 +113,7 @@ export class Provider implements Startable {
         places: this.#places,
         extras,
         ask: id => asks.get(id),
-        awarded: task => components.auctions?.priceOf(task) ?? null,
+        awarded: task => awardedPrice(ledger, provider, task),
         run: task => this.#run(task),
         decline: (bridge, task, reason) => this.#decline(bridge, task, reason)
       },
@@ -137,14 +137,17 @@ export class Provider implements Startable {
 
   /** Takes up what an earlier life has left, publishes asks and links to the bridges. */
   async start(): Promise<void> {
-    const { store, asks } = this.components
+    const { store, asks, log } = this.components
     await store.open()
     // First follow, then ask: a change in between is seen twice, never missed.
     await this.#watch.start()
     const unfinished = await this.#recover()
     await asks.start(this.#stopping.signal)
     for (const link of this.#links) await link.start()
-    await this.components.auctions?.start(this.#stopping.signal)
+    // Tasks at published prices come all the same.
+    await this.components.auctions
+      ?.start(this.#stopping.signal)
+      .catch((error: unknown) => log.warn({ err: error }, 'the bids of an earlier life could not be read'))
     for (const work of unfinished) this.#keep(work())
   }
 
