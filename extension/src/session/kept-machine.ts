@@ -170,7 +170,11 @@ export class KeptMachine {
         this.#running = null
         this.#wallMs += event.usage.wallMs
         this.#lastEndAt = now
-      } else this.#running ??= { index, since: now - event.t }
+      } else {
+        // A reloaded page reads all of it at once: the latest event tells best when the cell began.
+        const since = Math.min(now - event.t, this.#running?.since ?? Infinity)
+        this.#running = { index: this.#running?.index ?? index, since }
+      }
     }
     this.#sent = Math.max(this.#sent, this.#running?.index ?? 0)
     this.#log(index).take(events)
