@@ -45,7 +45,7 @@ export interface MachineSnapshot {
   idleMs: number | null
   lettingGo: boolean
   done: EventOf<'done'> | null
-  /** The ledger ended it: nobody sent a cell, or its time was over. */
+  /** The ledger ended it because nobody sent a cell; not: somebody closed it, or its life was over. */
   endedByItself: boolean
 }
 
@@ -85,8 +85,17 @@ export function machineSnapshot(facts: MachineFacts, now: number): MachineSnapsh
     idleMs: terms?.idleMs ?? null,
     lettingGo,
     done,
-    endedByItself: view !== null && view.sessionEndedAt !== null && view.cancelledAt === null && !lettingGo
+    endedByItself: view !== null && view.cancelledAt === null && !lettingGo && waitedOut(facts)
   }
+}
+
+/** Whether it had waited for as long as its offer says when it was ended. */
+function waitedOut(facts: MachineFacts): boolean {
+  const view = facts.update.item?.view ?? null
+  const terms = view?.offer.session ?? null
+  if (view === null || view.sessionEndedAt === null || terms === null) return false
+  const end = idleEndOf(facts, terms.idleMs)
+  return end !== null && end <= view.sessionEndedAt
 }
 
 /** By the ledger's word where it knows of all cells that have ended, since a reloaded page doesn't know when they did. */

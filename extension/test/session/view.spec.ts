@@ -149,4 +149,18 @@ describe('session: what is known of a machine', () => {
     assert.equal(newer.idleEnd, NOON + 300_000 + 10 * MINUTE)
     assert.equal(machineSnapshot(facts({ runningSince: NOON }), NOON).idleEnd, null)
   })
+
+  it('says that it was let go since nothing was run only of one that had waited for that long', () => {
+    const over = (sessionEndedAt: number | null, idleSince: number | null = 15_000): boolean => {
+      const { update, ...rest } = facts({}, { cells: 1, idleSince })
+      const known = { ...update.item?.view, sessionEndedAt }
+      const item = { view: known } as unknown as MachineFacts['update']['item'] // as much as is used
+      return machineSnapshot({ ...rest, update: { ...update, item } }, NOON).endedByItself
+    }
+    assert.equal(over(NOON + 10_000 + 10 * MINUTE), true)
+    // By the command line or another tab; at the end of its life.
+    assert.equal(over(NOON + 5 * MINUTE), false)
+    assert.equal(over(NOON + 60 * MINUTE, 59 * MINUTE), false)
+    assert.equal(over(null), false)
+  })
 })
