@@ -45,6 +45,9 @@ export interface TaskFilter {
   state: TaskState | null
 }
 
+/** Tasks that a page of tasks reads before it ends. */
+const MAX_TASKS_LOOKED_AT = 512
+
 /** Bodies by which tasks come to be. */
 const TASK_BODIES: OpenBody[] = ['offer']
 
@@ -148,22 +151,32 @@ export class LedgerExplorer {
     return { ...view, lanes: view.lanes.filter(({ key }) => key !== null).length }
   }
 
-  /** An offer's tasks are never cut in two, so a page may be longer than `limit`. */
+  /**
+   * An offer's tasks are never cut in two, so a page may be longer than `limit`. It may be shorter too, and empty, though more follow: it
+   * looks at MAX_TASKS_LOOKED_AT tasks and somewhat more, however rare those are that match.
+   */
   async tasks(filter: TaskFilter, from: LedgerPlace | null, limit: number): Promise<LedgerTaskPage> {
     const { ledger } = this.components
     const kinds: OpenBody[] = filter.provider === null ? TASK_BODIES : ['accept']
     const query = { account: filter.provider ?? filter.account, kinds, before: from, count: limit }
     const page = await ledger.history({ kind: 'transactions', query })
     const tasks: TaskView[] = []
+    const seen = new Set<string>()
+    let looked = 0
     const matches = ({ state, account }: TaskView): boolean =>
       (filter.state === null || state === filter.state) &&
       (filter.account === null || toHex(account) === toHex(filter.account))
     for (const placed of page.transactions) {
       const { code, tasks: ids, place } = summaryOf(placed)
       if (code !== null) continue
-      const views = await Promise.all(ids.map(id => ledger.task(id)))
+      // A machine may have accepted a task more than once.
+      const fresh = ids.filter(id => !seen.has(toHex(id)))
+      for (const id of fresh) seen.add(toHex(id))
+      looked += fresh.length
+      const views = await Promise.all(fresh.map(id => ledger.task(id)))
       tasks.push(...views.filter(view => view !== null).filter(matches))
-      if (tasks.length >= limit) return { first: page.first, tasks, next: writePlace(place) }
+      if (tasks.length >= limit || looked >= MAX_TASKS_LOOKED_AT)
+        return { first: page.first, tasks, next: writePlace(place) }
     }
     return { first: page.first, tasks, next: cursorOf(page.next) }
   }
@@ -204,14 +217,16 @@ export class LedgerExplorer {
     const staked = new Map(
       page.staked.map(({ key, account, stake: own, epochs }) => [toHex(key), { account, stake: own, epochs }])
     )
-    // The committee stands on the first page, those who are only staked on follow.
-    const named = new Set(after === null ? [...seats.keys(), ...staked.keys()] : staked.keys())
+    // The witness pages those who are staked, by key; who has a seat stands on the page where its own key belongs, staked or not.
+    const [low, high] = [after === null ? '' : toHex(after), page.next === null ? null : toHex(page.next)]
+    const named = new Set([...seats.keys(), ...staked.keys()])
     return {
       epoch: page.epoch,
       stake,
       quorum: quorumOf(page.committee.map(({ key, stake: own }) => [key, own])),
       witnesses: [...named]
-        .filter(key => after === null || !seats.has(key))
+        .filter(key => key > low && (high === null || key <= high))
+        .sort()
         .map(key => ({ key: fromHex(key), seat: seats.get(key) ?? null, staked: staked.get(key) ?? null })),
       next: page.next === null ? null : toHex(page.next)
     }

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import {
+  encodeSigned,
+  toHex,
+  type HistoryRequest,
+  type LedgerAccess,
+  type PlacedTransaction,
+  type TaskView,
+  type WitnessPage
+} from '@pekka/node/protocol'
+import { LedgerExplorer } from '../../src/ledger/explorer.js'
+
+const id = (value: number): Uint8Array => {
+  const bytes = new Uint8Array(32)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
+
+/** An explorer of a ledger that answers as a test says, and what was asked of it. */
+function explorerOf(page: (what: HistoryRequest) => unknown, task: (id: Uint8Array) => unknown = () => null) {
+  const asked: string[] = []
+  const ledger = {
+    history: async (what: HistoryRequest) => page(what),
+    task: async (which: Uint8Array) => {
+      asked.push(toHex(which))
+      return task(which)
+    }
+  }
+  // What else a ledger answers is asked of none here.
+  return { explorer: new LedgerExplorer({ ledger: ledger as unknown as LedgerAccess }, { network: id(0) }), asked }
+}
+
+describe('the ledger as it is shown', () => {
+  const seats = (page: WitnessPage): string[] =>
+    page.witnesses.map(({ key, seat, staked }) => `${toHex(key)} ${seat?.author} ${staked?.stake}`)
+
+  it('names every witness once with what it has, however short the pages are', async () => {
+    const member = (key: number, stake: bigint) => ({ key: id(key), stake })
+    // 2 has a seat still and is staked no more; 6 and 1 are staked and have no seat yet.
+    const committee = [member(2, 1n), member(3, 2n), member(4, 3n), member(5, 4n), member(9, 5n)]
+    const staked = [1, 3, 4, 5, 6].map(key => ({ ...member(key, 7n), account: id(100 + key), epochs: [1] }))
+    const { explorer } = explorerOf(what => {
+      assert.equal(what.kind, 'witnesses')
+      if (what.kind !== 'witnesses') return null
+      const { after, count } = what.query
+      const rest = staked.filter(({ key }) => after === null || toHex(key) > toHex(after))
+      const shown = rest.slice(0, count)
+      return { epoch: 3, committee, staked: shown, next: rest.length > count ? (shown.at(-1)?.key ?? null) : null }
+    })
+    const whole = await explorer.witnesses(null, 200)
+    assert.equal(whole.next, null)
+    assert.deepEqual(
+      whole.witnesses.map(({ key, seat }) => [toHex(key), seat?.author]),
+      [1, 2, 3, 4, 5, 6, 9].map(key => [toHex(id(key)), { 2: 0, 3: 1, 4: 2, 5: 3, 9: 4 }[key]])
+    )
+    for (const limit of [1, 2, 3, 5]) {
+      const paged: string[] = []
+      let after: Uint8Array | null = null
+      do {
+        const page: WitnessPage = await explorer.witnesses(after, limit)
+        paged.push(...seats(page))
+        after = page.next === null ? null : Uint8Array.from(Buffer.from(page.next, 'hex'))
+      } while (after !== null)
+      assert.deepEqual(paged, seats(whole))
+    }
+  })
+
+  const accept = (task: number, index: number): PlacedTransaction => ({
+    place: { index, position: 0 },
+    bytes: encodeSigned({
+      transaction: {
+        ...{ v: 1, network: id(0), account: id(1), key: id(2), sequence: index, previous: null, parents: [id(3)] },
+        expiry: 1,
+        body: { kind: 'accept', task: id(task) }
+      },
+      signatures: [{ key: id(2), signature: new Uint8Array(64) }]
+    }),
+    outcome: { status: 'applied', id: id(10_000 + index), index, timestamp: 1 }
+  })
+  const filter = { account: null, provider: id(1), state: null }
+  // Of a view the explorer looks at these alone.
+  const view = (task: Uint8Array): TaskView => ({ task, state: 'settled', account: id(5) }) as unknown as TaskView
+
+  it('lists a task once on a page, however often a machine accepted it', async () => {
+    const transactions = [accept(7, 9), accept(8, 8), accept(7, 7)]
+    const { explorer, asked } = explorerOf(() => ({ first: 0, transactions, next: null }), view)
+    const { tasks } = await explorer.tasks(filter, null, 10)
+    assert.deepEqual(
+      tasks.map(({ task }) => toHex(task)),
+      [toHex(id(7)), toHex(id(8))]
+    )
+    assert.equal(asked.length, 2)
+  })
+
+  it('ends a page of tasks after a few hundred that don’t match, and says where to go on', async () => {
+    const transactions = Array.from({ length: 700 }, (_, i) => accept(i, 1_000 - i))
+    const { explorer, asked } = explorerOf(() => ({ first: 0, transactions, next: null }), view)
+    const page = await explorer.tasks({ ...filter, state: 'running' }, null, 200)
+    assert.deepEqual([page.tasks, page.next], [[], '489-0'])
+    assert.equal(asked.length, 512)
+  })
+})
