@@ -4,7 +4,7 @@ import { Signal, type ISignal } from '@lumino/signaling'
 // Past the room's index, which needs JupyterLab: this is tested without a page.
 import { cleanText } from '../outputs/text.js'
 import { LAST_CHARS, LAST_LINES } from './constants.js'
-import { isOver, phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
+import { chargedOf, isOver, phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 
 export interface RemoteTaskComponents {
   /** What people call a provider; undefined while nobody knows. */
@@ -353,6 +353,7 @@ export class RemoteTask {
       missingModule: this.#missingModule,
       // What the machine costs is the session's.
       paid: alone ? (view?.paid ?? null) : null,
+      charged: alone ? chargedOf(view, candidate) : null,
       refunded: alone ? (view?.refunded ?? null) : null,
       progress: this.#progress,
       fraction: this.#fraction,

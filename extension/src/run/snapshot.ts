@@ -1,5 +1,5 @@
-import type { EndReason, EventOf, TaskView, Usage } from '@pekka/node/protocol'
-import { priceOf } from '@pekka/node/protocol'
+import type { Candidate, EndReason, EventOf, TaskView, Usage } from '@pekka/node/protocol'
+import { chargeOf, priceOf } from '@pekka/node/protocol'
 import type { TaskPhase } from '@pekka/node/client'
 
 /** How far one cell of a task is. `ms`: from its start to its end by the machine's clock. */
@@ -48,6 +48,8 @@ export interface TaskSnapshot {
   /** Top-level name of the module that it did not find. */
   missingModule: string | null
   paid: bigint | null
+  /** What a kept machine has cost until now, at its two prices; null: a run, which has one. */
+  charged: bigint | null
   refunded: bigint | null
   /** Progress by cell. Empty where this page doesn't follow the output. */
   progress: ReadonlyMap<string, CellProgress>
@@ -74,14 +76,22 @@ export const isOver = ({ phase }: Pick<TaskSnapshot, 'phase'>): boolean =>
 
 /** What the task has cost until now: the bill once it is known, else a guess from the time that went by. */
 export function costOf(
-  { paid, price, cap, end, runningSince, phase }: TaskSnapshot,
+  { paid, charged, price, cap, end, runningSince, phase }: TaskSnapshot,
   now: number
 ): { amount: bigint; known: boolean } {
   if (paid !== null && (phase.phase === 'settled' || phase.phase === 'refunded')) return { amount: paid, known: true }
+  if (charged !== null) return { amount: charged, known: false }
   if (price === null) return { amount: 0n, known: phase.phase === 'waiting' || phase.phase === 'sending' }
   if (end !== null) return { amount: priceOf(price, end.usage.wallMs, cap), known: phase.phase === 'received' }
   if (runningSince === null) return { amount: 0n, known: false }
   return { amount: priceOf(price, Math.max(0, Math.round(now - runningSince)), cap), known: false }
+}
+
+/** What a kept machine has cost by the ledger's word of the time that it ran and waited; null: the task is no session, or hasn't begun. */
+export function chargedOf(view: TaskView | null, candidate: Candidate | undefined): bigint | null {
+  const progress = view?.attempts.at(-1)?.session ?? null
+  if (view === null || view.offer.session === null || candidate === undefined || progress === null) return null
+  return chargeOf(candidate, { wallMs: progress.busyMs, heldMs: progress.idleMs }, view.offer.cap)
 }
 
 /** How long it ran, ms: as billed once it ended, else until now. Null before it ran. */

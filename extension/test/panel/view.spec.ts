@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
-import { balanceWords, connectionWords, endMessage, groupTasks, statusWords } from '../../src/panel/view.js'
+import type { TaskItem } from '@pekka/node/protocol'
+import { balanceWords, connectionWords, endMessage, groupTasks, rowOf, statusWords } from '../../src/panel/view.js'
+import { RemoteTask } from '../../src/run/remote-task.js'
+import { costOf } from '../../src/run/snapshot.js'
 import { HOUR_14_06, ended, snapshot } from '../run/snapshots.js'
 
 const options = {
@@ -53,6 +56,37 @@ describe('panel: list', () => {
     )
     const [cancelling] = groupTasks([snapshot({ cancelling: true })], { ...options, offline: true })
     assert.equal(cancelling?.rows[0]?.state, 'Will cancel when connected')
+  })
+})
+
+describe('panel: a kept machine', () => {
+  const now = HOUR_14_06 + 600_000
+  const provider = new Uint8Array(32).fill(7)
+  const view = {
+    offer: {
+      candidates: [{ provider, pricePerSecond: 1_000n, holdPricePerSecond: 100n }],
+      cap: 10_000_000n,
+      image: { name: 'base' },
+      session: { idleMs: 600_000, lifeMs: 3_600_000 }
+    },
+    attempts: [{ provider, acceptedAt: HOUR_14_06, session: { busyMs: 20_000, idleMs: 580_000 }, ended: null }],
+    state: 'running',
+    paid: 0n,
+    refunded: 0n,
+    transactions: []
+  }
+
+  it('costs its lower price for the time that it waits', () => {
+    const task = new RemoteTask({ nameOf: () => 'birch-2', now: () => now }, new Uint8Array(32), HOUR_14_06)
+    task.tell({ view, bridge: 'taken', submittedAt: HOUR_14_06 } as unknown as TaskItem) // as much as is used
+    const cost = costOf(task.snapshot, now)
+    assert.deepEqual(cost, { amount: 20n * 1_000n + 580n * 100n, known: false })
+    assert.match(rowOf(task.snapshot, now, false).state, /^Running on birch-2 · about 0\.08 credits$/)
+  })
+
+  it('costs what was paid once that is known', () => {
+    const paid = snapshot({ ...ended('completed', 'ok'), charged: 1n })
+    assert.deepEqual(costOf(paid, now), { amount: 73_800n, known: true })
   })
 })
 

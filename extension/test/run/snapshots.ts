@@ -24,6 +24,7 @@ export const snapshot = (part: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
   error: null,
   missingModule: null,
   paid: null,
+  charged: null,
   refunded: null,
   progress: new Map(),
   fraction: null,
