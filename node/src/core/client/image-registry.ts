@@ -35,6 +35,7 @@ export interface SignedImageListComponents {
 const PATIENCE_MS = 30_000
 
 interface Known {
+  /** When it was asked for anew; −∞: it was at hand. */
   at: number
   /** Undefined: the network's genesis names nobody who lists images. */
   list: ImageList | undefined
@@ -81,7 +82,8 @@ export class SignedImageRegistry implements ImageRegistry {
   async #fetch(fresh: boolean): Promise<Known> {
     const { verifier, clock, network } = this.components
     const { genesis, images } = await network(fresh)
-    const at = clock.now()
+    // What was known already may be of any age.
+    const at = fresh ? clock.now() : -Infinity
     const signers = imageSignersOf(genesis)
     if (signers === undefined) return { at, list: undefined }
     if (images === null) throw new PekkaError('IMAGE_LIST_INVALID', { issue: 'it shows none' })

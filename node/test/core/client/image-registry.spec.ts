@@ -70,7 +70,7 @@ function openBridge(images: Genesis['images'] | null = { threshold: 1, keys: [ow
   const sign = async (content: ImageList, ...signers: Signer[]): Promise<void> => {
     shown.images = await signImageList(content, signers)
   }
-  return { genesis, network, shown, world, list, sign, registry, fetch, clock }
+  return { genesis, network, shown, world, list, sign, registry, ledger, fetch, clock }
 }
 
 const invalid = (issue: RegExp) => ({ code: 'IMAGE_LIST_INVALID', message: issue })
@@ -136,15 +136,26 @@ describe('the list of a network’s images', () => {
     const { list, sign, registry, world } = openBridge()
     await sign(list(10, [base]), owner)
     assert.equal(await registry.standing(base), 'listed')
+    assert.equal(await registry.standing(newer), 'unlisted')
+    assert.equal(world.asked, 2)
     await sign(list(20, [base, newer]), owner)
     assert.equal(await registry.standing(newer), 'unlisted', 'just read')
-    assert.equal(world.asked, 1)
+    assert.equal(world.asked, 2)
     world.now += 60_000
     assert.equal(await registry.standing(newer), 'listed')
-    assert.equal(world.asked, 2)
+    assert.equal(world.asked, 3)
     await sign(list(10, [base, forged]), owner)
     world.now += 60_000
     await assert.rejects(registry.standing(forged), invalid(/older/))
+  })
+
+  it('is asked for anew at once where the client had it from before: nobody knows how old that is', async () => {
+    const { list, sign, registry, world, ledger } = openBridge()
+    await sign(list(10, [base]), owner)
+    await ledger.anchor()
+    await sign(list(20, [base, newer]), owner)
+    assert.equal(await registry.standing(newer), 'listed')
+    assert.equal(world.asked, 2)
   })
 
   it('is asked of nobody where the genesis names nobody: every image passes', async () => {
