@@ -2,19 +2,20 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createVerifier } from '@pekka/node/host/crypto'
+import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
 import { createImageStore } from '@pekka/node/host/images'
 import {
   decodeCanonical,
   fromHex,
   genesisSchema,
+  signImageList,
   toHex,
   verifyImageList,
   type ImageList,
   type ImageRef
 } from '@pekka/node/protocol'
 import { openDevnet, type Devnet } from '../../../src/cli/house/devnet.js'
-import { mergeImages } from '../../../src/cli/house/image-list.js'
+import { imageKey, inOrderOf, mergeImages } from '../../../src/cli/house/image-list.js'
 import { housePlaces } from '../../../src/cli/house/places.js'
 
 const image = (name: string, fill: number): ImageRef => ({ name, digest: new Uint8Array(32).fill(fill) })
@@ -59,6 +60,45 @@ describe('the list of images of an embedded network', () => {
     await writeFile(first.images ?? '', 'broken')
     const again = await checked(await openDevnet(places))
     assert.equal(again.images.length > 0, true)
+  })
+
+  it('is looked at anew where another checkout of the same home made it, however new it is', async () => {
+    const places = housePlaces(home, {})
+    const devnet = await openDevnet(places)
+    const list = await checked(devnet)
+    const less = { ...list, madeAt: systemClock.now(), images: [image('base', 1)] }
+    await writeFile(devnet.images ?? '', await signImageList(less, [await readSigner(imageKey(places))]))
+    assert.equal((await checked(await openDevnet(places))).images.length, 1, 'its own isn’t looked at again')
+    const note = join(places.devnet, 'images.json')
+    await writeFile(note, JSON.stringify({ definitions: '/elsewhere', order: [] }))
+    const again = await checked(await openDevnet(places))
+    assert.equal(again.images.length, list.images.length + 1)
+    // And is noted: the version of before is the oldest.
+    const { order } = JSON.parse(await readFile(note, 'utf8')) as { order: string[] }
+    assert.equal(order.length, again.images.length)
+    assert.equal(order[0], `base ${toHex(image('base', 1).digest)}`)
+  })
+
+  it('drops the version that was defined longest ago, though the list itself is sorted by digest', async () => {
+    const places = housePlaces(home, {})
+    const devnet = await openDevnet(places)
+    const list = await checked(devnet)
+    const signer = await readSigner(imageKey(places))
+    let images: ImageRef[] = []
+    let order: string[] = []
+    // Each version's digest is below that of the one before.
+    for (let fill = 20; fill > 10; fill--) {
+      const merged = mergeImages(inOrderOf(order, images), [image('base', fill)])
+      order = merged.map(({ name, digest }) => `${name} ${toHex(digest)}`)
+      await writeFile(devnet.images ?? '', await signImageList({ ...list, images: merged }, [signer]))
+      images = (await checked(devnet)).images
+    }
+    assert.deepEqual(
+      images.map(({ digest }) => digest[0]),
+      [11, 12, 13, 14, 15, 16, 17, 18]
+    )
+    // One whose note wasn't written is the newest.
+    assert.deepEqual(inOrderOf([order[7] ?? ''], images)[0]?.digest[0], 11)
   })
 
   it('keeps versions of before, of each image no more than eight', () => {
