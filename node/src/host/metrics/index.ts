@@ -37,15 +37,22 @@ export function processRegistry(): Registry {
 /** Requests under way at once; a scraper makes one. */
 const MAX_CONNECTIONS = 16
 
+/** As an address stands in a URL; one of IPv4 that came over a socket of IPv6 as itself. */
+const inUrl = (address: string): string => {
+  const plain = address.replace(/^::ffff:(?=[\d.]+$)/, '')
+  return plain.includes(':') ? `[${plain}]` : plain
+}
+
 export async function serveMetrics(
   registry: Pick<Registry, 'metrics' | 'contentType'>,
   { host, port }: MetricsSettings
 ): Promise<MetricsServer> {
   // A page that has given its own name our address sends that name.
-  const names = new Set(['127.0.0.1', 'localhost', '[::1]', host.includes(':') ? `[${host}]` : host])
+  const names = new Set(['127.0.0.1', 'localhost', '[::1]', inUrl(host)])
   const server = createServer((request, response) => {
     const name = (request.headers.host ?? '').replace(/:\d{1,5}$/, '')
-    if (!names.has(name)) return void response.writeHead(421).end()
+    // Bound to all addresses, the one that was connected to is ours, too; a name never is.
+    if (!names.has(name) && name !== inUrl(request.socket.localAddress ?? '')) return void response.writeHead(421).end()
     if (request.method !== 'GET' || request.url !== '/metrics') return void response.writeHead(404).end()
     registry.metrics().then(
       text => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
@@ -63,7 +70,7 @@ export async function serveMetrics(
   const address = server.address()
   const bound = address === null || typeof address === 'string' ? port : address.port
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}/metrics`,
+    url: `http://${inUrl(host)}:${bound}/metrics`,
     stop: () =>
       new Promise(resolve => {
         server.close(() => resolve())

@@ -35,9 +35,9 @@ describe('the metrics of a witness', () => {
   })
 
   const scrape = async (): Promise<string> => await (await fetch(server.url)).text()
-  const status = (headers: Record<string, string>, path = '/metrics'): Promise<number> =>
+  const status = (headers: Record<string, string>, path = '/metrics', at = server.url): Promise<number> =>
     new Promise((resolve, reject) => {
-      const { hostname, port } = new URL(server.url)
+      const { hostname, port } = new URL(at)
       const asked = request({ hostname, port, path, headers }, answer => {
         answer.resume()
         resolve(answer.statusCode ?? 0)
@@ -65,5 +65,17 @@ describe('the metrics of a witness', () => {
     assert.equal(await status({ host: 'evil.test' }), 421)
     assert.equal(await status({ host: `localhost:${new URL(server.url).port}` }), 200)
     assert.equal(await status({}, '/'), 404)
+  })
+
+  it('are told at any address of a machine that serves them on all', async () => {
+    const all = await serveMetrics(registry, { host: '0.0.0.0', port: 0 })
+    try {
+      const at = `http://127.0.0.2:${new URL(all.url).port}`
+      assert.equal(await status({}, '/metrics', at), 200)
+      assert.equal(await status({ host: 'evil.test' }, '/metrics', at), 421)
+      assert.equal(await status({ host: '127.0.0.3' }, '/metrics', at), 421)
+    } finally {
+      await all.stop()
+    }
   })
 })
