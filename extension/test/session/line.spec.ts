@@ -24,8 +24,8 @@ describe('session: the line of a machine’s cell', () => {
   })
 
   it('says of one that ended well before it could be interrupted that it is done', () => {
-    for (const detail of [{ interrupted: true }, { interrupted: true, restarted: true }])
-      assert.equal(said({ end: ended('completed', 'ok', detail).end }), null)
+    for (const restarted of [false, true])
+      assert.equal(said({ end: ended('completed', 'ok', { interrupted: true, restarted }).end }), null)
   })
 
   it('says of one that failed on a machine lost since how it failed, and nothing of credits that came back', () => {
