@@ -17,7 +17,7 @@ import { replaceFile } from '../../host/files/index.js'
 import type { LedgerLane } from './ledger-lane.js'
 
 export interface AuctionsComponents {
-  ledger: LedgerAccess
+  ledger: Pick<LedgerAccess, 'auctions'>
   lane: Pick<LedgerLane, 'send'>
   random: Random
   /** Our live asks. */
