@@ -91,7 +91,7 @@ describe('the core path on a long line and without rights', function () {
       assert.equal(long.end.phase.phase, 'settled')
       assert.ok(proxy.passed - passedBefore > 80_000, 'the output went another way')
 
-      let cancelled: Promise<void> | undefined
+      let cancelled: Promise<unknown> | undefined
       const short = await run('import time\nprint("going", flush=True)\nwhile True: time.sleep(1)\n', (seen, task) => {
         if (seen === 'going\n') cancelled ??= client.cancel(task)
       })
