@@ -6,6 +6,8 @@ import { GAP_WAIT_MS, MAX_COMMIT_WEIGHT, VIEW_BYTES } from './constants.js'
 interface Entry extends Waiting {
   readonly transaction: VerifiedTransaction
   readonly arrived: number
+  /** How many came before it. */
+  readonly place: number
 }
 
 /** The sequence number that a lane's next transaction must have; null: the lane isn't known (yet). */
@@ -17,6 +19,7 @@ export type NextSequence = (account: Uint8Array, key: Uint8Array | null) => numb
  */
 export class Mempool {
   readonly #queue = new FairQueue<Entry>()
+  #came = 0
 
   get size(): number {
     return this.#queue.size
@@ -28,8 +31,17 @@ export class Mempool {
    */
   add(transaction: VerifiedTransaction, now: number, bucket = 0): void {
     const { account, key, sequence } = transaction.transaction
-    const name = { account: toHex(account), lane: laneKey(account, key), bucket }
-    const entry: Entry = { ...name, transaction, sequence, bytes: transaction.bytes.length, arrived: now }
+    const id = toHex(account)
+    // What an account has behind it changes with each offer; its lanes go in sequence, so they stay together.
+    const name = { account: id, lane: laneKey(account, key), bucket: this.#queue.bucketOf(id) ?? bucket }
+    const entry: Entry = {
+      ...name,
+      transaction,
+      sequence,
+      bytes: transaction.bytes.length,
+      arrived: now,
+      place: this.#came++
+    }
     if (!this.#queue.add(entry)) throw new PekkaError('RATE_LIMITED')
   }
 
@@ -55,7 +67,7 @@ export class Mempool {
       this.#queue.serve(entry)
       this.#queue.remove(entry)
     }
-    return chosen.map(({ transaction }) => transaction)
+    return byArrival(chosen).map(({ transaction }) => transaction)
   }
 
   /** When the first lane that waits for a predecessor has waited long enough; null: none waits. */
@@ -66,6 +78,28 @@ export class Mempool {
     }
     return first
   }
+}
+
+/**
+ * What a commit takes in stands there by lanes in turns, the lane that waited longest first: an answer may be in the same commit as what
+ * it answers, e.g. a provider's `accept` and the offer, and would be refused before it.
+ */
+function byArrival(chosen: readonly Entry[]): Entry[] {
+  const lanes = new Map<string, Entry[]>()
+  for (const entry of chosen) {
+    const lane = lanes.get(entry.lane)
+    if (lane === undefined) lanes.set(entry.lane, [entry])
+    else lane.push(entry)
+  }
+  const first = (lane: readonly Entry[]): number => lane.reduce((least, { place }) => Math.min(least, place), Infinity)
+  const sorted = [...lanes.values()].map(lane => ({ lane, first: first(lane) })).sort((a, b) => a.first - b.first)
+  const ordered: Entry[] = []
+  for (let turn = 0; ordered.length < chosen.length; turn++)
+    for (const { lane } of sorted) {
+      const entry = lane[turn]
+      if (entry !== undefined) ordered.push(entry)
+    }
+  return ordered
 }
 
 function weightOf({ transaction: { bytes, transaction } }: Entry): number {

@@ -82,6 +82,12 @@ export class FairQueue<W extends Waiting> {
     return this.#bytes
   }
 
+  /** The bucket in which something of an account waits; undefined where nothing does. */
+  bucketOf(account: string): number | undefined {
+    const at = this.#buckets.findIndex(({ byName }) => byName.has(account))
+    return at < 0 ? undefined : at
+  }
+
   /** @returns whether there was room */
   add(waiting: W): boolean {
     const bucket = this.#bucket(waiting)

@@ -41,7 +41,8 @@ export class Mempool {
       transaction,
       account,
       lane,
-      bucket,
+      // Its lanes go in sequence, so what waits of an account stays together.
+      bucket: this.#queue.bucketOf(account) ?? bucket,
       sequence,
       bytes: transaction.bytes.length,
       carrier: null

@@ -30,6 +30,20 @@ describe('witness: mempool', () => {
     assert.equal(pool.size, 0)
   })
 
+  it('gives an answer after what it answers, though its account’s bucket has its turn first', () => {
+    const pool = new Mempool()
+    pool.add(transaction(2, 3), 0, 3)
+    pool.add(transaction(1, 9), 0, 0)
+    assert.deepEqual(sequences(pool.take(account => (account[0] === 2 ? 3 : 9), 0)), [3, 9])
+  })
+
+  it('keeps a lane together while what its account has behind it changes: all of it is in one commit', () => {
+    const pool = new Mempool()
+    for (const [sequence, bucket] of [4, 3, 2, 1].entries()) pool.add(transaction(1, sequence), 0, bucket)
+    pool.add(transaction(2, 0), 0, 0)
+    assert.deepEqual(sequences(pool.take(() => 0, 0)).sort(), [0, 0, 1, 2, 3])
+  })
+
   it('holds one that came too early until its predecessor is there', () => {
     const pool = new Mempool()
     pool.add(transaction(1, 6), 0)
