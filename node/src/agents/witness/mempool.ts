@@ -31,11 +31,10 @@ export class Mempool {
    */
   add(transaction: VerifiedTransaction, now: number, bucket = 0): void {
     const { account, key, sequence } = transaction.transaction
-    const id = toHex(account)
-    // What an account has behind it changes with each offer; its lanes go in sequence, so they stay together.
-    const name = { account: id, lane: laneKey(account, key), bucket: this.#queue.bucketOf(id) ?? bucket }
     const entry: Entry = {
-      ...name,
+      account: toHex(account),
+      lane: laneKey(account, key),
+      bucket,
       transaction,
       sequence,
       bytes: transaction.bytes.length,

@@ -33,6 +33,7 @@ const MAX_REMEMBERED = 8 * MEMORY
 export interface Waiting {
   readonly account: string
   readonly lane: string
+  /** Where its account belongs, unless something of it waits elsewhere. */
   readonly bucket: number
   readonly sequence: number
   readonly bytes: number
@@ -82,15 +83,9 @@ export class FairQueue<W extends Waiting> {
     return this.#bytes
   }
 
-  /** The bucket in which something of an account waits; undefined where nothing does. */
-  bucketOf(account: string): number | undefined {
-    const at = this.#buckets.findIndex(({ byName }) => byName.has(account))
-    return at < 0 ? undefined : at
-  }
-
   /** @returns whether there was room */
   add(waiting: W): boolean {
-    const bucket = this.#bucket(waiting)
+    const bucket = this.#holder(waiting) ?? this.#bucket(waiting)
     if (!this.#hasRoom(bucket, waiting)) return false
     const account = bucket.byName.get(waiting.account) ?? this.#enter(bucket, waiting.account)
     const lane = account.lanes.get(waiting.lane) ?? []
@@ -104,11 +99,11 @@ export class FairQueue<W extends Waiting> {
 
   /** No effect where it isn't here. */
   remove(waiting: W): void {
-    const bucket = this.#bucket(waiting)
-    const account = bucket.byName.get(waiting.account)
+    const bucket = this.#holder(waiting)
+    const account = bucket?.byName.get(waiting.account)
     const lane = account?.lanes.get(waiting.lane)
     const at = lane?.indexOf(waiting) ?? -1
-    if (account === undefined || lane === undefined || at < 0) return
+    if (bucket === undefined || account === undefined || lane === undefined || at < 0) return
     lane.splice(at, 1)
     if (lane.length === 0) account.lanes.delete(waiting.lane)
     this.#change(bucket, account, -1, -waiting.bytes)
@@ -118,12 +113,13 @@ export class FairQueue<W extends Waiting> {
   }
 
   /** The account had its turn: others of its bucket come before it now. */
-  serve({ account: name, bucket: number }: Pick<W, 'account' | 'bucket'>): void {
+  serve(waiting: Pick<W, 'account'>): void {
+    const name = waiting.account
     const served = ++this.#turn
     this.#served.delete(name)
     this.#served.set(name, served)
     if (this.#served.size > MAX_REMEMBERED) this.#forget()
-    const bucket = this.#buckets[number]
+    const bucket = this.#holder(waiting)
     const account = bucket?.byName.get(name)
     if (bucket === undefined || account === undefined) return
     bucket.accounts.splice(bucket.accounts.indexOf(account), 1)
@@ -178,6 +174,14 @@ export class FairQueue<W extends Waiting> {
       turns = turns.filter(({ head }) => head !== null)
     }
     return chosen
+  }
+
+  /**
+   * Where something of the account waits already. What it has behind it changes with each offer, but its lanes go in sequence: what
+   * waits of it stays together.
+   */
+  #holder({ account }: Pick<W, 'account'>): Bucket<W> | undefined {
+    return this.#buckets.find(({ byName }) => byName.has(account))
   }
 
   #bucket({ bucket }: W): Bucket<W> {

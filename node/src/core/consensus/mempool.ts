@@ -41,8 +41,7 @@ export class Mempool {
       transaction,
       account,
       lane,
-      // Its lanes go in sequence, so what waits of an account stays together.
-      bucket: this.#queue.bucketOf(account) ?? bucket,
+      bucket,
       sequence,
       bytes: transaction.bytes.length,
       carrier: null

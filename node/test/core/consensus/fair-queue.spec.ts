@@ -27,7 +27,7 @@ const names = (chosen: readonly Waiting[]): string[] => chosen.map(({ account })
 /** Fills a bucket as far as it goes, from many accounts. */
 function flood(queue: FairQueue<Waiting>, bucket = 0): number {
   let added = 0
-  for (let i = 0; queue.add(waiting(`dust ${i}`, { bucket })); i++) added += 1
+  for (let i = 0; queue.add(waiting(`dust ${i} in ${bucket}`, { bucket })); i++) added += 1
   return added
 }
 
@@ -120,6 +120,19 @@ describe('consensus: the order in which transactions are taken', () => {
     for (let bucket = 0; bucket < 16; bucket++) assert.ok(flood(queue, bucket) >= 250, `bucket ${bucket}`)
     assert.ok(queue.size <= MAX_PENDING)
     assert.equal(queue.add(waiting('b', { bucket: 3 })), false)
+  })
+
+  it('keeps what waits of an account together, whatever bucket it came for', () => {
+    const queue = new FairQueue<Waiting>()
+    const lane = [4, 3, 2, 1].map((bucket, sequence) => waiting('a', { bucket, sequence }))
+    for (const one of lane) assert.ok(queue.add(one))
+    queue.add(waiting('b', { bucket: 1 }))
+    const chosen = take(queue)
+    assert.deepEqual(
+      chosen.filter(({ account }) => account === 'a'),
+      lane
+    )
+    assert.equal(queue.size, 0)
   })
 
   it('one account does not fill its bucket: those who come after it find room', () => {
