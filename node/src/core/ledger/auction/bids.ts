@@ -10,18 +10,12 @@ import {
 } from '../../protocol/index.js'
 import { lock } from '../account.js'
 import { isLive } from '../ask.js'
+import { needOwn, needState } from '../moved.js'
 import type { Sender, Step } from '../step.js'
 import { bidDeposit } from '../task/escrow.js'
 import { fits } from '../task/fits.js'
 import { award } from './award.js'
-import {
-  auctionParameters,
-  needAuction,
-  needAuctionState,
-  needOwnAuction,
-  storeAuction,
-  type AuctionRow
-} from './record.js'
+import { auctionParameters, needAuction, storeAuction, type AuctionRow } from './record.js'
 
 /** Bids and reveals (R31): first all prices are bound, then all are shown. */
 
@@ -32,7 +26,7 @@ import {
 export function bid(step: Step, sender: Sender & { key: Uint8Array }, body: BodyOf<'auction-bid'>): void {
   const { view } = step
   const row = needAuction(view, body.auction)
-  needAuctionState(row, body.kind, 'bidding')
+  needState(row, body.kind, 'bidding')
   if (row.bids.some(({ provider }) => equalBytes(provider, sender.account))) throw new PekkaError('OBJECT_EXISTS')
   if (row.bids.length >= MAX_BIDS) throw new PekkaError('LIMIT_EXCEEDED')
   checkAsk(step, row, sender.account, body.ask)
@@ -59,7 +53,7 @@ function checkAsk({ view, context }: Step, { terms }: AuctionRow, provider: Uint
 /** REVEALING: the price that was bound. @throws PekkaError TASK_UNKNOWN, TASK_STATE, CANDIDATE_NOT_NAMED, TRANSACTION_INVALID */
 export function revealBid(step: Step, sender: Sender, body: BodyOf<'auction-reveal'>): void {
   const row = needAuction(step.view, body.auction)
-  needAuctionState(row, body.kind, 'revealing')
+  needState(row, body.kind, 'revealing')
   const own = row.bids.find(({ provider }) => equalBytes(provider, sender.account))
   if (own === undefined) throw new PekkaError('CANDIDATE_NOT_NAMED')
   if (own.revealed !== null) throw new PekkaError('OBJECT_EXISTS')
@@ -73,8 +67,8 @@ export function revealBid(step: Step, sender: Sender, body: BodyOf<'auction-reve
 /** REVEALING: the client's highest price and its cap. @throws PekkaError TASK_UNKNOWN, TASK_STATE, BODY_NOT_ALLOWED, TRANSACTION_INVALID */
 export function revealReserve(step: Step, sender: Sender, body: BodyOf<'auction-reserve'>): void {
   const row = needAuction(step.view, body.auction)
-  needOwnAuction(row, sender, body.kind)
-  needAuctionState(row, body.kind, 'revealing')
+  needOwn(row, sender, body.kind)
+  needState(row, body.kind, 'revealing')
   if (row.reserve !== null) throw new PekkaError('OBJECT_EXISTS')
   const { pricePerSecond, cap, salt } = body
   const place = { network: step.context.network, auction: row.auction }

@@ -1,9 +1,10 @@
 import { objectId, PekkaError, roundUpCap, toHex, type BodyOf } from '../../protocol/index.js'
 import { lock } from '../account.js'
+import { needOwn, needState } from '../moved.js'
 import type { Sender, Step } from '../step.js'
 import { lockFor } from '../task/escrow.js'
 import { endAuction } from './award.js'
-import { needAuction, needAuctionState, needOwnAuction, storeAuction } from './record.js'
+import { needAuction, storeAuction } from './record.js'
 
 /** The client's side before the award: it opens an auction, and may cancel it. */
 
@@ -52,7 +53,7 @@ export function openAuction(
 /** Ends an auction before its offer has come: all locks and deposits go back. @throws PekkaError TASK_STATE, BODY_NOT_ALLOWED */
 export function cancelAuction(step: Step, sender: Sender, { kind, task }: BodyOf<'cancel'>): void {
   const row = needAuction(step.view, task)
-  needOwnAuction(row, sender, kind)
-  needAuctionState(row, kind, 'bidding', 'revealing', 'awarded')
+  needOwn(row, sender, kind)
+  needState(row, kind, 'bidding', 'revealing', 'awarded')
   endAuction(step, row, 'cancelled')
 }

@@ -1,14 +1,7 @@
-import {
-  equalBytes,
-  PekkaError,
-  toHex,
-  type AuctionState,
-  type AuctionView,
-  type Parameters
-} from '../../protocol/index.js'
-import { schedule, unschedule } from '../queue.js'
+import { PekkaError, toHex, type AuctionView, type Parameters } from '../../protocol/index.js'
+import { notingMover, setTimer } from '../moved.js'
 import type { Row } from '../rows.js'
-import type { Sender, Step } from '../step.js'
+import type { Step } from '../step.js'
 import type { Reader } from '../view.js'
 
 /** An auction in the state: reading it, moving it, and telling followers. Every state but the end has exactly one timer. */
@@ -22,17 +15,6 @@ export function needAuction(reader: Reader, auction: Uint8Array): AuctionRow {
   return row
 }
 
-/** @throws PekkaError TASK_STATE unless the auction is in one of `states`. */
-export function needAuctionState(row: AuctionRow, body: string, ...states: AuctionState[]): void {
-  if (!states.includes(row.state)) throw new PekkaError('TASK_STATE', { state: row.state, body })
-}
-
-/** Only the lane that opened it, or the account's own keys, may move it. @throws PekkaError BODY_NOT_ALLOWED */
-export function needOwnAuction(row: AuctionRow, sender: Sender, body: string): void {
-  const own = equalBytes(row.account, sender.account) && (sender.key === null || equalBytes(row.lane, sender.key))
-  if (!own) throw new PekkaError('BODY_NOT_ALLOWED', { body })
-}
-
 /** Those in force when it was opened, with the auctions' own. */
 export function auctionParameters(
   reader: Reader,
@@ -44,15 +26,11 @@ export function auctionParameters(
 }
 
 /** Stores a row, sets its timer, notes the transaction that moved it and tells followers. */
-export function storeAuction({ view, emit, transaction }: Step, row: AuctionView): AuctionRow {
-  const before = view.get('auction', toHex(row.auction))
-  if (before?.deadline !== row.deadline) {
-    if (before?.deadline != null) unschedule(view, before.deadline, 'auction', row.auction)
-    if (row.deadline !== null) schedule(view, row.deadline, 'auction', row.auction)
-  }
-  const known = transaction === null || row.transactions.some(id => equalBytes(id, transaction))
-  const stored = known ? row : { ...row, transactions: [...row.transactions, transaction] }
+export function storeAuction(step: Step, row: AuctionView): AuctionRow {
+  const { view } = step
+  setTimer(view, 'auction', row.auction, view.get('auction', toHex(row.auction)), row)
+  const stored = notingMover(row, step)
   view.put('auction', toHex(row.auction), stored)
-  emit({ type: 'auction', view: stored })
+  step.emit({ type: 'auction', view: stored })
   return stored
 }

@@ -1,7 +1,8 @@
 import { encodeCanonical, equalBytes, PekkaError, type OfferTask } from '../../protocol/index.js'
+import { needOwn, needState } from '../moved.js'
 import type { Sender, Step } from '../step.js'
 import { endAuction } from './award.js'
-import { needAuctionState, needOwnAuction, type AuctionRow } from './record.js'
+import type { AuctionRow } from './record.js'
 
 /** AWARDED → the task: the client's offer names the winner at its price, and says what was auctioned. */
 
@@ -20,8 +21,8 @@ export function sell(
   row: AuctionRow,
   offer: OfferTask
 ): Pick<AuctionRow, 'lock' | 'parameters' | 'transactions'> {
-  needOwnAuction(row, sender, 'offer')
-  needAuctionState(row, 'offer', 'awarded')
+  needOwn(row, sender, 'offer')
+  needState(row, 'offer', 'awarded')
   const [named, ...others] = offer.candidates
   const { award } = row
   const asAwarded =

@@ -7,9 +7,9 @@ import {
   type TaskState,
   type TaskView
 } from '../../protocol/index.js'
-import { schedule, unschedule } from '../queue.js'
+import { notingMover, setTimer } from '../moved.js'
 import type { Row } from '../rows.js'
-import type { Sender, Step } from '../step.js'
+import type { Step } from '../step.js'
 import type { Reader } from '../view.js'
 
 /** A task in the state: reading it, moving it, and telling followers. Every state but CLOSED has exactly one timer. */
@@ -21,11 +21,6 @@ export function needTask(reader: Reader, task: Uint8Array): TaskRow {
   const row = reader.get('task', toHex(task))
   if (row === undefined) throw new PekkaError('TASK_UNKNOWN')
   return row
-}
-
-/** @throws PekkaError TASK_STATE unless the task is in one of `states`. */
-export function needState(task: TaskRow, body: string, ...states: TaskState[]): void {
-  if (!states.includes(task.state)) throw new PekkaError('TASK_STATE', { state: task.state, body })
 }
 
 /** Parameters in force at the offer hold for that task. */
@@ -41,12 +36,6 @@ export function needAttempt(task: TaskRow, body: string, attempt: number, provid
   if (current === undefined || !equalBytes(current.provider, provider)) throw new PekkaError('CANDIDATE_NOT_NAMED')
   if (attempt !== task.attempts.length) throw new PekkaError('TASK_STATE', { state: task.state, body })
   return current
-}
-
-/** Only the lane that sent the offer, or the account's own keys, may end it (R38). @throws PekkaError BODY_NOT_ALLOWED */
-export function needOwn(task: TaskRow, sender: Sender, body: string): void {
-  const own = equalBytes(task.account, sender.account) && (sender.key === null || equalBytes(task.lane, sender.key))
-  if (!own) throw new PekkaError('BODY_NOT_ALLOWED', { body })
 }
 
 /** The row with its last attempt changed. */
@@ -69,14 +58,9 @@ export function enter(
 
 /** Stores a row, sets its timer, notes the transaction that moved it and tells followers. */
 export function store(step: Step, row: TaskRow, moved = true): TaskRow {
-  const { view, transaction } = step
-  const before = view.get('task', toHex(row.task))
-  if (before?.deadline !== row.deadline) {
-    if (before?.deadline != null) unschedule(view, before.deadline, 'task', row.task)
-    if (row.deadline !== null) schedule(view, row.deadline, 'task', row.task)
-  }
-  const known = transaction === null || !moved || row.transactions.some(id => equalBytes(id, transaction))
-  const stored = known ? row : { ...row, transactions: [...row.transactions, transaction] }
+  const { view } = step
+  setTimer(view, 'task', row.task, view.get('task', toHex(row.task)), row)
+  const stored = moved ? notingMover(row, step) : row
   view.put('task', toHex(row.task), stored)
   step.emit({ type: 'task', view: viewOf(stored) })
   return stored

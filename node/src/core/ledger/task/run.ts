@@ -1,20 +1,11 @@
 import { PekkaError, type BodyOf, type CommitClaim } from '../../protocol/index.js'
 import { changeLoad } from '../ask.js'
+import { needOwn, needState } from '../moved.js'
 import { changeProvider, reserveSlice } from '../provider.js'
 import type { Sender, Step } from '../step.js'
 import { nextAttempt, releaseAttempt, runDeadline } from './accept.js'
 import { sliceOf } from './escrow.js'
-import {
-  enter,
-  needAttempt,
-  needOwn,
-  needState,
-  needTask,
-  parametersOf,
-  store,
-  withAttempt,
-  type TaskRow
-} from './record.js'
+import { enter, needAttempt, needTask, parametersOf, store, withAttempt, type TaskRow } from './record.js'
 import { checkClaim, endsByItself, needSessionFields, report } from './session.js'
 import { refund, settle } from './settle.js'
 import { dueFor, endSession } from './tranche.js'

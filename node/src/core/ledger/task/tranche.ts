@@ -1,18 +1,9 @@
 import { chargeOf, equalBytes, PekkaError, type BodyOf, type CommitClaim } from '../../protocol/index.js'
+import { needOwn, needState } from '../moved.js'
 import { changeProvider } from '../provider.js'
 import type { Sender, Step } from '../step.js'
 import { releaseAttempt, runDeadline } from './accept.js'
-import {
-  enter,
-  needAttempt,
-  needOwn,
-  needState,
-  needTask,
-  parametersOf,
-  store,
-  withAttempt,
-  type TaskRow
-} from './record.js'
+import { enter, needAttempt, needTask, parametersOf, store, withAttempt, type TaskRow } from './record.js'
 import { checkClaim, needSessionFields } from './session.js'
 import { payTranche, refund, settle } from './settle.js'
 
