@@ -13,7 +13,8 @@ export { addressRows, fetchAddresses, isFetched, type AddressRow } from './addre
 export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
 export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'
 export { Environments, contentsFolder, type EnvironmentOptions } from './environment.js'
-export { OpenNotebook, stateOf, type CellRun, type ChangeKind, type OpenNotebookComponents } from './open-notebook.js'
+export type { CellRun, ChangeKind } from './cell-run.js'
+export { OpenNotebook, type OpenNotebookComponents } from './open-notebook.js'
 export { Pace } from './pace.js'
 export { RemoteTask, lastLines, type EventSink, type Followed, type KeptCell } from './remote-task.js'
 export { moreMemory, moreTime, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
@@ -31,6 +32,7 @@ export {
   type TravelChoice
 } from './runner.js'
 export { costOf, isOver, phaseOfView, timeOf, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
+export { stateOf } from './states.js'
 export { Tasks } from './tasks.js'
 export type { TwiceReport } from './twice.js'
 export { NOTHING_TO_RUN, ONLY_PYTHON, isEmpty, whyNotCells, type WhyNot } from './why-not.js'

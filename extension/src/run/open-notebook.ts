@@ -1,65 +1,25 @@
 import type { DocumentRegistry } from '@jupyterlab/docregistry'
 import type { INotebookModel, NotebookPanel } from '@jupyterlab/notebook'
-import { asPekkaError, fromHex, isPekkaError, type PekkaError } from '@pekka/node/protocol'
+import { asPekkaError, fromHex, isPekkaError } from '@pekka/node/protocol'
 import { Signal, type ISignal } from '@lumino/signaling'
 import {
   METADATA_KEY,
-  OutputCleaner,
-  TaskWriter,
   parseCellMetadata,
   runIdOf,
-  writerLock,
   type CellClaims,
   type CellMetadata,
-  type CellState,
   type Locks,
-  type Preludes,
-  type WriterEvent
+  type Preludes
 } from '../outputs/index.js'
-import { analyse, hintFor, type HintContext } from '../scan/index.js'
+import { analyse, type HintContext } from '../scan/index.js'
 import { returnNames, type ReturnSource } from '../values/index.js'
 import type { Connection } from '../connection/index.js'
 import { codeCells, markOf, modelOf, placeOf, sourceMark } from './cells.js'
+import { BEFORE, type CellRun, type ChangeKind } from './cell-run.js'
 import { SAVE_AFTER_MS } from './constants.js'
-import type { EventSink, RemoteTask } from './remote-task.js'
-import type { TaskSnapshot } from './snapshot.js'
+import type { RemoteTask } from './remote-task.js'
 import type { Tasks } from './tasks.js'
-
-/** What the line under a cell tells. */
-export type CellRun =
-  /** Before a task has an id. */
-  | { kind: 'preparing' }
-  | { kind: 'asking' }
-  /** Packages that no environment has are being looked up and fetched. */
-  | { kind: 'adding'; packages: readonly string[] }
-  /** The bridge fetches addresses that the code reads; `hosts` serve them. */
-  | { kind: 'fetching'; hosts: readonly string[] }
-  /** No machine matches yet; it is sent when one does. */
-  | { kind: 'waiting'; until: number; stop: AbortController }
-  /** Never became a task. `cells`: what was to be run. */
-  | { kind: 'failed'; error: PekkaError; cells: readonly string[] }
-  | {
-      kind: 'task'
-      task: RemoteTask
-      snapshot: TaskSnapshot
-      cell: string
-      edited: boolean
-      /** Another page of this browser writes the output. */
-      elsewhere: boolean
-      /** It is over, and its output is still on the way here. */
-      fetching: boolean
-    }
-  /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
-  | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
-
-/**
- * What changed: a task went on, as it does many times a second; something that somebody waits to see; or cells are being prepared,
- * which is mostly over before anybody could read it.
- */
-export type ChangeKind = 'progress' | 'state' | 'brief'
-
-/** A run of it is on its way. */
-const BEFORE: ReadonlySet<string> = new Set(['preparing', 'adding', 'fetching', 'waiting'])
+import { Writing } from './writing.js'
 
 export interface OpenNotebookComponents {
   tasks: Tasks
@@ -74,24 +34,10 @@ export interface OpenNotebookComponents {
   kept: (notebook: OpenNotebook, task: string, place: number) => Promise<RemoteTask>
 }
 
-interface Run {
-  task: RemoteTask
-  cells: readonly string[]
-  writer: TaskWriter | null
-  /** Its events go there; null while nobody writes them, undefined while this run doesn't follow the task. */
-  sink: EventSink | null | undefined
-  stop: AbortController
-  elsewhere: boolean
-  /** What was written into the cells last. */
-  remembered: string
-  /** It ended while somebody waited for it, and nobody was told yet. */
-  news: boolean
-}
-
 /** A notebook that is open in this page, in one or more views, and the remote runs of its cells. */
 export class OpenNotebook {
   readonly panels = new Set<NotebookPanel>()
-  readonly #runs = new Map<string, Run>()
+  readonly #runs = new Map<string, Writing>()
   readonly #before = new Map<string, CellRun>()
   readonly #unknown = new Set<string>()
   /** Tasks that are being asked about to be continued: a second answer must not make a second run of them. */
@@ -151,7 +97,7 @@ export class OpenNotebook {
       cell: id,
       edited,
       elsewhere: run?.elsewhere ?? false,
-      fetching: run?.writer != null && !task.complete
+      fetching: run?.fetching ?? false
     }
   }
 
@@ -182,10 +128,9 @@ export class OpenNotebook {
       submitted,
       ...(task.kept === null ? {} : { place: task.kept.index })
     }
-    const run = this.#add(task, cells)
-    run.news = true
+    const run = this.#add(task, cells, true)
     for (const id of cells) this.#before.delete(id)
-    await this.#write(run, metadata, sources, hints, { keep: false })
+    await run.write({ metadata, sources, hints, keep: false })
     this.saveSoon()
   }
 
@@ -242,7 +187,7 @@ export class OpenNotebook {
     const { title, cells, submittedAt } = task.snapshot
     const before = this.#runs.get(task.id)
     if (before !== undefined) {
-      this.#end(before)
+      before.end()
       this.#runs.delete(task.id)
     }
     const [panel] = this.panels
@@ -285,7 +230,7 @@ export class OpenNotebook {
     // the notebook is being closed, and its model still whole
     if (this.#saving !== null && !this.context.isDisposed) void this.#save()
     this.components.connection.changed.disconnect(this.#onConnection, this)
-    for (const run of this.#runs.values()) this.#end(run)
+    for (const run of this.#runs.values()) run.end()
     Signal.clearData(this)
   }
 
@@ -294,18 +239,20 @@ export class OpenNotebook {
     this.#changed.emit('state')
   }
 
-  #add(task: RemoteTask, cells: readonly string[]): Run {
-    const stop = new AbortController()
-    const run: Run = { task, cells, writer: null, sink: undefined, stop, elsewhere: false, remembered: '', news: false }
+  #add(task: RemoteTask, cells: readonly string[], news: boolean): Writing {
+    const { tasks, claims, preludes, locks, now, owner } = this.components
+    const run = new Writing(
+      {
+        ...{ tasks, claims, preludes, locks, now, owner },
+        locate: id => placeOf(this.panels, id),
+        markdown: source => this.#markdown(source),
+        changed: kind => this.#changed.emit(kind),
+        ended: ended => this.#ended.emit(ended)
+      },
+      { task, cells, news }
+    )
     this.#runs.set(task.id, run)
-    task.changed.connect(this.#onTask, this)
     return run
-  }
-
-  #onTask(task: RemoteTask): void {
-    const run = this.#runs.get(task.id)
-    if (run) this.#remember(run)
-    this.#changed.emit('progress')
   }
 
   async #resumeTask(cells: string[], metadata: CellMetadata, sources: Map<string, string>): Promise<void> {
@@ -322,10 +269,9 @@ export class OpenNotebook {
       const task =
         place === undefined ? tasks.learn(item, note) : await this.components.kept(this, metadata.task, place)
       if (this.#disposed || this.#runs.has(key)) return
-      const run = this.#add(task, cells)
+      const run = this.#add(task, cells, metadata.state === 'running')
       this.#resuming.delete(key)
-      run.news = metadata.state === 'running'
-      await this.#write(run, metadata, sources, { cells: [] }, { keep: true })
+      await run.write({ metadata, sources, hints: { cells: [] }, keep: true })
     } catch (error) {
       if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') this.#unknown.add(key)
       else console.warn('A remote run could not be followed', asPekkaError(error).message)
@@ -339,128 +285,8 @@ export class OpenNotebook {
     }
   }
 
-  /** Follows the task and writes its output, as soon as no other page of this browser does. */
-  async #write(
-    run: Run,
-    metadata: CellMetadata,
-    sources: ReadonlyMap<string, string>,
-    hints: HintContext,
-    { keep }: { keep: boolean }
-  ): Promise<void> {
-    const { tasks, claims, preludes, locks, now, owner } = this.components
-    const { task, cells } = run
-    // Only a reopened notebook may find another writer.
-    if (keep) {
-      run.elsewhere = true
-      const waiting = writerLock(task.id, run.stop.signal, locks)
-      const first = await Promise.race([waiting, tick()])
-      if (first === undefined) {
-        this.#changed.emit('state')
-        // The other writer may be another notebook of this page (a copy): what it follows stays its own.
-        if (!task.followed) await tasks.follow(task, (run.sink = null))
-      }
-      const { release } = await waiting
-      run.elsewhere = false
-      if (this.#disposed) return release()
-      run.stop.signal.addEventListener('abort', release, { once: true })
-    } else {
-      const held = writerLock(task.id, run.stop.signal, locks)
-      held
-        .then(({ release }) => run.stop.signal.addEventListener('abort', release, { once: true }))
-        .catch(() => undefined)
-    }
-    const cleaner = new OutputCleaner({ preludes, markdown: source => this.#markdown(source) }, { run: task.id })
-    const writer = new TaskWriter(
-      { locate: id => placeOf(this.panels, id), claims, cleaner },
-      {
-        cells,
-        metadata: { ...metadata, owner },
-        sources,
-        date: new Date(now()).toISOString(),
-        onEvent: event => this.#onWriter(run, event),
-        hintFor: error => hintFor(error, hints)
-      }
-    )
-    run.writer = writer
-    writer.begin({ keep })
-    this.#changed.emit('progress')
-    run.sink = {
-      superseded: () => writer.nextAttempt(),
-      events: events => {
-        for (const event of events) writer.push(event)
-      }
-    }
-    await tasks.follow(task, run.sink)
-    this.#remember(run)
-  }
-
   async #markdown(source: string): Promise<string> {
     const [panel] = this.panels
     return (await panel?.content.rendermime.markdownParser?.render(source)) ?? ''
   }
-
-  #onWriter(run: Run, event: WriterEvent): void {
-    if (event.type === 'run-locally' || event.type === 'superseded') {
-      // The cell is somebody else's now; the run's other cells may still be ours.
-      run.cells = run.cells.filter(cell => cell !== event.cell)
-    }
-    const goesOn = event.type === 'cell-start' || event.type === 'cell-end'
-    this.#changed.emit(goesOn ? 'progress' : 'state')
-  }
-
-  /** Writes the task's state into its cells when it has moved on. */
-  #remember(run: Run): void {
-    const { writer, task } = run
-    // What the bridge says of a task's end may be known before its output is here.
-    if (writer === null || !task.complete) return
-    const { snapshot } = task
-    const state = stateOf(snapshot)
-    if (state === 'running') return
-    void writer.finish()
-    const { provider, image, end, paid, phase } = snapshot
-    const facts = {
-      state,
-      ...(provider === null ? {} : { provider }),
-      ...(image === null ? {} : { image }),
-      ...(end === null ? {} : { wallMs: end.usage.wallMs }),
-      ...(paid === null || phase.phase === 'received' ? {} : { price: paid.toString() })
-    }
-    // Writing the same again would mark the notebook as changed.
-    const text = JSON.stringify(facts)
-    if (text !== run.remembered) writer.updateMetadata(facts)
-    run.remembered = text
-    if (run.news && state !== 'failed') this.#ended.emit(task)
-    run.news = false
-    if (state !== 'received') run.stop.abort()
-  }
-
-  #end(run: Run): void {
-    run.task.changed.disconnect(this.#onTask, this)
-    run.stop.abort()
-    run.writer?.dispose()
-    if (run.sink !== undefined) run.task.unfollow(run.sink)
-  }
 }
-
-/** What a reopened notebook must know. */
-export function stateOf({ phase, end, kept }: Pick<TaskSnapshot, 'phase' | 'end' | 'kept'>): CellState {
-  // A cell that had ended when its machine was lost stays what it was.
-  if (kept !== null && end !== null && phase.phase === 'refunded')
-    return end.outcome === 'stopped' ? 'cancelled' : end.outcome === 'ok' ? 'settled' : 'failed'
-  switch (phase.phase) {
-    case 'received':
-      return 'received'
-    case 'settled':
-      return end?.outcome === 'stopped' ? 'cancelled' : end === null || end.outcome === 'ok' ? 'settled' : 'failed'
-    case 'refunded':
-      return phase.reason === 'cancelled' ? 'cancelled' : 'failed'
-    case 'refused':
-    case 'mismatch':
-      return 'failed'
-    default:
-      return 'running'
-  }
-}
-
-/** One turn of the page: a free lock is had by then. */
-const tick = (): Promise<undefined> => new Promise(resolve => setTimeout(() => resolve(undefined), 50))

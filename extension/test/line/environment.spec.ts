@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { lineOf, type LineContext } from '../../src/line/view.js'
-import type { CellRun } from '../../src/run/open-notebook.js'
+import type { CellRun } from '../../src/run/cell-run.js'
 import type { TaskSnapshot } from '../../src/run/snapshot.js'
 import { HOUR_14_06, ended, snapshot } from '../run/snapshots.js'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PekkaError } from '@pekka/node/protocol'
 import { lineOf, type LineContext, type LineView } from '../../src/line/view.js'
-import type { CellRun } from '../../src/run/open-notebook.js'
+import type { CellRun } from '../../src/run/cell-run.js'
 import type { TaskSnapshot } from '../../src/run/snapshot.js'
 import { HOUR_14_06, ended, snapshot } from '../run/snapshots.js'
 
