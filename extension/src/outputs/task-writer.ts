@@ -8,28 +8,14 @@ import type { CellClaims, Claimant } from './claims.js'
 import type { OutputCleaner } from './clean.js'
 import { RemoteFuture } from './remote-future.js'
 import type { CellEvent, RemoteFutureComponents } from './remote-future.js'
+import { clearUntrusted, untrust } from './trust.js'
+import type { WriterEvent } from './writer-events.js'
 
 /** A code cell as it stands in the page just now. A moved cell has new ones, so nobody keeps them. */
 export interface CellPlace {
   model: ICodeCellModel
   outputArea: OutputArea
 }
-
-/** What happens to the cells of a task while it runs, for the line, the panel and the dialogs. */
-export type WriterEvent =
-  /** The cell is gone; its output is kept and comes back if the deletion is undone. */
-  | { type: 'deleted'; cell: string }
-  | { type: 'restored'; cell: string }
-  /** The source differs from what was sent (or, with false, equals it again). */
-  | { type: 'edited'; cell: string; edited: boolean }
-  /** The user ran the cell here: it is no longer written to and its metadata is removed. */
-  | { type: 'run-locally'; cell: string }
-  /** Another remote run of this page writes into the cell now. */
-  | { type: 'superseded'; cell: string }
-  /** The shown output belongs to an earlier attempt (show it greyed) or no longer does (R14). */
-  | { type: 'stale'; cell: string; stale: boolean }
-  | { type: 'cell-start'; cell: string }
-  | { type: 'cell-end'; cell: string; status: EventOf<'cell-end'>['status'] }
 
 export interface TaskWriterComponents {
   /** Finds a cell by id in the open notebook; asked again at every write. */
@@ -61,26 +47,6 @@ interface CellRun {
   /** `writing`: outputs go in. `gone`: deleted, outputs wait. `given-up`: somebody else writes there. */
   state: 'writing' | 'gone' | 'given-up'
   ended: boolean
-}
-
-/**
- * Takes a cell's execution away as JupyterLab does, and takes back what that also does: it marks the cell trusted, in the
- * model and in the metadata, and a save would then sign a provider's output as the user's own (extension.md §4.1).
- */
-export function clearUntrusted(model: ICodeCellModel): void {
-  model.sharedModel.transact(
-    () => {
-      model.clearExecution()
-      untrust(model)
-    },
-    false,
-    'silent-change'
-  )
-}
-
-function untrust(model: ICodeCellModel): void {
-  model.sharedModel.setMetadata('trusted', false)
-  model.trusted = false
 }
 
 /**
