@@ -85,12 +85,6 @@ export function openAccount(step: Step, sender: Sender, body: BodyOf<'open-accou
   step.emit({ type: 'account', account })
 }
 
-/** Other keys for the same account: its id stays. */
-export function setPolicy(step: Step, sender: Sender, body: BodyOf<'set-policy'>): void {
-  refuseRepeatedKeys(body.policy)
-  changeAccount(step, sender.account, () => ({ policy: body.policy }))
-}
-
 /**
  * Lets a key act within bounds (R28): a client's bodies or an agent's, never both and never the owner's. Granting again
  * renews: the new cap counts from what is locked now.

@@ -1,10 +1,12 @@
 import { isPekkaError, PekkaError, toHex, type Transaction } from '../protocol/index.js'
-import { grant, openAccount, revoke, setPolicy } from './account.js'
+import { grant, openAccount, revoke } from './account.js'
 import { publishAsk, withdrawAsk } from './ask.js'
 import { bid, cancelAuction, openAuction, revealBid, revealReserve } from './auction/index.js'
 import { drawFaucet } from './faucet.js'
+import { approveImage, proposeImage, retireImage } from './image.js'
 import { transfer } from './money.js'
 import { bond, registerProvider, unbond } from './provider.js'
+import { cancelRecovery, recover, setPolicy, setRecovery } from './recovery.js'
 import { stake, unstake } from './stake.js'
 import type { Context, LedgerEvent, Sender, Step } from './step.js'
 import { accept, alive, cancel, closeSession, commit, decline, fail, offer, tranche } from './task/index.js'
@@ -37,6 +39,12 @@ function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): v
       return transfer(step, sender, body)
     case 'set-policy':
       return setPolicy(step, sender, body)
+    case 'set-recovery':
+      return setRecovery(step, sender, body)
+    case 'recover':
+      return recover(step, sender, body)
+    case 'cancel-recovery':
+      return cancelRecovery(step, sender, body)
     case 'grant':
       return grant(step, sender, body)
     case 'revoke':
@@ -83,6 +91,12 @@ function run(step: Step, { account, key, body }: Transaction, id: Uint8Array): v
       return revealBid(step, sender, body)
     case 'auction-reserve':
       return revealReserve(step, sender, body)
+    case 'image-propose':
+      return proposeImage(step, sender, body)
+    case 'image-approve':
+      return approveImage(step, sender, body)
+    case 'image-retire':
+      return retireImage(step, sender, body)
   }
 }
 

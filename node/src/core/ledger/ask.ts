@@ -1,5 +1,6 @@
 import { equalBytes, MAX_ASK_LIFE_MS, objectId, PekkaError, toHex, type BodyOf } from '../protocol/index.js'
 import { MAX_ASKS_PER_PROVIDER } from './constants.js'
+import { refuseRetired } from './image.js'
 import { changeProvider, needProvider } from './provider.js'
 import { expireAfter, forgetExpiry } from './queue.js'
 import type { Row } from './rows.js'
@@ -8,7 +9,7 @@ import { scan, type Reader } from './view.js'
 
 /** Published prices (R3): an ask and the KEM key in it live at most 24 h and then go by themselves. */
 
-/** @throws PekkaError ACCOUNT_UNKNOWN, TRANSACTION_INVALID, OBJECT_EXISTS, LIMIT_EXCEEDED */
+/** @throws PekkaError ACCOUNT_UNKNOWN, TRANSACTION_INVALID, IMAGE_RETIRED, OBJECT_EXISTS, LIMIT_EXCEEDED */
 export function publishAsk(step: Step, sender: Sender, { ask }: BodyOf<'ask'>, transaction: Uint8Array): void {
   const { view, context } = step
   const { asks } = needProvider(view, sender.account)
@@ -20,6 +21,7 @@ export function publishAsk(step: Step, sender: Sender, { ask }: BodyOf<'ask'>, t
       throw new PekkaError('TRANSACTION_INVALID', { issue: 'an ask and its key live at most 24 hours' })
     }
   }
+  refuseRetired(view, ask.image)
   if (view.get('ask', toHex(ask.ask)) !== undefined) throw new PekkaError('OBJECT_EXISTS')
   if (asks >= MAX_ASKS_PER_PROVIDER) throw new PekkaError('LIMIT_EXCEEDED')
   changeProvider(step, sender.account, row => ({ asks: row.asks + 1 }))

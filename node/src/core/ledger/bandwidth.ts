@@ -52,6 +52,7 @@ function rowsOf(body: Body): number {
       return ROW_UNITS
     default:
       return 0
+    case 'image-propose':
   }
 }
 

@@ -20,6 +20,7 @@ import { isPrepaid, quotaLeft, takeUnits, takeWaste, unitsOf } from './bandwidth
 import { MAX_EXPIRIES_PER_COMMIT, MAX_TIMERS_PER_COMMIT, TIPS } from './constants.js'
 import { needSystem } from './money.js'
 import { releaseBond } from './provider.js'
+import { recoveryTimer } from './recovery.js'
 import { dueKeys } from './queue.js'
 import { laneKey, SYSTEM, timeOfKey } from './rows.js'
 import type { Context, LedgerEvent, Step } from './step.js'
@@ -153,6 +154,7 @@ function runTimers(step: Step): void {
       if (timer === undefined) continue
       if (timer.kind === 'task') taskTimer(step, timer.id)
       else if (timer.kind === 'auction') auctionTimer(step, timer.id)
+      else if (timer.kind === 'recovery') recoveryTimer(step, timer.id)
       else {
         view.delete('timer', key)
         releaseBond(step, timer.id, timeOfKey(key))

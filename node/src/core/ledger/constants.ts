@@ -22,6 +22,12 @@ export const MAX_LANES = 1024
 /** Asks one provider may have published at once: images × resource classes, with room for renewal before the old ones end. */
 export const MAX_ASKS_PER_PROVIDER = 256
 
+/** Images that the registry may hold, retired ones too: they stay for ever, some releases of a dozen a year. */
+export const MAX_IMAGES = 4_096
+
+/** Images that one registrar may have proposed and nobody decided on. */
+export const MAX_OPEN_PROPOSALS = 64
+
 /** Final vertices that the ledger names as parents of new transactions (R29 allows 8). */
 export const TIPS = 2
 

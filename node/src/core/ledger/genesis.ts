@@ -11,6 +11,7 @@ import {
   type Policy
 } from '../protocol/index.js'
 import { newAccount, putFreshAccount } from './account.js'
+import { putRegistry } from './image.js'
 import { SYSTEM } from './rows.js'
 import { MemoryState } from './view.js'
 
@@ -32,6 +33,7 @@ export function genesisState(genesis: Genesis): MemoryState {
   supply += stakeAtGenesis(state, genesis)
   // Then no sum of any amounts of this network can leave a field's range.
   if (supply > MAX_CREDITS) throw new PekkaError('TRANSACTION_INVALID', { issue: 'the supply is too large' })
+  putRegistry(state, genesis)
   const network = networkId(genesis)
   state.put('parameters', String(genesis.parameters.id), genesis.parameters)
   state.put('system', SYSTEM, {

@@ -3,9 +3,11 @@ import { askInvariant } from './ask.js'
 import { auctionInvariant } from './auction/index.js'
 import { bandwidthInvariant } from './bandwidth.js'
 import { faucetInvariant } from './faucet.js'
+import { imageInvariant } from './image.js'
 import { supplyInvariant } from './money.js'
 import { providerInvariant } from './provider.js'
 import { queueInvariant } from './queue.js'
+import { recoveryInvariant } from './recovery.js'
 import { stakeInvariant } from './stake.js'
 import { taskInvariant } from './task/index.js'
 import type { Reader } from './view.js'
@@ -15,6 +17,7 @@ export const brokenInvariants = (state: Reader): string[] =>
   [
     supplyInvariant,
     accountInvariant,
+    recoveryInvariant,
     bandwidthInvariant,
     providerInvariant,
     stakeInvariant,
@@ -22,5 +25,6 @@ export const brokenInvariants = (state: Reader): string[] =>
     faucetInvariant,
     taskInvariant,
     auctionInvariant,
+    imageInvariant,
     queueInvariant
   ].flatMap(invariant => invariant(state))

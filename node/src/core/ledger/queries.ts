@@ -28,6 +28,8 @@ export function accountView(state: Reader, account: Uint8Array): AccountView | n
     bondReserved: row.bondReserved,
     unbonding: row.unbonding,
     faucetDrawn: row.faucetDrawn,
+    ...(row.recovery !== undefined && { recovery: row.recovery }),
+    ...(row.recovering !== undefined && { recovering: row.recovering }),
     lanes: lanes.map(lane => ({
       key: lane.key,
       sequence: lane.sequence,
@@ -64,6 +66,9 @@ export const liveAsks = (state: Reader, image: string | null, timestamp: number)
   [...scan(state, 'ask')]
     .map(([, row]) => row)
     .filter(row => isLive(row, timestamp) && (image === null || row.ask.image.name === image))
+
+/** What the registry says of images, by digest. */
+export const registeredImages = (state: Reader): Row<'image'>[] => [...scan(state, 'image')].map(([, row]) => row)
 
 /** Attempts under way for an ask. */
 export const runningFor = (state: Reader, ask: Uint8Array): number => state.get('load', toHex(ask))?.running ?? 0

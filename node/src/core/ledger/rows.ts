@@ -6,9 +6,11 @@ import {
   bytes32,
   credits,
   delegateSchema,
+  imageRowSchema,
   encodeCanonical,
   millis,
   parametersSchema,
+  registryRowSchema,
   slug,
   taskRowSchema,
   toHex,
@@ -62,7 +64,7 @@ export const includerRowSchema = z.strictObject({ witness: bytes32, left: whole,
 export const loadRowSchema = z.strictObject({ running: whole })
 
 /** Table `timer`, key = contract time / kind / id: what happens by itself, in the order of T (R12). */
-export const timerRowSchema = z.strictObject({ kind: z.enum(['task', 'unbond', 'auction']), id: bytes32 })
+export const timerRowSchema = z.strictObject({ kind: z.enum(['task', 'unbond', 'auction', 'recovery']), id: bytes32 })
 
 /** Table `expiry`, key = timestamp / kind / id: rows that are deleted once a commit's timestamp has passed it. */
 export const expiryRowSchema = z.strictObject({ kind: z.enum(['ask', 'closed', 'auction']), id: bytes32 })
@@ -105,6 +107,8 @@ export const TABLES = {
   timer: timerRowSchema,
   expiry: expiryRowSchema,
   closed: closedRowSchema,
+  registry: registryRowSchema,
+  image: imageRowSchema,
   parameters: parametersSchema,
   system: systemRowSchema
 } as const
@@ -128,6 +132,8 @@ export const TABLE_NAMES: readonly Table[] = [
   'timer',
   'expiry',
   'closed',
+  'registry',
+  'image',
   'parameters',
   'system'
 ]
@@ -143,6 +149,8 @@ export function decodeRow<T extends Table>(table: T, value: unknown): Row<T> {
 // ---- keys
 
 export const SYSTEM = 'system'
+/** Key of the one row of `registry`. */
+export const REGISTRY = 'registry'
 
 export const laneKey = (account: Uint8Array, key: Uint8Array | null): string =>
   `${toHex(account)}/${key === null ? 'policy' : toHex(key)}`

@@ -6,6 +6,9 @@ export const OPEN_BODIES = [
   'open-account',
   'transfer',
   'set-policy',
+  'set-recovery',
+  'recover',
+  'cancel-recovery',
   'grant',
   'revoke',
   'faucet',
@@ -28,7 +31,10 @@ export const OPEN_BODIES = [
   'auction-open',
   'auction-bid',
   'auction-reveal',
-  'auction-reserve'
+  'auction-reserve',
+  'image-propose',
+  'image-approve',
+  'image-retire'
 ] as const
 export type OpenBody = (typeof OPEN_BODIES)[number]
 
@@ -43,8 +49,7 @@ export const RESERVED_BODIES = [
   'withdraw-fees',
   'trap-root',
   'approve-access',
-  'share-box',
-  'register-image'
+  'share-box'
 ] as const
 export type ReservedBody = (typeof RESERVED_BODIES)[number]
 
@@ -80,7 +85,13 @@ export const OWNER_BODIES = [
   'bond',
   'unbond',
   'stake',
-  'unstake'
+  'unstake',
+  'set-recovery',
+  'recover',
+  'cancel-recovery',
+  'image-propose',
+  'image-approve',
+  'image-retire'
 ] as const satisfies readonly OpenBody[]
 
 export const openBodyName = z.enum(OPEN_BODIES)

@@ -256,6 +256,12 @@ export const ERRORS = {
     title: 'No machine offers {image}, which this code needs ({why}). Nothing was charged.',
     advice: 'On a machine of yours: npx pekka image build {image}. Or choose another environment: {known}.'
   },
+  IMAGE_RETIRED: {
+    status: 409,
+    title: 'The environment "{image}", in the version that is offered, was withdrawn by this network: {reason}',
+    advice:
+      'Nothing was charged. Choose another environment, or a machine with a newer version: "pekka image list" shows what is known; who runs a machine updates PEKKA and builds it again.'
+  },
   IMAGE_UNKNOWN: {
     status: 404,
     title: 'No machine offers the environment "{image}".',

@@ -12,6 +12,7 @@ import {
 } from './checkpoint.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
+import { imageRowSchema, type ImageRow } from './image-record.js'
 import type { Verifier } from './primitives.js'
 import { bytesUpTo } from './schema.js'
 import { accountRowSchema, askRowSchema, taskRowSchema, type AccountRow, type AskRow, type TaskRow } from './state.js'
@@ -36,7 +37,7 @@ export const MAX_STEPS = 64
 export const MAX_PROOF_BYTES = 1 << 20
 
 /** Which row of the state: its table and its key there. */
-export const provenTableSchema = z.enum(['account', 'ask', 'task', 'auction'])
+export const provenTableSchema = z.enum(['account', 'ask', 'task', 'auction', 'image'])
 export type ProvenTable = z.infer<typeof provenTableSchema>
 
 export const claimSchema = z.discriminatedUnion('kind', [
@@ -68,6 +69,7 @@ export type Fact =
   | { kind: 'ask'; id: Uint8Array; row: AskRow | null }
   | { kind: 'task'; id: Uint8Array; row: TaskRow | null }
   | { kind: 'auction'; id: Uint8Array; row: AuctionView | null }
+  | { kind: 'image'; id: Uint8Array; row: ImageRow | null }
   | ({ kind: 'transaction' } & OrderedTransaction)
 
 export interface Proven {
@@ -134,6 +136,7 @@ function parseRow(kind: ProvenTable, id: Uint8Array, bytes: Uint8Array | null): 
     if (kind === 'account') return { kind, id, row: accountRowSchema.parse(value) }
     if (kind === 'ask') return { kind, id, row: askRowSchema.parse(value) }
     if (kind === 'auction') return { kind, id, row: auctionRowSchema.parse(value) }
+    if (kind === 'image') return { kind, id, row: imageRowSchema.parse(value) }
     return { kind, id, row: taskRowSchema.parse(value) }
   } catch (cause) {
     throw new PekkaError('PROOF_INVALID', { issue: 'the row is of another version' }, { cause })

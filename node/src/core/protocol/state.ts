@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { policySchema } from './account.js'
 import { askSchema } from './ask.js'
+import { recoveringSchema, recoverySchema } from './recovery.js'
 import { bytes32, credits, millis, whole } from './schema.js'
 import { taskViewSchema } from './task.js'
 
@@ -24,7 +25,10 @@ export const accountRowSchema = z.strictObject({
   /** Who paid the deposit that opened it, itself where it opened itself; null for accounts of the genesis. */
   opened: z.strictObject({ by: bytes32, deposit: credits }).nullable(),
   /** Bandwidth credit that it had `at` a commit's timestamp (R30); absent: all it can have. */
-  bandwidth: z.strictObject({ units: whole, at: millis }).optional()
+  bandwidth: z.strictObject({ units: whole, at: millis }).optional(),
+  /** Who may bring it back when its keys are lost; absent: nobody. */
+  recovery: recoverySchema.optional(),
+  recovering: recoveringSchema.optional()
 })
 export type AccountRow = z.infer<typeof accountRowSchema>
 

@@ -7,8 +7,10 @@ import { concat, equalBytes, toHex, utf8 } from './bytes.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
 import { keyInfo, sha256, taggedHash } from './hash.js'
+import { imageContentSchema, retireReasonSchema } from './image-record.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 import type { Signer, Verifier } from './primitives.js'
+import { recoverySchema } from './recovery.js'
 import { bytes32, bytes64, credits, millis, slug, whole } from './schema.js'
 import { sessionReportSchema } from './session.js'
 import { commitClaimSchema, FAIL_REASONS, offerTaskSchema } from './task.js'
@@ -25,6 +27,12 @@ export const bodySchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('open-account'), policy: policySchema, deposit: credits }),
   z.strictObject({ kind: z.literal('transfer'), to: bytes32, amount: credits }),
   z.strictObject({ kind: z.literal('set-policy'), policy: policySchema }),
+  /** Who may bring the account back when its keys are lost, and how long the owner has to say no; null: nobody. Ends one under way. */
+  z.strictObject({ kind: z.literal('set-recovery'), recovery: recoverySchema.nullable() }),
+  /** The guardians' account: other keys for `account`, once its delay is over. */
+  z.strictObject({ kind: z.literal('recover'), account: bytes32, policy: policySchema }),
+  /** By the account itself, or by its guardians. */
+  z.strictObject({ kind: z.literal('cancel-recovery'), account: bytes32 }),
   z.strictObject({ kind: z.literal('grant'), delegate: delegateSchema }),
   z.strictObject({ kind: z.literal('revoke'), key: bytes32 }),
   /** Devnets only: credits from the genesis faucet to the sender, bounded per account. */
@@ -91,7 +99,12 @@ export const bodySchema = z.discriminatedUnion('kind', [
     pricePerSecond: credits,
     cap: credits,
     salt: bytes32
-  })
+  }),
+  /** Registrars of the network's images, each from its own account; the first to name a content proposes it. */
+  z.strictObject({ kind: z.literal('image-propose'), digest: bytes32, content: imageContentSchema }),
+  /** What was proposed, whole: nobody approves what another one changed meanwhile. */
+  z.strictObject({ kind: z.literal('image-approve'), digest: bytes32, content: imageContentSchema }),
+  z.strictObject({ kind: z.literal('image-retire'), digest: bytes32, reason: retireReasonSchema })
 ])
 export type Body = z.infer<typeof bodySchema>
 export type BodyOf<K extends Body['kind']> = Extract<Body, { kind: K }>

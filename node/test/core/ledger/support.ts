@@ -82,6 +82,8 @@ export interface ChainInit {
   parameters?: Parameters
   policies: Policy[]
   balance?: bigint
+  /** Who registers images. */
+  images?: Policy
 }
 
 /** A chain of commits in memory, with every invariant checked after each. */
@@ -106,7 +108,8 @@ export class Chain {
       parameters: init.parameters ?? DEVNET_PARAMETERS,
       witnesses: [{ key: bytes(8), stake: 1n }],
       accounts: init.policies.map(policy => ({ policy, balance: init.balance ?? 100n * CREDIT })),
-      faucet: 1000n * CREDIT
+      faucet: 1000n * CREDIT,
+      ...(init.images !== undefined && { images: init.images })
     }
     this.state = genesisState(this.genesis)
     this.commit()
@@ -347,10 +350,14 @@ export interface Market {
   providers: { owner: Actor; agent: Actor; provider: Uint8Array; ask: Ask }[]
 }
 
-export function openMarket(count = 2, parameters?: Parameters, checking = true): Market {
+export function openMarket(count = 2, parameters?: Parameters, checking = true, images?: Policy): Market {
   const clientPolicy = policyOf(1)
   const policies = Array.from({ length: count }, (_, i) => policyOf(10 + i))
-  const chain = new Chain({ policies: [clientPolicy, ...policies], parameters })
+  const chain = new Chain({
+    policies: [clientPolicy, ...policies],
+    parameters,
+    ...(images !== undefined && { images })
+  })
   chain.checking = checking
   const clientOwner = owner(clientPolicy)
   const client = delegateOf(clientOwner.account, bytes(2))

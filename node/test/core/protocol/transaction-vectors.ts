@@ -52,10 +52,13 @@ export async function makeVectors(): Promise<object> {
       { policy, balance: 10n * CREDIT },
       { policy: providerPolicy, balance: 1000n * CREDIT }
     ],
-    faucet: 1000n * CREDIT
+    faucet: 1000n * CREDIT,
+    // Its one key's account registers images.
+    images: providerPolicy
   }
   const network = networkId(genesis)
   const image = { name: 'base', digest: seedOf('image') }
+  const content = { name: 'base', contentDigest: seedOf('tree'), locks: [seedOf('lock')] }
   const resources = { milliCpus: 1000, memoryBytes: 2 ** 32, diskBytes: 2 ** 31, gpu: null }
   const [ask, task] = [objectId(provider, nonceOf('ask')), objectId(account, nonceOf('task'))]
   const delegate = { cap: 5n * CREDIT, perTask: CREDIT, expiry: START + 86_400_000 }
@@ -163,7 +166,14 @@ export async function makeVectors(): Promise<object> {
     ['agent', 5100, { kind: 'alive', task: kept, attempt: 1, count: 3, head: claim.head, session: report }],
     ['agent', 5200, { kind: 'tranche', task: kept, attempt: 1, claim: { ...claim, ...first } }],
     ['client', 6000, { kind: 'close', task: kept }],
-    ['agent', 6500, { kind: 'commit', task: kept, attempt: 1, claim: { ...claim, ...first, count: 5 } }]
+    ['agent', 6500, { kind: 'commit', task: kept, attempt: 1, claim: { ...claim, ...first, count: 5 } }],
+    ['owner', 7000, { kind: 'set-recovery', recovery: { guardians: provider, delayMs: 259_200_000 } }],
+    ['operator', 7500, { kind: 'recover', account, policy: { threshold: 1, keys: [client.publicKey] } }],
+    ['owner', 8000, { kind: 'cancel-recovery', account }],
+    ['owner', 8100, { kind: 'set-policy', policy: { threshold: 1, keys: [owner.publicKey, client.publicKey] } }],
+    ['operator', 9000, { kind: 'image-propose', digest: image.digest, content }],
+    ['operator', 9500, { kind: 'image-approve', digest: image.digest, content }],
+    ['operator', 9600, { kind: 'image-retire', digest: image.digest, reason: 'a package in it was withdrawn' }]
   ]
 
   const heads = new Map<string, { sequence: number; previous: Uint8Array | null }>()

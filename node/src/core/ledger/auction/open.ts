@@ -1,5 +1,6 @@
 import { objectId, PekkaError, roundUpCap, toHex, type BodyOf } from '../../protocol/index.js'
 import { lock } from '../account.js'
+import { refuseRetired } from '../image.js'
 import { needOwn, needState } from '../moved.js'
 import type { Sender, Step } from '../step.js'
 import { lockFor } from '../task/escrow.js'
@@ -10,7 +11,7 @@ import { needAuction, storeAuction } from './record.js'
 
 /**
  * – → BIDDING: locks the step above the hidden cap. An id that is taken already: nothing happens (R13).
- * @throws PekkaError BODY_NOT_YET (this network has no auctions), TRANSACTION_INVALID, DELEGATE_CAP, FUNDS_MISSING
+ * @throws PekkaError BODY_NOT_YET (this network has no auctions), TRANSACTION_INVALID, IMAGE_RETIRED, DELEGATE_CAP, FUNDS_MISSING
  */
 export function openAuction(
   step: Step,
@@ -26,6 +27,7 @@ export function openAuction(
   }
   const taken = (['task', 'closed', 'auction'] as const).some(table => view.get(table, id) !== undefined)
   if (taken) return
+  refuseRetired(view, terms.image)
   if (terms.lock === 0n || roundUpCap(terms.lock) !== terms.lock) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'an auction locks 1, 2 or 5 times a power of ten' })
   }

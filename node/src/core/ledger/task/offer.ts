@@ -11,6 +11,7 @@ import {
 import { lock } from '../account.js'
 import { isLive } from '../ask.js'
 import { sell } from '../auction/sale.js'
+import { refuseRetired } from '../image.js'
 import type { Sender, Step } from '../step.js'
 import { levyOn, lockFor } from './escrow.js'
 import { fits } from './fits.js'
@@ -28,7 +29,7 @@ export const offerDeadline = (offer: OfferTask, since: number, parameters: Param
 /**
  * Puts up 1..64 tasks, all or none. A task whose id is there already, or was closed a moment ago, is left as it is (R13):
  * every resend keeps the id.
- * @throws PekkaError TRANSACTION_INVALID, ASK_MISMATCH, CAP_TOO_LOW, DELEGATE_CAP, FUNDS_MISSING, TASK_STATE
+ * @throws PekkaError TRANSACTION_INVALID, IMAGE_RETIRED, ASK_MISMATCH, CAP_TOO_LOW, DELEGATE_CAP, FUNDS_MISSING, TASK_STATE
  */
 export function offer(step: Step, sender: Sender & { key: Uint8Array }, body: BodyOf<'offer'>): void {
   for (const terms of body.tasks) offerOne(step, sender, terms)
@@ -42,6 +43,7 @@ function offerOne(step: Step, sender: Sender & { key: Uint8Array }, terms: Offer
   }
   const id = toHex(terms.task)
   if (view.get('task', id) !== undefined || view.get('closed', id) !== undefined) return
+  refuseRetired(view, terms.image)
   if (terms.cap === 0n) throw new PekkaError('CAP_TOO_LOW', { cap: 0n })
   if (new Set(terms.candidates.map(candidate => toHex(candidate.provider))).size !== terms.candidates.length) {
     throw new PekkaError('TRANSACTION_INVALID', { issue: 'a provider is named twice' })
