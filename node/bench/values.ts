@@ -25,6 +25,7 @@ import {
   type TaskEvent
 } from '@pekka/node/protocol'
 import { createPrimitives } from '@pekka/node/host/crypto'
+import type { Put } from '../src/host/runner/index.js'
 import { nativeSha256 } from '../src/agents/provider/travel.js'
 import { LIMITS, imageRoot, startRunner } from '../test/host/runner/sandboxed-runner.js'
 import { Delivery } from '../../extension/src/values/delivery.js'
@@ -186,11 +187,12 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
     // Small ones stand in the bundle, which is sealed as one.
     const bundle = together ? await travelled(concat(...(await Promise.all(values.map(allOf))))) : new Uint8Array()
     let at = 0
-    for (const value of values) {
+    const puts = values.map((value): Put => {
       const { name, codec } = value
       const pieces = together ? [bundle.subarray(at, (at += value.source.size))] : piecesOf(value)
-      await runner.session.put({ kind: 'value', name, codec: codecOf(codec), type: '', python: null, pieces })
-    }
+      return { kind: 'value', name, codec: codecOf(codec), type: '', python: null, pieces }
+    })
+    await runner.session.put(puts)
     const size = values.reduce((sum, value) => sum + value.source.size, 0)
     const inPeak = await kernel.number('peak')
     await kernel.call('release', [])

@@ -3,6 +3,7 @@ changed files and named values to the host in parts."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -17,6 +18,10 @@ from .records import Header, Record, RecordWriter, plain
 
 #: Bytes of one part; the host seals each by itself.
 PART_BYTES = 16 << 20
+#: Values of one record at most that come or go together, so that its header stays far below what one may have.
+PACK_VALUES = 500
+#: And their bytes.
+PACK_BYTES = 1 << 20
 #: Bytes that may wait for a host that reads slowly.
 WAITING_BYTES = 32 << 20
 #: Writing values back: user code may make it slow (`__repr__`), and nobody pays for this time.
@@ -34,11 +39,16 @@ class Inbound:
         self._values = os.path.join(kernel.directory, f"values-{number}")
         self._entries: list[dict[str, Any]] = []
         self._open: Any = None
+        #: Small values, one after the other.
+        self._pack: Any = None
 
     def put(self, record: Record) -> None:
         """:raises ValueError: it is none we understand
         :raises OSError: the disk is full"""
         header = record.header
+        if self._open is None and header.get("kind") == "values":
+            self._put_small(header.get("values"), record.payload)
+            return
         if self._open is None:
             self._open = self._begin(header)
         self._open.write(record.payload)
@@ -46,10 +56,22 @@ class Inbound:
             self._open.close()
             self._open = None
 
+    def _put_small(self, described: Any, payload: bytes) -> None:
+        if not isinstance(described, list) or not all(isinstance(entry, dict) for entry in described):
+            raise ValueError("values is a list of descriptions")
+        sizes = [entry.get("size") for entry in described]
+        if not all(type(size) is int and size >= 0 for size in sizes) or sum(sizes) != len(payload):
+            raise ValueError("the values' sizes are not those of what came")
+        if self._pack is None:
+            os.makedirs(self._values, mode=0o700, exist_ok=True)
+            self._pack = open(os.path.join(self._values, "pack"), "xb")
+        self._pack.write(payload)
+        self._entries += [{**_entry(entry), "packed": entry["size"]} for entry in described]
+
     def _begin(self, header: Header) -> Any:
         if header.get("kind") == "value":
             os.makedirs(self._values, mode=0o700, exist_ok=True)
-            entry = {key: header.get(key) for key in ("name", "codec", "type", "python")}
+            entry = _entry(header)
             path = os.path.join(self._values, str(len(self._entries)))
             self._entries.append(entry)
             return open(path, "xb")
@@ -72,8 +94,11 @@ class Inbound:
         :raises KernelDied: it didn't survive them"""
         if not self._entries:
             return {}
+        if self._pack is not None:
+            self._pack.close()
         with open(os.path.join(self._values, "values.json"), "w", encoding="utf-8") as file:
-            json.dump(self._entries, file)
+            # dumps() is written in C, dump() isn't.
+            file.write(json.dumps(self._entries))
         deadline = time.monotonic() + PUT_SECONDS
         try:
             self._kernel.quietly(_call("put", self._values), deadline)
@@ -81,6 +106,10 @@ class Inbound:
                 return dict(json.load(file))
         except (OSError, ValueError, TimeoutError) as error:
             return {entry["name"]: f"the values couldn't be put in place ({error})"[:300] for entry in self._entries}
+
+
+def _entry(header: Header) -> dict[str, Any]:
+    return {key: header.get(key) for key in ("name", "codec", "type", "python")}
 
 
 def is_inside(path: Any) -> bool:
@@ -111,8 +140,12 @@ class Outbound:
         with suppress(KernelDied, TimeoutError, OSError, ValueError):
             kernel.quietly(_call("take", folder, names, limit, self._budget), time.monotonic() + TAKE_SECONDS)
             with open(os.path.join(folder, "values.json"), encoding="utf-8") as file:
-                entries = [_described(entry) for entry in json.load(file)[: len(names)]]
-            for index, entry in enumerate(entries):
+                told = json.load(file)[: len(names)]
+            entries = [_described(entry) for entry in told]
+            together = [index for index, entry in enumerate(told) if entry.get("packed") is True]
+            self._small([(index, entries[index]) for index in together], os.path.join(folder, "pack"))
+            for index in sorted(set(range(len(entries))) - set(together)):
+                entry = entries[index]
                 if entry["codec"] is not None:
                     entry["size"] = self._part("values", index, os.path.join(folder, str(index)))
             if entries:
@@ -127,26 +160,50 @@ class Outbound:
         if left:
             self._send({"type": "files", "files": left, "more": more})
 
+    def _small(self, entries: list[tuple[int, dict[str, Any]]], path: str) -> None:
+        """Sends values that stand in one file one after the other, many in a record. What isn't there has no bytes."""
+        fd = -1
+        with suppress(OSError):
+            fd, _ = _open_regular(path)
+        try:
+            while entries:
+                some = entries[:PACK_VALUES]
+                while len(some) > 1 and sum(entry["size"] for _, entry in some) > PACK_BYTES:
+                    some = some[: len(some) // 2]
+                wanted = sum(entry["size"] for _, entry in some)
+                data = os.read(fd, wanted) if fd >= 0 and wanted <= min(PART_BYTES, self._budget) else b""
+                if len(data) != wanted:
+                    break
+                entries = entries[len(some) :]
+                self._writer.wait_below(WAITING_BYTES)
+                sizes = [[index, entry["size"]] for index, entry in some]
+                self._writer.put({"type": "part", "of": "values", "packed": sizes}, [data])
+                self._budget -= wanted
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        for _, entry in entries:
+            entry["size"] = 0
+
     def _part(self, of: str, index: int, path: str) -> int:
         """Sends a regular file in parts; returns how many bytes it had. What isn't one sends nothing."""
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd, size = _open_regular(path)
         except OSError:
             return 0
         try:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode) or info.st_size > self._budget:
-                return info.st_size
+            if size > self._budget:
+                return size
             sent = 0
             while True:
                 # As it was when it was opened: a file that still grows ends there.
-                data = os.read(fd, min(PART_BYTES, info.st_size - sent)) if sent < info.st_size else b""
+                data = os.read(fd, min(PART_BYTES, size - sent)) if sent < size else b""
                 if not data and sent > 0:
                     break
                 self._writer.wait_below(WAITING_BYTES)
                 self._writer.put({"type": "part", "of": of, "index": index}, [data])
                 sent += len(data)
-                if sent >= info.st_size:
+                if sent >= size:
                     break
             self._budget -= sent
             return sent
@@ -154,6 +211,18 @@ class Outbound:
             return 0
         finally:
             os.close(fd)
+
+
+def _open_regular(path: str) -> tuple[int, int]:
+    """A file that user code's process put there, and its size: never through a link, never waiting for a pipe.
+
+    :raises OSError: there is none"""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    info = os.fstat(fd)
+    if stat.S_ISREG(info.st_mode):
+        return fd, info.st_size
+    os.close(fd)
+    raise OSError(errno.EINVAL, "no regular file", path)
 
 
 def _described(entry: Any) -> dict[str, Any]:

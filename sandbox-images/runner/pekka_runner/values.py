@@ -14,6 +14,7 @@ import linecache
 import os
 import pickle
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 from . import codecs
@@ -22,6 +23,8 @@ from . import codecs
 LOOK_CHARACTERS = 200
 #: What a look may read of a text or a container before it is cut: repr() of a list of a million takes seconds.
 LOOK_ITEMS = 1000
+#: Values up to this size stand in one file: a thousand files take longer to write, open and remove than all else.
+PACKED_BYTES = 32 << 10
 
 
 def put(folder: str) -> None:
@@ -30,16 +33,32 @@ def put(folder: str) -> None:
         entries = json.load(file)
     namespace = _namespace()
     failed: dict[str, str] = {}
-    for index, entry in enumerate(entries):
-        path = os.path.join(folder, str(index))
-        try:
-            namespace[entry["name"]] = _load(entry, path, namespace)
-        except Exception as error:  # noqa: BLE001  whatever a value's own code raises
-            failed[entry["name"]] = _why(entry, error)
-        finally:
-            os.unlink(path)
+    with ExitStack() as stack:
+        together = any("packed" in entry for entry in entries)
+        pack = stack.enter_context(_taken(os.path.join(folder, "pack"))) if together else None
+        for index, entry in enumerate(entries):
+            try:
+                # Never two at a time: the bytes of one are gone when the next is read.
+                path = os.path.join(folder, str(index))
+                namespace[entry["name"]] = _load(entry, _bytes_of(entry.get("packed"), pack, path), namespace)
+            except Exception as error:  # noqa: BLE001  whatever a value's own code raises
+                failed[entry["name"]] = _why(entry, error)
     with open(os.path.join(folder, "failed.json"), "w", encoding="utf-8") as file:
-        json.dump(failed, file)
+        file.write(json.dumps(failed))
+
+
+def _bytes_of(packed: int | None, pack: Any, path: str) -> bytes:
+    if packed is not None:
+        return pack.read(packed)  # type: ignore[no-any-return]
+    with _taken(path) as file:
+        return file.read()  # type: ignore[no-any-return]
+
+
+def _taken(path: str) -> Any:
+    """A file that is gone as soon as it has been read."""
+    file = open(path, "rb")
+    os.unlink(path)
+    return file
 
 
 def _why(entry: dict[str, Any], error: Exception) -> str:
@@ -54,10 +73,8 @@ def _namespace() -> dict[str, Any]:
     return get_ipython().user_ns  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _load(entry: dict[str, Any], path: str, namespace: dict[str, Any]) -> Any:
+def _load(entry: dict[str, Any], data: bytes, namespace: dict[str, Any]) -> Any:
     codec, name = entry["codec"], entry["name"]
-    with open(path, "rb") as file:
-        data = file.read()
     if codec == "module":
         where = json.loads(data)
         module = importlib.import_module(where["module"])
@@ -88,10 +105,25 @@ def _load(entry: dict[str, Any], path: str, namespace: dict[str, Any]) -> Any:
 
 
 def take(folder: str, names: list[str], limit: int, total: int) -> None:
-    """Writes the values of `names` into `folder` as 0, 1, … with their description in `values.json`. A value of more than
-    `limit` bytes, or that would make all of them more than `total`, is described alone."""
+    """Writes the values of `names` into `folder` as 0, 1, …, small ones one after the other into `pack`, with their description in
+    `values.json`. A value of more than `limit` bytes, or that would make all of them more than `total`, is described alone."""
+    entries: list[dict[str, Any]] = []
+    pack: list[Any] = []
+    _write(folder, names, limit, total, entries, pack)
+    try:
+        with open(os.path.join(folder, "pack"), "wb") as file:
+            file.writelines(pack)
+    except OSError as error:
+        for entry in entries:
+            if entry.pop("packed", False):
+                entry |= {"codec": None, "reason": f"{type(error).__name__} while it was written"}
+    with open(os.path.join(folder, "values.json"), "w", encoding="utf-8") as file:
+        # dumps() is written in C, dump() isn't.
+        file.write(json.dumps(entries))
+
+
+def _write(folder: str, names: list[str], limit: int, total: int, entries: list[dict[str, Any]], pack: list[Any]) -> None:
     namespace = _namespace()
-    entries = []
     for name in names:
         if name not in namespace:
             continue
@@ -102,11 +134,16 @@ def take(folder: str, names: list[str], limit: int, total: int) -> None:
             continue  # modules, functions and classes came from the source, which the user has
         try:
             encoded = codecs.encode(value, min(limit, total))
-            with open(os.path.join(folder, str(len(entries))), "wb") as file:
-                for piece in encoded.pieces:
-                    file.write(piece)
-            entry |= {"codec": encoded.codec, "size": encoded.size}
-            total -= encoded.size
+            size = encoded.size
+            if size <= PACKED_BYTES:
+                pack += encoded.pieces
+                entry["packed"] = True
+            else:
+                with open(os.path.join(folder, str(len(entries))), "wb") as file:
+                    for piece in encoded.pieces:
+                        file.write(piece)
+            entry |= {"codec": encoded.codec, "size": size}
+            total -= size
         except codecs.CannotTravel as error:
             entry["reason"] = str(error)[:256]
         except Exception as error:  # noqa: BLE001  a value's own code, or no memory for it
@@ -114,8 +151,6 @@ def take(folder: str, names: list[str], limit: int, total: int) -> None:
         if entry["codec"] is None:
             entry["size"] = _size(value)
         entries.append(entry)
-    with open(os.path.join(folder, "values.json"), "w", encoding="utf-8") as file:
-        json.dump(entries, file)
 
 
 def _size(value: Any) -> int:

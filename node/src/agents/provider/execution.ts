@@ -51,8 +51,7 @@ export async function execute(
   const { task, bundle, limits, keep } = init
   signal.throwIfAborted()
   const { wallMs, outputBytes } = limits
-  for (const put of putsOf(bundle, components.aead, components.fetchPart, signal))
-    await sandbox.session.put(put, signal)
+  await sandbox.session.put(putsOf(bundle, components.aead, components.fetchPart, signal), signal)
   task.parts.clear()
   // The runner keeps the limits; this holds where it can't any more.
   let late = later(() => kill('wall'), wallMs + KILL_AFTER_MS)

@@ -33,8 +33,11 @@ export const nativeSha256 = (bytes: Uint8Array): Uint8Array =>
 export function* putsOf(bundle: Bundle, aead: Aead, fetch: FetchPart, signal: AbortSignal): Generator<Put> {
   for (const { path, executable, content, size } of bundle.files)
     yield { kind: 'file', path, executable, pieces: piecesOf(content, size, aead, fetch, signal) }
-  for (const { name, codec, type, python, content, size } of bundle.values)
-    yield { kind: 'value', name, codec, type, python, pieces: piecesOf(content, size, aead, fetch, signal) }
+  for (const { name, codec, type, python, content, size } of bundle.values) {
+    // What is here is given as it is: the runner takes many small values at once.
+    const pieces = content.kind === 'inline' ? [content.bytes] : piecesOf(content, size, aead, fetch, signal)
+    yield { kind: 'value', name, codec, type, python, pieces }
+  }
 }
 
 /** The parts that `putsOf` will ask for, up to {@link PREFETCH_BYTES}. */

@@ -26,4 +26,4 @@ export {
   type RunnerReady
 } from './records.js'
 export { RunnerSession, type RunnerStreams } from './session.js'
-export { encodePut, type Put, type ReturnedPart } from './travel.js'
+export { encodePut, encodePuts, parseParts, type Put, type ReturnedPart } from './travel.js'

@@ -2,7 +2,7 @@ import { PekkaError, type TaskEvent } from '@pekka/node/protocol'
 import type { Readable, Writable } from 'node:stream'
 import { encodeRecord, RecordDecoder, type RawRecord } from './codec.js'
 import { encodeRun, lostDone, parseEvent, parseReady, type RunCommand, type RunnerReady } from './records.js'
-import { encodePut, parsePart, type Put, type ReturnedPart } from './travel.js'
+import { encodePuts, parseParts, type Put, type ReturnedPart } from './travel.js'
 
 /** The two ends of a runner process that a runtime hands out. */
 export interface RunnerStreams {
@@ -59,15 +59,15 @@ export class RunnerSession {
   }
 
   /**
-   * Puts a file or a value where the run will find it. Takes the next piece only when the last one is on its way.
+   * Puts files and values where the run will find them, in their order. Takes the next piece only when the last one is on its way.
    *
    * @throws PekkaError TASK_STATE: the run has begun; what the pieces throw; the reason of `signal`
    */
-  async put(what: Put, signal?: AbortSignal): Promise<void> {
+  async put(what: Iterable<Put>, signal?: AbortSignal): Promise<void> {
     if (this.#running) throw new PekkaError('TASK_STATE', { state: 'running', body: 'put' })
-    await this.ready(signal)
+    const { runner } = await this.ready(signal)
     const { stdin } = this.#streams
-    for await (const record of encodePut(what)) {
+    for await (const record of encodePuts(what, runner)) {
       signal?.throwIfAborted()
       // A runner that is gone takes nothing, and then reading ends.
       if (stdin.writable && !stdin.write(record)) await drained(stdin, signal)
@@ -109,7 +109,7 @@ export class RunnerSession {
         return
       }
       if (next.value.header['type'] === 'part') {
-        await onPart?.(parsePart(next.value))
+        for (const part of parseParts(next.value)) await onPart?.(part)
         continue
       }
       const event = parseEvent(next.value)

@@ -16,6 +16,7 @@ describe('running a program', () => {
     const begun: string[] = []
     const session = {
       kept: true,
+      put: () => Promise.resolve(),
       async *run(_: RunCommand, __: AbortSignal, onPart: (part: object) => Promise<void>) {
         begun.push('run')
         await onPart({ of: 'file', index: 0, bytes: new Uint8Array(9) })

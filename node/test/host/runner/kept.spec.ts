@@ -49,7 +49,7 @@ describe('a runner that keeps its kernel', () => {
     const pieces = (async function* () {
       yield new Uint8Array([1])
     })()
-    await session.put({ kind: 'file', path: 'a', executable: false, pieces })
+    await session.put([{ kind: 'file', path: 'a', executable: false, pieces }])
     await run(session, true)
     assert.deepEqual(
       heard.map(({ op, keep }) => [op, keep]).filter(([op]) => op === 'run'),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { encodePut } from '@pekka/node/host/runner'
+import { encodePut, type Put } from '@pekka/node/host/runner'
+import type { Codec } from '@pekka/node/protocol'
 import { acceptHostile } from './hostile-values.js'
 import { cellsCommand, needPackages, startRunner, WarmRunners } from './sandboxed-runner.js'
 
@@ -24,30 +25,25 @@ describe('runner: values and files', function () {
     const { session, end } = warm.take()
     try {
       const common = { python: null, type: 'thing' }
-      await session.put({ kind: 'file', path: 'data/x.csv', executable: false, pieces: text('1,2\n') })
-      await session.put({
-        kind: 'value',
-        name: 'n',
-        codec: 'json',
-        ...common,
-        pieces: json([1, 2.5, { $t: 'tuple', v: [1] }])
+      const value = (name: string, codec: Codec, pieces: Uint8Array[]): Put => ({
+        ...{ kind: 'value', name, codec, ...common, pieces }
       })
-      const source = text('def f(x):\n    return x * len(n)\n')
-      await session.put({ kind: 'value', name: 'f', codec: 'source', ...common, pieces: source })
-      await session.put({
-        kind: 'value',
-        name: 'gone',
-        codec: 'module',
-        ...common,
-        pieces: json({ module: 'nothere' })
-      })
-      const other = { kind: 'value', name: 'old', codec: 'pickle', type: 'Model', python: '2.7' } as const
-      await session.put({ ...other, pieces: text('x') })
-      const command = cellsCommand(['print(n, f(2), open("data/x.csv").read().strip())'])
+      // Small ones share a record and a file there; a large one and a file between them keep the order.
+      await session.put([
+        { kind: 'file', path: 'data/x.csv', executable: false, pieces: text('1,2\n') },
+        value('n', 'json', json([1, 2.5, { $t: 'tuple', v: [1] }])),
+        value('f', 'source', text('def f(x):\n    return x * len(n)\n')),
+        value('long', 'text', text('ab'.repeat(100_000))),
+        value('gone', 'module', json({ module: 'nothere' })),
+        { ...value('old', 'pickle', text('x')), python: '2.7' },
+        ...Array.from({ length: 1200 }, (_, index) => value(`v${index}`, 'json', json(index)))
+      ])
+      const all = 'print(sum(globals()[f"v{k}"] == k for k in range(1200)), len(long))'
+      const command = cellsCommand([`print(n, f(2), open("data/x.csv").read().strip())\n${all}`])
       const events = await collect(session.run(command))
       const shown = (name: string): string =>
         events.flatMap(event => (event.type === 'stream' && event.name === name ? [String(event.text)] : [])).join('')
-      assert.equal(shown('stdout'), '[1, 2.5, (1,)] 6 1,2\n')
+      assert.equal(shown('stdout'), '[1, 2.5, (1,)] 6 1,2\n1200 200000\n')
       assert.match(shown('stderr'), /`gone` didn't get here: thing needs the package nothere/)
       assert.match(shown('stderr'), /`old` didn't get here: .*Python 2\.7/)
       // What travelled there and wasn't changed doesn't come back.
@@ -120,7 +116,7 @@ os.mkfifo("pipe")`
   it('refuse a path that leads out of the working directory', async () => {
     const runner = startRunner()
     try {
-      await runner.session.put({ kind: 'file', path: '../up', executable: false, pieces: text('x') })
+      await runner.session.put([{ kind: 'file', path: '../up', executable: false, pieces: text('x') }])
       await assert.rejects(collect(runner.session.run(cellsCommand(['1']))), { code: 'RUNNER_LOST' })
     } finally {
       await runner.end()
