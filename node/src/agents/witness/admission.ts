@@ -1,5 +1,16 @@
 import { toHex, type SignedTransaction } from '@pekka/node/protocol'
-import { isPrepaid, refuseUnpaid, timeView, unitsOf, type Reader } from '@pekka/node/ledger'
+import {
+  isPrepaid,
+  refuseUnpaid,
+  timeView,
+  unitsOf,
+  type Context,
+  type Reader,
+  type VerifiedTransaction
+} from '@pekka/node/ledger'
+
+/** Accounts of which it is remembered what they wasted; some 100 B each. */
+const MAX_WASTEFUL = 16_384
 
 export interface AdmissionComponents {
   /** The ledger's state after its last commit. */
@@ -14,6 +25,8 @@ export interface AdmissionComponents {
 export class Admission {
   /** Units of what waits, by account. */
   readonly #waiting = new Map<string, number>()
+  /** Units of what was ordered in vain, by account; those that were heard of longest ago first. */
+  readonly #wasted = new Map<string, { units: number; at: number }>()
 
   constructor(private readonly components: AdmissionComponents) {}
 
@@ -34,7 +47,8 @@ export class Admission {
     // An idle ledger makes no commits; the next one's time is the clock's.
     const context = { ...time, timestamp: Math.max(time.timestamp, this.components.clock.now()) }
     const account = toHex(transaction.account)
-    refuseUnpaid(state, context, signed, { size, waiting: this.#waiting.get(account) ?? 0 })
+    const waiting = (this.#waiting.get(account) ?? 0) + this.#wastedBy(account, context)
+    refuseUnpaid(state, context, signed, { size, waiting })
     if (isPrepaid(state, context, transaction)) return () => {}
     const units = unitsOf(transaction, signatures.length, size)
     this.#waiting.set(account, (this.#waiting.get(account) ?? 0) + units)
@@ -43,5 +57,29 @@ export class Admission {
       if (left > 0) this.#waiting.set(account, left)
       else this.#waiting.delete(account)
     }
+  }
+
+  /**
+   * The ledger has refused what was let in here, e.g. since another witness brought another one for the same place. That has cost
+   * the account nothing there, so it counts here until as much would have come back.
+   */
+  wasted({ transaction, signatures, bytes }: VerifiedTransaction): void {
+    const { timestamp, parameters } = timeView(this.components.state())
+    const account = toHex(transaction.account)
+    const units =
+      this.#wastedBy(account, { timestamp, parameters }) + unitsOf(transaction, signatures.length, bytes.length)
+    this.#wasted.delete(account)
+    this.#wasted.set(account, { units, at: timestamp })
+    for (const oldest of this.#wasted.keys()) {
+      if (this.#wasted.size <= MAX_WASTEFUL) break
+      this.#wasted.delete(oldest)
+    }
+  }
+
+  #wastedBy(account: string, { timestamp, parameters }: Pick<Context, 'timestamp' | 'parameters'>): number {
+    const { units, at } = this.#wasted.get(account) ?? { units: 0, at: 0 }
+    const windowMs = parameters.bandwidth?.windowMs ?? 0
+    const left = at + windowMs - timestamp
+    return left > 0 ? Math.ceil((units * left) / windowMs) : 0
   }
 }

@@ -242,7 +242,7 @@ export class LocalLedger implements LedgerAccess {
         if (final !== null) return this.#answer(key, final.outcome)
       }
       for (const parent of parents) await this.#recall(parent)
-      const taken = sequencer.propose(transaction)
+      const taken = sequencer.propose(transaction, vertex => this.#recent.has(toHex(vertex)))
       if (taken !== undefined) await taken
     } catch (error) {
       return this.#answer(key, refusal(transaction.id, error))
@@ -318,7 +318,10 @@ export class LocalLedger implements LedgerAccess {
     }
     decision.stored?.()
     for (const { outcome } of result.ordered) this.#answer(toHex(outcome.id), outcome)
-    for (const { outcome } of result.refused) await this.#refuse(outcome)
+    for (const { transaction, outcome } of result.refused) {
+      this.#admission.wasted(transaction)
+      await this.#refuse(outcome)
+    }
   }
 
   /** A refusal for its sequence may mean that it is final already: sent twice at the same moment. */

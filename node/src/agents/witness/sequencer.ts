@@ -1,6 +1,6 @@
 import type { Clock, CommitteeMembers, Signer } from '@pekka/node/protocol'
 import {
-  bucketOf,
+  bucketFor,
   laneHead,
   pending,
   timeView,
@@ -50,8 +50,12 @@ export interface DecidingCommittee {
  * stands here, and nothing else changes.
  */
 export interface Sequencer {
-  /** Puts a verified transaction up for ordering. @throws PekkaError RATE_LIMITED */
-  propose(transaction: VerifiedTransaction): void | Promise<void>
+  /**
+   * Puts a verified transaction up for ordering.
+   * @param isFinal whether a vertex is final here
+   * @throws PekkaError RATE_LIMITED; where a committee decides also as `authorize`, for what the ledger would refuse
+   */
+  propose(transaction: VerifiedTransaction, isFinal: (vertex: Uint8Array) => boolean): void | Promise<void>
   /**
    * The next decision, once there is one. Asked again only after the one before has been executed.
    * @throws the signal's reason
@@ -87,7 +91,7 @@ export class LoneSequencer implements Sequencer {
   }
 
   propose(transaction: VerifiedTransaction): void {
-    const bucket = this.#state === null ? 0 : bucketOf(this.#state, transaction.transaction.account)
+    const bucket = this.#state === null ? 0 : bucketFor(this.#state, transaction.transaction)
     this.#mempool.add(transaction, this.components.monotonic(), bucket)
     this.#wake()
   }

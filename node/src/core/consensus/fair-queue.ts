@@ -85,7 +85,7 @@ export class FairQueue<W extends Waiting> {
 
   /** @returns whether there was room */
   add(waiting: W): boolean {
-    const bucket = this.#holder(waiting) ?? this.#bucket(waiting)
+    const bucket = this.#raise(waiting) ?? this.#bucket(waiting)
     if (!this.#hasRoom(bucket, waiting)) return false
     const account = bucket.byName.get(waiting.account) ?? this.#enter(bucket, waiting.account)
     const lane = account.lanes.get(waiting.lane) ?? []
@@ -184,6 +184,28 @@ export class FairQueue<W extends Waiting> {
     return this.#buckets.find(({ byName }) => byName.has(account))
   }
 
+  /**
+   * Where it goes beside what waits of its account. All of that rises with something that belongs higher, in its order: else what an
+   * offer has paid for would wait behind what its sender has nothing for.
+   */
+  #raise(waiting: W): Bucket<W> | undefined {
+    const holder = this.#holder(waiting)
+    const account = holder?.byName.get(waiting.account)
+    if (holder === undefined || account === undefined || this.#buckets.indexOf(holder) >= waiting.bucket) return holder
+    const higher = this.#bucket(waiting)
+    const all = [...account.lanes.values()].flat()
+    if (higher.count + all.length >= MAX_PER_BUCKET) return holder
+    const bytes = all.reduce((sum, one) => sum + one.bytes, 0)
+    holder.byName.delete(account.name)
+    holder.accounts.splice(holder.accounts.indexOf(account), 1)
+    holder.count -= all.length
+    holder.bytes -= bytes
+    higher.count += all.length
+    higher.bytes += bytes
+    this.#place(higher, account)
+    return higher
+  }
+
   #bucket({ bucket }: W): Bucket<W> {
     const found = this.#buckets[bucket]
     if (found === undefined) throw new TypeError(`no bucket ${bucket}`)
@@ -201,11 +223,15 @@ export class FairQueue<W extends Waiting> {
 
   #enter(bucket: Bucket<W>, name: string): Account<W> {
     const served = Math.max(this.#served.get(name) ?? 0, this.#turn - MEMORY)
-    const account: Account<W> = { name, served, count: 0, lanes: new Map() }
+    return this.#place(bucket, { name, served, count: 0, lanes: new Map() })
+  }
+
+  /** Behind those that were served no later. */
+  #place(bucket: Bucket<W>, account: Account<W>): Account<W> {
     let place = bucket.accounts.length
-    while (place > 0 && (bucket.accounts[place - 1]?.served ?? 0) > served) place--
+    while (place > 0 && (bucket.accounts[place - 1]?.served ?? 0) > account.served) place--
     bucket.accounts.splice(place, 0, account)
-    bucket.byName.set(name, account)
+    bucket.byName.set(account.name, account)
     return account
   }
 

@@ -17,8 +17,15 @@ import type { Reader, View } from './view.js'
 /** Bodies of lane 0: the owner's own, and the two that let an owner clean up after a lost device. */
 const LANE_0_BODIES: readonly string[] = [...OWNER_BODIES, 'cancel', 'withdraw-ask']
 
+/** Where a lane stands: what its next transaction must be numbered, and which one it must name. */
+export interface LaneTip {
+  sequence: number
+  previous: Uint8Array | null
+}
+
 /**
  * @param isFinal whether a vertex is final, i.e. may be a parent (R29)
+ * @param tip where the lane will stand by then, for who looks before it is ordered; left out: where it stands
  * @throws PekkaError NETWORK_MISMATCH, TRANSACTION_EXPIRED, TRANSACTION_INVALID, ACCOUNT_UNKNOWN, DELEGATE_UNKNOWN,
  *   DELEGATE_EXPIRED, BODY_NOT_ALLOWED, SIGNATURE_INVALID, LANE_SEQUENCE, PARENT_UNKNOWN
  */
@@ -26,7 +33,8 @@ export function authorize(
   view: View,
   context: Context,
   { transaction, signatures }: SignedTransaction,
-  isFinal: (vertex: Uint8Array) => boolean
+  isFinal: (vertex: Uint8Array) => boolean,
+  tip?: LaneTip
 ): void {
   if (!equalBytes(transaction.network, context.network)) throw new PekkaError('NETWORK_MISMATCH')
   if (context.timestamp > transaction.expiry) throw new PekkaError('TRANSACTION_EXPIRED')
@@ -40,13 +48,12 @@ export function authorize(
   else authorizeDelegate(view, context, transaction, signatures)
   const lane = view.get('lane', laneKey(transaction.account, transaction.key))
   if (lane === undefined) throw new PekkaError('DELEGATE_UNKNOWN')
+  const { sequence, previous } = tip ?? lane
   const follows =
-    lane.previous === null
+    previous === null
       ? transaction.previous === null
-      : transaction.previous !== null && equalBytes(transaction.previous, lane.previous)
-  if (transaction.sequence !== lane.sequence || !follows) {
-    throw new PekkaError('LANE_SEQUENCE', { expected: lane.sequence })
-  }
+      : transaction.previous !== null && equalBytes(transaction.previous, previous)
+  if (transaction.sequence !== sequence || !follows) throw new PekkaError('LANE_SEQUENCE', { expected: sequence })
   refuseParents(transaction, isFinal)
 }
 

@@ -29,8 +29,11 @@ export const ROW_UNITS = 1_024
 /** No cap is larger, so that units are safe integers; a billion transactions an hour. */
 export const MAX_UNITS = 2 ** 40
 
-/** `alive` and `tranche` of an open task are free of credit once in so much of T, ms (R30). */
-export const FREE_ALIVE_MS = 10_000
+/**
+ * `alive` and `tranche` of an open task are free of credit once in so much of T, ms (R30). A provider sends one every 10 s, and the
+ * commits that order them are not always as far apart as it sent them.
+ */
+export const FREE_ALIVE_MS = 8_000
 
 type AccountRow = Row<'account'>
 
@@ -49,10 +52,10 @@ function rowsOf(body: Body): number {
     case 'grant':
     case 'ask':
     case 'auction-bid':
+    case 'image-propose':
       return ROW_UNITS
     default:
       return 0
-    case 'image-propose':
   }
 }
 
@@ -180,7 +183,7 @@ export function takeWaste(view: View, context: Context, witness: Uint8Array, byt
 /** Bytes that a witness may still waste. */
 export function quotaLeft(
   reader: Reader,
-  { timestamp, parameters: { bandwidth } }: Context,
+  { timestamp, parameters: { bandwidth } }: Pick<Context, 'timestamp' | 'parameters'>,
   witness: Uint8Array
 ): number {
   if (bandwidth === undefined) return Infinity
@@ -203,6 +206,32 @@ export function bucketOf(reader: Reader, account: Uint8Array): number {
   const backed = row === undefined ? 0n : row.bond + row.locked
   if (backed === 0n) return 0
   return Math.min(BUCKETS - 1, 1 + (backed / CREDIT).toString(2).length - (backed < CREDIT ? 1 : 0))
+}
+
+/**
+ * Which bucket a waiting transaction is in. What an offer has paid for is never among what accounts with nothing behind them send, however
+ * little its provider has: others' dust must not end its lease.
+ */
+export function bucketFor(reader: Reader, transaction: Transaction): number {
+  const bucket = bucketOf(reader, transaction.account)
+  if (bucket > 0) return bucket
+  return isPrepaid(reader, timeContext(reader), transaction) ? 1 : 0
+}
+
+/** T as it is; the commit that orders a transaction is later. */
+const timeContext = (reader: Reader): Pick<Context, 'contractTime'> => ({
+  contractTime: reader.get('system', SYSTEM)?.contractTime ?? 0
+})
+
+/** Whether a witness has less than half left of what it may bring in vain. */
+export function isWasteful(reader: Reader, witness: Uint8Array): boolean {
+  const row = reader.get('includer', toHex(witness))
+  const system = reader.get('system', SYSTEM)
+  const parameters = reader.get('parameters', String(system?.parameters ?? 0))
+  if (row === undefined || system === undefined || parameters?.bandwidth === undefined) return false
+  return (
+    quotaLeft(reader, { timestamp: system.timestamp, parameters }, witness) < parameters.bandwidth.includerBytes / 2
+  )
 }
 
 /** No account has more than its cap, none less than nothing; no witness more than its quota. */

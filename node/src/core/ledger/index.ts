@@ -16,6 +16,8 @@
  * @packageDocumentation
  */
 export { apply, type Applied } from './apply.js'
+export { judge, type Judgement } from './admit.js'
+export type { LaneTip } from './authorize.js'
 export { executeCommit, toOutcome, type CommitInput, type CommitResult, type VerifiedTransaction } from './commit.js'
 export {
   createDevnetGenesis,
@@ -27,10 +29,12 @@ export {
 } from './genesis.js'
 export {
   BUCKETS,
+  bucketFor,
   bucketOf,
   capOf,
   FREE_ALIVE_MS,
   isPrepaid,
+  isWasteful,
   refuseUnpaid,
   ROW_UNITS,
   SIGNATURE_UNITS,

@@ -135,6 +135,23 @@ describe('consensus: the order in which transactions are taken', () => {
     assert.equal(queue.size, 0)
   })
 
+  it('lets all that waits of an account rise with what belongs higher, in its sequence', () => {
+    const queue = new FairQueue<Waiting>()
+    const dust = flood(queue)
+    const [first, paid] = [0, 1].map(sequence => waiting('provider', { sequence, bucket: sequence }))
+    // Some dust goes: the provider's first has come among the rest of it.
+    take(queue, 5_000)
+    assert.ok(first !== undefined && paid !== undefined && queue.add(first) && queue.add(paid))
+    const before = queue.bytes
+    assert.deepEqual(
+      take(queue, 2_000).filter(({ account }) => account === 'provider'),
+      [first, paid]
+    )
+    assert.ok(queue.bytes < before && queue.size < dust)
+    while (queue.size > 0) take(queue)
+    assert.equal(queue.bytes, 0)
+  })
+
   it('one account does not fill its bucket: those who come after it find room', () => {
     const queue = new FairQueue<Waiting>()
     let greedy = 0

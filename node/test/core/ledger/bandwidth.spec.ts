@@ -9,10 +9,12 @@ import {
   type Parameters
 } from '@pekka/node/protocol'
 import {
+  bucketFor,
   bucketOf,
   capOf,
   executeCommit,
   FREE_ALIVE_MS,
+  Overlay,
   ROW_UNITS,
   SIGNATURE_UNITS,
   TASK_UNITS,
@@ -173,7 +175,7 @@ describe('ledger: bandwidth credit (R30)', () => {
     assert.ok((chain.account(second.owner).bandwidth?.units ?? 0) < other, 'whom the task does not name pays')
   })
 
-  it('alive of an open task is free once in 10 s', () => {
+  it('alive of an open task is free as often as a provider sends one, also where commits bring two closer together', () => {
     const market = openMarket(1, parameters({ base: 1_000_000, perCredit: 0, windowMs: 1_000_000_000 }))
     chain = market.chain
     const [provider] = market.providers
@@ -226,6 +228,34 @@ describe('ledger: bandwidth credit (R30)', () => {
     assert.equal(bucketOf(fresh.state, bytes(90)), 0, 'who isn’t there')
     // In all: a millionth, 1, 2, 4, 16,004 credits.
     assert.deepEqual([1n, CREDIT - 1n, CREDIT, 2n * CREDIT, 16_000n * CREDIT].map(bucketAfter), [1, 2, 3, 4, 15])
+  })
+
+  it('what an offer has paid for is never in the bucket of those with nothing behind them', () => {
+    const market = openMarket(1, parameters({ base: 1_000_000 }))
+    const [provider] = market.providers
+    assert.ok(provider)
+    const terms = offerOf(market.client.account, [provider])
+    market.chain.done(market.client, { kind: 'offer', tasks: [terms] })
+    const { account, key } = provider.agent
+    const row = market.chain.state.get('account', toHex(account)) ?? assert.fail()
+    const state = new Overlay(market.chain.state)
+    state.put('account', toHex(account), { ...row, bond: 0n })
+    const bucketOfBody = (body: Body) =>
+      bucketFor(state, {
+        v: 1,
+        network: bytes(1),
+        account,
+        key,
+        sequence: 0,
+        previous: null,
+        parents: [],
+        expiry: 0,
+        body
+      })
+    assert.equal(bucketOf(state, account), 0)
+    assert.equal(bucketOfBody({ kind: 'accept', task: terms.task }), 1)
+    assert.equal(bucketOfBody({ kind: 'accept', task: bytes(77) }), 0, 'a task that isn’t there')
+    assert.equal(bucketOfBody({ kind: 'faucet', amount: 1n }), 0)
   })
 
   describe('the includer’s quota', () => {

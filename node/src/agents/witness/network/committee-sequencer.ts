@@ -18,7 +18,7 @@ import {
   type Member,
   type Pace
 } from '@pekka/node/consensus'
-import { bucketOf, type CommitResult, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
+import { bucketFor, isWasteful, type CommitResult, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
 import { pause, type NetworkHost } from '@pekka/node/host/network'
 import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
 import type { DecidingCommittee, Decision, Sequencer } from '../sequencer.js'
@@ -32,7 +32,7 @@ import { electAfter, finalBefore, signersOf, stateDigest } from './executing.js'
 import { FinalityTimes } from './finality-times.js'
 import { firstEpoch } from './first-epoch.js'
 import { Guests } from './guests.js'
-import { LaneGate } from './lane-gate.js'
+import { LaneGate, type IsFinal } from './lane-gate.js'
 import type { LastProposed } from './last-proposed.js'
 import { WitnessLinks, type Said } from './links.js'
 import { Opener } from './opener.js'
@@ -114,24 +114,27 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const membersOf = (epoch: number) => this.#members.get(epoch)
     this.#opener = new Opener({ verifier, epoch: () => this.#epoch, membersOf })
     this.#chains = new RevealChains({ seed: signer.seed, nonce: genesis.nonce, parameters: this.#parameters })
-    this.#gate = new LaneGate(() => this.#needState())
-    this.#guests = new Guests(new Admission({ state: () => this.#needState(), clock: components.clock }))
+    const admitting = { state: () => this.#needState(), clock: components.clock }
+    this.#gate = new LaneGate(admitting)
+    this.#guests = new Guests(new Admission(admitting))
     this.#times = new FinalityTimes(monotonic)
     this.#passOn = new PassOn({ monotonic, send: (turn, bytes) => this.#passTo(turn, bytes) })
   }
 
   // --- Sequencer
 
-  async propose(transaction: VerifiedTransaction): Promise<void> {
+  async propose(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
     const { agreement, consensus } = await this.#open(this.#needState())
     this.#opener.remember(transaction)
-    await this.#gate.enter(transaction)
+    if (this.#isSpare(transaction)) throw new PekkaError('RATE_LIMITED')
+    await this.#gate.enter(transaction, isFinal)
     this.#times.begin(transaction)
     this.#passOn.add(transaction)
     if ((await agreement.offer(transaction, this.#bucketOf(transaction))) === 'full') {
       this.#drop(transaction)
       throw new PekkaError('RATE_LIMITED')
     }
+      this.#gate.leave(transaction)
     if (!consensus.writes) this.#passOn.now()
   }
 
@@ -139,13 +142,15 @@ export class CommitteeSequencer implements Sequencer, Notes {
     this.#state = state
     const running = await this.#open(state)
     const commit = await running.agreement.commits.next(signal)
-    const isFinal = await finalBefore(commit, this.components.store)
+    const isFinal = await finalBefore(commit.transactions, this.components.store)
     const { signer } = this.components
     // The election reads the state after this commit, which isn't in `state` before it is on disk.
     let elected: Elected | null = null
     let digest = running.digest
     return {
       timestamp: commit.core.timestamp,
+    let changed: readonly Uint8Array[] = []
+    let refused: readonly VerifiedTransaction[] = []
       transactions: commit.transactions.map(({ transaction, signatures, id, bytes }) => ({
         transaction,
         signatures,
@@ -162,6 +167,8 @@ export class CommitteeSequencer implements Sequencer, Notes {
         digest = stateDigest(running.digest, result)
         elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
         return this.#rows(commit, digest, elected)
+        changed = result.accounts
+        refused = result.refused.map(({ transaction }) => transaction)
       },
       stored: () => {
         running.digest = digest
@@ -169,9 +176,11 @@ export class CommitteeSequencer implements Sequencer, Notes {
         running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
         for (const transaction of commit.transactions) {
           this.#drop(transaction)
+        for (const transaction of refused) this.#guests.wasted(transaction)
           this.#guests.leave(transaction)
         }
-        this.#gate.moved(commit.transactions)
+          this.#gate.leave(transaction)
+        this.#gate.moved(commit.transactions, changed)
       }
     }
   }
@@ -376,9 +385,13 @@ export class CommitteeSequencer implements Sequencer, Notes {
     for (const bytes of transactions) {
       try {
         const transaction = await this.#opener.transaction(bytes)
-        if (!this.#guests.enter(transaction)) continue
-        const taken = await agreement.offer(transaction, this.#bucketOf(transaction))
-        if (taken === 'full') this.#guests.leave(transaction)
+        const isFinal = await finalBefore([transaction], this.components.store)
+        if (this.#isSpare(transaction) || !this.#guests.enter(transaction)) continue
+        const ready = this.#gate.tryEnter(transaction, isFinal)
+        const taken = ready && (await agreement.offer(transaction, this.#bucketOf(transaction)))
+        if (taken === 'taken') continue
+        this.#guests.leave(transaction)
+        if (ready) this.#gate.leave(transaction)
       } catch {
         return 'broken'
       }
@@ -396,9 +409,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
   }
 
   #drop(transaction: VerifiedTransaction): void {
-    if (!this.#passOn.remove(transaction)) return
-    this.#gate.leave(transaction)
-    this.#times.end(transaction)
+    if (this.#passOn.remove(transaction)) this.#times.end(transaction)
   }
 
   // --- executing
@@ -425,7 +436,12 @@ export class CommitteeSequencer implements Sequencer, Notes {
   }
 
   #bucketOf({ transaction }: VerifiedTransaction): number {
-    return bucketOf(this.#needState(), transaction.account)
+    return bucketFor(this.#needState(), transaction)
+  }
+
+  /** Whether it is left to other witnesses: half of what this one may waste is gone, and accounts with nothing behind them cost nothing. */
+  #isSpare(transaction: VerifiedTransaction): boolean {
+    return this.#bucketOf(transaction) === 0 && isWasteful(this.#needState(), this.components.signer.publicKey)
   }
 
   #needState(): Reader {

@@ -1,16 +1,16 @@
 import { taggedHash, toHex, utf8, type CommitteeMembers } from '@pekka/node/protocol'
-import { elect, type Commit, type Elected, type Member } from '@pekka/node/consensus'
+import { elect, type Elected, type Member, type PayloadTransaction } from '@pekka/node/consensus'
 import { candidatesFor, encodeRow, Overlay, type CommitResult, type Reader } from '@pekka/node/ledger'
 import type { LedgerStore } from '@pekka/node/host/storage'
 
 /** What executing a commit of a committee takes and comes to, beside what the ledger itself does. */
 
 /**
- * Which of the vertices that a commit's transactions name were final before it: read from disk, so that it is the same on every
+ * Which of the vertices that transactions name are final now; for a commit's that is before it. Read from disk, so that it is the same on every
  * witness, also on one that has just been started.
  */
 export async function finalBefore(
-  { transactions }: Commit,
+  transactions: readonly Pick<PayloadTransaction, 'transaction'>[],
   store: Pick<LedgerStore, 'locate'>
 ): Promise<(vertex: Uint8Array) => boolean> {
   const final = new Set<string>()

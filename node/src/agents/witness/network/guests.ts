@@ -29,6 +29,11 @@ export class Guests {
     }
   }
 
+  /** The ledger has refused it: its account has used up what it cost here. No effect where another witness brought it. */
+  wasted(transaction: VerifiedTransaction): void {
+    if (this.#leave.has(toHex(transaction.id))) this.admission.wasted(transaction)
+  }
+
   /** It is ordered, refused, or there was no room. */
   leave({ id }: { id: Uint8Array }): void {
     const key = toHex(id)

@@ -119,8 +119,32 @@ describe('witness: a committee of one', function () {
     const { bytes } = await sender.sign(ledger, faucet(), { parents: [old.id] })
     // As it comes in another witness's block: this one has never looked at its parents.
     const transaction = await verifyTransaction(bytes, createVerifier())
-    await sequencer.propose(transaction)
+    await sequencer.propose(transaction, () => true)
     while ((await ledger.transaction(transaction.id)) === null) await new Promise(resolve => setTimeout(resolve, 5))
+    await ledger.stop()
+  })
+
+  it('brings nothing into the order that the ledger would refuse: it would be this witness’s waste', async () => {
+    await LastProposed.create(join(folder, 'third'))
+    const store = new MemoryLedgerStore()
+    const sender = new Sender(accountId(policy), null, owner)
+    const { ledger } = open(store, 'third')
+    await ledger.start()
+    await sender.send(ledger, faucet())
+    const unknown = new Uint8Array(32).fill(7)
+    const submit = async (change: Parameters<Sender['sign']>[2]) => {
+      const sending = new Sender(accountId(policy), null, owner)
+      const outcome = await ledger.submit((await sending.sign(ledger, faucet(), change)).bytes)
+      return 'code' in outcome ? outcome.code : outcome.status
+    }
+    const changes = [{ parents: [unknown] }, { previous: unknown }, { sequence: 9 }, { expiry: 1 }]
+    assert.deepEqual(await Promise.all(changes.map(submit)), [
+      'PARENT_UNKNOWN',
+      'LANE_SEQUENCE',
+      'LANE_SEQUENCE',
+      'TRANSACTION_EXPIRED'
+    ])
+    assert.deepEqual([...ledger.state.keys('includer')], [])
     await ledger.stop()
   })
 

@@ -1,78 +1,180 @@
 import assert from 'node:assert/strict'
-import { MemoryState, verifyTransaction, type VerifiedTransaction } from '@pekka/node/ledger'
-import { encodeSigned, networkId, signTransaction, type Transaction } from '@pekka/node/protocol'
-import { createVerifier } from '@pekka/node/host/crypto'
+import {
+  accountId,
+  encodeSigned,
+  networkId,
+  signTransaction,
+  transactionId,
+  type Transaction
+} from '@pekka/node/protocol'
+import { executeCommit, genesisState, verifyTransaction, type VerifiedTransaction } from '@pekka/node/ledger'
+import { createSigner, createVerifier } from '@pekka/node/host/crypto'
 import { LaneGate } from '../../../../src/agents/witness/network/lane-gate.js'
-import { createTestNetwork, faucet, type Sender } from '../support.js'
+import { createTestNetwork, faucet, seed, type Sender } from '../support.js'
 
 describe('witness: lanes of a committee', () => {
   const network = createTestNetwork()
+  const id = networkId(network.genesis)
+  const isFinal = (): boolean => false
 
-  async function transaction(sender: Sender, sequence: number): Promise<VerifiedTransaction> {
-    const content: Transaction = {
-      v: 1,
-      network: networkId(network.genesis),
-      account: sender.account,
-      key: null,
-      sequence,
-      previous: sequence === 0 ? null : new Uint8Array(32).fill(sequence),
-      parents: [networkId(network.genesis)],
-      expiry: Date.now() + 60_000,
-      body: faucet()
+  function world(wait?: number) {
+    const state = genesisState(network.genesis)
+    const gate = new LaneGate({ state: () => state, clock: { now: () => Date.now() } }, wait)
+    /** As the ledger does with a commit. */
+    const execute = (...transactions: VerifiedTransaction[]) => {
+      const input = { timestamp: Date.now(), transactions, witness: network.witness.publicKey, isFinal }
+      const result = executeCommit(state, input)
+      state.write(result.writes)
+      for (const one of transactions) gate.leave(one)
+      gate.moved(transactions, result.accounts)
+      return result.ordered.length
     }
-    const bytes = encodeSigned(await signTransaction(content, [sender.signer]))
-    return verifyTransaction(bytes, createVerifier())
+    return { gate, execute, state }
   }
 
-  // Made beforehand: between two that enter in one turn no timer can run.
-  it('holds back what came before its predecessors, and lets it go with them', async () => {
-    const gate = new LaneGate(() => new MemoryState())
-    const [first, second, third] = await Promise.all([0, 1, 2].map(sequence => transaction(network.demo, sequence)))
-    const other = await transaction(network.providers[0], 0)
-    const passed: number[] = []
-    const enter = async (entering: VerifiedTransaction | undefined) => {
-      if (entering === undefined) throw new TypeError('no transaction')
-      await gate.enter(entering)
-      passed.push(entering.transaction.sequence)
+  async function verified(content: Transaction, { signer }: Pick<Sender, 'signer'>): Promise<VerifiedTransaction> {
+    return verifyTransaction(encodeSigned(await signTransaction(content, [signer])), createVerifier())
+  }
+
+  const contentOf = (sender: Pick<Sender, 'account'>, change: Partial<Transaction> = {}): Transaction => ({
+    v: 1,
+    network: id,
+    account: sender.account,
+    key: null,
+    sequence: 0,
+    previous: null,
+    parents: [id],
+    expiry: Date.now() + 60_000,
+    body: faucet(),
+    ...change
+  })
+
+  /** Transactions of one lane, each naming the one before. */
+  async function chain(sender: Sender, count: number): Promise<VerifiedTransaction[]> {
+    const made: VerifiedTransaction[] = []
+    for (let sequence = 0; sequence < count; sequence++) {
+      const previous = made.at(-1)?.id ?? null
+      made.push(await verified(contentOf(sender, { sequence, previous }), sender))
     }
-    const early = [enter(third), enter(second)]
+    return made
+  }
+
+  const at = <T>(many: readonly T[], index: number): T => many[index] ?? assert.fail()
+
+  it('holds back what came before its predecessors, and lets it go with them', async () => {
+    const { gate } = world()
+    const lane = await chain(network.demo, 3)
+    const passed: number[] = []
+    const enter = async (one: VerifiedTransaction) => {
+      await gate.enter(one, isFinal)
+      passed.push(one.transaction.sequence)
+    }
+    const early = [enter(at(lane, 2)), enter(at(lane, 1))]
     // The other lane isn't held up.
-    await gate.enter(other)
+    await gate.enter(await verified(contentOf(network.providers[0]), network.providers[0]), isFinal)
     assert.deepEqual(passed, [])
-    await enter(first)
+    await enter(at(lane, 0))
     await Promise.all(early)
-    assert.deepEqual(passed, [0, 1, 2])
+    assert.deepEqual(passed.sort(), [0, 1, 2])
+    assert.equal(gate.waiting, 0)
   })
 
-  it('lets it go after a while all the same: the ledger says what is wrong with it', async () => {
-    const gate = new LaneGate(() => new MemoryState())
-    await gate.enter(await transaction(network.demo, 3))
+  it('refuses what comes after nothing, once its predecessors have had their time', async () => {
+    const { gate } = world(10)
+    await assert.rejects(gate.enter(at(await chain(network.demo, 2), 1), isFinal), { code: 'LANE_SEQUENCE' })
+    assert.equal(gate.waiting, 0)
   })
 
-  it('forgets a lane once nothing of it is under way', async () => {
-    const gate = new LaneGate(() => new MemoryState())
-    const first = await transaction(network.demo, 0)
-    const next = await transaction(network.demo, 1)
-    const other = await transaction(network.providers[0], 0)
-    await gate.enter(first)
+  it('refuses at once what no commit can make right', async () => {
+    const { gate, execute } = world()
+    const { demo } = network
+    const refused = async (change: Partial<Transaction>, code: string) =>
+      await assert.rejects(gate.enter(await verified(contentOf(demo, change), demo), isFinal), { code })
+    await refused({ network: new Uint8Array(32) }, 'NETWORK_MISMATCH')
+    await refused({ expiry: 1 }, 'TRANSACTION_EXPIRED')
+    await refused({ previous: new Uint8Array(32) }, 'LANE_SEQUENCE')
+    const [first] = await chain(demo, 1)
+    assert.equal(execute(first ?? assert.fail()), 1)
+    await refused({ expiry: Date.now() + 50_000 }, 'LANE_SEQUENCE')
+  })
+
+  it('refuses after a while whose account, key or parent nobody knows', async () => {
+    const { gate } = world(10)
+    const stranger = createSigner(seed())
+    const account = accountId({ threshold: 1, keys: [stranger.publicKey] })
+    const { demo } = network
+    const enter = async (content: Transaction, signer = demo.signer) =>
+      gate.enter(await verified(content, { signer }), isFinal)
+    await Promise.all([
+      assert.rejects(enter(contentOf({ account }), stranger), { code: 'ACCOUNT_UNKNOWN' }),
+      assert.rejects(enter(contentOf(demo, { key: stranger.publicKey }), stranger), { code: 'DELEGATE_UNKNOWN' }),
+      assert.rejects(enter(contentOf(demo), stranger), { code: 'SIGNATURE_INVALID' }),
+      assert.rejects(enter(contentOf(demo, { parents: [new Uint8Array(32)] })), { code: 'PARENT_UNKNOWN' })
+    ])
+  })
+
+  it('lets in what other witnesses have executed already as soon as it is executed here', async () => {
+    const { gate, execute } = world()
+    const lane = await chain(network.demo, 2)
+    const parent = await verified(contentOf(network.providers[0]), network.providers[0])
+    const final = new Set<string>()
+    const knows = (vertex: Uint8Array): boolean => final.has(Buffer.from(vertex).toString('hex'))
+    const [other] = network.providers.slice(1)
+    const child = await verified(contentOf(other ?? assert.fail(), { parents: [parent.id] }), other ?? assert.fail())
+    const waiting = [gate.enter(at(lane, 1), isFinal), gate.enter(child, knows)]
+    assert.equal(gate.waiting, 2)
+    final.add(Buffer.from(parent.id).toString('hex'))
+    execute(at(lane, 0), parent)
+    await Promise.all(waiting)
+  })
+
+  it('lets one of two for the same place in, and the other one only if that was refused', async () => {
+    const { gate, execute } = world()
+    const { demo } = network
+    const [first, second, third] = await Promise.all(
+      [1n, 2n, 3n].map(credits => verified(contentOf(demo, { body: faucet(credits) }), demo))
+    )
+    if (first === undefined || second === undefined || third === undefined) throw new TypeError('three were made')
+    await gate.enter(first, isFinal)
+    const rival = gate.enter(second, isFinal)
+    assert.equal(gate.tryEnter(third, isFinal), false)
+    assert.equal(gate.waiting, 1)
+    // Turned away: its place is free.
     gate.leave(first)
-    let passed = false
-    const second = gate.enter(next).then(() => (passed = true))
-    await gate.enter(other)
-    assert.equal(passed, false, 'the first one was refused, so the second one waits for another')
-    gate.stop()
-    await second
+    await rival
+    const late = assert.rejects(gate.enter(third, isFinal), { code: 'LANE_SEQUENCE' })
+    execute(second)
+    await late
   })
 
-  it('refuses what is more than a lane may have waiting', async () => {
-    const gate = new LaneGate(() => new MemoryState())
-    const many: VerifiedTransaction[] = []
-    for (let sequence = 1; sequence <= 65; sequence++) many.push(await transaction(network.demo, sequence))
-    const last = many.pop()
-    if (last === undefined) throw new TypeError('no transaction')
-    const waiting = many.map(one => gate.enter(one))
-    await assert.rejects(gate.enter(last), { code: 'RATE_LIMITED' })
+  it('lets nothing in that names another predecessor than the one under way', async () => {
+    const { gate } = world()
+    const { demo } = network
+    const [first] = await chain(demo, 1)
+    const one = first ?? assert.fail()
+    await gate.enter(one, isFinal)
+    const wrong = await verified(contentOf(demo, { sequence: 1, previous: new Uint8Array(32) }), demo)
+    assert.equal(gate.tryEnter(wrong, isFinal), false)
+    const right = contentOf(demo, { sequence: 1, previous: transactionId(one.transaction) })
+    assert.equal(gate.tryEnter(await verified(right, demo), isFinal), true)
+  })
+
+  it('holds a bounded number that waits, of a lane and of accounts that nobody knows', async () => {
+    const { gate } = world()
+    const lane = await chain(network.demo, 66)
+    const waiting = lane.slice(1, 65).map(one => gate.enter(one, isFinal))
+    await assert.rejects(gate.enter(at(lane, 65), isFinal), { code: 'RATE_LIMITED' })
+    // Signatures don't matter here: they were checked before.
+    const template = at(lane, 0)
+    const unknown = (n: number): VerifiedTransaction => {
+      const account = new Uint8Array(32)
+      new DataView(account.buffer).setUint32(0, n + 1)
+      return { ...template, id: account, transaction: { ...template.transaction, account } }
+    }
+    for (let n = 0; n < 512; n++) waiting.push(gate.enter(unknown(n), isFinal))
+    await assert.rejects(gate.enter(unknown(512), isFinal), { code: 'RATE_LIMITED' })
     gate.stop()
     await Promise.all(waiting)
+    assert.equal(gate.waiting, 0)
   })
 })
