@@ -52,11 +52,11 @@ export {
   openAuctions,
   pending,
   providerView,
+  registeredImages,
   runningFor,
   taskView,
   timeView
 } from './queries.js'
-  registeredImages,
 export { decodeRow, encodeRow, laneKey, TABLE_NAMES, TABLES, type Row, type Table } from './rows.js'
 export { candidatesFor, type Candidate } from './stake.js'
 export type { Context, LedgerEvent, Sender, Step } from './step.js'
