@@ -10,9 +10,11 @@ import {
   commitPageSchema,
   dagWindowSchema,
   hex32,
+  imagePageSchema,
   ledgerTaskState,
   openBodyName,
   placeCursor,
+  slug,
   taskPageSchema,
   taskViewSchema,
   transactionDetailSchema,
@@ -29,6 +31,7 @@ const commitLimit = number(MAX_COMMIT_PAGE, COMMIT_PAGE)
 
 const commitsQuery = z.strictObject({ before: commitCursor.optional(), limit: commitLimit })
 const idsQuery = z.strictObject({ after: hex32.optional(), limit })
+const imagesQuery = z.strictObject({ name: slug.optional(), after: hex32.optional(), limit })
 const transactionsQuery = z.strictObject({
   account: hex32.optional(),
   task: hex32.optional(),
@@ -104,6 +107,15 @@ export function ledgerRoutes(explorer: LedgerExplorer): Route[] {
       auth,
       answer: accountItemSchema,
       handle: ({ path }) => explorer.account(path.id)
+    }),
+    route({
+      method,
+      path: '/v1/ledger/images',
+      summary: 'What the registry says of images, by their digests: all, or of a name',
+      auth,
+      query: imagesQuery,
+      answer: imagePageSchema,
+      handle: ({ query: { name = null, after = null, limit: most } }) => explorer.images(name, after, most)
     }),
     route({
       method,

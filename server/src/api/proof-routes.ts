@@ -9,13 +9,14 @@ export interface ProofRoutesComponents {
   mirror: LedgerMirror
 }
 
-const asksQuery = z.strictObject({
-  asks: z
-    .string()
-    .max(MAX_CLAIMS * 65)
-    .transform(text => text.split(','))
-    .pipe(z.array(hex32).min(1).max(MAX_CLAIMS))
-})
+/** Ids with commas between. */
+const ids = z
+  .string()
+  .max(MAX_CLAIMS * 65)
+  .transform(text => text.split(','))
+  .pipe(z.array(hex32).min(1).max(MAX_CLAIMS))
+const asksQuery = z.strictObject({ asks: ids })
+const imagesQuery = z.strictObject({ images: ids })
 
 /** Proofs of what the ledger says. The bridge hands on what witnesses signed; who gets one believes only them. */
 export function proofRoutes(components: ProofRoutesComponents): Route[] {
@@ -39,6 +40,18 @@ export function proofRoutes(components: ProofRoutesComponents): Route[] {
       answer,
       handle: async ({ query }) => {
         const rows = query.asks.map(id => ({ table: 'ask' as const, id }))
+        return { proof: await ledger.prove({ kind: 'rows', rows }) }
+      }
+    }),
+    route({
+      method: 'get',
+      path: '/v1/ledger/images/proof',
+      summary: 'Proof of what the registry says of images, by their digests, or that it says nothing',
+      auth: 'none',
+      query: imagesQuery,
+      answer,
+      handle: async ({ query }) => {
+        const rows = query.images.map(id => ({ table: 'image' as const, id }))
         return { proof: await ledger.prove({ kind: 'rows', rows }) }
       }
     }),

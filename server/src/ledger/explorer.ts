@@ -19,6 +19,7 @@ import {
   type CommittedBlocks,
   type DagWindow,
   type LedgerAccess,
+  type ImagePage,
   type LedgerPlace,
   type LedgerTaskPage,
   type OpenBody,
@@ -141,6 +142,12 @@ export class LedgerExplorer {
       accounts: accounts.map(({ opened: _opened, ...account }) => account),
       next: next === null ? null : toHex(next)
     }
+  }
+
+  async images(name: string | null, after: Uint8Array | null, limit: number): Promise<ImagePage> {
+    const query = { name, after, count: limit }
+    const { images, next } = await this.components.ledger.history({ kind: 'images', query })
+    return { images, next: next === null ? null : toHex(next) }
   }
 
   /** @throws PekkaError ACCOUNT_UNKNOWN */

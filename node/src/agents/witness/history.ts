@@ -14,6 +14,7 @@ import {
   type HistoryPage,
   type HistoryQuery,
   type HistoryRequest,
+  type ImageRow,
   type LedgerPlace,
   type PlacedTransaction
 } from '@pekka/node/protocol'
@@ -64,6 +65,8 @@ export class LedgerHistory {
         return await this.#transactions(what.query)
       case 'accounts':
         return await this.#accounts(what.query)
+      case 'images':
+        return await this.#images(what.query)
       case 'checkpoints':
         return await this.#checkpoints(what.query)
       case 'blocks':
@@ -142,6 +145,19 @@ export class LedgerHistory {
     return { accounts, next: null }
   }
 
+  async #images({ name, after, count }: HistoryQuery<'images'>): Promise<HistoryPage<'images'>> {
+    const state = this.components.state()
+    const images: HistoryPage<'images'>['images'] = []
+    for (const key of state.keys('image', after === null ? {} : { from: `${toHex(after)}0` })) {
+      const row = state.get('image', key)
+      if (row === undefined || (name !== null && !isNamed(row, name))) continue
+      const last = images.at(-1)
+      if (images.length >= count && last !== undefined) return { images, next: last.digest }
+      images.push({ ...row })
+    }
+    return { images, next: null }
+  }
+
   async #checkpoints({ before, count }: HistoryQuery<'checkpoints'>): Promise<HistoryPage<'checkpoints'>> {
     const certificates: Uint8Array[] = []
     let end = before ?? Number.MAX_SAFE_INTEGER
@@ -211,3 +227,7 @@ export class LedgerHistory {
     return { commit: commitViewSchema.parse(decodeCanonical(bytes)), bytes: bytes.length }
   }
 }
+
+/** Whether a digest stands for a name, or somebody proposes that it should. */
+const isNamed = ({ record, proposals }: ImageRow, name: string): boolean =>
+  record === null ? proposals.some(({ content }) => content.name === name) : record.content.name === name

@@ -105,6 +105,10 @@ function wordsOf(fact: Fact): string {
     const price = award === null ? '' : `, awarded at ${credits(award.pricePerSecond)} credits a second`
     return `${name}: ${ended ?? state}, ${bids.length} bids${price}`
   }
+  if (fact.kind === 'image') {
+    const { state, record, retired } = fact.row
+    return `${name}: ${state}${record === null ? '' : ` as ${record.content.name}`}${retired === null ? '' : ` (${retired.reason})`}`
+  }
   const { state, paid, refunded } = fact.row
   return `${name}: ${state}, ${billCredits(paid)} credits paid, ${billCredits(refunded)} came back`
 }

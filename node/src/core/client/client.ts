@@ -36,6 +36,7 @@ import { buyByAuction, type AuctionObserver, type AuctionRequest } from './aucti
 import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
 import { TaskFollower, type TaskObserver } from './follow.js'
 import { SignedImageRegistry, listedAsks, type ImageRegistry } from './image-registry.js'
+import { LedgerImageRegistry } from './ledger-images.js'
 import { Lane, createExclusive, type Exclusive } from './lane.js'
 import { LedgerTail, type TailListener, type TailRequest } from './ledger-tail.js'
 import { Live } from './live.js'
@@ -110,10 +111,11 @@ export class PekkaClient {
     this.market = new Market({ http: this.http, primitives, clock }, identity.network)
     const { verifier } = primitives
     this.ledger = new ProvenLedger({ http: this.http, verifier, token: () => this.tokens.get() }, identity.network)
-    this.registry = new SignedImageRegistry(
+    const list = new SignedImageRegistry(
       { verifier, clock, network: fresh => this.ledger.anchor(fresh) },
       identity.network
     )
+    this.registry = new LedgerImageRegistry({ ledger: this.ledger, clock, list })
     this.live = new Live({ live: components.live, tokens: this.tokens })
     const exclusive = components.exclusive ?? createExclusive()
     this.#lane = new Lane({ http: this.http, tokens: this.tokens, clock, identity, exclusive })
@@ -130,7 +132,7 @@ export class PekkaClient {
     return tail
   }
 
-  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, IMAGE_UNLISTED, IMAGE_LIST_INVALID, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
+  /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, IMAGE_RETIRED, IMAGE_UNLISTED, IMAGE_LIST_INVALID, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
   async quote(
     request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes' | 'gpu' | 'session'> & { image: string }
   ): Promise<Quote> {

@@ -14,14 +14,14 @@ import type { VerifiedAsk } from './market.js'
 
 /**
  * What a network says of an image: `listed` under its name by those whom the genesis names; `unlisted`: by nobody; `open`: this
- * network's genesis names nobody who would list images, so every digest passes.
+ * network's genesis names nobody who would list images, so every digest passes; `retired`: not to be used any more, and why.
  */
-export type ImageStanding = 'listed' | 'unlisted' | 'open'
+export type ImageStanding = 'listed' | 'unlisted' | 'open' | { retired: string }
 
-/** Whether a digest may stand for a name. The signed list is one such; the ledger's own registry is to be another. */
+/** Whether a digest may stand for a name: by the ledger's registry ({@link LedgerImageRegistry}), or by the signed list. */
 export interface ImageRegistry {
-  /** @throws PekkaError IMAGE_LIST_INVALID, PROOF_INVALID, BRIDGE_UNREACHABLE */
-  standing(image: ImageRef): Promise<ImageStanding>
+  /** In the order of `images`. @throws PekkaError IMAGE_LIST_INVALID, PROOF_INVALID, PROOF_MISSING, BRIDGE_UNREACHABLE */
+  standings(images: readonly ImageRef[]): Promise<ImageStanding[]>
 }
 
 export interface SignedImageListComponents {
@@ -56,7 +56,14 @@ export class SignedImageRegistry implements ImageRegistry {
     private readonly network: Uint8Array
   ) {}
 
-  async standing(image: ImageRef): Promise<ImageStanding> {
+  async standings(images: readonly ImageRef[]): Promise<ImageStanding[]> {
+    const standings: ImageStanding[] = []
+    for (const image of images) standings.push(await this.standing(image))
+    return standings
+  }
+
+  /** @throws PekkaError IMAGE_LIST_INVALID, PROOF_INVALID, BRIDGE_UNREACHABLE */
+  async standing(image: ImageRef): Promise<'listed' | 'unlisted' | 'open'> {
     const known = await this.#read(false)
     if (known.list === undefined) return 'open'
     if (has(known.list, image)) return 'listed'
@@ -105,7 +112,7 @@ export const imageSignersOf = (genesis: Uint8Array): ImageSigners | undefined =>
 /**
  * Those of the asks whose image may be used under the wanted name; asks of other images stay as they are. Nothing is ever sealed for a
  * machine that offers something else under a known name.
- * @throws PekkaError IMAGE_UNLISTED: machines offer it, none as it is listed; what the registry throws
+ * @throws PekkaError IMAGE_RETIRED, IMAGE_UNLISTED: machines offer it, none as it is listed; what the registry throws
  */
 export async function listedAsks(
   registry: ImageRegistry,
@@ -113,8 +120,10 @@ export async function listedAsks(
   image: string
 ): Promise<VerifiedAsk[]> {
   const wanted = asks.filter(({ ask }) => ask.image.name === image)
-  const refused: VerifiedAsk[] = []
-  for (const one of wanted) if ((await registry.standing(one.ask.image)) === 'unlisted') refused.push(one)
-  if (refused.length > 0 && refused.length === wanted.length) throw new PekkaError('IMAGE_UNLISTED', { image })
-  return asks.filter(one => !refused.includes(one))
+  const standings = await registry.standings(wanted.map(({ ask }) => ask.image))
+  const refused = new Set(wanted.filter((_, i) => standings[i] !== 'listed' && standings[i] !== 'open'))
+  if (refused.size === 0 || refused.size < wanted.length) return asks.filter(one => !refused.has(one))
+  const retired = standings.find(standing => typeof standing === 'object')
+  if (retired !== undefined) throw new PekkaError('IMAGE_RETIRED', { image, reason: retired.retired })
+  throw new PekkaError('IMAGE_UNLISTED', { image })
 }

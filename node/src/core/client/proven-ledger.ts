@@ -1,4 +1,5 @@
 import {
+  MAX_CLAIMS,
   PekkaError,
   decodeCanonical,
   encodeCanonical,
@@ -16,6 +17,7 @@ import {
   type AuctionView,
   type Checkpoint,
   type Fact,
+  type ImageRow,
   type Proven,
   type TaskView,
   type Trust,
@@ -116,11 +118,31 @@ export class ProvenLedger {
     return fact?.kind === 'auction' ? fact.row : refuse('it shows another auction')
   }
 
+  /**
+   * What the registry says of images, by digest, in the same order: null where it says nothing; undefined where the network proves
+   * nothing yet. @throws PekkaError PROOF_INVALID, PROOF_MISSING, BRIDGE_UNREACHABLE
+   */
+  async images(digests: readonly Uint8Array[]): Promise<(ImageRow | null)[] | undefined> {
+    const { genesis } = await this.anchor()
+    if (!makesCheckpoints(genesis)) return undefined
+    const rows: (ImageRow | null)[] = []
+    for (let at = 0; at < digests.length; at += MAX_CLAIMS) {
+      const part = digests.slice(at, at + MAX_CLAIMS)
+      const { facts } = await this.#read(`/v1/ledger/images/proof?images=${part.map(toHex).join(',')}`, false)
+      for (const digest of part) {
+        const fact = facts.find(one => one.kind === 'image' && equalBytes(one.id, digest))
+        rows.push(fact?.kind === 'image' ? fact.row : refuse('it shows another image'))
+      }
+    }
+    return rows
+  }
+
   /** The encoded proof of how a task stands, checked but not judged (see {@link judge}). @throws PekkaError PROOF_INVALID, PROOF_MISSING */
   async task(task: Uint8Array): Promise<{ bytes: Uint8Array; proven: Proven; genesis: Uint8Array }> {
+    const seen = this.#newest
     const found = await this.proof('task', task)
     // A transaction is shown under the checkpoint that covers it, which may be an old one.
-    if (found.proven.facts.some(({ kind }) => kind === 'task')) this.#advance(found.proven)
+    if (found.proven.facts.some(({ kind }) => kind === 'task')) this.#advance(found.proven, seen)
     return found
   }
 
@@ -176,8 +198,9 @@ export class ProvenLedger {
   }
 
   async #read(path: string, own: boolean): Promise<Proven> {
+    const seen = this.#newest
     const { proven } = await this.#fetch(path, own)
-    this.#advance(proven)
+    this.#advance(proven, seen)
     return proven
   }
 
@@ -190,10 +213,14 @@ export class ProvenLedger {
     return { bytes: proof, proven: await verifyProof(proof, trust, verifier) }
   }
 
-  /** State is never read from before what was seen: a bridge can't go back to when it suited it. */
-  #advance({ checkpoint }: Proven): void {
-    if (checkpoint.index < this.#newest) refuse('it is older than what was shown before')
-    this.#newest = checkpoint.index
+  /**
+   * State is never read from before what was seen: a bridge can't go back to when it suited it. Of answers under way together any may
+   * come first.
+   * @param seen the newest checkpoint when it was asked for
+   */
+  #advance({ checkpoint }: Proven, seen: number): void {
+    if (checkpoint.index < seen) refuse('it is older than what was shown before')
+    this.#newest = Math.max(this.#newest, checkpoint.index)
   }
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { equalBytes } from './bytes.js'
 import type { CommitView, TransactionOutcome } from './commit-view.js'
 import { blockViewSchema, ledgerPlaceSchema, type LedgerPlace, type PlacedTransaction } from './history.js'
+import { imageRowSchema } from './image-record.js'
 import { commitHeaderSchema } from './parameters.js'
 import { bytes32, credits, millis, whole } from './schema.js'
 import { accountRowSchema } from './state.js'
@@ -118,6 +119,10 @@ export const accountItemSchema = accountRowSchema.omit({ opened: true })
 export type AccountItem = z.infer<typeof accountItemSchema>
 export const accountPageSchema = z.object({ accounts: z.array(accountItemSchema), next: z.string().nullable() })
 export type AccountPage = z.infer<typeof accountPageSchema>
+
+/** What the network's registrars say of images. `proposed` ones are nobody's decision yet. */
+export const imagePageSchema = z.object({ images: z.array(imageRowSchema), next: z.string().nullable() })
+export type ImagePage = z.infer<typeof imagePageSchema>
 
 /** Tasks as the ledger has them: no title, no note, no output. */
 export const taskPageSchema = z.object({
@@ -269,7 +274,11 @@ export function detailOf(placed: PlacedTransaction): TransactionDetail {
 export const placedIn = ({ header: { index }, transactions }: CommitView): PlacedTransaction[] =>
   transactions.map((one, position) => ({ place: { index, position }, ...one }))
 
-/** Whether a transaction belongs into an account's history: it sent it, or an applied transfer went to it. */
+/** Whether a transaction belongs into an account's history: it sent it, or an applied transfer or recovery is about it. */
 export const concerns = (transaction: Transaction, outcome: TransactionOutcome, account: Uint8Array): boolean =>
-  equalBytes(transaction.account, account) ||
-  (transaction.body.kind === 'transfer' && outcome.status === 'applied' && equalBytes(transaction.body.to, account))
+  equalBytes(transaction.account, account) || (outcome.status === 'applied' && isAbout(transaction.body, account))
+
+function isAbout(body: Body, account: Uint8Array): boolean {
+  if (body.kind === 'transfer') return equalBytes(body.to, account)
+  return (body.kind === 'recover' || body.kind === 'cancel-recovery') && equalBytes(body.account, account)
+}

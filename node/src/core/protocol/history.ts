@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 import { openBodyName } from './bodies.js'
+import { imageRowSchema } from './image-record.js'
 import { accountRowSchema } from './state.js'
-import { bytes32, bytesUpTo, credits, millis, whole } from './schema.js'
+import { bytes32, bytesUpTo, credits, millis, slug, whole } from './schema.js'
 import { commitViewSchema, outcomeSchema } from './commit-view.js'
 
 /**
@@ -85,6 +86,11 @@ export const HISTORY = {
     query: z.strictObject({ after: bytes32.nullable(), count: count(MAX_HISTORY_ENTRIES) }),
     page: z.strictObject({ accounts: z.array(accountRowSchema), next: bytes32.nullable() })
   },
+  /** What the registry says of images, of one name or all, by ascending digest. */
+  images: {
+    query: z.strictObject({ name: slug.nullable(), after: bytes32.nullable(), count: count(MAX_HISTORY_ENTRIES) }),
+    page: z.strictObject({ images: z.array(imageRowSchema), next: bytes32.nullable() })
+  },
   /** Canonical certificates, newest first, about commits before `before`. */
   checkpoints: {
     query: z.strictObject({ before: whole.nullable(), count: count(MAX_HISTORY_COMMITS) }),
@@ -124,6 +130,7 @@ export const historyRequestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('commits'), query: HISTORY.commits.query }),
   z.strictObject({ kind: z.literal('transactions'), query: HISTORY.transactions.query }),
   z.strictObject({ kind: z.literal('accounts'), query: HISTORY.accounts.query }),
+  z.strictObject({ kind: z.literal('images'), query: HISTORY.images.query }),
   z.strictObject({ kind: z.literal('checkpoints'), query: HISTORY.checkpoints.query }),
   z.strictObject({ kind: z.literal('blocks'), query: HISTORY.blocks.query }),
   z.strictObject({ kind: z.literal('witnesses'), query: HISTORY.witnesses.query })

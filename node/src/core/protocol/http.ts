@@ -39,6 +39,7 @@ import { taskViewSchema, type TaskView } from './task.js'
  * | GET /v1/tasks/:task/proof | proofSchema: what a receipt needs |
  * | GET /v1/ledger/checkpoint | ledgerProofAnswerSchema: the last checkpoint, no token |
  * | GET /v1/ledger/asks/proof?asks= | ledgerProofAnswerSchema: up to 16 asks, ids with commas between, no token |
+ * | GET /v1/ledger/images/proof?images= | ledgerProofAnswerSchema: up to 16 digests of images, no token |
  * | GET /v1/transactions/:cid/ledger-proof | ledgerProofAnswerSchema: order and outcome, no token |
  * | GET /v1/accounts/:account/ledger-proof | ledgerProofAnswerSchema of the own account |
  * | GET /v1/tasks/:task/ledger-proof | ledgerProofAnswerSchema: its state; once it is closed, what moved it last |
