@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/invite.js')
   },
   { name: 'provider', summary: 'offer this machine to a network', load: () => import('./commands/provider.js') },
+  {
+    name: 'witness',
+    summary: 'run a witness of a network whose ledger several people keep',
+    load: () => import('./commands/witness.js')
+  },
   { name: 'down', summary: 'stop what runs here', load: () => import('./house/commands/down.js') },
   { name: 'reset', summary: 'start over with an empty network', load: () => import('./house/commands/reset.js') },
   {

@@ -2,7 +2,15 @@
 import { readFile, rm } from 'node:fs/promises'
 import { replaceFile } from '../../host/files/index.js'
 import { pino } from 'pino'
-import { decodeCanonical, equalBytes, genesisSchema, networkId, PekkaError, toHex } from '@pekka/node/protocol'
+import {
+  asPekkaError,
+  decodeCanonical,
+  equalBytes,
+  genesisSchema,
+  networkId,
+  PekkaError,
+  toHex
+} from '@pekka/node/protocol'
 import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
 import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
 import { createLedgerStore } from '@pekka/node/host/storage'
@@ -28,7 +36,8 @@ const genesis = new Uint8Array(await readFile(settings.genesis))
 const content = genesisSchema.parse(decodeCanonical(genesis))
 const signer = await readSigner(settings.blockKey)
 if (toHex(networkId(content)) !== settings.network) throw new PekkaError('NETWORK_MISMATCH')
-if (!content.witnesses.some(({ key }) => equalBytes(key, signer.publicKey))) {
+// Where a committee decides, who has no seat follows and serves reads, and may be elected later.
+if (content.agreement === undefined && !content.witnesses.some(({ key }) => equalBytes(key, signer.publicKey))) {
   throw new PekkaError('TRANSACTION_INVALID', { issue: 'the genesis does not name this witness' })
 }
 
@@ -45,6 +54,9 @@ const components = { store, signer, verifier: createVerifier(), clock: systemClo
 // The supervisor starts the process again; what was acknowledged is on disk.
 const init = { genesis, onFailure: () => process.exit(1) }
 
+/** How often who waits for a quorum is told of it, ms. */
+const WAITING_LOOK_MS = 1_000
+
 const starting = new AbortController()
 let committee: CommitteeSequencer | null = null
 const registry = settings.metrics === null ? null : processRegistry()
@@ -60,6 +72,27 @@ const serving = metrics === null ? {} : { submitted: metrics.submitted }
 let metricsServer: MetricsServer | null = null
 let registrar: Registrar | null = null
 
+/** What it tells of its start (cli/witness/start-news.ts). */
+type News =
+  | { trouble: { address: string; code: string } }
+  | { waiting: { commit: number; here: number; of: number } }
+  | { failed: { code: string; data: object } }
+
+/** To whoever started this process, for people; what isn't heard is lost. */
+function tell(news: News): void {
+  if (settings.notices && process.connected) process.send?.(news)
+}
+
+/** While there is no quorum nothing is final: says who is there already. */
+async function tellWaiting(sequencer: CommitteeSequencer): Promise<void> {
+  const status = await sequencer.status().catch(() => null)
+  if (status === null) return
+  const { commit, peers, committee: members } = status
+  const own = toHex(signer.publicKey)
+  const here = members.filter(({ key }) => key === own || peers.some(peer => peer.key === key)).length
+  tell({ waiting: { commit, here, of: members.length } })
+}
+
 /** The genesis says who decides. */
 async function startLedger(): Promise<LocalLedger> {
   if (content.agreement === undefined) {
@@ -71,13 +104,21 @@ async function startLedger(): Promise<LocalLedger> {
   }
   const lastProposed = new LastProposed(settings.lastProposed)
   const { peers } = settings
-  const { ledger, sequencer } = createCommitteeLedger({ ...components, host, lastProposed }, { ...init, peers })
+  const { ledger, sequencer } = createCommitteeLedger(
+    { ...components, host, lastProposed },
+    { ...init, peers, onTrouble: (address, error) => tell({ trouble: { address, code: asPekkaError(error).code } }) }
+  )
   committee = sequencer
   // The first commit takes a quorum of witnesses; who asks for the status meanwhile is answered.
   await serveStatus(host, sequencer)
   await host.start()
-  await ledger.start()
-  await sequencer.caughtUp(starting.signal)
+  const waiting = setInterval(() => void tellWaiting(sequencer), WAITING_LOOK_MS)
+  try {
+    await ledger.start()
+    await sequencer.caughtUp(starting.signal)
+  } finally {
+    clearInterval(waiting)
+  }
   await serveLedger(host, ledger, serving)
   if (settings.accountKey !== null) {
     const account = await readSigner(settings.accountKey)
@@ -86,6 +127,11 @@ async function startLedger(): Promise<LocalLedger> {
     registrar.start()
   }
   return ledger
+}
+
+async function hasSeat(sequencer: CommitteeSequencer): Promise<boolean> {
+  const own = toHex(signer.publicKey)
+  return (await sequencer.status())?.committee.some(({ key }) => key === own) ?? false
 }
 
 let ledger: LocalLedger | null = null
@@ -107,7 +153,15 @@ process.on('SIGTERM', () => void stop())
 process.on('SIGINT', () => void stop())
 process.on('disconnect', () => void stop())
 
-ledger = await startLedger()
+try {
+  ledger = await startLedger()
+} catch (error) {
+  if (stopping) await new Promise(() => {})
+  log.error({ error: String(error) }, 'the witness could not be started')
+  const { code, data } = asPekkaError(error).toProblem()
+  tell({ failed: { code, data } })
+  process.exit(1)
+}
 if (metrics !== null && registry !== null && settings.metrics !== null) {
   void countCommits(ledger, metrics, store.last(), starting.signal)
   metricsServer = await serveMetrics(registry, settings.metrics)
@@ -115,6 +169,8 @@ if (metrics !== null && registry !== null && settings.metrics !== null) {
 const ready = {
   pid: process.pid,
   addresses: host.addresses(),
+  // Whether it has a seat now; null: it decides alone.
+  seat: committee === null ? null : await hasSeat(committee),
   ...(metricsServer === null ? {} : { metrics: metricsServer.url })
 }
 await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })

@@ -28,6 +28,8 @@ const fileSchema = z.object({
   accountKey: z.string().nullable().default(null),
   /** Serves `GET /metrics` there (docs/metrics.md); null: nowhere. */
   metrics: metricsSettings.nullable().default(null),
+  /** Tells its parent process, over IPC, whom it can't reach and for how many it waits. */
+  notices: z.boolean().default(false),
   readyFile: z.string(),
   logLevel: z.string().default('info')
 })

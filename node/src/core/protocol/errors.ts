@@ -508,7 +508,11 @@ export const ERRORS = {
     title: 'PEKKA runs already (process {pid}) at {address}.',
     advice: 'Use that one, or stop it: "pekka down".'
   },
-  PORT_TAKEN: { status: 409, title: 'Port {port} is taken.', advice: 'Choose another with --port.' },
+  PORT_TAKEN: {
+    status: 409,
+    title: 'Port {port} is taken.',
+    advice: 'Choose another with --port; a witness with --listen.'
+  },
   SETUP_FAILED: { status: 500, title: '{step} failed.', advice: 'Log: {log}' },
   SETUP_RIGHTS: { status: 403, title: 'Some system packages are missing: {packages}', advice: 'Run: {command}' },
   USAGE: { status: 400, title: '{issue}', advice: 'See "pekka --help".' },

@@ -19,6 +19,8 @@ export interface StandingLinkInit {
    * that the pauses start small again.
    */
   serve: (channel: MessageChannel, signal: AbortSignal, established: () => void) => Promise<void>
+  /** A life of the link has ended by a failure, or none began. */
+  onFailure?: (error: unknown) => void
 }
 
 /** How long a farewell may take when we stop, ms: a round trip on a bad line. */
@@ -53,7 +55,8 @@ export class StandingLink implements Startable {
         await this.#live(address, signal)
       } catch (error) {
         if (signal.aborted) return
-        const { protocol } = this.init
+        const { protocol, onFailure } = this.init
+        onFailure?.(error)
         // The first time in full; that it still doesn't answer needs no stack.
         if (this.#failures === 0) this.components.log.warn({ err: error, address, protocol }, 'link lost')
         else this.components.log.info({ reason: String(error), address, tries: this.#failures }, 'still no link')

@@ -66,6 +66,8 @@ export interface CommitteeSequencerInit {
   /** Other witnesses to dial. */
   peers: readonly string[]
   pace?: Pace
+  /** A peer's address doesn't answer, or somebody else does there; told at each try. */
+  onTrouble?: (address: string, error: unknown) => void
 }
 
 /** Everything that runs once the store is open. */
@@ -342,6 +344,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
       {
         network: this.init.network,
         addresses: this.init.peers,
+        onTrouble: this.init.onTrouble,
         commit: () => this.components.store.last(),
         isMember: key => [...this.#members.values()].some(members => members.some(m => toHex(m.key) === toHex(key))),
         onPeers: peers => void this.#opening?.then(({ agreement }) => agreement.setPeers(peers)).catch(() => {}),

@@ -22,8 +22,8 @@ export interface CommitteeGenesisInit {
 }
 
 /**
- * The genesis of a network that a committee decides. It takes the seeds, since the ends of the first hash chains stand in it; where
- * witnesses belong to different people each makes its own entry with {@link chainEnds}.
+ * The genesis of a network that a committee decides, by whoever has all of its keys. Where witnesses belong to different people each makes a
+ * record of its own (record.ts).
  */
 export function committeeGenesis({
   base,
@@ -32,16 +32,42 @@ export function committeeGenesis({
   epochs = 2
 }: CommitteeGenesisInit): Genesis {
   const { nonce } = base
+  return agreeingGenesis({
+    base,
+    members: members.map(({ seed, stake, account }) => ({
+      key: createSigner(seed).publicKey,
+      stake,
+      account,
+      tips: chainEnds({ seed, nonce, parameters }, 0, epochs)
+    })),
+    parameters
+  })
+}
+
+/** A witness of the first committee as everybody may know it. */
+export interface PublicMember {
+  /** Its block key. */
+  key: Uint8Array
+  stake: bigint
+  account: Uint8Array
+  /** Ends of its hash chains for epochs 0, 1, … */
+  tips: Uint8Array[]
+}
+
+/** Puts a genesis together from what is public of its witnesses. Throws where something is out of range. */
+export function agreeingGenesis({
+  base,
+  members,
+  parameters
+}: {
+  base: Genesis
+  members: readonly PublicMember[]
+  parameters: ConsensusParameters
+}): Genesis {
   const genesis: Genesis = {
     ...base,
-    witnesses: members.map(({ seed, stake }) => ({ key: createSigner(seed).publicKey, stake })),
-    agreement: {
-      ...parameters,
-      members: members.map(({ seed, account }) => ({
-        account,
-        tips: chainEnds({ seed, nonce, parameters }, 0, epochs)
-      }))
-    }
+    witnesses: members.map(({ key, stake }) => ({ key, stake })),
+    agreement: { ...parameters, members: members.map(({ account, tips }) => ({ account, tips })) }
   }
   // Throws here rather than at the first start where something is out of range.
   networkId(genesis)

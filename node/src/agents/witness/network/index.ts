@@ -27,15 +27,24 @@ import {
 
 export { CommitteeSequencer } from './committee-sequencer.js'
 export { CommitteeCheckpoints, type CommitteeCheckpointsComponents, type Notes } from './committee-checkpoints.js'
+export { OwnerLane, type OwnerLaneComponents } from './owner-lane.js'
 export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './genesis.js'
 export { LastProposed, type Proposed } from './last-proposed.js'
+export {
+  genesisOfRecords,
+  makeRecord,
+  readRecord,
+  type RecordsGenesisInit,
+  type WitnessRecord,
+  type WitnessRecordInit
+} from './record.js'
 export { Registrar, type RegistrarComponents } from './registrar.js'
 export { requestStatus, serveStatus, STATUS_PROTOCOL, type AgreementStatus } from './status.js'
 
 export type CommitteeLedgerComponents = Omit<CommitteeSequencerComponents, 'monotonic'> &
   Pick<LocalLedgerComponents, 'log'> & { monotonic?: () => number }
 
-export type CommitteeLedgerInit = LocalLedgerInit & Pick<CommitteeSequencerInit, 'peers' | 'pace'>
+export type CommitteeLedgerInit = LocalLedgerInit & Pick<CommitteeSequencerInit, 'peers' | 'pace' | 'onTrouble'>
 
 /** A ledger that this witness decides together with others. */
 export function createCommitteeLedger(
@@ -44,10 +53,10 @@ export function createCommitteeLedger(
 ): { ledger: LocalLedger; sequencer: CommitteeSequencer; checkpoints: CommitteeCheckpoints } {
   const { monotonic = () => performance.now() } = components
   const genesis = genesisSchema.parse(decodeCanonical(init.genesis))
-  const { peers, pace } = init
+  const { peers, pace, onTrouble } = init
   const sequencer = new CommitteeSequencer(
     { ...components, monotonic },
-    { genesis, network: networkId(genesis), peers, pace }
+    { genesis, network: networkId(genesis), peers, pace, onTrouble }
   )
   const checkpoints = new CommitteeCheckpoints(
     { ...components, hashing: createHashing(), notes: sequencer },

@@ -44,6 +44,8 @@ export interface WitnessLinksInit {
   isMember: (key: Uint8Array) => boolean
   /** Index of the own last commit. */
   commit: () => number
+  /** An address can't be reached, or whoever answers there is none of us; told at each try. */
+  onTrouble?: (address: string, error: unknown) => void
   /** Who is connected has changed. */
   onPeers: (peers: readonly string[]) => void
   /** The next message of this peer is read when it resolves. `broken`: no honest witness says this. */
@@ -53,7 +55,8 @@ export interface WitnessLinksInit {
 /** One stream to or from a peer that has introduced itself. */
 interface Session {
   readonly channel: MessageChannel
-  readonly key: string | null
+  /** The block key that it has proven; null: none. It may get a seat, or lose it, while it is connected. */
+  readonly key: Uint8Array | null
   /** Index of its last commit when it introduced itself. */
   readonly commit: number
   outbox: number
@@ -84,6 +87,7 @@ export class WitnessLinks implements Startable {
             protocol: WITNESS_PROTOCOL,
             maxMessageBytes: WITNESS_MESSAGE_BYTES,
             maxDelay: REDIAL_MAX_MS,
+            onFailure: error => this.init.onTrouble?.(address, error),
             serve: (channel, signal, established) => this.#serve(channel, signal, established)
           }
         )
@@ -110,9 +114,14 @@ export class WitnessLinks implements Startable {
     return [...this.#sessions.keys()].sort()
   }
 
-  /** Block key of a connected peer, hex; null: an observer. */
+  /** Block key of a connected peer that has a seat now, hex; null: an observer. */
   keyOf(peer: string): string | null {
-    return this.#sessions.get(peer)?.at(-1)?.key ?? null
+    return this.#seatOf(this.#sessions.get(peer)?.at(-1))
+  }
+
+  #seatOf(session: Session | undefined): string | null {
+    const key = session?.key ?? null
+    return key !== null && this.init.isMember(key) ? toHex(key) : null
   }
 
   /** Index of the last commit of a connected peer when it introduced itself; −1: before the first, or not connected. */
@@ -199,10 +208,10 @@ export class WitnessLinks implements Startable {
     if (hello.type !== 'hello') return refuse('no hello')
     if (!equalBytes(hello.network, network)) throw new PekkaError('NETWORK_MISMATCH')
     const key = await provenKey(hello, typed.remotePeer, verifier)
-    if (key !== null && isMember(key)) return { key: toHex(key), commit: hello.commit }
-    const observers = [...this.#sessions.values()].filter(sessions => sessions.at(-1)?.key === null).length
+    if (key !== null && isMember(key)) return { key, commit: hello.commit }
+    const observers = [...this.#sessions.values()].filter(sessions => this.#seatOf(sessions.at(-1)) === null).length
     if (observers >= MAX_OBSERVERS) return refuse('there are enough observers')
-    return { key: null, commit: hello.commit }
+    return { key, commit: hello.commit }
   }
 
   #enter(peer: string, session: Session): void {
@@ -210,7 +219,7 @@ export class WitnessLinks implements Startable {
     if (sessions.length >= MAX_SESSIONS_PER_PEER) throw new PekkaError('LINK_PROTOCOL', { issue: 'too many streams' })
     this.#sessions.set(peer, [...sessions, session])
     if (sessions.length === 0) {
-      this.components.log.info({ peer, key: session.key }, 'peer connected')
+      this.components.log.info({ peer, key: this.#seatOf(session) }, 'peer connected')
       this.init.onPeers(this.peers)
     }
   }

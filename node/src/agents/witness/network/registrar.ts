@@ -1,23 +1,12 @@
-import {
-  accountId,
-  encodeSigned,
-  PekkaError,
-  signTransaction,
-  toHex,
-  witnessVouchMessage,
-  type Signer,
-  type Transaction
-} from '@pekka/node/protocol'
-import { laneHead, type Reader } from '@pekka/node/ledger'
+import { PekkaError, toHex, type Signer } from '@pekka/node/protocol'
+import type { Reader } from '@pekka/node/ledger'
 import { pause } from '@pekka/node/host/network'
 import type { LocalLedger } from '../local-ledger.js'
+import { OwnerLane } from './owner-lane.js'
 import { REGISTER_AHEAD, REGISTER_LOOK_MS, REGISTER_WHEN_LEFT } from './constants.js'
 
-/** How long a registration may wait to be ordered, ms. */
-const LIFE_MS = 60_000
-
 export interface RegistrarComponents {
-  ledger: Pick<LocalLedger, 'state' | 'time' | 'submit'>
+  ledger: Pick<LocalLedger, 'state' | 'time' | 'account' | 'submit'>
   /** The block key. */
   signer: Signer
   /** The one key of the account that stakes on it. */
@@ -79,34 +68,8 @@ export class Registrar {
       await pause(2 * (performance.now() - began), signal)
     }
     if (chains.length === 0 || signal.aborted) return
-    const outcome = await ledger.submit(await this.#sign(chains), signal)
-    if (outcome.status !== 'applied') throw new PekkaError('TRANSACTION_INVALID', { issue: outcome.code })
+    await new OwnerLane({ ledger, signer, owner: this.components.account }).stake(0n, chains, signal)
     log.info({ from: chains[0]?.epoch, to: chains.at(-1)?.epoch }, 'registered for epochs to come')
-  }
-
-  async #sign(chains: { epoch: number; tip: Uint8Array }[]): Promise<Uint8Array> {
-    const { ledger, signer, account: owner } = this.components
-    const account = accountId({ threshold: 1, keys: [owner.publicKey] })
-    const { network, parents, timestamp } = await ledger.time()
-    const lane = laneHead(ledger.state, account, null)
-    const transaction: Transaction = {
-      v: 1,
-      network,
-      account,
-      key: null,
-      sequence: lane?.sequence ?? 0,
-      previous: lane?.previous ?? null,
-      parents,
-      expiry: timestamp + LIFE_MS,
-      body: {
-        kind: 'stake',
-        amount: 0n,
-        witness: signer.publicKey,
-        witnessSignature: await signer.sign(witnessVouchMessage(network, account)),
-        chains
-      }
-    }
-    return encodeSigned(await signTransaction(transaction, [owner]))
   }
 }
 
