@@ -38,6 +38,7 @@ import {
   RECONNECT_MIN_MS
 } from './constants.js'
 import type { MessageChannel, NetworkHost } from './index.js'
+import { Heights } from './heights.js'
 import { Liveness } from './liveness.js'
 import { pause } from './standing-link.js'
 import { TypedChannel } from './typed-channel.js'
@@ -70,10 +71,9 @@ export class LedgerClient implements LedgerAccess {
   #addresses: string[]
   #next = 0
   #session: Promise<Session> | null = null
-  /** Index of the latest commit that an answer was about. */
-  #seen = -1
-  /** Index of the latest checkpoint that rows were proved from. */
-  #proven = -1
+  /** Commits that answers were about, and checkpoints that rows were proved from, by witness. */
+  readonly #seen = new Heights(() => this.#addresses.length)
+  readonly #proven = new Heights(() => this.#addresses.length)
   readonly #patience: number
   readonly #silence: number
   readonly #stopping = new AbortController()
@@ -140,20 +140,29 @@ export class LedgerClient implements LedgerAccess {
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
     const until = performance.now() + this.#patience
     for (;;) {
-      const proof = view(bytes.nullable(), await this.#call({ method: 'prove', what }, signal))
-      if (what.kind !== 'rows' || this.#addresses.length < 2 || this.#isRecent(proof)) return proof
+      const { answer, session } = await this.#callOn({ method: 'prove', what }, signal)
+      const proof = view(bytes.nullable(), answer)
+      if (what.kind !== 'rows' || this.#addresses.length < 2 || this.#isRecent(proof, session)) return proof
       if (performance.now() > until) return proof
       await pause(BEHIND_LOOK_MS, signal ?? this.#stopping.signal)
     }
   }
 
   /** Another witness may still lack a certificate that was shown: its proof would be from before, which readers refuse. */
-  #isRecent(proof: Uint8Array | null): boolean {
+  #isRecent(proof: Uint8Array | null, session: Session): boolean {
     const index = proof === null ? null : checkpointIn(proof)
     if (index === null) return true
-    if (index < this.#proven) return false
-    this.#proven = index
-    return true
+    const { address } = session
+    this.#proven.tell(address, index)
+    if (index >= this.#proven.required) {
+      session.lateSince = null
+      return true
+    }
+    session.lateSince ??= monotonic()
+    if (monotonic() - session.lateSince < this.#silence) return false
+    this.#proven.stayedBehind(address)
+    session.end(new PekkaError('LINK_LOST', { reason: 'it is behind the others' }))
+    return index >= this.#proven.required
   }
 
   async history<R extends HistoryRequest>(what: R, signal?: AbortSignal): Promise<PageOf<R>> {
@@ -168,12 +177,12 @@ export class LedgerClient implements LedgerAccess {
     let failingSince: number | null = null
     while (!signal.aborted) {
       try {
-        for await (const commit of this.#followOnce(last, signal)) {
+        for await (const { commit, address } of this.#followOnce(last, signal)) {
           failingSince = null
           failures = 0
           if (commit.header.index !== last + 1) throw new PekkaError('LINK_PROTOCOL', { issue: 'a commit is missing' })
           last = commit.header.index
-          this.#seen = Math.max(this.#seen, last)
+          this.#seen.tell(address, last)
           yield commit
         }
       } catch (error) {
@@ -189,8 +198,11 @@ export class LedgerClient implements LedgerAccess {
   }
 
   /** One stream's life of a follow; it has a stream of its own, so that answers never wait behind commits. */
-  async *#followOnce(after: number, signal: AbortSignal): AsyncGenerator<CommitView, void, undefined> {
-    const typed = await this.#open(signal)
+  async *#followOnce(
+    after: number,
+    signal: AbortSignal
+  ): AsyncGenerator<{ commit: CommitView; address: string }, void, undefined> {
+    const { typed, address } = await this.#open(signal)
     const watch = this.#watch(typed)
     try {
       await typed.send({ id: FOLLOW, method: 'follow', after }, signal)
@@ -200,7 +212,7 @@ export class LedgerClient implements LedgerAccess {
         if (answer === null) return
         if (answer.id !== FOLLOW) continue
         if (!answer.ok) throw fromProblem(answer)
-        yield view(commitViewSchema, answer.value)
+        yield { commit: view(commitViewSchema, answer.value), address }
       }
     } finally {
       watch?.stop()
@@ -209,6 +221,10 @@ export class LedgerClient implements LedgerAccess {
   }
 
   async #call(request: Ask<LedgerRequest>, signal?: AbortSignal): Promise<unknown> {
+    return (await this.#callOn(request, signal)).answer
+  }
+
+  async #callOn(request: Ask<LedgerRequest>, signal?: AbortSignal): Promise<{ answer: unknown; session: Session }> {
     const limit = AbortSignal.timeout(this.#patience)
     const parts = [limit, this.#stopping.signal, ...(signal === undefined ? [] : [signal])]
     const both = AbortSignal.any(parts)
@@ -218,7 +234,7 @@ export class LedgerClient implements LedgerAccess {
         if (request.method !== 'submit' && request.method !== 'genesis') await this.#reach(session, both)
         const answer = await session.call(request, both)
         this.#note(session, answer)
-        return answer
+        return { answer, session }
       } catch (error) {
         signal?.throwIfAborted()
         // An answer of the ledger, even a bad one, is an answer; a relay that can't reach it has none.
@@ -233,10 +249,13 @@ export class LedgerClient implements LedgerAccess {
   /** Waits until a witness is as far as what was shown before; one that stays behind is left. */
   async #reach(session: Session, signal: AbortSignal): Promise<void> {
     if (this.#addresses.length < 2) return
-    for (let looks = 0; session.height < this.#seen; looks++) {
+    const began = monotonic()
+    for (let looks = 0; session.height < this.#seen.required; looks++) {
       if (looks > 0) await pause(BEHIND_LOOK_MS, signal)
       this.#note(session, await session.call({ method: 'time' }, signal))
-      if (looks * BEHIND_LOOK_MS < this.#silence || session.height >= this.#seen) continue
+      if (monotonic() - began < this.#silence || session.height >= this.#seen.required) continue
+      this.#seen.stayedBehind(session.address)
+      if (session.height >= this.#seen.required) return
       session.end(new PekkaError('LINK_LOST', { reason: 'it is behind the others' }))
       throw new PekkaError('LINK_LOST', { reason: 'it is behind the others' })
     }
@@ -247,7 +266,7 @@ export class LedgerClient implements LedgerAccess {
     const { data } = heightSchema.safeParse(answer)
     if (data === undefined) return
     session.height = Math.max(session.height, data.index)
-    this.#seen = Math.max(this.#seen, session.height)
+    this.#seen.tell(session.address, session.height)
   }
 
   /** Where there is another address: asks something small now and then, and gives a stream up whose other side says nothing. */
@@ -262,8 +281,8 @@ export class LedgerClient implements LedgerAccess {
 
   async #getSession(): Promise<Session> {
     this.#session ??= this.#open(this.#stopping.signal).then(
-      typed => {
-        const session = new Session(typed, this.#watch(typed))
+      ({ typed, address }) => {
+        const session = new Session(typed, address, this.#watch(typed))
         void session.ended.then(() => this.#forget())
         return session
       },
@@ -280,7 +299,7 @@ export class LedgerClient implements LedgerAccess {
     this.#next += 1
   }
 
-  async #open(signal: AbortSignal): Promise<TypedChannel<LedgerAnswer, LedgerRequest>> {
+  async #open(signal: AbortSignal): Promise<{ typed: TypedChannel<LedgerAnswer, LedgerRequest>; address: string }> {
     const address = this.#addresses[this.#next % this.#addresses.length]
     if (address === undefined) throw new PekkaError('LEDGER_UNREACHABLE', {})
     const channel: MessageChannel = await this.components.host.open(address, LEDGER_PROTOCOL, {
@@ -288,7 +307,7 @@ export class LedgerClient implements LedgerAccess {
       maxMessageBytes: LEDGER_MESSAGE_BYTES,
       separate: true
     })
-    return new TypedChannel<LedgerAnswer, LedgerRequest>(channel, ledgerAnswerSchema)
+    return { typed: new TypedChannel<LedgerAnswer, LedgerRequest>(channel, ledgerAnswerSchema), address }
   }
 }
 
@@ -307,6 +326,8 @@ function checkpointIn(proof: Uint8Array): number | null {
     return null
   }
 }
+
+const monotonic = (): number => performance.now()
 
 const heightSchema = z.looseObject({ index: z.number().int() })
 
@@ -339,11 +360,14 @@ class Session {
   readonly ended: Promise<void>
   /** Index of the last commit that its witness is known to have. */
   height = -1
+  /** Since when its proofs are from before what another has shown. */
+  lateSince: number | null = null
   readonly #waiting = new Map<number, Answer>()
   #lastId = 0
 
   constructor(
     private readonly typed: TypedChannel<LedgerAnswer, LedgerRequest>,
+    readonly address: string,
     private readonly watch: Liveness | null
   ) {
     this.ended = this.#read().catch((error: unknown) =>

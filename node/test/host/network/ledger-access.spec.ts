@@ -265,6 +265,19 @@ describe('ledger access', () => {
     assert.deepEqual(reads, [9])
   })
 
+  it('reads on, after a moment, where one witness tells a height that no other has', async () => {
+    const [liar, ...others] = [new CountingLedger(), new CountingLedger(), new CountingLedger(), new CountingLedger()]
+    liar.height = 1_000_000_000
+    const first = await witness(liar)
+    const addresses = [firstAddress(first)]
+    for (const other of others) addresses.push(firstAddress(await witness(other)))
+    const access = await client(addresses, 20_000, 100)
+    assert.equal((await access.time()).index, 1_000_000_000)
+    await first.stop()
+    assert.equal(await access.account(hash('somebody')), null)
+    assert.equal((await access.time()).index, 0)
+  })
+
   it('works through a relay, and leaves a relay that has lost the ledger', async () => {
     const ledger = new CountingLedger()
     const inner = await client([firstAddress(await witness(ledger))])
