@@ -1,5 +1,5 @@
 /** Version of what stands in PEKKA_HOME/devnet. State of another version is moved aside, never read. */
-export const DEVNET_FORMAT = 3
+export const DEVNET_FORMAT = 4
 
 /** The first wait before a child that died is started again, ms; doubles with each death. */
 export const RESTART_FIRST_MS = 500

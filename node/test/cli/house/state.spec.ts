@@ -45,7 +45,7 @@ describe('the state in a PEKKA_HOME', () => {
     // Where this fails, what a genesis holds has changed: raise DEVNET_FORMAT and write down the new name.
     assert.deepEqual(
       { format: DEVNET_FORMAT, network: toHex(networkId(genesis)) },
-      { format: 3, network: '10a38e980ec64d655eabf78b73bcaeb54286f6b672aa18eb32ea063a71503899' }
+      { format: 4, network: '10a38e980ec64d655eabf78b73bcaeb54286f6b672aa18eb32ea063a71503899' }
     )
   })
 
