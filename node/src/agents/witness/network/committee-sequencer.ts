@@ -127,16 +127,16 @@ export class CommitteeSequencer implements Sequencer, Notes {
 
   async propose(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
     const { agreement, consensus } = await this.#open(this.#needState())
-    this.#opener.remember(transaction)
     if (this.#isSpare(transaction)) throw new PekkaError('RATE_LIMITED')
     await this.#gate.enter(transaction, isFinal)
+    this.#opener.remember(transaction)
     this.#times.begin(transaction)
     this.#passOn.add(transaction)
     if ((await agreement.offer(transaction, this.#bucketOf(transaction))) === 'full') {
       this.#drop(transaction)
+      this.#gate.leave(transaction)
       throw new PekkaError('RATE_LIMITED')
     }
-      this.#gate.leave(transaction)
     if (!consensus.writes) this.#passOn.now()
   }
 
@@ -149,10 +149,10 @@ export class CommitteeSequencer implements Sequencer, Notes {
     // The election reads the state after this commit, which isn't in `state` before it is on disk.
     let elected: Elected | null = null
     let digest = running.digest
-    return {
-      timestamp: commit.core.timestamp,
     let changed: readonly Uint8Array[] = []
     let refused: readonly VerifiedTransaction[] = []
+    return {
+      timestamp: commit.core.timestamp,
       transactions: commit.transactions.map(({ transaction, signatures, id, bytes }) => ({
         transaction,
         signatures,
@@ -167,21 +167,21 @@ export class CommitteeSequencer implements Sequencer, Notes {
       committee: this.#committeeOf(commit),
       beside: result => {
         digest = stateDigest(running.digest, result)
-        elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
-        return this.#rows(commit, digest, elected)
         changed = result.accounts
         refused = result.refused.map(({ transaction }) => transaction)
+        elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
+        return this.#rows(commit, digest, elected)
       },
       stored: () => {
         running.digest = digest
         if (elected !== null) this.#members.set(elected.epoch, elected.members)
         running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
+        for (const transaction of refused) this.#guests.wasted(transaction)
         for (const transaction of commit.transactions) {
           this.#drop(transaction)
-        for (const transaction of refused) this.#guests.wasted(transaction)
+          this.#gate.leave(transaction)
           this.#guests.leave(transaction)
         }
-          this.#gate.leave(transaction)
         this.#gate.moved(commit.transactions, changed)
       }
     }
