@@ -19,6 +19,7 @@ import type { Committer } from './committer.js'
 import type { CpuPath } from './cpu-path.js'
 import { ProviderFault, faultOf, type Killed } from './done.js'
 import type { OpenedTask } from './intake.js'
+import { LateKill } from './late-kill.js'
 import type { LedgerLane, Ordered } from './ledger-lane.js'
 import type { Delivery } from './output/delivery.js'
 import type { FrameWriter } from './output/frame-writer.js'
@@ -87,8 +88,7 @@ export class Attempt {
   /** The user's code has ended: a cancel that comes now changes nothing (PROTOCOL §9, STOPPING). */
   #done = false
   readonly #timers = new Set<NodeJS.Timeout>()
-  /** Kills a run that doesn't stop by itself. */
-  #stopLate: NodeJS.Timeout | undefined
+  readonly #late = new LateKill(() => this.#kill('cancel'), KILL_AFTER_MS)
   /** The machine is kept for later cells (R33). */
   #session: KeptSession | null = null
   #pay: SessionPay | null = null
@@ -171,6 +171,7 @@ export class Attempt {
     } finally {
       this.#ended = true
       for (const timer of this.#timers) clearTimeout(timer)
+      this.#late.clear()
       await this.#release()
     }
   }
@@ -312,7 +313,7 @@ export class Attempt {
 
   /** A fresh sandbox for the same session. Nothing of the old one is left: neither processes nor files. */
   async #restart(): Promise<void> {
-    clearTimeout(this.#stopLate)
+    this.#late.clear()
     const { signal } = this.#abandon
     await this.#release()
     signal.throwIfAborted()
@@ -390,10 +391,7 @@ export class Attempt {
     const sandbox = this.#sandbox
     if (sandbox === null) return
     sandbox.session.cancel()
-    // Told twice, it is killed once: the second may be meant for a machine that was made anew meanwhile.
-    clearTimeout(this.#stopLate)
-    this.#stopLate = setTimeout(() => this.#kill('cancel'), KILL_AFTER_MS)
-    this.#timers.add(this.#stopLate)
+    this.#late.arm()
   }
 
   #kill(why: Killed): void {

@@ -333,6 +333,31 @@ describe('a kept machine', () => {
     assert.equal((await kept.running).reason, 'completed')
   })
 
+  it('begins anew once for two restarts told while a cell is being stopped: the first is left out', async () => {
+    const kept = await Kept.start()
+    const gate = Promise.withResolvers<undefined>()
+    kept.gate = gate.promise
+    kept.results = [{ done: { ...OK, outcome: 'stopped', reason: 'cancelled' }, kept: false }]
+    await kept.send(program('second'))
+    await kept.ran2()
+    await kept.send({ ...program('third'), restart: true })
+    await kept.send({ ...program('fourth'), restart: true })
+    // Both have been looked into.
+    while (kept.stops < 2) await new Promise(resolve => setImmediate(resolve))
+    kept.session.finish('lost')
+    gate.resolve(undefined)
+    await kept.ended(4)
+    await kept.send(program('fifth'))
+    await kept.ended(5)
+    assert.deepEqual(kept.sources, ['first', 'second', 'restart', 'fourth', 'fifth'])
+    assert.deepEqual(
+      kept.ends.map(({ detail }) => detail['restarted'] ?? false),
+      [false, true, true, false, false]
+    )
+    kept.session.finish('close')
+    assert.equal((await kept.running).reason, 'completed')
+  })
+
   it('runs nothing after its end', async () => {
     const early = await Kept.start({}, true)
     assert.equal((await early.running).outcome, 'stopped')
