@@ -13,6 +13,7 @@ export const HELPER_SOURCE = path('extension/src/values/helper-source.ts')
 const MODULES = {
   _pekka_codecs: 'sandbox-images/runner/pekka_runner/codecs.py',
   _pekka_kernel: 'extension/kernel/pekka_kernel.py',
+  _pekka_reader: 'extension/kernel/pekka_reader.py',
   _pekka_returns: 'extension/kernel/pekka_returns.py',
   pekka: 'extension/kernel/pekka.py'
 }

@@ -57,9 +57,9 @@ export class ReturnDesk {
     const loaded = await source.load()
     const values = loaded === null ? [] : expected(loaded.values, source.names)
     if (loaded === null || !values.some(comes)) return 'There are no values that could come.'
-    const door = await openKernel(kernel)
     const here: string[] = []
     const issues: string[] = []
+    const door = await openKernel(kernel)
     try {
       const tell = (name: string, issue: string | null): void => {
         if (issue === null) here.push(name)
@@ -87,6 +87,7 @@ export class ReturnDesk {
     follower: Pick<TaskFollower, 'open'>,
     values: readonly ReturnedValue[]
   ): Promise<(string | null)[]> {
+    expect(door, values)
     const bodies = await Promise.all(values.map(value => bytesOf(follower, value)))
     const id = crypto.randomUUID()
     await door.call('returns.part', [id, concat(...bodies), true])
@@ -200,6 +201,13 @@ async function bytesOf(follower: Pick<TaskFollower, 'open'>, value: ReturnedValu
   return concat(...parts)
 }
 
+/** Has the kernel start what reads values of these codecs, while their bytes are on the way. */
+function expect(door: KernelDoor, values: readonly ReturnedValue[]): void {
+  const codecs = new Set(values.flatMap(({ codec }) => codec ?? []))
+  // Where it fails, the first piece tells why.
+  door.call('returns.expect', [[...codecs]]).catch(() => undefined)
+}
+
 /** Hands a value's bytes to the kernel, piece by piece as they are opened. @throws PekkaError */
 async function deliver(
   door: KernelDoor,
@@ -207,6 +215,7 @@ async function deliver(
   id: string,
   value: ReturnedValue
 ): Promise<void> {
+  expect(door, [value])
   const delivery = new Delivery(door, id)
   for await (const part of follower.open(value)) await delivery.add(part)
   await delivery.end()

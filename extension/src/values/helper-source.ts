@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = 'dd7763dd63594279'
+export const HELPER_VERSION = '6bf8432dbae245bf'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -980,19 +980,19 @@ def release() -> Answer:
 `
   ],
   [
-    '_pekka_returns',
-    `"""What comes back from a machine into the user's kernel. The page hands over sealed data that it has opened, in pieces; they stand
-in a file that has no name, are parsed in a process of its own with limits, and only then read here. Nothing of a machine is
-ever unpickled or executed, and no size that it claims is believed before it was compared with what is there.
+    '_pekka_reader',
+    `"""Bytes of a machine on their way into the user's kernel. They stand in a file that has no name, are parsed in a process of its
+own with limits, and only then read here. Nothing of a machine is ever unpickled or executed, and no size that it claims is
+believed before it was compared with what is there.
 
-Executed as \`_pekka_returns\`, after \`_pekka_codecs\` and \`_pekka_kernel\`. Python ≥ 3.9, standard library and IPython.
+Executed as \`_pekka_reader\`, after \`_pekka_codecs\` and \`_pekka_kernel\`. Python ≥ 3.9, standard library and IPython.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import keyword
+import marshal
 import math
 import mmap
 import os
@@ -1000,22 +1000,17 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-import uuid
 from typing import Any
 
 import _pekka_codecs as codecs
 import _pekka_kernel as helper
-from _pekka_kernel import Answer
 
 #: One value: what a task may bring back in all.
 MAX_VALUE = 1 << 30
+#: The source of the codecs: set by who loads this module.
+CODECS = ""
 #: Codecs of small values that one child process reads together: they write nothing.
 TOGETHER = ("json", "npy", "text")
-#: Transfers under way. A page asks for one after the other.
-MAX_TRANSFERS = 16
-#: Characters of a look, and of the words a machine says of a value.
-LOOK_CHARACTERS = 200
 _COLOUR = re.compile(r"\\x1b\\[[0-9;?]*[ -/]*[@-~]")
 #: An array above this is read straight from the file, bytes.
 LARGE_ARRAY = 4 << 20
@@ -1024,29 +1019,29 @@ GROUP_BYTES = 64 << 20
 #: The data in a transfer's file begins here, so that arrays in it are aligned; the codecs stand before it.
 ALIGNMENT = 4096
 
-#: Runs in a process of its own, before anything of a machine is parsed here: \`python -I -c … ENTRIES PATHS\`, each entry a
-#: codec and a size. Says on its last line of stderr which were refused, by their place.
+#: A reader that was started ahead ends by itself after this, seconds: a page may expect what never comes.
+PATIENCE_SECONDS = 120
+#: How it ends then.
+_GAVE_UP = 4
+#: Whether descriptors can be passed on to it: else it starts when all is there.
+AHEAD = os.name == "posix"
+
+#: Runs in a process of its own, before anything of a machine is parsed here: \`python -I -S -c … TOLD\`. It begins before the data
+#: is there, and is told by lines on its stdin what to load and, last, what to read: entries of a codec and a size. One that is
+#: started with its entries (where descriptors can't be passed on) has the data as stdin. It reads once. Says on its last line of
+#: stderr which were refused, by their place. With -S no code of the environment runs at its start.
 _CHILD = """
-import json, mmap, os, re, sys
-entries, paths = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-sys.path += [path for path in paths if path not in sys.path]
-file = mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ)
-size = sum(size for _, size in entries)
-begin = len(file) - size
-source = bytes(memoryview(file)[:begin])
-every = memoryview(file)[begin:]
+import json, marshal, mmap, os, re, sys
+told = json.loads(sys.argv[1])
+sys.path += [path for path in told["paths"] if path not in sys.path]
+with mmap.mmap(told["data"], told["begin"], access=mmap.ACCESS_READ) as head:
+    code = marshal.loads(head[: told["code"]])
 module = type(sys)("_pekka_codecs")
-exec(compile(source, "<codecs>", "exec"), module.__dict__)
-used = {codec for codec, _ in entries}
+exec(code, module.__dict__)
 
-def end(refused):
-    print(json.dumps(refused), file=sys.stderr)
-    sys.stderr.flush()
-    # What was read still lies in the mapping: the system takes both.
-    os._exit(3 if refused else 0)
-
-try:
-    if used & {"npy", "arrow"} or "json" in used and re.search(rb'"\\\\$t":"(npy|scalar)"', every):
+def load(used):
+    global pyarrow
+    if used & {"npy", "arrow"}:
         import numpy
     if "arrow" in used:
         import pyarrow
@@ -1060,6 +1055,47 @@ try:
             import PIL.Image
         except ImportError:
             pass
+
+def lines():
+    import select
+
+    held = b""
+    while True:
+        while b"\\\\n" not in held:
+            if not select.select([0], [], [], told["patience"])[0]:
+                os._exit(told["gaveUp"])
+            more = os.read(0, 1 << 16)
+            if not more:
+                os._exit(told["gaveUp"])
+            held += more
+        line, _, held = held.partition(b"\\\\n")
+        yield json.loads(line)
+
+entries = told.get("read")
+for line in lines() if entries is None else ():
+    entries = line.get("read")
+    if entries is not None:
+        break
+    try:
+        load(set(line["load"]))
+    except ImportError:
+        pass  # said below, of the values that need it
+
+file = mmap.mmap(told["data"], 0, access=mmap.ACCESS_READ)
+size = sum(size for _, size in entries)
+if len(file) != told["begin"] + size:
+    os._exit(5)
+every = memoryview(file)[told["begin"] :]
+used = {codec for codec, _ in entries}
+
+def end(refused):
+    print(json.dumps(refused), file=sys.stderr)
+    sys.stderr.flush()
+    # What was read still lies in the mapping: the system takes both.
+    os._exit(3 if refused else 0)
+
+try:
+    load(used | ({"npy"} if "json" in used and re.search(rb'"\\\\$t":"(npy|scalar)"', every) else set()))
 except ImportError as error:
     end({str(at): f"it needs the package {error.name} in your kernel" for at in range(len(entries))})
 try:
@@ -1121,16 +1157,88 @@ def clean(text: Any, most: int) -> str:
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
 
+class Reader:
+    """The process that reads the pieces of a transfer before this one does. Where it can be, it is started ahead of them."""
+
+    def __init__(self, data: Any, begin: int, code: int, entries: list[tuple[str, int]] | None = None) -> None:
+        """\`entries\`: of what is there already."""
+        #: What it writes anew.
+        self.checked = tempfile.TemporaryFile(prefix="pekka-")
+        self._told = entries is not None
+        paths = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        told = {"data": 0 if self._told else data.fileno(), "begin": begin, "code": code, "paths": paths, "read": entries}
+        told |= {"patience": PATIENCE_SECONDS, "gaveUp": _GAVE_UP}
+        self._child = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _CHILD, json.dumps(told)],
+            stdin=data if self._told else subprocess.PIPE,
+            stdout=self.checked,
+            stderr=subprocess.PIPE,
+            pass_fds=() if self._told else (data.fileno(),),
+        )
+
+    @property
+    def gone(self) -> bool:
+        return self._child.poll() is not None
+
+    def load(self, used: list[str]) -> None:
+        """Has it load what values of these codecs need."""
+        self._say({"load": used})
+
+    def read(self, entries: list[tuple[str, int]], seconds: float) -> tuple[int, bytes]:
+        """How it ended, and its last words.
+
+        :raises TimeoutError: it took longer"""
+        if not self._told:
+            self._say({"read": entries})
+        try:
+            _, words = self._child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        return self._child.returncode, words
+
+    def _say(self, what: dict[str, Any]) -> None:
+        if self._child.stdin is None:
+            return
+        try:
+            self._child.stdin.write(json.dumps(what).encode() + b"\\n")
+            self._child.stdin.flush()
+        except OSError:
+            pass  # it is gone, which its end tells
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        for file in (self._child.stdin, self._child.stderr, self.checked):
+            if file is not None:
+                try:
+                    file.close()
+                except OSError:
+                    pass  # a line that it never took
+
+
 class Transfer:
-    """The pieces of one value, in a file without a name."""
+    """The pieces of one value, or of several small ones, in a file without a name."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="pekka-")
-        source = CODECS.encode()
-        self._begin = -(-len(source) // ALIGNMENT) * ALIGNMENT
-        self._file.write(source + b"\\n" * (self._begin - len(source)))
+        code = _code_of(CODECS)
+        self._code = len(code)
+        self._begin = -(-len(code) // ALIGNMENT) * ALIGNMENT
+        self._file.write(code + b"\\n" * (self._begin - len(code)))
+        self._file.flush()
         self.size = 0
         self._map: memoryview | None = None
+        self._reader = Reader(self._file, self._begin, self._code) if AHEAD else None
+
+    @property
+    def gone(self) -> bool:
+        """Whether its reader has waited for too long."""
+        return self._reader is not None and self._reader.gone
+
+    def expect(self, used: list[str]) -> None:
+        """Values of these codecs are on their way."""
+        if self._reader is not None:
+            self._reader.load(used)
 
     def add(self, data: bytes) -> None:
         self.size += len(data)
@@ -1146,12 +1254,11 @@ class Transfer:
             raise codecs.Refused(f"{codec!r:.20} is no safe codec")
         if self.size == 0:
             raise codecs.Refused("it is empty")
-        with tempfile.TemporaryFile(prefix="pekka-") as checked:
-            refused = self._check([(codec, self.size)], checked)
-            if refused:
-                raise codecs.Refused(refused[0])
-            if codec == "arrow":
-                return _table(checked)
+        refused, checked = self._check([(codec, self.size)])
+        if refused:
+            raise codecs.Refused(refused[0])
+        if codec == "arrow":
+            return _table(checked)
         if codec == "npy":
             return self._array()
         return codecs.decode(codec, bytes(self._data(0, self.size)))
@@ -1180,8 +1287,7 @@ class Transfer:
         """Small values that stand one after the other: each the value, or the :class:\`Refused\` that it met."""
         if any(codec not in TOGETHER or size <= 0 for codec, size in entries) or sum(size for _, size in entries) != self.size:
             raise codecs.Refused("the sizes of what has come are not those that were said")
-        with tempfile.TemporaryFile(prefix="pekka-") as checked:
-            refused = self._check(entries, checked)
+        refused, _ = self._check(entries)
         values: list[Any] = []
         begin = 0
         for at, (codec, size) in enumerate(entries):
@@ -1200,28 +1306,49 @@ class Transfer:
             self._map = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
         return self._map[self._begin + begin : self._begin + begin + size]
 
-    def _check(self, entries: list[tuple[str, int]], checked: Any) -> dict[int, str]:
-        """Why which of them are refused, by their place."""
+    def _check(self, entries: list[tuple[str, int]]) -> tuple[dict[int, str], Any]:
+        """Why which of them are refused, by their place; and the file of what was written anew."""
         self._file.flush()
-        self._file.seek(0)
-        paths = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-        command = [sys.executable, "-I", "-c", _CHILD, json.dumps(entries), json.dumps(paths)]
+        seconds = 60 + self.size // (1 << 20)
+        reader = self._reader or self._start(entries)
         try:
-            child = subprocess.run(
-                command, stdin=self._file, stdout=checked, stderr=subprocess.PIPE, timeout=60 + self.size // (1 << 20)
-            )
-        except subprocess.TimeoutExpired:
+            code, words = reader.read(entries, seconds)
+            if code == _GAVE_UP:
+                # It was started ahead, and has waited for longer than it does.
+                reader = self._start(entries)
+                code, words = reader.read(entries, seconds)
+        except TimeoutError:
             raise codecs.Refused("reading it takes longer than its size explains") from None
-        if child.returncode not in (0, 3):
+        if code not in (0, 3):
             raise codecs.Refused("reading it broke the reader, which was a process of its own")
         try:
-            said = json.loads(child.stderr.decode("utf-8", "replace").strip().splitlines()[-1])
-            return {int(at): clean(why, 300) for at, why in said.items()}
+            said = json.loads(words.decode("utf-8", "replace").strip().splitlines()[-1])
+            return {int(at): clean(why, 300) for at, why in said.items()}, reader.checked
         except (ValueError, IndexError, AttributeError):
             raise codecs.Refused("the reader, a process of its own, said nothing about it") from None
 
+    def _start(self, entries: list[tuple[str, int]]) -> Reader:
+        if self._reader is not None:
+            self._reader.close()
+        self._file.seek(0)
+        self._reader = Reader(self._file, self._begin, self._code, None if AHEAD else entries)
+        return self._reader
+
     def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
         self._file.close()
+
+
+_codes: dict[str, bytes] = {}
+
+
+def _code_of(source: str) -> bytes:
+    """What the reader executes, compiled once."""
+    if source not in _codes:
+        _codes.clear()
+        _codes[source] = marshal.dumps(compile(source, "<codecs>", "exec"))
+    return _codes[source]
 
 
 def _table(checked: Any) -> Any:
@@ -1276,11 +1403,37 @@ def accept(codec: str, data: bytes) -> Any:
         return transfer.read(codec)
     finally:
         transfer.close()
+`
+  ],
+  [
+    '_pekka_returns',
+    `"""What comes back from a machine into the user's kernel: what the page calls to hand it over, and what cells ask for. The page
+hands over sealed data that it has opened, in pieces; pekka_reader.py reads them.
 
+Executed as \`_pekka_returns\`, after \`_pekka_reader\`. Python ≥ 3.9, standard library and IPython.
+"""
 
-# ---- what the page calls
+from __future__ import annotations
+
+import keyword
+import sys
+import threading
+import uuid
+from typing import Any
+
+import _pekka_codecs as codecs
+import _pekka_kernel as helper
+from _pekka_kernel import Answer
+from _pekka_reader import Transfer, accept, clean  # noqa: F401  pekka.py cleans words by ours
+
+#: Transfers under way. A page asks for one after the other.
+MAX_TRANSFERS = 16
+#: Characters of a look, and of the words a machine says of a value.
+LOOK_CHARACTERS = 200
 
 _transfers: dict[str, Transfer] = {}
+#: One that was begun before anything of it is here.
+_next: Transfer | None = None
 _requests: dict[str, Request] = {}
 #: Whether the page can answer while a cell runs, through a subshell.
 _can_wait = False
@@ -1314,16 +1467,33 @@ def claim(identifier: str) -> Answer:
     first = request is not None and not request.taken
     if request is not None:
         request.taken = True
+    if first and request.name is not None:
+        expect([])
     return Answer(first)
+
+
+def expect(used: list[str]) -> Answer:
+    """Values are about to come, of codecs that may be known: what reads them begins meanwhile."""
+    global _next
+    if _next is not None and _next.gone:
+        _next.close()
+        _next = None
+    if _next is None:
+        _next = Transfer()
+    if used:
+        _next.expect([codec for codec in used if codec in codecs.SAFE])
+    return Answer(None)
 
 
 def part(identifier: str, data: bytes, first: bool) -> Answer:
     """Takes a piece of a value."""
+    global _next
     if first:
         drop(identifier)
         while len(_transfers) >= MAX_TRANSFERS:
             drop(next(iter(_transfers)))
-        _transfers[identifier] = Transfer()
+        _transfers[identifier] = _next or Transfer()
+        _next = None
     _transfers[identifier].add(data)
     return Answer(None)
 

@@ -30,7 +30,7 @@ for name, source in MODULES:
     module = types.ModuleType(name)
     sys.modules[name] = module
     exec(compile(source, '<' + name + '>', 'exec'), module.__dict__)
-    if name == '_pekka_returns':
+    if name == '_pekka_reader':
         module.CODECS = MODULES[0][1]
 sys.modules['_pekka_kernel'].returns = sys.modules['_pekka_returns']
 sys.modules['_pekka_kernel'].VERSION = ${literal(HELPER_VERSION)}

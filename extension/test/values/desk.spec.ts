@@ -87,7 +87,7 @@ describe('values: the page that hands them out', () => {
     assert.equal(kernel.targets, 2)
     kernel.ask('big')
     await kernel.called('returns.settle')
-    assert.deepEqual(kernel.calls.slice(2), ['returns.claim', 'returns.part', 'returns.settle'])
+    assert.deepEqual(kernel.calls.slice(2), ['returns.claim', 'returns.expect', 'returns.part', 'returns.settle'])
   })
 
   it('tells a kernel that was restarted that it is there, and answers it', async () => {

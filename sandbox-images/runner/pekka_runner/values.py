@@ -104,22 +104,25 @@ def _load(entry: dict[str, Any], data: bytes, namespace: dict[str, Any]) -> Any:
     return codecs.decode(codec, data)
 
 
-def take(folder: str, names: list[str], limit: int, total: int) -> None:
-    """Writes the values of `names` into `folder` as 0, 1, …, small ones one after the other into `pack`, with their description in
-    `values.json`. A value of more than `limit` bytes, or that would make all of them more than `total`, is described alone."""
+def take(folder: str, limit: int, total: int) -> None:
+    """Writes the values whose names stand in `names.json` into `folder` as 0, 1, …, small ones one after the other into `pack`, with
+    their description in `values.json`. A value of more than `limit` bytes, or that would make all of them more than `total`, is
+    described alone."""
+    with open(os.path.join(folder, "names.json"), "rb") as file:
+        names = json.load(file)
     entries: list[dict[str, Any]] = []
     pack: list[Any] = []
     _write(folder, names, limit, total, entries, pack)
     try:
-        with open(os.path.join(folder, "pack"), "wb") as file:
-            file.writelines(pack)
+        with open(os.path.join(folder, "pack"), "wb") as out:
+            out.writelines(pack)
     except OSError as error:
         for entry in entries:
             if entry.pop("packed", False):
                 entry |= {"codec": None, "reason": f"{type(error).__name__} while it was written"}
-    with open(os.path.join(folder, "values.json"), "w", encoding="utf-8") as file:
+    with open(os.path.join(folder, "values.json"), "w", encoding="utf-8") as text:
         # dumps() is written in C, dump() isn't.
-        file.write(json.dumps(entries))
+        text.write(json.dumps(entries))
 
 
 def _write(folder: str, names: list[str], limit: int, total: int, entries: list[dict[str, Any]], pack: list[Any]) -> None:

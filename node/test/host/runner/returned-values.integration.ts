@@ -62,6 +62,11 @@ describe('values that come back into the user’s kernel', function () {
     assert.match(String(found['short']), /^the sizes of what has come are not those that were said,/)
   })
 
+  it('are read by a process that is started ahead, once, and again where it waited for too long', () => {
+    const read = [null, [0, 1, 2, 3, 4], true, true]
+    assert.deepEqual(found['ahead'], [read, read, [0, 1, 2, 3, 4], [1, 2], true])
+  })
+
   it('are the same where they are large: by a file, by groups of columns, straight into their place', () => {
     assert.deepEqual(found['large'], [...Array<string>(6).fill('mmap'), true, true, true])
   })

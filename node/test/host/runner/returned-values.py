@@ -141,8 +141,36 @@ codec, pieces = codecs.encode({"score": np.float64(0.5)})
 score = returns.accept(codec, b"".join(bytes(piece) for piece in pieces))["score"]
 found["same"] = [*same, bool(type(score) is np.float64 and score == 0.5), bool((back[1:] == array[1:]).all())]
 
+# What reads them is started ahead; it ends with its one reading, and one that waited for too long is replaced by another.
+(codec, pieces) = codecs.encode(np.arange(5))
+body = b"".join(bytes(piece) for piece in pieces)
+ahead = []
+for patience in (0, 120):
+    returns.reader.PATIENCE_SECONDS = patience
+    returns.expect([codec])
+    child = returns._next._reader._child
+    if patience == 0:
+        child.wait()
+    returns.part("t", body, True)
+    told = said(returns.bind("t", "ahead", codec))
+    ahead.append([told["issue"], shell.user_ns["ahead"].tolist(), child.poll() is not None, returns._next is None])
+# Where no descriptors can be passed on, it begins when all is there.
+returns.reader.AHEAD = False
+ahead.append(returns.accept(codec, body).tolist())
+ahead.append(returns.accept("arrow", b"".join(map(bytes, codecs.encode(pd.DataFrame({"a": [1, 2]})).pieces)))["a"].tolist())
+returns.reader.AHEAD = True
+# A cell that asks has it started with the page's first word.
+request = returns.Request("x")
+returns._requests[request.id] = request
+returns.claim(request.id)
+ahead.append(returns._next is not None and not returns._next.gone)
+returns._next.close()
+returns._next = None
+returns._requests.clear()
+found["ahead"] = ahead
+
 # Large ones: written into a file, taken over by groups of columns, and arrays straight into their place.
-kernel.EAGER_BYTES = kernel.BATCH_BYTES = returns.GROUP_BYTES = returns.LARGE_ARRAY = 500
+kernel.EAGER_BYTES = kernel.BATCH_BYTES = returns.reader.GROUP_BYTES = returns.reader.LARGE_ARRAY = 500
 wide = pd.DataFrame({f"c{k}": np.arange(100) * (k + 0.5) for k in range(20)})
 named = pd.DataFrame(np.arange(300).reshape(100, 3), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)], names=["x", None]))
 mixed = pd.DataFrame(

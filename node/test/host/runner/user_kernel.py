@@ -19,6 +19,8 @@ def load_helper(codecs_file, folder):
     """The modules of codecs, of what goes in, and of what comes back."""
     codecs, source = load("_pekka_codecs", codecs_file)
     kernel, _ = load("_pekka_kernel", os.path.join(folder, "pekka_kernel.py"))
+    reader, _ = load("_pekka_reader", os.path.join(folder, "pekka_reader.py"))
+    reader.CODECS = source
     returns, _ = load("_pekka_returns", os.path.join(folder, "pekka_returns.py"))
-    returns.CODECS = source
+    returns.reader = reader
     return codecs, kernel, returns

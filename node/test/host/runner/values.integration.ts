@@ -24,9 +24,8 @@ describe('runner: values and files', function () {
   it('stand in place before the first cell; what can’t be is said, and the cell goes on', async () => {
     const { session, end } = warm.take()
     try {
-      const common = { python: null, type: 'thing' }
-      const value = (name: string, codec: Codec, pieces: Uint8Array[]): Put => ({
-        ...{ kind: 'value', name, codec, ...common, pieces }
+      const value = (name: string, codec: Codec, pieces: Uint8Array[], python: string | null = null): Put => ({
+        ...{ kind: 'value', name, codec, type: 'thing', python, pieces }
       })
       // Small ones share a record and a file there; a large one and a file between them keep the order.
       await session.put([
@@ -35,7 +34,7 @@ describe('runner: values and files', function () {
         value('f', 'source', text('def f(x):\n    return x * len(n)\n')),
         value('long', 'text', text('ab'.repeat(100_000))),
         value('gone', 'module', json({ module: 'nothere' })),
-        { ...value('old', 'pickle', text('x')), python: '2.7' },
+        value('old', 'pickle', text('x'), '2.7'),
         ...Array.from({ length: 1200 }, (_, index) => value(`v${index}`, 'json', json(index)))
       ])
       const all = 'print(sum(globals()[f"v{k}"] == k for k in range(1200)), len(long))'
