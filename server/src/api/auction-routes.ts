@@ -1,4 +1,5 @@
 import { auctionAnswerSchema, ledgerProofAnswerSchema, type LedgerAccess } from '@pekka/node/protocol'
+import { from, sinceQuery } from './proof-routes.js'
 import { route, type Route } from './route.js'
 
 /** Auctions (R31). What they show is public, and is proved like any row of the state. */
@@ -17,9 +18,10 @@ export function auctionRoutes({ ledger }: { ledger: LedgerAccess }): Route[] {
       path: '/v1/auctions/:auction/ledger-proof',
       summary: 'Proof of an auction, its bids and its award',
       auth: 'none',
+      query: sinceQuery,
       answer: ledgerProofAnswerSchema,
-      handle: async ({ path }) => ({
-        proof: await ledger.prove({ kind: 'rows', rows: [{ table: 'auction', id: path.auction }] })
+      handle: async ({ path, query }) => ({
+        proof: await ledger.prove({ kind: 'rows', rows: [{ table: 'auction', id: path.auction }], ...from(query) })
       })
     })
   ]

@@ -15,8 +15,13 @@ const ids = z
   .max(MAX_CLAIMS * 65)
   .transform(text => text.split(','))
   .pipe(z.array(hex32).min(1).max(MAX_CLAIMS))
-const asksQuery = z.strictObject({ asks: ids })
-const imagesQuery = z.strictObject({ images: ids })
+/** The epoch whose committee the asker trusts, where that isn't the first (proofRequestSchema). */
+const since = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional()
+export const sinceQuery = z.strictObject({ since })
+/** As it stands in a request: what is left out isn't there at all. */
+export const from = ({ since }: { since?: number }): { since?: number } => (since === undefined ? {} : { since })
+const asksQuery = z.strictObject({ asks: ids, since })
+const imagesQuery = z.strictObject({ images: ids, since })
 
 /** Proofs of what the ledger says. The bridge hands on what witnesses signed; who gets one believes only them. */
 export function proofRoutes(components: ProofRoutesComponents): Route[] {
@@ -28,8 +33,9 @@ export function proofRoutes(components: ProofRoutesComponents): Route[] {
       path: '/v1/ledger/checkpoint',
       summary: 'The last checkpoint, signed by the witnesses',
       auth: 'none',
+      query: sinceQuery,
       answer,
-      handle: async () => ({ proof: await ledger.prove({ kind: 'rows', rows: [] }) })
+      handle: async ({ query }) => ({ proof: await ledger.prove({ kind: 'rows', rows: [], ...from(query) }) })
     }),
     route({
       method: 'get',
@@ -40,7 +46,7 @@ export function proofRoutes(components: ProofRoutesComponents): Route[] {
       answer,
       handle: async ({ query }) => {
         const rows = query.asks.map(id => ({ table: 'ask' as const, id }))
-        return { proof: await ledger.prove({ kind: 'rows', rows }) }
+        return { proof: await ledger.prove({ kind: 'rows', rows, ...from(query) }) }
       }
     }),
     route({
@@ -52,7 +58,7 @@ export function proofRoutes(components: ProofRoutesComponents): Route[] {
       answer,
       handle: async ({ query }) => {
         const rows = query.images.map(id => ({ table: 'image' as const, id }))
-        return { proof: await ledger.prove({ kind: 'rows', rows }) }
+        return { proof: await ledger.prove({ kind: 'rows', rows, ...from(query) }) }
       }
     }),
     route({
@@ -60,17 +66,21 @@ export function proofRoutes(components: ProofRoutesComponents): Route[] {
       path: '/v1/transactions/:cid/ledger-proof',
       summary: 'Proof that a transaction was ordered, and of what became of it',
       auth: 'none',
+      query: sinceQuery,
       answer,
-      handle: async ({ path }) => ({ proof: await ledger.prove({ kind: 'transaction', id: path.cid }) })
+      handle: async ({ path, query }) => ({
+        proof: await ledger.prove({ kind: 'transaction', id: path.cid, ...from(query) })
+      })
     }),
     route({
       method: 'get',
       path: '/v1/accounts/:account/ledger-proof',
       summary: 'Proof of the own account’s money',
       auth: 'token',
+      query: sinceQuery,
       answer,
-      handle: async ({ path }) => ({
-        proof: await ledger.prove({ kind: 'rows', rows: [{ table: 'account', id: path.account }] })
+      handle: async ({ path, query }) => ({
+        proof: await ledger.prove({ kind: 'rows', rows: [{ table: 'account', id: path.account }], ...from(query) })
       })
     }),
     route({
@@ -78,15 +88,16 @@ export function proofRoutes(components: ProofRoutesComponents): Route[] {
       path: '/v1/tasks/:task/ledger-proof',
       summary: 'Proof of a task’s state and payment; of a closed task, of the transaction that moved it last',
       auth: 'token',
+      query: sinceQuery,
       answer,
-      handle: async ({ record }) => {
+      handle: async ({ record, query }) => {
         const { view } = await withCurrentView(components, record)
         const last = view?.state === 'closed' ? view.transactions.at(-1) : undefined
         const what =
           last === undefined
             ? { kind: 'rows' as const, rows: [{ table: 'task' as const, id: record.task }] }
             : { kind: 'transaction' as const, id: last }
-        return { proof: await ledger.prove(what) }
+        return { proof: await ledger.prove({ ...what, ...from(query) }) }
       }
     })
   ]

@@ -7,6 +7,7 @@ import {
   credits,
   readProofFile,
   verifyProofFile,
+  wayOf,
   writeProofFile,
   type ProvenKind
 } from '../../core/client/index.js'
@@ -32,8 +33,9 @@ export function register(program: Command, context: CliContext): void {
     .action(async (id: string, options: { kind: ProvenKind; out?: string }) => {
       await withSession(context, async ({ client }) => {
         const whole = options.kind === 'task' ? (await findTask(client, id)).task : parseId(id)
-        const { bytes, genesis, proven } = await client.ledger.proof(options.kind, whole)
-        const text = writeProofFile({ v: 1, network: client.identity.network, genesis, proof: bytes })
+        const shown = await client.ledger.proof(options.kind, whole)
+        const { bytes, genesis, proven } = shown
+        const text = writeProofFile({ v: 1, network: client.identity.network, genesis, proof: bytes, ...wayOf(shown) })
         if (options.out === undefined) context.result(text.trimEnd())
         else await writeFile(options.out, text)
         for (const line of describe(proven)) context.say(line)

@@ -1,11 +1,13 @@
 import { z } from 'zod'
 import {
   MAX_PROOF_BYTES,
+  MAX_STAGES,
   PekkaError,
   base64,
   hex32,
   toJson,
   verifyProof,
+  verifyWay,
   type Proven,
   type Verifier
 } from '../protocol/index.js'
@@ -19,7 +21,9 @@ const proofFileSchema = z.strictObject({
   /** The network it is about: the hash of `genesis`. Who reads it must know that it is the right one. */
   network: hex32,
   genesis: base64(MAX_GENESIS_BYTES),
-  proof: base64(MAX_PROOF_BYTES)
+  proof: base64(MAX_PROOF_BYTES),
+  /** Stages of the way from the genesis' committee to where the proof begins; left out: it begins there. */
+  way: z.array(base64(MAX_PROOF_BYTES)).min(1).max(MAX_STAGES).optional()
 })
 export type ProofFile = z.infer<typeof proofFileSchema>
 
@@ -40,5 +44,6 @@ export function readProofFile(text: string): ProofFile {
  * @throws PekkaError PROOF_INVALID
  */
 export async function verifyProofFile(file: ProofFile, verifier: Verifier, network = file.network): Promise<Proven> {
-  return await verifyProof(file.proof, readAnchor(file.genesis, network), verifier)
+  const trust = await verifyWay(file.way ?? [], readAnchor(file.genesis, network), verifier)
+  return await verifyProof(file.proof, trust, verifier)
 }

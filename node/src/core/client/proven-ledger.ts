@@ -1,10 +1,14 @@
 import {
   MAX_CLAIMS,
+  MAX_STAGES,
   PekkaError,
   decodeCanonical,
+  decodeProof,
   encodeCanonical,
+  epochBefore,
   equalBytes,
   genesisSchema,
+  isStage,
   ledgerProofAnswerSchema,
   networkSchema,
   sha256,
@@ -43,6 +47,13 @@ export interface ProvenLedgerComponents {
   token: () => Promise<string>
 }
 
+/** A checked proof: its bytes, what it shows, and stages of the way to where it begins. */
+export interface Shown {
+  bytes: Uint8Array
+  way: Uint8Array[]
+  proven: Proven
+}
+
 /** What a bridge shows of its network, as far as the network's id vouches for it. */
 export interface Anchor {
   /** The committee that the network began with. */
@@ -62,6 +73,8 @@ const refuse = (issue: string): never => {
  */
 export class ProvenLedger {
   #trust: Promise<Anchor> | null = null
+  /** The way from the first committee to the newest one that was asked from, where that is many epochs later. */
+  readonly #stages: { to: Trust; bytes: Uint8Array }[] = []
   /** Index of the newest checkpoint that was seen: an older one is refused from then on. */
   #newest = -1
   /** Asks that were proved, with the digest of what was; an ask never changes. */
@@ -138,7 +151,7 @@ export class ProvenLedger {
   }
 
   /** The encoded proof of how a task stands, checked but not judged (see {@link judge}). @throws PekkaError PROOF_INVALID, PROOF_MISSING */
-  async task(task: Uint8Array): Promise<{ bytes: Uint8Array; proven: Proven; genesis: Uint8Array }> {
+  async task(task: Uint8Array): Promise<Shown & { genesis: Uint8Array }> {
     const seen = this.#newest
     const found = await this.proof('task', task)
     // A transaction is shown under the checkpoint that covers it, which may be an old one.
@@ -147,7 +160,7 @@ export class ProvenLedger {
   }
 
   /** An encoded proof of one thing, checked, with the genesis that it rests on. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
-  async proof(kind: ProvenKind, id: Uint8Array): Promise<{ bytes: Uint8Array; proven: Proven; genesis: Uint8Array }> {
+  async proof(kind: ProvenKind, id: Uint8Array): Promise<Shown & { genesis: Uint8Array }> {
     const { genesis } = await this.anchor()
     const path = {
       task: `/v1/tasks/${toHex(id)}/ledger-proof`,
@@ -204,13 +217,26 @@ export class ProvenLedger {
     return proven
   }
 
-  async #fetch(path: string, own: boolean): Promise<{ bytes: Uint8Array; proven: Proven }> {
+  /** Asks on from stage to stage, each believed from the one before, until what was asked for is shown. */
+  async #fetch(path: string, own: boolean): Promise<Shown> {
     const { http, verifier, token } = this.components
-    const { trust } = await this.anchor()
+    const { trust: first } = await this.anchor()
     const options = own ? { token: await token() } : {}
-    const { proof } = await http.request('GET', path, ledgerProofAnswerSchema, options)
-    if (proof === null) throw new PekkaError('PROOF_MISSING')
-    return { bytes: proof, proven: await verifyProof(proof, trust, verifier) }
+    for (;;) {
+      const since = this.#stages.at(-1)?.to.epoch ?? 0
+      const query = since === 0 ? '' : `${path.includes('?') ? '&' : '?'}since=${since}`
+      const { proof } = await http.request('GET', path + query, ledgerProofAnswerSchema, options)
+      if (proof === null) throw new PekkaError('PROOF_MISSING')
+      const parts = decodeProof(proof)
+      const from = epochBefore(parts)
+      // What was ordered long ago is shown from a stage before.
+      const way = this.#stages.filter(({ to }) => to.epoch <= from)
+      const proven = await verifyProof(proof, way.at(-1)?.to ?? first, verifier)
+      if (!isStage(parts)) return { bytes: proof, way: way.map(({ bytes }) => bytes), proven }
+      if (from !== since || this.#stages.length >= MAX_STAGES) refuse('it leads nowhere')
+      // Another request may have come here meanwhile.
+      if ((this.#stages.at(-1)?.to.epoch ?? 0) === since) this.#stages.push({ to: proven.trust, bytes: proof })
+    }
   }
 
   /**
@@ -223,6 +249,9 @@ export class ProvenLedger {
     this.#newest = Math.max(this.#newest, checkpoint.index)
   }
 }
+
+/** As it stands in a file or a receipt: left out where the proof begins at the genesis. */
+export const wayOf = ({ way }: Pick<Shown, 'way'>): { way?: Uint8Array[] } => (way.length === 0 ? {} : { way })
 
 /** The first committee, from a genesis that whoever gives it can't have invented. @throws PekkaError PROOF_INVALID */
 export function readAnchor(genesis: Uint8Array, network: Uint8Array): Trust {

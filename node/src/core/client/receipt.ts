@@ -16,6 +16,7 @@ import {
   transactionId,
   verifyHead,
   verifyProof,
+  verifyWay,
   verifyRunHeader,
   verifySignatures,
   type Attempt,
@@ -43,7 +44,7 @@ export function makeReceipt(
   finished: FinishedRun | null,
   taskKey: Uint8Array,
   madeAt: number,
-  ledger: { genesis: Uint8Array; proof: Uint8Array } | null = null
+  ledger: Extract<Receipt, { v: 2 }>['ledger'] | null = null
 ): Receipt {
   const committed = proof.view.attempts.find(attempt => attempt.ended === 'committed')
   if (committed && !finished?.signedHead)
@@ -342,7 +343,8 @@ async function checkLedger({ receipt, verifier, signed }: CheckContext): Promise
   if (receipt.v === 1) return ''
   const { view, network, ledger } = receipt
   demand(equalBytes(sha256(ledger.genesis), network), 'Ledger', 'the genesis is of another network')
-  const proven = await verifyProof(ledger.proof, readAnchor(ledger.genesis, network), verifier)
+  const trust = await verifyWay(ledger.way ?? [], readAnchor(ledger.genesis, network), verifier)
+  const proven = await verifyProof(ledger.proof, trust, verifier)
   const verdict = verdictOf(proven, view)
   const at = new Date(proven.checkpoint.timestamp).toISOString()
   if (verdict === 'proven') return `Settled: signed by the network’s witnesses, ${at}.`

@@ -55,6 +55,9 @@ export const askViewSchema = z.strictObject({
 })
 export type AskView = z.infer<typeof askViewSchema>
 
+/** An epoch, where it isn't the first. */
+const since = whole.optional()
+
 export const ledgerTimeSchema = z.strictObject({
   network: bytes32,
   index: whole,
@@ -68,14 +71,17 @@ export type LedgerTime = z.infer<typeof ledgerTimeSchema>
 
 /**
  * What a proof shall show. Rows (without any: only the checkpoint itself) are shown under the last checkpoint, once it has all that
- * was final of them when the request came; a transaction under the one that covers it.
+ * was final of them when the request came; a transaction under the one that covers it. `since`: the epoch whose committee the asker
+ * trusts, a multiple of MAX_STEPS; left out: 0. Where more epochs lie between, the answer is a stage (proof.ts); of what was proved
+ * in an epoch before that, the way begins at the last multiple before it.
  */
 export const proofRequestSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('rows'),
-    rows: z.array(z.strictObject({ table: provenTableSchema, id: bytes32 })).max(MAX_CLAIMS)
+    rows: z.array(z.strictObject({ table: provenTableSchema, id: bytes32 })).max(MAX_CLAIMS),
+    since
   }),
-  z.strictObject({ kind: z.literal('transaction'), id: bytes32 })
+  z.strictObject({ kind: z.literal('transaction'), id: bytes32, since })
 ])
 export type ProofRequest = z.infer<typeof proofRequestSchema>
 

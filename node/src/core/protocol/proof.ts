@@ -31,8 +31,10 @@ import {
 export const MAX_ROW_BYTES = 64 << 10
 /** Things that one proof shows. */
 export const MAX_CLAIMS = 16
-/** Epochs from the trusted committee to the one that signed. Longer ways are walked in several proofs. */
+/** Epochs from the trusted committee to the one that signed. Longer ways are walked in several proofs ({@link isStage}). */
 export const MAX_STEPS = 64
+/** Stages of a way: 4,096 epochs. */
+export const MAX_STAGES = 64
 /** Largest encoded proof. It is looked at before anything of it is parsed. */
 export const MAX_PROOF_BYTES = 1 << 20
 
@@ -114,6 +116,26 @@ export async function verifyProof(bytes: Uint8Array, trust: Trust, verifier: Ver
   for (const step of steps) current = trustNext(await follow(step.certificate), step.next)
   const checkpoint = await follow(certificate)
   return { checkpoint, trust: current, facts: claims.map(claim => factOf(claim, checkpoint)) }
+}
+
+/**
+ * Whether a proof is a stage of a longer way: it shows nothing but whom to trust MAX_STEPS epochs later, and its reader asks on from
+ * there. Stages begin where multiples of MAX_STEPS begin.
+ */
+export const isStage = ({ steps }: Pick<LedgerProof, 'steps'>): boolean => steps.length === MAX_STEPS
+
+/** The epoch whose committee a proof's reader must trust already. */
+export const epochBefore = ({ steps, certificate }: Pick<LedgerProof, 'steps' | 'certificate'>): number =>
+  (steps[0]?.certificate ?? certificate).checkpoint.epoch
+
+/**
+ * Where a way of stages leads to.
+ * @throws PekkaError ENCODING_NOT_CANONICAL, PROOF_INVALID
+ */
+export async function verifyWay(stages: readonly Uint8Array[], from: Trust, verifier: Verifier): Promise<Trust> {
+  let trust = from
+  for (const stage of stages) ({ trust } = await verifyProof(stage, trust, verifier))
+  return trust
 }
 
 function factOf(claim: Claim, checkpoint: Checkpoint): Fact {

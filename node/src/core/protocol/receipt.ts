@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { signedHeadSchema, runHeaderSchema } from './frames.js'
 import { manifestEnvelopeSchema } from './manifest.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
-import { MAX_PROOF_BYTES } from './proof.js'
+import { MAX_PROOF_BYTES, MAX_STAGES } from './proof.js'
 import { bytes32, bytes64, bytesUpTo, millis } from './schema.js'
 import { storedSchema, taskViewSchema } from './task.js'
 
@@ -49,7 +49,9 @@ const receiptV2Schema = receiptV1Schema.extend({
     /** Canonical bytes of the genesis, whose hash is `network`: it names who signed, first of all. */
     genesis: bytesUpTo(MAX_GENESIS_BYTES),
     /** An encoded proof (proof.ts): of the task's row, or once it is closed of the transaction that moved it last. */
-    proof: bytesUpTo(MAX_PROOF_BYTES)
+    proof: bytesUpTo(MAX_PROOF_BYTES),
+    /** Stages of the way from the genesis' committee to where the proof begins (verifyWay); left out: it begins there. */
+    way: z.array(bytesUpTo(MAX_PROOF_BYTES)).min(1).max(MAX_STAGES).optional()
   })
 })
 

@@ -9,6 +9,7 @@ import {
   commitViewSchema,
   decodeProof,
   fromProblem,
+  isStage,
   isPekkaError,
   ledgerAnswerSchema,
   ledgerTimeSchema,
@@ -318,10 +319,11 @@ const PING = 0xffff_ffff
 /** How often a witness that is behind what was shown is asked how far it is, ms. */
 const BEHIND_LOOK_MS = 20
 
-/** What commit a proof's checkpoint is about; null: it is no proof, which is for its reader to say. */
-function checkpointIn(proof: Uint8Array): number | null {
+/** What commit a proof's checkpoint is about; null: it is no proof, which is for its reader to say, or leads to one only. */
+function checkpointIn(bytes: Uint8Array): number | null {
   try {
-    return decodeProof(proof).certificate.checkpoint.index
+    const proof = decodeProof(bytes)
+    return isStage(proof) ? null : proof.certificate.checkpoint.index
   } catch {
     return null
   }

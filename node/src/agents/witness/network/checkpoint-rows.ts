@@ -1,4 +1,4 @@
-import { utf8 } from '@pekka/node/protocol'
+import { utf8, type Certificate } from '@pekka/node/protocol'
 import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
 import { readCertificate } from '../archive.js'
 import {
@@ -93,10 +93,15 @@ export class CheckpointRows {
     this.#waiting.push({ key: keyOf(STEP, epoch), value: encodeStep(step) })
   }
 
-  /** From the first committee to that of an epoch; null: one is missing here. */
-  stepsTo(epoch: number): EpochStep[] | null {
+  /** The first certificate of an epoch that names the next committee. */
+  firstOf(epoch: number): Certificate | undefined {
+    return this.#steps.get(epoch)?.certificate
+  }
+
+  /** From the committee of one epoch to that of another; null: one is missing here. */
+  steps(from: number, to: number): EpochStep[] | null {
     const steps: EpochStep[] = []
-    for (let at = 0; at < epoch; at++) {
+    for (let at = from; at < to; at++) {
       const step = this.#steps.get(at)
       if (step === undefined) return null
       steps.push(step)

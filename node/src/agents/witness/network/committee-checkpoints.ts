@@ -357,7 +357,7 @@ export class CommitteeCheckpoints implements LedgerProver {
   // --- proving
 
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
-    if (what.kind === 'transaction') return await this.#proveTransaction(what.id, signal)
+    if (what.kind === 'transaction') return await this.#proveTransaction(what, signal)
     const height = this.#height
     const stale = (): boolean =>
       this.#base === null || what.rows.some(({ table, id }) => this.#base?.view.isChanged(table, toHex(id)))
@@ -366,21 +366,24 @@ export class CommitteeCheckpoints implements LedgerProver {
     const [state, base] = [this.#state, this.#base]
     if (state === null || base === null || (this.#indexOfBase < height && stale())) return null
     const claims = what.rows.map(({ table, id }) => base.view.proveRow(state, table, id))
-    return this.#proofOf(base.certificate, claims)
+    return this.#proofOf(base.certificate, claims, what.since)
   }
 
   get #indexOfBase(): number {
     return this.#base?.certificate.checkpoint.index ?? -1
   }
 
-  async #proveTransaction(id: Uint8Array, signal?: AbortSignal): Promise<Uint8Array | null> {
+  async #proveTransaction(
+    { id, since }: Extract<ProofRequest, { kind: 'transaction' }>,
+    signal?: AbortSignal
+  ): Promise<Uint8Array | null> {
     const place = await this.components.store.locate(id)
     if (place === null) return null
     await this.#until(() => (this.#last?.checkpoint.index ?? -1) >= place.index, signal)
     const newest = this.#base?.view.proveTransaction(id) ?? null
-    if (newest !== null && this.#base !== null) return this.#proofOf(this.#base.certificate, [newest])
+    if (newest !== null && this.#base !== null) return this.#proofOf(this.#base.certificate, [newest], since)
     const earlier = await this.#archive.prove(place)
-    return earlier === null ? null : this.#proofOf(earlier.certificate, [earlier.claim])
+    return earlier === null ? null : this.#proofOf(earlier.certificate, [earlier.claim], since)
   }
 
   /** Waits until it is so, PROOF_WAIT_MS at most. @throws the signal's reason */
@@ -397,11 +400,16 @@ export class CommitteeCheckpoints implements LedgerProver {
     signal?.throwIfAborted()
   }
 
-  /** null: it would lead over an epoch that nothing was certified of here, or over too many. */
-  #proofOf(certificate: Certificate, claims: Claim[]): Uint8Array | null {
+  /** From the committee of the epoch `since` on, or a stage of a longer way; null: nothing was certified here of an epoch between. */
+  #proofOf(certificate: Certificate, claims: Claim[], since = 0): Uint8Array | null {
     const { epoch } = certificate.checkpoint
-    const steps = this.#rows.stepsTo(epoch)
-    if (steps === null || steps.length > MAX_STEPS) return null
-    return encodeProof({ v: 1, steps, certificate, claims })
+    const from = Math.floor(Math.min(since, epoch) / MAX_STEPS) * MAX_STEPS
+    if (epoch - from < MAX_STEPS) {
+      const steps = this.#rows.steps(from, epoch)
+      return steps && encodeProof({ v: 1, steps, certificate, claims })
+    }
+    const steps = this.#rows.steps(from, from + MAX_STEPS)
+    const end = this.#rows.firstOf(from + MAX_STEPS) ?? (epoch === from + MAX_STEPS ? certificate : null)
+    return steps && end && encodeProof({ v: 1, steps, certificate: end, claims: [] })
   }
 }
