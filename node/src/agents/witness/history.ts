@@ -24,12 +24,20 @@ import { HISTORY_PAGE_BYTES, MAX_BLOCK_IDS, MAX_COMMITS_LOOKED_AT } from './cons
 
 /** Blocks and committee, where a committee decides; the network's own matter (network/block-history.ts). */
 export interface DecidingHistory {
-  /** The blocks that a commit brought into the order; null: they are gone, blocks are kept for a few epochs only. */
-  blocksOf(commit: number): Promise<CommittedBlocks | null>
+  /**
+   * The blocks that a commit brought into the order, and how many bytes were read for that; null: they are gone, blocks are kept for a
+   * few epochs only.
+   */
+  blocksOf(commit: number): Promise<ReadBlocks | null>
   /** The first commit whose blocks may still be here. */
   firstBlocks(): Promise<number>
   /** Who decides now. */
   committee(): Promise<{ epoch: number; members: CommitteeMembers }>
+}
+
+export interface ReadBlocks {
+  commit: CommittedBlocks
+  bytes: number
 }
 
 export interface LedgerHistoryComponents {
@@ -177,19 +185,22 @@ export class LedgerHistory {
     const end = Math.min(to, store.last(), start + MAX_HISTORY_COMMITS - 1)
     const commits: CommittedBlocks[] = []
     let ids = 0
-    for (let index = start; index <= end && ids <= MAX_BLOCK_IDS; index++) {
+    let bytes = 0
+    // Blocks are decoded whole, and transactions in them may be large: a page of few ids can be much to read.
+    for (let index = start; index <= end && ids <= MAX_BLOCK_IDS && bytes <= HISTORY_PAGE_BYTES; index++) {
       const found = deciding === undefined ? await this.#ownBlock(index) : await deciding.blocksOf(index)
       if (found === null) continue
-      for (const { transactions, parents, weak } of found.blocks)
+      for (const { transactions, parents, weak } of found.commit.blocks)
         ids += 1 + transactions.length + parents.length + weak.length
-      commits.push(found)
+      bytes += found.bytes
+      commits.push(found.commit)
     }
     return { first, commits }
   }
 
   /** Where one witness decides alone, a commit is its block. */
-  async #ownBlock(index: number): Promise<CommittedBlocks> {
-    const { commit } = await this.#read(index)
+  async #ownBlock(index: number): Promise<ReadBlocks> {
+    const { commit, bytes } = await this.#read(index)
     const { header } = commit
     const id = blockMessage(this.init.network, header)
     const block = {
@@ -203,7 +214,7 @@ export class LedgerHistory {
       weak: [],
       transactions: commit.transactions.map(({ outcome }) => outcome.id)
     }
-    return { index, epoch: 0, leader: id, blocks: [block] }
+    return { commit: { index, epoch: 0, leader: id, blocks: [block] }, bytes }
   }
 
   async #witnesses({ after, count }: HistoryQuery<'witnesses'>): Promise<HistoryPage<'witnesses'>> {

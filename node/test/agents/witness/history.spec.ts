@@ -89,7 +89,7 @@ describe('the past of a ledger', () => {
       const block = { id: id(4), epoch: 0, round: 1, author: 0, witness: id(2), timestamp: 1 }
       const blocks = [{ ...block, parents: [], weak: [], transactions: [], [what]: some }]
       const { history } = historyOf(0, 60, {
-        blocksOf: async index => ({ index, epoch: 0, leader: id(4), blocks }),
+        blocksOf: async index => ({ commit: { index, epoch: 0, leader: id(4), blocks }, bytes: 1 }),
         firstBlocks: async () => 0,
         committee: async () => ({ epoch: 0, members: [] })
       })
@@ -99,4 +99,15 @@ describe('the past of a ledger', () => {
       assert.equal(commits.length, 4)
     })
   }
+
+  it('a page of blocks ends after 4 MiB of them were read, however few ids that are', async () => {
+    const blocks = [{ ...block, parents: [], weak: [], transactions: [] }]
+    const { history } = historyOf(0, 60, {
+      blocksOf: async index => ({ commit: { index, epoch: 0, leader: id(4), blocks }, bytes: 1 << 20 }),
+      firstBlocks: async () => 0,
+      committee: async () => ({ epoch: 0, members: [] })
+    })
+    const page = await history.page({ kind: 'blocks', query: { from: 0, to: 60 } })
+    assert.equal('commits' in page && page.commits.length, 5)
+  })
 })

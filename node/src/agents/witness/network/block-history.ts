@@ -1,7 +1,7 @@
-import { fromHex, type BlockView, type CommittedBlocks, type CommitteeMembers } from '@pekka/node/protocol'
+import { fromHex, type BlockView, type CommitteeMembers } from '@pekka/node/protocol'
 import type { OpenedBlock } from '@pekka/node/consensus'
 import type { BesideStore } from '@pekka/node/host/storage'
-import type { DecidingHistory } from '../history.js'
+import type { DecidingHistory, ReadBlocks } from '../history.js'
 import { BlockKeeper, reopen } from './block-keeper.js'
 import type { AgreementStatus } from './status.js'
 
@@ -19,20 +19,23 @@ export class BlockHistory implements DecidingHistory {
     this.#keeper = new BlockKeeper(components.store.beside)
   }
 
-  async blocksOf(commit: number): Promise<CommittedBlocks | null> {
+  async blocksOf(commit: number): Promise<ReadBlocks | null> {
     const record = await this.#keeper.record(commit)
     if (record === null) return null
     const members = await this.#keeper.membersOf(record.epoch)
     const blocks: BlockView[] = []
+    let read = 0
     for (const { key, author } of record.blocks) {
       const bytes = await this.#keeper.block(key)
       const witness = members?.[author]?.key
       // Pruned between two reads: then the commit's others are going too.
       if (bytes === null || witness === undefined) return null
+      read += bytes.length
       blocks.push(viewOf(reopen(bytes), witness))
     }
     const leader = blocks.at(-1)
-    return leader === undefined ? null : { index: commit, epoch: record.epoch, leader: leader.id, blocks }
+    if (leader === undefined) return null
+    return { commit: { index: commit, epoch: record.epoch, leader: leader.id, blocks }, bytes: read }
   }
 
   async firstBlocks(): Promise<number> {
