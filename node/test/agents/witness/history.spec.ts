@@ -101,6 +101,7 @@ describe('the past of a ledger', () => {
   }
 
   it('a page of blocks ends after 4 MiB of them were read, however few ids that are', async () => {
+    const block = { id: id(4), epoch: 0, round: 1, author: 0, witness: id(2), timestamp: 1 }
     const blocks = [{ ...block, parents: [], weak: [], transactions: [] }]
     const { history } = historyOf(0, 60, {
       blocksOf: async index => ({ commit: { index, epoch: 0, leader: id(4), blocks }, bytes: 1 << 20 }),
