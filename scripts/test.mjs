@@ -2,6 +2,8 @@
  * `npm test`: format, lint, types and every test but the long ones, on a machine that may be fresh. It sets up what it needs
  * through the same code as `npm start`, gives each suite a time limit, counts for itself and ends with `N passed, N failed`.
  *
+ * --full also runs the long suites, and the others at length.
+ *
  *   node scripts/test.mjs [--full] [--only NAME[,NAME…]]      NAME: start format lint types unit integration e2e system long images
  *
  * Plain JavaScript for Node 18: it is what installs the Node that the tests run on.
@@ -23,6 +25,9 @@ const MINUTE = 60_000
 /** Whether what is missing fails the tests (CI) or is listed as left out (a person's machine). */
 const CI = Boolean(process.env.CI) && process.env.CI !== 'false'
 
+/** With --full the same suites try chance more often: they have so many times their limit. */
+const FULL_LIMIT = 3
+
 /**
  * @typedef {object} Suite
  * @property {string} name
@@ -34,22 +39,24 @@ const CI = Boolean(process.env.CI) && process.env.CI !== 'false'
  * @property {boolean} [long] only with --full
  */
 
-/** Suites in lanes: what stands in one lane runs in order, the lanes beside each other. Two lanes for two cores. @type {Suite[][][]} */
+/**
+ * Suites in lanes: what stands in one lane runs in order, the lanes of a stage beside each other. Two lanes for two cores, of about
+ * the same length; much of the later suites is waiting: for a browser, for kernels, for processes that were killed.
+ * @type {Suite[][][]}
+ */
 const STAGES = [
   [
     [
       { name: 'format', command: ['prettier', '--check', '.'], limit: 3 * MINUTE },
       { name: 'lint', command: ['npm', 'run', '--silent', 'lint'], limit: 5 * MINUTE },
-      { name: 'types', command: ['npm', 'run', '--silent', 'types'], limit: 5 * MINUTE }
-    ],
-    [{ name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE }]
-  ],
-  // Much of these is waiting: for a browser, for kernels, for processes that were killed.
-  [
-    [{ name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE }],
-    [
+      // also builds what the networks of system and e2e tests run
+      { name: 'types', command: ['npm', 'run', '--silent', 'types'], limit: 5 * MINUTE },
       { name: 'system', tests: 'system.ts', engine: true, limit: 20 * MINUTE },
       { name: 'e2e', tests: 'e2e.ts', limit: 20 * MINUTE }
+    ],
+    [
+      { name: 'unit', tests: 'spec.ts', coverage: true, limit: 8 * MINUTE },
+      { name: 'integration', tests: 'integration.ts', engine: true, limit: 20 * MINUTE }
     ]
   ],
   [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]],
@@ -133,7 +140,10 @@ async function runSuite(suite, env, scratch) {
   }
   if (!command) throw new Error(`${suite.name} has nothing to run`)
   const began = Date.now()
-  const { code, overtime, output } = await runGroup(command, { ...env, PEKKA_TEST_COUNTS: counts }, suite.limit)
+  // Hundreds of processes load the same code, those of each network from an empty home. Compiled beforehand it would be counted less well.
+  const compiled = suite.coverage ? {} : { NODE_COMPILE_CACHE: join(scratch, 'compiled') }
+  const own = { ...env, ...compiled, PEKKA_TEST_COUNTS: counts }
+  const { code, overtime, output } = await runGroup(command, own, suite.limit)
   const took = Date.now() - began
   const counted = suite.tests ? JSON.parse(await readFile(counts, 'utf8').catch(() => 'null')) : undefined
   const broke = code !== 0 && !(counted && counted.failed > 0)
@@ -235,6 +245,8 @@ async function main() {
   const quick = STAGES.flat(2).every(suite => !chosen(suite) || QUICK.includes(suite.name))
   const start = CI && (only ? only.includes(START) : true)
   const { env, leftOut, started } = await prepare({ quick: quick && !only?.includes(START), start })
+  // see node/test/support/effort.ts
+  if (full) env.PEKKA_TEST_FULL = '1'
   const scratch = await mkdtemp(join(tmpdir(), 'pekka-test-'))
   /** @type {Result[]} */
   const results = started ? [started] : []
@@ -244,7 +256,8 @@ async function main() {
         stage.map(async lane => {
           for (const suite of lane) {
             if (!chosen(suite)) continue
-            const result = await runSuite(suite, env, scratch)
+            const limit = full ? FULL_LIMIT * suite.limit : suite.limit
+            const result = await runSuite({ ...suite, limit }, env, scratch)
             if (result) results.push(result)
           }
         })

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { AxeResults } from 'axe-core'
 import { DelayProxy } from '../../../node/test/support/delay-proxy.js'
+import { itInFull } from '../../../node/test/support/effort.js'
 import { ARTIFACTS } from './network.js'
 import { labSuite } from './suite.js'
 
@@ -78,6 +79,9 @@ describe('extension: how it looks', function () {
   }
 
   for (const theme of ['light', 'dark'] as const) {
+    // Colours come from the theme alone, so each part is seen in one of them always, and in both in a whole run.
+    const rest = theme === 'dark' ? it : itInFull
+
     it(`in the ${theme} theme every state is readable, and axe finds nothing in our parts`, async () => {
       const lab = await suite.open(
         [
@@ -130,64 +134,67 @@ describe('extension: how it looks', function () {
       await page.keyboard.press('Escape')
     })
 
-    it(`in the ${theme} theme what travels, two runs compared, a batch and a lost connection are readable`, async () => {
-      await writeFile(join(suite.net.work, 'limits.csv'), 'low,high\n1,3\n')
-      const lab = await suite.open(
-        [
-          MADE,
-          READS,
-          'import secrets\nprint(secrets.token_hex(8))',
-          // Longer than all looks together take on a busy machine.
-          'import time\nfor step in range(2000): time.sleep(0.2)'
-        ],
-        theme === 'dark' ? { theme: 'dark' } : {}
-      )
-      const { page } = lab
-      // A way to the bridge that can be cut: neither Lab nor the bridge is to blame then.
-      const way = new DelayProxy({ target: await suite.net.bridge() })
-      const port = await way.start()
-      try {
-        await lab.select(0)
-        await page.keyboard.press('Shift+Enter')
-        await lab.prompts(0, /^\[1\]:$/)
-        await lab.forget({ bridge: `http://127.0.0.1:${port}` })
-        await page.locator('.pk-Status button').click()
-        await lab.select(1)
-        await page.keyboard.press('Control+Shift+Enter')
-        const quote = page.locator('.pk-Quote')
-        await quote.locator('button[type=submit]:enabled').waitFor()
-        await quote.locator('.pk-Travel-open').click()
-        const sheet = quote.locator('.pk-Travel')
-        await sheet.filter({ hasText: 'limits.csv' }).filter({ hasText: 'Looks like a secret' }).waitFor()
-        await look(`travel-${theme}`)
-        await page.keyboard.press('Escape')
-        await quote.waitFor({ state: 'detached' })
+    rest(
+      `in the ${theme} theme what travels, two runs compared, a batch and a lost connection are readable`,
+      async () => {
+        await writeFile(join(suite.net.work, 'limits.csv'), 'low,high\n1,3\n')
+        const lab = await suite.open(
+          [
+            MADE,
+            READS,
+            'import secrets\nprint(secrets.token_hex(8))',
+            // Longer than all looks together take on a busy machine.
+            'import time\nfor step in range(2000): time.sleep(0.2)'
+          ],
+          theme === 'dark' ? { theme: 'dark' } : {}
+        )
+        const { page } = lab
+        // A way to the bridge that can be cut: neither Lab nor the bridge is to blame then.
+        const way = new DelayProxy({ target: await suite.net.bridge() })
+        const port = await way.start()
+        try {
+          await lab.select(0)
+          await page.keyboard.press('Shift+Enter')
+          await lab.prompts(0, /^\[1\]:$/)
+          await lab.forget({ bridge: `http://127.0.0.1:${port}` })
+          await page.locator('.pk-Status button').click()
+          await lab.select(1)
+          await page.keyboard.press('Control+Shift+Enter')
+          const quote = page.locator('.pk-Quote')
+          await quote.locator('button[type=submit]:enabled').waitFor()
+          await quote.locator('.pk-Travel-open').click()
+          const sheet = quote.locator('.pk-Travel')
+          await sheet.filter({ hasText: 'limits.csv' }).filter({ hasText: 'Looks like a secret' }).waitFor()
+          await look(`travel-${theme}`)
+          await page.keyboard.press('Escape')
+          await quote.waitFor({ state: 'detached' })
 
-        await lab.select(2)
-        await page.getByRole('button', { name: 'More ways to run remotely' }).click()
-        await page.locator('.lm-Menu-item', { hasText: 'Run Selected Cells Twice and Compare' }).click()
-        await quote.locator('button[type=submit]:enabled').click()
-        await page.locator('.Toastify__toast').getByRole('button', { name: 'What differs' }).click()
-        await page.locator('.pk-Comparison').getByText('differs').first().waitFor()
-        await look(`comparison-${theme}`)
-        await page.getByRole('button', { name: 'Close', exact: true }).last().click()
+          await lab.select(2)
+          await page.getByRole('button', { name: 'More ways to run remotely' }).click()
+          await page.locator('.lm-Menu-item', { hasText: 'Run Selected Cells Twice and Compare' }).click()
+          await quote.locator('button[type=submit]:enabled').click()
+          await page.locator('.Toastify__toast').getByRole('button', { name: 'What differs' }).click()
+          await page.locator('.pk-Comparison').getByText('differs').first().waitFor()
+          await look(`comparison-${theme}`)
+          await page.getByRole('button', { name: 'Close', exact: true }).last().click()
 
-        await lab.command('Run Notebook Remotely')
-        const batch = page.locator('.pk-Batch')
-        await batch.filter({ hasText: '3 of 4 cells' }).waitFor()
-        await look(`batch-${theme}`)
+          await lab.command('Run Notebook Remotely')
+          const batch = page.locator('.pk-Batch')
+          await batch.filter({ hasText: '3 of 4 cells' }).waitFor()
+          await look(`batch-${theme}`)
 
-        await way.stop()
-        await page.locator('.pk-Panel-banner', { hasText: 'No connection since' }).waitFor()
-        await lab.line(3, 'Not connected')
-        await look(`offline-${theme}`)
-      } finally {
-        await way.stop()
-        await suite.net.configure({})
+          await way.stop()
+          await page.locator('.pk-Panel-banner', { hasText: 'No connection since' }).waitFor()
+          await lab.line(3, 'Not connected')
+          await look(`offline-${theme}`)
+        } finally {
+          await way.stop()
+          await suite.net.configure({})
+        }
+        await lab.reload()
+        await lab.act(3, 'cancel')
+        await lab.line(3, 'Cancelled by you')
       }
-      await lab.reload()
-      await lab.act(3, 'cancel')
-      await lab.line(3, 'Cancelled by you')
-    })
+    )
   }
 })

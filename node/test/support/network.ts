@@ -21,7 +21,7 @@ const SHARED = ['images', 'python', 'tools', 'stamps'] as const
 /** How long the processes may take to serve: two providers warm their sandboxes, on a machine that other tests keep busy. */
 const START_MS = 90_000
 /** How long what a task ran may take to be gone after its end: the grace of a kill, and a cold sandbox that replaces the warm one. */
-const QUIET_MS = 30_000
+const QUIET_MS = 50_000
 
 /** The home that the test set-up filled; undefined where there is none. */
 export function preparedHome(): string | undefined {

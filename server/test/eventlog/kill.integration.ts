@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chainOf, decodeCbor, fromHex, logEntrySchema, type RunHeader } from '@pekka/node/protocol'
 import { bytesOf, createEventLog } from '../../src/eventlog/index.js'
+import { tries } from '../../../node/test/support/effort.js'
 
 const WRITER = new URL('./writer.ts', import.meta.url)
 
@@ -16,14 +17,14 @@ describe('event log under kill -9', function () {
     const folder = await mkdtemp(join(tmpdir(), 'pekka-kill-'))
     try {
       let before = 0
-      for (let life = 0; life < 8; life++) {
+      for (let life = 0; life < tries(4, 8); life++) {
         const child = fork(WRITER, [folder], { execArgv: ['--conditions=pekka-source', '--import=tsx'] })
         let acknowledged = before
         child.on('message', message => {
           if (typeof message === 'number') acknowledged = message
         })
         await once(child, 'message')
-        await new Promise(resolve => setTimeout(resolve, 40 + 37 * life))
+        await new Promise(resolve => setTimeout(resolve, 40 + 74 * life))
         const exit = once(child, 'exit')
         child.kill('SIGKILL')
         await exit

@@ -61,7 +61,9 @@ describe('layers', function () {
       HOME: folder,
       UV_CACHE_DIR: join(folder, 'uv'),
       UV_DEFAULT_INDEX: index.url,
-      UV_PYTHON_DOWNLOADS: 'never'
+      UV_PYTHON_DOWNLOADS: 'never',
+      // an index that is away stays away: its tests needn't wait for further tries
+      UV_HTTP_RETRIES: '0'
     }
     const pins = {
       of: async () => ({

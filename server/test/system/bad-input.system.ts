@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import type { PekkaClient, TaskRequest, TaskUpdate } from '@pekka/node/client'
 import { CREDIT, type TaskItem } from '@pekka/node/protocol'
 import { describeOutcome } from '../../../node/src/cli/task/outcome.js'
-import { TestNetwork, needNetwork, sleep, until } from '../../../node/test/support/network.js'
+import { sleep, until, type TestNetwork } from '../../../node/test/support/network.js'
+import { sharedNetwork } from '../support/shared-network.js'
 import { expectRun } from './expect.js'
 
 const notebook = (cells: object[], extra: object = {}): string =>
@@ -48,13 +49,7 @@ describe('bad input on a whole network', function () {
   let network: TestNetwork
 
   before(async function () {
-    this.timeout(150_000)
-    needNetwork(this)
-    network = await TestNetwork.start()
-  })
-  after(async function () {
-    this.timeout(60_000)
-    await (network as TestNetwork | undefined)?.stop()
+    network = (await sharedNetwork(this)).network
   })
 
   const refuses = (
@@ -127,7 +122,10 @@ describe('bad input on a whole network', function () {
 
   it('refuses a task that the account cannot pay', async () => {
     const run = await network.run('hi.py', 'print(1)', '--cap', '50')
-    const says = ['You have 10 credits, this needs 50 credits. (FUNDS_MISSING)', 'Lower the cap, or add credits.']
+    const says = [
+      /^You have \d+(\.\d+)? credits, this needs 50 credits\. \(FUNDS_MISSING\)/m,
+      'Lower the cap, or add credits.'
+    ]
     await expectRun(network, run, { exit: 77, says, state: null, pays: 'nothing' })
   })
 

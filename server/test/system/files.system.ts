@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { needNetwork, TestNetwork } from '../../../node/test/support/network.js'
+import type { TestNetwork } from '../../../node/test/support/network.js'
+import { sharedNetwork } from '../support/shared-network.js'
 
 describe('files travel with a script and come back', function () {
   this.timeout(240_000)
   let network: TestNetwork
 
   before(async function () {
-    this.timeout(240_000)
-    needNetwork(this)
-    network = await TestNetwork.start()
-  })
-  after(async () => {
-    await network?.stop()
+    network = (await sharedNetwork(this)).network
   })
 
   it('a module and a named file go along, large data in parts; what it writes is brought back whole', async () => {

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { contentsUnder } from '../support/files.js'
-import { TestNetwork, needNetwork, sleep } from '../../../node/test/support/network.js'
+import { sharedNetwork } from '../support/shared-network.js'
+import { sleep, type TestNetwork } from '../../../node/test/support/network.js'
 
 /** The append-only file of the queue is written each second. */
 const QUEUE_ON_DISK_MS = 1500
@@ -13,13 +14,7 @@ describe('what a whole network writes', function () {
   let network: TestNetwork
 
   before(async function () {
-    this.timeout(150_000)
-    needNetwork(this)
-    network = await TestNetwork.start({ env: { PEKKA_LOG_LEVEL: 'debug' } })
-  })
-  after(async function () {
-    this.timeout(60_000)
-    await (network as TestNetwork | undefined)?.stop()
+    network = (await sharedNetwork(this)).network
   })
 
   it('holds code, output, arguments, names and error texts nowhere in clear: ledger, bridge, queue, providers, logs, receipts', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { TestNetwork, needNetwork } from '../../../node/test/support/network.js'
-import { DataServer } from '../support/data-server.js'
+import type { TestNetwork } from '../../../node/test/support/network.js'
+import type { DataServer } from '../support/data-server.js'
+import { sharedNetwork } from '../support/shared-network.js'
 
 /** The one suite that asks the package index this computer is set up for; everything else has its own (server/test/layers). */
 describe('pekka run --with and --input', function () {
@@ -9,13 +10,9 @@ describe('pekka run --with and --input', function () {
   let data: DataServer
 
   before(async function () {
-    needNetwork(this)
-    data = await DataServer.start({ '/stars.csv': 'name,mass\nVega,2.1\nSirius,2.0\n' })
-    network = await TestNetwork.start({ bridge: { inputs: data.settings } })
-  })
-  after(async () => {
-    await network?.stop()
-    await data?.stop()
+    const shared = await sharedNetwork(this)
+    network = shared.network
+    data = shared.data
   })
 
   it('adds a package that the environment lacks before anything costs, and has it at once the second time', async function () {

@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict'
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { equalBytes, priceOf, toHex } from '@pekka/node/protocol'
+import { DEVNET_PARAMETERS, equalBytes, priceOf, toHex } from '@pekka/node/protocol'
 import { startTime } from '@pekka/node/setup/hold'
 import { imageRoot } from '../../host/sandbox/support.js'
 import { World, cells, eventually, textOf } from './world.js'
+
+/** Longer than a provider is between two signs of life (10 s), by what a busy machine may take; half of what networks have. */
+const LEASE_MS = 15_000
 
 describe('provider process', function () {
   this.timeout(120_000)
   let world: World
 
   before(async function () {
-    world = new World(imageRoot(this))
+    world = new World(imageRoot(this), { parameters: { ...DEVNET_PARAMETERS, leaseMs: LEASE_MS } })
     await world.start()
     await world.addProvider()
   })
@@ -123,7 +126,7 @@ describe('provider process', function () {
   })
 
   it('holds its lease over a run that is longer than it', async () => {
-    const { task } = await world.run(cells('import time\ntime.sleep(33)\nprint("slept")'))
+    const { task } = await world.run(cells(`import time\ntime.sleep(${LEASE_MS / 1000 + 1})\nprint("slept")`))
     const view = await world.until(task, 'settled')
     assert.equal(view.attempts.length, 1)
     assert.equal(await world.text(task), 'slept\n')

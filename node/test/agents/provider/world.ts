@@ -41,6 +41,7 @@ import {
   type BridgeMessage,
   type LedgerAccess,
   type LogEntry,
+  type Parameters,
   type Program,
   type ProviderMessage,
   type RunHeader,
@@ -51,7 +52,7 @@ import {
 } from '@pekka/node/protocol'
 import { lastingPort } from '../../support/ports.js'
 import { WitnessProcess } from '../witness/process.js'
-import { Sender, createTestNetwork, seed } from '../witness/support.js'
+import { Sender, createTestNetwork, seed, type TestNetwork } from '../witness/support.js'
 
 const PROVIDER = new URL('./provider-process.ts', import.meta.url)
 const primitives = createPrimitives()
@@ -230,12 +231,12 @@ export interface SentTask {
 
 /** A real witness, a real provider process with real sandboxes, a bridge for the test, and a client. */
 export class World {
-  readonly network = createTestNetwork()
-  readonly networkId = networkId(this.network.genesis)
+  readonly network: TestNetwork
+  readonly networkId: Uint8Array
   readonly bridge: TestBridge
   readonly viewKey = viewKeyFrom(seed())
   readonly #client = createSigner(seed())
-  readonly sender = new Sender(this.network.demo.account, this.#client.publicKey, this.#client)
+  readonly sender: Sender
   folder = ''
   provider: ChildProcess | null = null
   providerLog = ''
@@ -246,8 +247,11 @@ export class World {
 
   constructor(
     readonly imageRoot: string,
-    private readonly init: { settings?: object; bridgeIp?: string } = {}
+    private readonly init: { settings?: object; bridgeIp?: string; parameters?: Parameters } = {}
   ) {
+    this.network = createTestNetwork(init.parameters)
+    this.networkId = networkId(this.network.genesis)
+    this.sender = new Sender(this.network.demo.account, this.#client.publicKey, this.#client)
     this.bridge = new TestBridge(this.networkId, init.bridgeIp)
   }
 

@@ -42,9 +42,15 @@ describe('a network on this computer', function () {
     assert.match(pair.said.err, /PEKKA does not run here\. Start it first: pekka up/)
   })
 
-  it('tells a second start who runs and where, serves both, and stops at SIGINT', async () => {
-    const up = pekka('up')
+  it('that was killed is cleared away by the next start, which tells a further one who runs and where, serves both, and stops at SIGINT', async () => {
+    const first = pekka('up')
+    await first.until(/Open/)
+    first.child.kill('SIGKILL')
+    await first.ended
+    const own = join(home.path, 'own notebooks')
+    const up = pekka('up', '--dir', own)
     await up.until(/Open {2}(http:\S+)/)
+    await rootIs(own, up)
     const [, page = ''] = /Open {2}(http:\S+)/.exec(up.said.out) ?? []
     assert.equal((await fetch(page)).status, 200)
     const second = pekka('up')
@@ -127,18 +133,4 @@ describe('a network on this computer', function () {
     const names = content.map(({ name }) => name)
     for (const name of ['hello.ipynb', 'mine.txt']) assert.ok(names.includes(name), names.join(', '))
   }
-
-  it('that was killed is cleared away by the next start, in a folder of the user’s choice', async () => {
-    const first = pekka('up')
-    await first.until(/Open/)
-    first.child.kill('SIGKILL')
-    await first.ended
-    const own = join(home.path, 'own notebooks')
-    const next = pekka('up', '--dir', own)
-    await next.until(/Open/)
-    await rootIs(own, next)
-    next.child.kill('SIGTERM')
-    await next.ended
-    await home.assertNothingLeft()
-  })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { TestNetwork, needNetwork } from '../../support/network.js'
+import { sharedNetwork } from '../../../../server/test/support/shared-network.js'
+import type { TestNetwork } from '../../support/network.js'
 
 /** What `--json` answers, one object a line. */
 const objects = <T>(text: string): T[] =>
@@ -13,10 +14,8 @@ describe('commands about tasks', function () {
   this.timeout(240_000)
   let network: TestNetwork
   before(async function () {
-    needNetwork(this)
-    network = await TestNetwork.start()
+    network = (await sharedNetwork(this)).network
   })
-  after(async () => await network?.stop())
 
   it('run writes a receipt that holds, and tasks lists what it cost, for people and as JSON', async () => {
     const path = join(network.home, 'run.receipt')

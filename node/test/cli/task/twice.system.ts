@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import { equalBytes, toHex } from '@pekka/node/protocol'
-import { TestNetwork, needNetwork } from '../../support/network.js'
+import { sharedNetwork } from '../../../../server/test/support/shared-network.js'
+import type { TestNetwork } from '../../support/network.js'
 
 /** `pekka run --runs 2`, and what a receipt says of seeds and numeric paths. */
 describe('two runs of one program', function () {
   this.timeout(240_000)
   let network: TestNetwork
   before(async function () {
-    needNetwork(this)
-    network = await TestNetwork.start()
+    network = (await sharedNetwork(this)).network
   })
-  after(async () => await network?.stop())
 
   const notebook = (...sources: string[]): string =>
     JSON.stringify({

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { analyse, plainPython } from '@pekka/node/scan'
+import { tries } from '../../support/effort.js'
 
 const sorted = (list: { name: string }[]): string =>
   list
@@ -199,11 +200,11 @@ describe('scan: robustness', () => {
           assert.equal(plainPython(source).code.split('\n').length, lines)
         }
       ),
-      { numRuns: 2000 }
+      { numRuns: tries(500, 2000) }
     )
     fc.assert(
       fc.property(fc.string({ maxLength: 300, unit: 'binary' }), source => void analyse(source)),
-      { numRuns: 500 }
+      { numRuns: tries(150, 500) }
     )
   })
 

@@ -15,6 +15,7 @@ import {
 } from '@pekka/node/scan'
 import { isPekkaError } from '@pekka/node/protocol'
 import { tables } from './tables.js'
+import { tries } from '../../support/effort.js'
 
 const choice = (source: string, options: ChoiceOptions = {}): ImageChoice =>
   chooseImage(importScan([{ id: 'a.py', source }]), tables, options)
@@ -109,7 +110,7 @@ describe('scan: imports', () => {
           tooNew([{ id: 'a', source }], modules)
         }
       ),
-      { numRuns: 1000 }
+      { numRuns: tries(250, 1000) }
     )
   })
 })

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { ByteQueue } from '../../../src/host/network/byte-queue.js'
+import { tries } from '../../support/effort.js'
 
 const framed = (message: Uint8Array): Uint8Array => {
   const out = new Uint8Array(4 + message.length)
@@ -55,7 +56,7 @@ describe('ByteQueue', () => {
           assert.equal(queue.length, 0)
         }
       ),
-      { numRuns: 300 }
+      { numRuns: tries(60, 300) }
     )
   })
 

@@ -17,6 +17,7 @@ import {
   type StatePath
 } from '@pekka/node/protocol'
 import { scriptHashing, StateTree, TransactionTree } from '@pekka/node/ledger'
+import { tries } from '../../../support/effort.js'
 
 const digest = (...parts: Uint8Array[]): Uint8Array =>
   new Uint8Array(
@@ -96,7 +97,7 @@ describe('ledger: the tree of the state', () => {
           }
         }
       ),
-      { numRuns: 150 }
+      { numRuns: tries(40, 150) }
     )
   })
 
