@@ -19,7 +19,11 @@ const CASES = [
     'disk full',
     'port taken',
     'long line',
-    'no rights'
+    'no rights',
+    'bids low enough',
+    'falls silent',
+    'no quorum',
+    'one witness killed'
   ]
 ]
 
