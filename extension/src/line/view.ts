@@ -92,22 +92,25 @@ const QUOTE_HELPS = new Set(['INPUT_REFUSED', 'INPUT_UNREACHABLE', 'INPUT_TOO_BI
 const bare = (sentence: string): string => sentence.replace(/\.$/, '')
 
 function rememberedLine(
-  { metadata, edited, unknown }: Extract<CellRun, { kind: 'remembered' }>,
+  { metadata, edited, unknown, writer }: Extract<CellRun, { kind: 'remembered' }>,
   context: LineContext
 ): LineView {
   const facts = rememberedFacts(metadata)
   if (metadata.state === 'running') {
+    const sent = metadata.submitted === undefined ? [] : [`sent ${context.clock(metadata.submitted)}`]
+    if (unknown && writer === 'here')
+      return line('other-browser', 'remote', 'Running from another browser', {
+        facts: [...sent, 'its page writes the output here', 'it can be cancelled there'],
+        spoken: { text: `Cell ${context.number} runs remotely from another browser.`, assertive: false }
+      })
     if (unknown)
-      return line('unknown', 'info', 'Sent from elsewhere', {
-        facts: ['its output can’t be fetched with this browser’s key'],
+      return line('unknown', 'info', 'Sent from another browser', {
+        facts: [...sent, 'its output comes when the notebook is opened there: this browser’s key can’t fetch it'],
         actions: [AGAIN]
       })
     return line('remembered-running', 'offline', 'Not connected', {
       tone: 'warn',
-      facts: [
-        ...(metadata.submitted === undefined ? [] : [`sent ${context.clock(metadata.submitted)}`]),
-        'output catches up'
-      ],
+      facts: [...sent, 'output catches up'],
       actions:
         context.connection.status === 'unpaired' ? [{ id: 'connect', label: 'How to connect', icon: 'info' }] : [RETRY]
     })

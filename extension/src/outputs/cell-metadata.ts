@@ -30,6 +30,8 @@ export interface CellMetadata {
   submitted?: number
   /** Place of the cell in the session of a kept machine; `task` is the session's. */
   place?: number
+  /** Id of the cell that it was written into: a copy of the cell takes it along and has had no run. */
+  cell?: string
   /** Tells what was sent from what stands there now: 16 hex digits of the source's hash. */
   source?: string
 }
@@ -42,10 +44,8 @@ const whole = (value: unknown): value is number =>
 /** Reads what a notebook file holds under `pekka`; undefined for whatever this version didn't write. Unknown fields are dropped. */
 export function parseCellMetadata(value: unknown): CellMetadata | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { v, task, bridge, owner, state, provider, image, wallMs, price, submitted, place, source } = value as Record<
-    string,
-    unknown
-  > // each field is checked
+  const { v, task, bridge, owner, state, provider, image, wallMs, price, submitted, place, cell, source } =
+    value as Record<string, unknown> // each field is checked
   const known = CELL_STATES.find(candidate => candidate === state)
   if (v !== 1 || known === undefined || typeof task !== 'string' || !/^[0-9a-f]{64}$/.test(task)) return undefined
   if (!text(bridge, 2048) || !text(owner, 256)) return undefined
@@ -61,8 +61,18 @@ export function parseCellMetadata(value: unknown): CellMetadata | undefined {
     ...(typeof price === 'string' && /^\d{1,20}$/.test(price) ? { price } : {}),
     ...(whole(submitted) ? { submitted } : {}),
     ...(whole(place) ? { place } : {}),
+    ...(text(cell, 256) ? { cell } : {}),
     ...(typeof source === 'string' && /^[0-9a-f]{16}$/.test(source) ? { source } : {})
   }
+}
+
+/** What a cell remembers of its own run; not what a copy took along. */
+export function memoryOf(cell: {
+  id: string
+  sharedModel: { getMetadata(key: string): unknown }
+}): CellMetadata | undefined {
+  const metadata = parseCellMetadata(cell.sharedModel.getMetadata(METADATA_KEY))
+  return metadata?.cell === undefined || metadata.cell === cell.id ? metadata : undefined
 }
 
 /** What tells one run of a notebook from another: its task, of a kept machine's cell with the cell's place. */

@@ -33,7 +33,7 @@ export interface Locks {
 /**
  * Waits until this page is the one that writes a task's cells, among all pages of the browser profile (the same notebook in
  * two tabs). The lock is free again when `release` is called or the page goes away. Where the API is missing (no secure
- * context), every page holds it: pages then rely on the bridge's writer lease alone.
+ * context), every page holds it, and writes the model that it has for itself; pages that share a model still take turns (run/company.ts).
  */
 export async function writerLock(
   task: string,

@@ -13,7 +13,7 @@
  *
  * Nothing else of the extension writes outputs of a task, so everything passes {@link OutputCleaner}.
  */
-export { CELL_STATES, METADATA_KEY, cellMetadataJson, parseCellMetadata, runIdOf } from './cell-metadata.js'
+export { CELL_STATES, METADATA_KEY, cellMetadataJson, memoryOf, parseCellMetadata, runIdOf } from './cell-metadata.js'
 export type { CellMetadata, CellState } from './cell-metadata.js'
 export { CellClaims, writerLock } from './claims.js'
 export type { Claimant, Locks } from './claims.js'

@@ -2,7 +2,7 @@ import type { ICodeCellModel } from '@jupyterlab/cells'
 import type { OutputArea } from '@jupyterlab/outputarea'
 import type { PartialJSONObject } from '@lumino/coreutils'
 import type { EventOf, TaskEvent } from '@pekka/node/protocol'
-import { cellMetadataJson, METADATA_KEY } from './cell-metadata.js'
+import { cellMetadataJson, METADATA_KEY, parseCellMetadata, runIdOf } from './cell-metadata.js'
 import type { CellMetadata } from './cell-metadata.js'
 import type { CellClaims, Claimant } from './claims.js'
 import type { OutputCleaner } from './clean.js'
@@ -61,6 +61,10 @@ export class TaskWriter implements Claimant {
   private generation = 0
   private waitingForFirst = false
   private closed = false
+  /** How often it began. */
+  private begun = 0
+  /** A cell was found without what wrote to it, and `begin` wasn't called since. */
+  private displaced = false
   private disposed = false
 
   constructor(
@@ -72,10 +76,14 @@ export class TaskWriter implements Claimant {
 
   /**
    * Takes the cells: `[*]`, metadata, and no earlier output. With `keep`, what stands there stays until the first event
-   * (a reopened notebook, while the bridge is asked).
+   * (a reopened notebook, while the bridge is asked). Again after `displaced`; cells that were given up stay so.
    */
   begin({ keep = false }: { keep?: boolean } = {}): void {
+    this.displaced = false
+    this.closed = this.disposed
+    this.begun += 1
     for (const cell of this.init.cells) {
+      if (this.runs.get(cell)?.state === 'given-up') continue
       this.components.claims.claim(cell, this)
       const place = this.components.locate(cell)
       if (place === undefined) continue
@@ -140,7 +148,9 @@ export class TaskWriter implements Claimant {
     this.metadata = { ...this.metadata, ...patch }
     for (const cell of this.init.cells) {
       if (this.runs.get(cell)?.state === 'given-up' || this.components.claims.holder(cell) !== this) continue
-      this.components.locate(cell)?.model.sharedModel.setMetadata(METADATA_KEY, this.memory(cell))
+      const place = this.components.locate(cell)
+      if (place !== undefined && this.owns(place.model))
+        place.model.sharedModel.setMetadata(METADATA_KEY, this.memory(cell))
     }
   }
 
@@ -150,12 +160,14 @@ export class TaskWriter implements Claimant {
       this.waitingForFirst = false
       for (const cell of this.init.cells) {
         const place = this.components.locate(cell)
-        if (place !== undefined && this.components.claims.holder(cell) === this) place.model.executionState = 'idle'
+        if (place !== undefined && this.components.claims.holder(cell) === this && this.owns(place.model))
+          place.model.executionState = 'idle'
       }
     }
+    const { begun } = this
     this.endRest()
     await this.settled()
-    this.closed = true
+    this.closed ||= this.begun === begun
   }
 
   /** Resolves when everything pushed so far stands in the notebook. */
@@ -180,7 +192,13 @@ export class TaskWriter implements Claimant {
   /** What a cell remembers of the task. */
   private memory(cell: string): PartialJSONObject {
     const source = this.init.sources?.get(cell)
-    return cellMetadataJson({ ...this.metadata, ...(source === undefined ? {} : { source }) })
+    return cellMetadataJson({ ...this.metadata, cell, ...(source === undefined ? {} : { source }) })
+  }
+
+  /** Whether the cell still is this run's: in a shared notebook another page may have run it since. */
+  private owns(model: ICodeCellModel): boolean {
+    const remembered = parseCellMetadata(model.sharedModel.getMetadata(METADATA_KEY))
+    return remembered !== undefined && runIdOf(remembered) === runIdOf(this.metadata)
   }
 
   private emit(event: WriterEvent): void {
@@ -275,6 +293,12 @@ export class TaskWriter implements Claimant {
       return !run.future.isDisposed
     }
     const { model, outputArea } = place
+    if (!this.owns(model)) {
+      const remote = parseCellMetadata(model.sharedModel.getMetadata(METADATA_KEY)) !== undefined
+      this.giveUp(run)
+      this.emit({ type: remote ? 'superseded' : 'run-locally', cell: run.id })
+      return false
+    }
     // JupyterLab's type leaves out that there may be no future.
     const attached = outputArea.future as RemoteFuture | null | undefined
     if (attached !== run.future) {
@@ -282,7 +306,10 @@ export class TaskWriter implements Claimant {
         this.lost(run)
         return false
       }
-      if (run.future.isDisposed) return false
+      if (run.future.isDisposed) {
+        this.displace(run)
+        return false
+      }
       outputArea.reattachFuture(run.future)
     }
     if (run.state === 'gone') {
@@ -292,9 +319,9 @@ export class TaskWriter implements Claimant {
     if (run.model !== model) {
       this.follow(run, model)
       model.sharedModel.setMetadata(METADATA_KEY, this.memory(run.id))
-      if (!run.ended) model.executionState = 'running'
     }
-    // "Clear outputs" while it runs would make JupyterLab trust what comes after.
+    // "Clear outputs" takes the prompt as well, and would make JupyterLab trust what comes after.
+    if (!run.ended && model.executionState !== 'running') model.executionState = 'running'
     if (model.trusted || model.sharedModel.getMetadata('trusted') === true) untrust(model)
     return true
   }
@@ -327,7 +354,7 @@ export class TaskWriter implements Claimant {
     void run.future.finish(reply, executionCount).then(() => {
       if (run.state === 'given-up' || this.runs.get(cell) !== run) return
       const place = run.state === 'writing' ? this.components.locate(cell) : undefined
-      if (place !== undefined) {
+      if (place !== undefined && this.owns(place.model)) {
         // The count goes in last: JupyterLab takes a count for "idle".
         if (executionCount !== null) place.model.executionCount = executionCount
         place.model.executionState = 'idle'
@@ -352,12 +379,23 @@ export class TaskWriter implements Claimant {
         if (run.state === 'writing') this.emit({ type: 'deleted', cell: run.id })
         run.state = 'gone'
         this.unfollow(run)
+      } else if (!hasFuture(place.outputArea) && this.owns(place.model)) {
+        this.displace(run)
       } else if (place.outputArea.future !== run.future) {
         this.giveUp(run)
-        place.model.sharedModel.deleteMetadata(METADATA_KEY)
+        if (this.owns(place.model)) place.model.sharedModel.deleteMetadata(METADATA_KEY)
         this.emit({ type: 'run-locally', cell: run.id })
       }
     })
+  }
+
+  /** The cell has a new widget, which doesn't listen to what writes to it: pages that share a notebook move cells so. */
+  private displace(run: CellRun): void {
+    run.state = 'gone'
+    this.unfollow(run)
+    if (this.displaced || this.closed) return
+    this.displaced = true
+    this.emit({ type: 'displaced', cell: run.id })
   }
 
   private giveUp(run: CellRun): void {
@@ -372,3 +410,6 @@ export class TaskWriter implements Claimant {
     run.future.dispose()
   }
 }
+
+/** JupyterLab's type leaves out that there may be none. */
+const hasFuture = ({ future }: OutputArea): boolean => (future as unknown) !== null && (future as unknown) !== undefined

@@ -1,7 +1,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
 import { Notification } from '@jupyterlab/apputils'
 import { PageConfig, URLExt } from '@jupyterlab/coreutils'
-import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook'
+import { INotebookTracker, NotebookActions, type NotebookPanel } from '@jupyterlab/notebook'
 import { ServerConnection } from '@jupyterlab/services'
 import { ISettingRegistry } from '@jupyterlab/settingregistry'
 import { asPekkaError } from '@pekka/node/protocol'
@@ -122,6 +122,10 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
   })
   connection.changed.connect(() => {
     for (const [context, notebook] of open) if (context.isReady) void machines.resume(notebook)
+  })
+  NotebookActions.executionScheduled.connect((_, { notebook: view, cell }) => {
+    for (const notebook of open.values())
+      if ([...notebook.panels].some(panel => panel.content === view)) notebook.ranHere(cell.model.id)
   })
   connection.start()
 

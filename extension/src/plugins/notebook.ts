@@ -97,7 +97,7 @@ async function act(
     case 'files': {
       const returned = run.kind === 'task' ? run.task.returned : null
       if (run.kind !== 'task' || returned === null) return
-      const place = { notebook: open.context.path, task: run.task.id }
+      const place = { notebook: open.context.localPath, task: run.task.id }
       try {
         run.task.saved = await saveFiles(app.serviceManager.contents, returned.follower, returned.files, place)
       } catch (error) {

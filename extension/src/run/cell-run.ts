@@ -27,8 +27,11 @@ export type CellRun =
       /** It is over, and its output is still on the way here. */
       fetching: boolean
     }
-  /** From the notebook alone. `unknown`: the bridge knows no such task of this key. */
-  | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean }
+  /**
+   * From the notebook alone. `unknown`: the bridge knows no such task of this key. `writer`: whether the page that sent it has the
+   * notebook open beside this one; null where the notebook isn't shared.
+   */
+  | { kind: 'remembered'; metadata: CellMetadata; edited: boolean; unknown: boolean; writer: 'here' | 'gone' | null }
 
 /**
  * What changed: a task went on, as it does many times a second; something that somebody waits to see; or cells are being prepared,

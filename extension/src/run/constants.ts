@@ -30,3 +30,6 @@ export const NAMES_AGE_MS = 60_000
  * takes 100 ms of a core for it and hands on nothing meanwhile: saved at once, the output of a short run waited for that.
  */
 export const SAVE_AFTER_MS = 300
+
+/** What other pages write into a shared notebook is looked at this long after it came, ms: output comes 30 times a second. */
+export const LOOK_PAUSE_MS = 250

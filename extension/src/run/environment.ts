@@ -139,7 +139,7 @@ export class Environments {
     const fresh = before !== undefined && now() - before.at < FRESH_MS && before.aroundFor === aroundFor
     const kernel = notebook.context.sessionContext.session?.kernel ?? undefined
     const own = cells.map(({ id, source }) => ({ id, source }))
-    const folder = contentsFolder(this.components.contents, notebook.context.path)
+    const folder = contentsFolder(this.components.contents, notebook.context.localPath)
     const around = fresh ? before.around : await readSurroundings(folder, own)
     const modules = importScan(around?.sources ?? own).modules.map(({ name }) => name)
     const asked =

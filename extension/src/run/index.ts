@@ -17,7 +17,7 @@ export type { CellRun, ChangeKind } from './cell-run.js'
 export { OpenNotebook, type OpenNotebookComponents } from './open-notebook.js'
 export { Pace } from './pace.js'
 export { RemoteTask, lastLines, type EventSink, type Followed, type KeptCell } from './remote-task.js'
-export { moreMemory, moreTime, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
+export { moreMemory, moreTime, nameOf, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
 export {
   Runner,
   keepTicks,

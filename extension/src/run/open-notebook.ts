@@ -4,7 +4,7 @@ import { asPekkaError, fromHex, isPekkaError } from '@pekka/node/protocol'
 import { Signal, type ISignal } from '@lumino/signaling'
 import {
   METADATA_KEY,
-  parseCellMetadata,
+  memoryOf,
   runIdOf,
   type CellClaims,
   type CellMetadata,
@@ -16,7 +16,9 @@ import { returnNames, type ReturnSource } from '../values/index.js'
 import type { Connection } from '../connection/index.js'
 import { codeCells, markOf, modelOf, placeOf, sourceMark } from './cells.js'
 import { BEFORE, type CellRun, type ChangeKind } from './cell-run.js'
-import { SAVE_AFTER_MS } from './constants.js'
+import { Company, type AwarenessLike } from './company.js'
+import { LOOK_PAUSE_MS, SAVE_AFTER_MS } from './constants.js'
+import { Pace } from './pace.js'
 import type { RemoteTask } from './remote-task.js'
 import type { Tasks } from './tasks.js'
 import { Writing } from './writing.js'
@@ -46,12 +48,21 @@ export class OpenNotebook {
   readonly #ended = new Signal<this, RemoteTask>(this)
   #disposed = false
   #saving: ReturnType<typeof setTimeout> | null = null
+  #company: Company
+  readonly #leaving = new AbortController()
+  /** Of a shared notebook: what other pages write into it is looked at. */
+  readonly #looking: Pace
 
   constructor(
     private readonly components: OpenNotebookComponents,
     readonly context: DocumentRegistry.IContext<INotebookModel>
   ) {
-    components.connection.changed.connect(this.#onConnection, this)
+    const { connection, owner } = components
+    connection.changed.connect(this.#onConnection, this)
+    this.#company = new Company(null, owner)
+    const draw = (): void => this.#look()
+    this.#looking = new Pace({ draw, now: () => performance.now() }, { pauseMs: LOOK_PAUSE_MS, trailing: true })
+    void context.ready.then(() => this.#join())
   }
 
   /** A line may say something else now. */
@@ -83,13 +94,16 @@ export class OpenNotebook {
     const before = this.#before.get(id)
     if (before) return before
     const model = modelOf(this.model, id)
-    const metadata = parseCellMetadata(model?.sharedModel.getMetadata(METADATA_KEY))
+    const metadata = model && memoryOf(model)
     if (model === undefined || metadata === undefined) return undefined
     const edited = metadata.source !== undefined && metadata.source !== markOf(model)
     const key = runIdOf(metadata)
     const run = this.#runs.get(key)
     const task = run?.task ?? this.components.tasks.get(key)
-    if (task === undefined) return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(key) }
+    if (task === undefined) {
+      const writer = this.#company.shared ? (this.#company.has(metadata.owner) ? 'here' : 'gone') : null
+      return { kind: 'remembered', metadata, edited, unknown: this.#unknown.has(key), writer }
+    }
     return {
       kind: 'task',
       task,
@@ -101,10 +115,16 @@ export class OpenNotebook {
     }
   }
 
-  /** Whether a remote run of this page or another one writes to the cell. */
-  isRunning(id: string): boolean {
+  /**
+   * Why a cell can't be run now: a remote run of this browser, or one of another browser whose page is here, writes to it, or the
+   * kernel does. What was sent from a page that is gone keeps nobody waiting.
+   */
+  occupied(id: string): 'remote' | 'other-browser' | 'kernel' | undefined {
     const run = this.cellRun(id)
-    return BEFORE.has(run?.kind ?? '') || (run?.kind === 'task' && !run.task.over)
+    if (BEFORE.has(run?.kind ?? '') || (run?.kind === 'task' && !run.task.over)) return 'remote'
+    const isForeign = run?.kind === 'remembered' && run.unknown && run.metadata.state === 'running'
+    if (isForeign) return run.writer === 'here' ? 'other-browser' : undefined
+    return modelOf(this.model, id)?.executionState === 'running' ? 'kernel' : undefined
   }
 
   /** What is told of cells before they belong to a task; undefined takes it back. */
@@ -123,7 +143,7 @@ export class OpenNotebook {
       v: 1,
       task: task.taskId,
       bridge: this.components.connection.setting,
-      owner: this.components.owner,
+      owner: this.#company.me,
       state: 'running',
       submitted,
       ...(task.kept === null ? {} : { place: task.kept.index })
@@ -139,10 +159,12 @@ export class OpenNotebook {
     if (this.#disposed || !this.context.isReady || this.components.connection.client === null) return
     const tasks = new Map<string, { cells: string[]; metadata: CellMetadata; sources: Map<string, string> }>()
     for (const { id } of codeCells(this.model)) {
-      const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
+      const metadata = this.#memoryOf(id)
       if (metadata === undefined) continue
       const key = runIdOf(metadata)
       if (this.#runs.has(key) || this.#resuming.has(key)) continue
+      // Another browser's, and asked about before.
+      if (this.#company.shared && this.#unknown.has(key)) continue
       if (metadata.state !== 'running' && metadata.state !== 'received') continue
       const entry = tasks.get(key) ?? { cells: [], metadata, sources: new Map<string, string>() }
       entry.cells.push(id)
@@ -156,7 +178,7 @@ export class OpenNotebook {
   returnSources(): ReturnSource[] {
     const runs = new Map<string, { metadata: CellMetadata; cells: ReturnType<typeof analyse>[] }>()
     for (const { id, source } of codeCells(this.model)) {
-      const metadata = parseCellMetadata(modelOf(this.model, id)?.sharedModel.getMetadata(METADATA_KEY))
+      const metadata = this.#memoryOf(id)
       if (metadata === undefined) continue
       const key = runIdOf(metadata)
       const run = runs.get(key) ?? { metadata, cells: [] }
@@ -200,7 +222,7 @@ export class OpenNotebook {
       v: 1,
       task: task.id,
       bridge: this.components.connection.setting,
-      owner: this.components.owner,
+      owner: this.#company.me,
       state: 'running',
       submitted: submittedAt
     }
@@ -227,6 +249,9 @@ export class OpenNotebook {
   /** Lets go; tasks go on. */
   dispose(): void {
     this.#disposed = true
+    this.#leaving.abort()
+    this.#looking.dispose()
+    if (!this.context.isDisposed) this.model.contentChanged.disconnect(this.#onContent, this)
     // the notebook is being closed, and its model still whole
     if (this.#saving !== null && !this.context.isDisposed) void this.#save()
     this.components.connection.changed.disconnect(this.#onConnection, this)
@@ -234,17 +259,57 @@ export class OpenNotebook {
     Signal.clearData(this)
   }
 
+  /** The user ran a cell here: what it remembered of a remote run is of before. One that is under way gives the cell up itself. */
+  ranHere(id: string): void {
+    const model = modelOf(this.model, id)
+    const metadata = model && memoryOf(model)
+    if (model === undefined || metadata === undefined || this.#runs.get(runIdOf(metadata))?.writes(id)) return
+    model.sharedModel.deleteMetadata(METADATA_KEY)
+    this.#changed.emit('state')
+  }
+
+  #memoryOf(id: string): CellMetadata | undefined {
+    const model = modelOf(this.model, id)
+    return model && memoryOf(model)
+  }
+
+  /** Where pages share the notebook, what others write into its cells may be for this page to go on with. */
+  #join(): void {
+    if (this.#disposed || !this.model.collaborative) return
+    // As y-protocols has it; the shared model's own type names less.
+    this.#company = new Company(this.model.sharedModel.awareness as unknown as AwarenessLike, this.components.owner)
+    this.model.contentChanged.connect(this.#onContent, this)
+    const onPages = (): void => {
+      this.#looking.later()
+      this.#changed.emit('state')
+    }
+    this.#company.watch(onPages, this.#leaving.signal)
+  }
+
+  #onContent(): void {
+    this.#looking.later()
+  }
+
+  #look(): void {
+    if (this.#disposed || this.context.isDisposed) return
+    for (const run of this.#runs.values()) run.look()
+    this.resume()
+  }
+
   #onConnection(): void {
+    for (const run of this.#runs.values()) run.look()
     this.resume()
     this.#changed.emit('state')
   }
 
   #add(task: RemoteTask, cells: readonly string[], news: boolean): Writing {
-    const { tasks, claims, preludes, locks, now, owner } = this.components
+    const { tasks, claims, preludes, locks, now } = this.components
     const run = new Writing(
       {
-        ...{ tasks, claims, preludes, locks, now, owner },
+        ...{ tasks, claims, preludes, locks, now },
+        company: this.#company,
         locate: id => placeOf(this.panels, id),
+        memoryOf: id => this.#memoryOf(id),
         markdown: source => this.#markdown(source),
         changed: kind => this.#changed.emit(kind),
         ended: ended => this.#ended.emit(ended)
@@ -273,9 +338,11 @@ export class OpenNotebook {
       this.#resuming.delete(key)
       await run.write({ metadata, sources, hints: { cells: [] }, keep: true })
     } catch (error) {
+      if (this.#disposed) return
       if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') this.#unknown.add(key)
       else console.warn('A remote run could not be followed', asPekkaError(error).message)
-      for (const cell of cells) {
+      // In a shared notebook the prompt is that of the page that writes.
+      for (const cell of this.#company.shared ? [] : cells) {
         const model = modelOf(this.model, cell)
         if (model) model.executionState = 'idle'
       }

@@ -52,11 +52,14 @@ export function requestFor(
 
 /** `hello.ipynb, cell 5`, `hello.ipynb, 3 cells`, `hello.ipynb`. */
 export function titleOf(cells: readonly CodeSource[], kind: RunKind, path: string): string {
-  const name = (path.split('/').at(-1) ?? path).slice(0, 150)
+  const name = nameOf(path)
   const [first] = cells
   if (kind === 'notebook') return name
   return cells.length === 1 && first ? `${name}, cell ${first.number}` : `${name}, ${cells.length} cells`
 }
+
+/** A notebook's own name; a drive before it (`RTC:`, where pages share notebooks) says nothing to people. */
+export const nameOf = (path: string): string => (path.split('/').at(-1) ?? path).replace(/^[\w-]+:/, '').slice(0, 150)
 
 /** The next larger memory that machines know, or undefined at the top. */
 export const moreMemory = (bytes: number): number | undefined => MEMORY_STEPS_BYTES.find(step => step > bytes)

@@ -155,8 +155,10 @@ export class Runner {
     const ids = covered ? chosen : await this.#withNeeded(notebook, all, selected, needed, kind, options)
     if (ids === undefined) return
     const cells = all.filter(cell => ids.includes(cell.id) && !isEmpty(cell))
-    const busy = cells.find(({ id }) => this.#busy(notebook, id))
-    if (busy) return this.components.say(this.#busyWords(notebook, busy))
+    for (const { id, number } of cells) {
+      const busy = notebook.occupied(id)
+      if (busy !== undefined) return this.components.say(`Cell ${number} ${BUSY[busy]}`)
+    }
     if (this.components.connection.client === null) {
       this.#fail(notebook, cells, new PekkaError('NOT_CONNECTED'))
       return this.components.questions.connect()
@@ -356,7 +358,8 @@ export class Runner {
   /** What travels with cells. */
   async look(notebook: OpenNotebook, cells: readonly CodeSource[], needed: Needed): Promise<TravelPlan> {
     return await this.components.travels.look({
-      notebook: notebook.context.path,
+      // Without the drive of a shared notebook: its files are on the server's own.
+      notebook: notebook.context.localPath,
       kernel: notebook.context.sessionContext.session?.kernel ?? null,
       cells,
       names: cells.map(({ source }) => analyse(source)),
@@ -373,16 +376,12 @@ export class Runner {
     const ids = cells.map(({ id }) => id)
     notebook.before(ids, { kind: 'failed', error, cells: ids })
   }
+}
 
-  #busy(notebook: OpenNotebook, id: string): boolean {
-    return notebook.isRunning(id) || modelOf(notebook.model, id)?.executionState === 'running'
-  }
-
-  #busyWords(notebook: OpenNotebook, { id, number }: CodeSource): string {
-    return notebook.isRunning(id)
-      ? `Cell ${number} is running remotely. Cancel it first, or wait for it.`
-      : `Cell ${number} is running here. Interrupt it first, or wait for it.`
-  }
+const BUSY = {
+  remote: 'is running remotely. Cancel it first, or wait for it.',
+  'other-browser': 'is running remotely from another browser. It can be cancelled there.',
+  kernel: 'is running here. Interrupt it first, or wait for it.'
 }
 
 /** Whether it may go where a machine is kept: what asks for a machine of another kind gets one of its own. */

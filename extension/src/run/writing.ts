@@ -1,6 +1,8 @@
+import { asPekkaError } from '@pekka/node/protocol'
 import {
   OutputCleaner,
   TaskWriter,
+  runIdOf,
   writerLock,
   type CellClaims,
   type CellMetadata,
@@ -11,6 +13,7 @@ import {
 } from '../outputs/index.js'
 import { hintFor, type HintContext } from '../scan/index.js'
 import type { ChangeKind } from './cell-run.js'
+import { turnOf, type Company } from './company.js'
 import type { EventSink, RemoteTask } from './remote-task.js'
 import { stateOf } from './states.js'
 import type { Tasks } from './tasks.js'
@@ -21,9 +24,11 @@ export interface WritingComponents {
   preludes: Preludes
   locks: Locks | undefined
   now: () => number
-  owner: string
+  company: Company
   /** Finds a cell of the notebook where it stands now. */
   locate: (cell: string) => CellPlace | undefined
+  /** What a cell remembers of its remote run. */
+  memoryOf: (cell: string) => CellMetadata | undefined
   markdown: (source: string) => Promise<string>
   changed: (kind: ChangeKind) => void
   /** A run that somebody waited for has ended. */
@@ -56,6 +61,9 @@ export class Writing {
   #sink: EventSink | null | undefined
   readonly #stop = new AbortController()
   #elsewhere = false
+  #wake: () => void = () => undefined
+  /** It couldn't be followed anew after a cell was found elsewhere. */
+  #displaced = false
   /** What was written into the cells last. */
   #remembered = ''
   /** It ended while somebody waited for it, and nobody was told yet. */
@@ -69,6 +77,13 @@ export class Writing {
     this.#cells = init.cells
     this.#news = init.news
     this.task.changed.connect(this.#onTask, this)
+    components.company.watch(() => this.look(), this.#stop.signal)
+    this.#stop.signal.addEventListener('abort', () => this.#wake(), { once: true })
+  }
+
+  /** Whether this page writes the cell. */
+  writes(cell: string): boolean {
+    return this.#writer !== null && !this.task.complete && this.#cells.includes(cell)
   }
 
   /** Another page of this browser writes. */
@@ -81,25 +96,14 @@ export class Writing {
     return this.#writer !== null && !this.task.complete
   }
 
-  /** Follows the task and writes its output, as soon as no other page of this browser does. @throws PekkaError */
+  /** Follows the task and writes its output, as soon as no other page does. @throws PekkaError */
   async write({ metadata, sources, hints, keep }: WritingOrder): Promise<void> {
-    const { tasks, claims, preludes, locks, now, owner, locate, markdown, changed } = this.components
+    const { claims, preludes, locks, now, company, locate, markdown, changed } = this.components
     const { task } = this
     const { signal } = this.#stop
     // Only a reopened notebook may find another writer.
     if (keep) {
-      this.#elsewhere = true
-      const waiting = writerLock(task.id, signal, locks)
-      const first = await Promise.race([waiting, tick()])
-      if (first === undefined) {
-        changed('state')
-        // The other writer may be another notebook of this page (a copy): what it follows stays its own.
-        if (!task.followed) await tasks.follow(task, (this.#sink = null))
-      }
-      const { release } = await waiting
-      this.#elsewhere = false
-      if (signal.aborted) return release()
-      signal.addEventListener('abort', release, { once: true })
+      if (!(await this.#turn())) return
     } else {
       const held = writerLock(task.id, signal, locks)
       held.then(({ release }) => signal.addEventListener('abort', release, { once: true })).catch(() => undefined)
@@ -109,7 +113,7 @@ export class Writing {
       { locate, claims, cleaner },
       {
         cells: this.#cells,
-        metadata: { ...metadata, owner },
+        metadata: { ...metadata, owner: company.me },
         sources,
         date: new Date(now()).toISOString(),
         onEvent: event => this.#onWriter(event),
@@ -119,16 +123,86 @@ export class Writing {
     this.#writer = writer
     writer.begin({ keep })
     changed('progress')
+    await this.#feed(writer)
+  }
+
+  /** Waits until this page is the one to write. False: there is nothing for it to write any more. */
+  async #turn(): Promise<boolean> {
+    const { tasks, locks, company, changed } = this.components
+    const { task } = this
+    const { signal } = this.#stop
+    this.#elsewhere = true
+    const waiting = writerLock(task.id, signal, locks)
+    const mine = waiting.then(({ release }) => {
+      signal.addEventListener('abort', release, { once: true })
+      if (signal.aborted) release()
+      return this.#takeTurn(locks !== undefined)
+    })
+    const first = await Promise.race([mine, tick()])
+    if (first === undefined) {
+      changed('state')
+      // The other writer may be another notebook of this page (a copy): what it follows stays its own.
+      if (!task.followed) await tasks.follow(task, (this.#sink = null))
+    }
+    const goes = await mine
+    this.#elsewhere = false
+    if (goes) return !signal.aborted
+    // Others of this browser needn't wait for what is there.
+    if (company.shared) this.#stop.abort()
+    changed('state')
+    return false
+  }
+
+  /** In a shared notebook the page that began may have ended with its last word still on the way here. */
+  async #takeTurn(locked: boolean): Promise<boolean> {
+    const { company } = this.components
+    const { signal } = this.#stop
+    for (;;) {
+      if (signal.aborted) return false
+      const turn = turnOf({ remembered: this.#memory(), company, locked, over: this.task.over })
+      if (turn !== 'wait') return turn === 'write'
+      await new Promise<void>(resolve => (this.#wake = resolve))
+    }
+  }
+
+  /** What the cells remember of this run. */
+  #memory(): CellMetadata | null {
+    const all = this.#cells.map(cell => this.components.memoryOf(cell))
+    return all.find(memory => memory !== undefined && runIdOf(memory) === this.task.id) ?? null
+  }
+
+  /** Hands the task's events to the writer, from the first on. @throws PekkaError */
+  async #feed(writer: TaskWriter): Promise<void> {
+    this.#displaced = false
     this.#sink = {
       superseded: () => writer.nextAttempt(),
       events: events => {
         for (const event of events) writer.push(event)
       }
     }
-    await tasks.follow(task, this.#sink)
+    await this.components.tasks.follow(this.task, this.#sink)
     this.#remember()
   }
 
+  /** A cell stands elsewhere, and what it was written through is gone: all cells are written anew. */
+  async #again(): Promise<void> {
+    const writer = this.#writer
+    if (writer === null || this.#stop.signal.aborted) return
+    writer.begin({ keep: true })
+    try {
+      await this.#feed(writer)
+    } catch (error) {
+      // Tried again when the connection comes.
+      this.#displaced = true
+      console.warn('A remote run could not be followed again', asPekkaError(error).message)
+    }
+  }
+
+  /** Something changed of what decides whose turn it is: the cells, the connection, or who has the notebook open. */
+  look(): void {
+    this.#wake()
+    if (this.#displaced) void this.#again()
+  }
   /** Lets go; the task goes on. */
   end(): void {
     this.task.changed.disconnect(this.#onTask, this)
@@ -138,6 +212,7 @@ export class Writing {
   }
 
   #onTask(): void {
+    this.#wake()
     this.#remember()
     this.components.changed('progress')
   }
@@ -147,6 +222,7 @@ export class Writing {
       // The cell is somebody else's now; the run's other cells may still be ours.
       this.#cells = this.#cells.filter(cell => cell !== event.cell)
     }
+    if (event.type === 'displaced') void this.#again()
     const goesOn = event.type === 'cell-start' || event.type === 'cell-end'
     this.components.changed(goesOn ? 'progress' : 'state')
   }

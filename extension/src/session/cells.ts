@@ -1,7 +1,15 @@
 import type { SessionTerms, Program } from '@pekka/node/protocol'
 import type { TaskNote, TaskRequest } from '@pekka/node/client'
-import { METADATA_KEY, parseCellMetadata, runIdOf, type CellMetadata } from '../outputs/index.js'
-import { codeCells, modelOf, requestFor, type CodeSource, type OpenNotebook, type RunSettings } from '../run/index.js'
+import { memoryOf, runIdOf, type CellMetadata } from '../outputs/index.js'
+import {
+  codeCells,
+  modelOf,
+  nameOf,
+  requestFor,
+  type CodeSource,
+  type OpenNotebook,
+  type RunSettings
+} from '../run/index.js'
 import { SESSION_KEY, parseSessionMetadata, type SessionMetadata } from './metadata.js'
 
 /** What a machine runs first, and after its restart: cells come after it. */
@@ -14,8 +22,10 @@ export const NOTHING_YET: Extract<Program, { kind: 'cells' }> = {
 /** States of a cell after which what it makes is on the machine, or will be by the next cell's turn. */
 const WELL: ReadonlySet<string> = new Set<CellMetadata['state']>(['running', 'received', 'settled'])
 
-const metadataOf = (notebook: OpenNotebook, id: string): CellMetadata | undefined =>
-  parseCellMetadata(modelOf(notebook.model, id)?.sharedModel.getMetadata(METADATA_KEY))
+const metadataOf = (notebook: OpenNotebook, id: string): CellMetadata | undefined => {
+  const model = modelOf(notebook.model, id)
+  return model && memoryOf(model)
+}
 
 /** Cells whose newest run was in a session and not before its kernel was made anew, in the order of their runs. */
 export function cellsOf(notebook: OpenNotebook, session: string): CodeSource[] {
@@ -39,8 +49,6 @@ export const thereOf = (notebook: OpenNotebook, session: string): Set<string> =>
 /** The machine that the notebook remembers. */
 export const sessionOf = (notebook: OpenNotebook): SessionMetadata | undefined =>
   parseSessionMetadata(notebook.model.getMetadata(SESSION_KEY))
-
-const nameOf = (path: string): string => (path.split('/').at(-1) ?? path).slice(0, 150)
 
 /** What is known of the cells at a place in a session: those that name it. */
 export function noteAt(notebook: OpenNotebook, session: string, place: number): TaskNote {

@@ -114,8 +114,10 @@ export class Machines {
       this.#entries.delete(notebook)
       if (notebook.context.isDisposed) return
       // Of another account, or a bridge that has forgotten it: nobody here can use it.
-      if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') notebook.model.deleteMetadata(SESSION_KEY)
-      else console.warn('The kept machine could not be asked', asPekkaError(error).message)
+      // In a notebook that is open in several pages it may be that of another.
+      if (isPekkaError(error) && error.code === 'TASK_UNKNOWN') {
+        if (!notebook.model.collaborative) notebook.model.deleteMetadata(SESSION_KEY)
+      } else console.warn('The kept machine could not be asked', asPekkaError(error).message)
     }
   }
 

@@ -84,10 +84,7 @@ export class LabPage {
   ): Promise<LabPage> {
     const name = `test ${++serial}.ipynb`
     await writeNotebook(network, name, sources, options.kernel)
-    const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
-    context.setDefaultTimeout(PATIENCE_MS)
-    await context.addInitScript('globalThis.__name = value => value')
-    await context.addInitScript(countDecisions, UNDECIDED)
+    const context = await profile(network)
     if (options.onlyLab === true) {
       const elsewhere = (url: URL): boolean => url.origin !== network.origin
       await context.route(elsewhere, route => route.abort('connectionrefused'))
@@ -100,6 +97,11 @@ export class LabPage {
   /** Another page of the same profile, with the same notebook. */
   async again(): Promise<LabPage> {
     return await LabPage.in(this.network, this.context, this.name)
+  }
+
+  /** A page of another browser profile, with the same notebook. */
+  async beside(): Promise<LabPage> {
+    return await LabPage.in(this.network, await profile(this.network), this.name)
   }
 
   private static async in(network: Network, context: BrowserContext, name: string): Promise<LabPage> {
@@ -368,6 +370,15 @@ export class LabPage {
   async handle(selector: string): Promise<ElementHandle> {
     return await this.page.waitForSelector(selector, { timeout: PATIENCE_MS })
   }
+}
+
+/** A fresh browser profile. */
+async function profile(network: Network): Promise<BrowserContext> {
+  const context = await network.browser.newContext({ viewport: { width: 1280, height: 800 }, bypassCSP: true })
+  context.setDefaultTimeout(PATIENCE_MS)
+  await context.addInitScript('globalThis.__name = value => value')
+  await context.addInitScript(countDecisions, UNDECIDED)
+  return context
 }
 
 /** The text that a saved cell printed. */

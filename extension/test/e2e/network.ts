@@ -56,14 +56,18 @@ export function missing(): string | undefined {
   return what
 }
 
-/** Brings everything up; `stop` ends it all and removes what it wrote. */
-export async function startNetwork(): Promise<Network> {
+/**
+ * Brings everything up; `stop` ends it all and removes what it wrote.
+ *
+ * @param prepared home whose environments and images are used
+ */
+export async function startNetwork(prepared = PREPARED): Promise<Network> {
   // A space and an umlaut, as in people's names.
   const base = await mkdtemp(join(tmpdir(), 'pekka e2e ü '))
   const home = join(base, 'home')
   await mkdir(home)
   for (const name of ['tools', 'python', 'images', 'stamps', 'cache'])
-    if (existsSync(join(PREPARED ?? '', name))) await symlink(join(PREPARED ?? '', name), join(home, name))
+    if (existsSync(join(prepared ?? '', name))) await symlink(join(prepared ?? '', name), join(home, name))
   const index = new PackageIndex()
   await index.start()
   const data = await DataServer.start(DATA)

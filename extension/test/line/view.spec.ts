@@ -209,12 +209,21 @@ describe('line: what else it tells', () => {
       wallMs: 41_000,
       price: '73000'
     }
-    const line = lineOf({ kind: 'remembered', metadata, edited: false, unknown: false }, context())
+    const line = lineOf({ kind: 'remembered', metadata, edited: false, unknown: false, writer: null }, context())
     assert.equal(shown(line), 'Done, not re-run | 41 s · 0.073 credits · alder-17 · as the bridge says | Receipt')
-    const foreign = lineOf(
-      { kind: 'remembered', metadata: { ...metadata, state: 'running' }, edited: false, unknown: true },
-      context()
+    const foreign = (writer: 'here' | 'gone' | null) =>
+      shown(
+        lineOf(
+          { kind: 'remembered', metadata: { ...metadata, state: 'running' }, edited: false, unknown: true, writer },
+          context()
+        )
+      )
+    const fetched = 'its output comes when the notebook is opened there: this browser’s key can’t fetch it'
+    assert.equal(foreign(null), `Sent from another browser | ${fetched} | Run again`)
+    assert.equal(foreign('gone'), `Sent from another browser | ${fetched} | Run again`)
+    assert.equal(
+      foreign('here'),
+      'Running from another browser | its page writes the output here · it can be cancelled there | '
     )
-    assert.match(shown(foreign), /^Sent from elsewhere/)
   })
 })

@@ -4,6 +4,7 @@ import { CodeCellModel } from '@jupyterlab/cells'
 import type { IOutput } from '@jupyterlab/nbformat'
 import { OutputArea, OutputAreaModel } from '@jupyterlab/outputarea'
 import { RenderMimeRegistry, standardRendererFactories } from '@jupyterlab/rendermime'
+import type { PartialJSONObject } from '@lumino/coreutils'
 import { Widget } from '@lumino/widgets'
 import { marked } from 'marked'
 import {
@@ -44,8 +45,9 @@ export class Page {
   readonly claims = new CellClaims()
   readonly events: WriterEvent[] = []
 
-  add(id: string, source = '', outputs: IOutput[] = []): CellPlace {
+  add(id: string, source = '', outputs: IOutput[] = [], metadata: PartialJSONObject = {}): CellPlace {
     const model = new CodeCellModel()
+    for (const [key, value] of Object.entries(metadata)) model.setMetadata(key, value)
     model.sharedModel.setSource(source)
     for (const output of outputs) model.outputs.add(output)
     const outputArea = new OutputArea({ model: model.outputs, rendermime })

@@ -326,7 +326,7 @@ describe('outputs: in a real browser', function () {
         const future = first.outputArea.detachFuture()
         page.places.delete('a')
         await say('2')
-        const moved = page.add('a', 'x', first.model.outputs.toJSON())
+        const moved = page.add('a', 'x', first.model.outputs.toJSON(), first.model.metadata)
         if (future !== null) moved.outputArea.reattachFuture(future)
         await say('3')
         await writer.finish()
@@ -342,6 +342,64 @@ describe('outputs: in a real browser', function () {
         result.events.map(({ type }) => type),
         ['edited', 'edited', 'deleted', 'restored', 'cell-end']
       )
+    })
+
+    it('tells of a cell that stands elsewhere without what wrote to it, and writes it anew', async () => {
+      const result = await bench.page.evaluate(async () => {
+        const page = new lab.Page()
+        const first = page.add('a')
+        page.add('b')
+        const writer = page.writer(['a', 'b'])
+        writer.begin()
+        const say = (text: string): void => writer.push({ type: 'stream', cell: 'a', name: 'stdout', text, t: 0 })
+        say('1')
+        await writer.settled()
+        // As another page's move of the cell looks here: a new widget with what stood there, and the old one's future gone with it.
+        const moved = page.add('a', '', first.model.outputs.toJSON(), first.model.metadata)
+        first.outputArea.dispose()
+        await Promise.resolve()
+        const told = page.events.map(({ type }) => type)
+        say('2')
+        writer.begin({ keep: true })
+        for (const text of ['1', '2', '3']) say(text)
+        await writer.finish()
+        return {
+          ...{ told, events: page.events.map(({ type, cell }) => `${type} ${cell}`) },
+          text: page.outputs('a').map(output => output['text']),
+          state: [moved.model.executionState, moved.model.trusted]
+        }
+      })
+      assert.deepEqual(result.told, ['displaced'])
+      assert.deepEqual(result.text, ['123'])
+      assert.deepEqual(result.state, ['idle', false])
+      assert.equal(result.events.filter(event => event === 'displaced a').length, 1)
+    })
+
+    it('leaves a cell that another page of a shared notebook ran since, here or remotely', async () => {
+      const result = await bench.page.evaluate(async () => {
+        const page = new lab.Page()
+        const [a, b, c] = [page.add('a'), page.add('b'), page.add('c')]
+        const writer = page.writer(['a', 'b', 'c'])
+        writer.begin()
+        // What the other page writes comes through the shared model alone.
+        const theirs = { ...a.model.getMetadata('pekka'), task: 'f'.repeat(64), owner: 'other' }
+        a.model.sharedModel.setMetadata('pekka', theirs)
+        b.model.sharedModel.deleteMetadata('pekka')
+        for (const cell of ['a', 'b', 'c']) writer.push({ type: 'stream', cell, name: 'stdout', text: 'ours', t: 0 })
+        a.model.executionState = 'running'
+        await writer.finish()
+        writer.updateMetadata({ state: 'settled' })
+        return {
+          events: page.events.filter(({ type }) => type !== 'cell-end').map(({ type, cell }) => `${type} ${cell}`),
+          texts: ['a', 'b', 'c'].map(cell => page.outputs(cell).length),
+          tasks: [a, b, c].map(({ model }) => (model.getMetadata('pekka') as { task: string } | undefined)?.task[0]),
+          states: [a, c].map(({ model }) => model.executionState)
+        }
+      })
+      assert.deepEqual(result.events, ['superseded a', 'run-locally b'])
+      assert.deepEqual(result.texts, [0, 0, 1])
+      assert.deepEqual(result.tasks, ['f', undefined, 'a'])
+      assert.deepEqual(result.states, ['running', 'idle'])
     })
 
     it('leaves the cell to a local run and to a later remote run', async () => {

@@ -36,6 +36,8 @@ describe('run: the request', () => {
     assert.equal(titleOf([cell('x', 5)], 'cell', 'a/b.ipynb'), 'b.ipynb, cell 5')
     assert.equal(titleOf([cell('x'), cell('y')], 'selection', 'b.ipynb'), 'b.ipynb, 2 cells')
     assert.equal(titleOf([cell('x')], 'notebook', 'b.ipynb'), 'b.ipynb')
+    assert.equal(titleOf([cell('x')], 'notebook', 'RTC:b.ipynb'), 'b.ipynb')
+    assert.equal(titleOf([cell('x', 5)], 'cell', 'RTC:a/b.ipynb'), 'b.ipynb, cell 5')
   })
 
   it('offers the next larger limits', () => {
