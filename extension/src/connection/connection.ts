@@ -38,6 +38,9 @@ export interface ConnectionComponents {
   freshOption: (signal: AbortSignal) => Promise<PageOption | undefined>
 }
 
+/** What a pairing is answered with that holds no more. */
+const GRANTED_ANEW = ['DELEGATE_UNKNOWN', 'DELEGATE_EXPIRED', 'ACCOUNT_UNKNOWN', 'SIGNATURE_INVALID']
+
 export interface ConnectionInit {
   /** Lab's base address. */
   labBase: string
@@ -190,9 +193,8 @@ export class Connection {
     try {
       await this.#open(found, grant)
     } catch (error) {
-      // Revoked, or a ledger that was reset: the wallet grants anew.
-      if (!isPekkaError(error) || !['DELEGATE_UNKNOWN', 'DELEGATE_EXPIRED', 'ACCOUNT_UNKNOWN'].includes(error.code))
-        throw error
+      // Revoked, a ledger that was reset, or an account that has other keys since: the wallet grants anew.
+      if (!isPekkaError(error) || !GRANTED_ANEW.includes(error.code)) throw error
       grant = await this.#pairByPage(signal)
       await this.#open(found, grant)
     }

@@ -39,6 +39,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'the ledger: tail, tx, account; proofs of what it says: prove, verify; its witnesses: status',
     load: () => import('./commands/ledger.js')
   },
+  {
+    name: 'account',
+    summary: 'your account: show, transfer, rotate its key, share it (k of n), recover it',
+    load: () => import('./commands/account.js')
+  },
   { name: 'pair', summary: 'a one-time code that connects a browser', load: () => import('./commands/pair.js') },
   {
     name: 'invite',

@@ -12,6 +12,7 @@ import {
   viewKeyFrom,
   type Clock,
   type Parameters,
+  type Policy,
   type Signer
 } from '@pekka/node/protocol'
 import { PekkaClient, comeBack, type Identity, type TaskRequest } from '@pekka/node/client'
@@ -37,6 +38,8 @@ export interface Person {
 
 export interface WorldInit {
   parameters?: Parameters
+  /** Who registers the network's images; default nobody. */
+  images?: Policy
   providers?: number
   settings?: object
   /** The bridge as a process of its own, from its sources or as it was built. */
@@ -66,7 +69,7 @@ export class World {
 
   static async start(init: WorldInit = {}): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), 'pekka-bridge-'))
-    const net = createTestNetwork(init.parameters ?? DEVNET_PARAMETERS)
+    const net = createTestNetwork(init.parameters ?? DEVNET_PARAMETERS, init.images)
     const log = pino({ level: 'silent' })
     const ledger = createLoneLedger(
       { store: new MemoryLedgerStore(), signer: net.witness, verifier: createVerifier(), clock: systemClock, log },

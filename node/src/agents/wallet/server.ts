@@ -5,17 +5,21 @@ import { z } from 'zod'
 import {
   CBOR,
   PekkaError,
+  actRequestSchema,
   asPekkaError,
   bytes32,
   credits,
   decodeCbor,
   encodeCbor,
-  pairRequestSchema
+  ownerRequestSchema,
+  pairRequestSchema,
+  partlySignedSchema,
+  submitRequestSchema
 } from '../../core/protocol/index.js'
 import type { PairingCodes } from './codes.js'
 import type { Wallet } from './wallet.js'
 
-/** Requests are a few hundred bytes. */
+/** Requests are a few hundred bytes; several copies of a transaction with many signatures some thousands. */
 const MAX_BODY = 64 * 1024
 
 type Route = (body: unknown) => Promise<unknown>
@@ -29,7 +33,7 @@ export interface WalletServerInit {
 
 /**
  * Two doors. TCP on loopback: browsers pair, with a one-time code, nothing else. The unix socket (mode 0600, so the file
- * system says who may): the command line asks for codes, delegates and the owner's signature under a challenge.
+ * system says who may): the command line asks for codes, delegates, and the owner's signature.
  */
 export class WalletServer {
   readonly #public: Server
@@ -97,6 +101,18 @@ export class WalletServer {
         return { ok: true }
       },
       'GET /v1/account': async () => await wallet.view(),
+      'POST /v1/owner': async body => await wallet.owner(parse(ownerRequestSchema, body).account ?? undefined),
+      'POST /v1/owner/transactions': async body => {
+        const { body: what, account } = parse(actRequestSchema, body)
+        return await wallet.act(what, account ?? undefined)
+      },
+      'POST /v1/owner/signatures': async body => await wallet.sign(parse(partlySignedSchema, body)),
+      'POST /v1/owner/submissions': async body => ({ id: await wallet.submit(parse(submitRequestSchema, body).parts) }),
+      'POST /v1/owner/rotation': async () => await wallet.rotate(),
+      'POST /v1/owner/account': async body => {
+        await wallet.use(parse(accountSchema, body).account)
+        return { ok: true }
+      },
       'GET /v1/health': async () => ({ ok: true })
     }
   }
@@ -160,6 +176,7 @@ function isOwnPage(origin: string, host: string | undefined): boolean {
   return page === `http://${host.toLowerCase()}` || page === `https://${host.toLowerCase()}`
 }
 
+const accountSchema = z.strictObject({ account: bytes32 })
 const keySchema = z.strictObject({ key: bytes32 })
 const delegateRequestSchema = z.strictObject({ key: bytes32, perTask: credits.optional() })
 const challengeSchema = z.strictObject({ challenge: bytes32 })

@@ -3,25 +3,36 @@ import {
   CREDIT,
   concat,
   deriveKey,
-  encodeSigned,
   equalBytes,
+  PekkaError,
   isPekkaError,
-  outcomeSchema,
+  ledgerTimeSchema,
   pairAnswerMessage,
   pairInfo,
   tokenMessage,
   viewKeyFrom,
+  type AccountRow,
   type AccountView,
   type Body,
   type Clock,
   type Delegate,
+  type LedgerTime,
   type NetworkInfo,
   type PairAnswer,
   type PairRequest,
+  type Policy,
   type Primitives
 } from '../../core/protocol/index.js'
-import { PekkaClient, outcomeError, readNetwork, type FetchLike, type LiveFactory } from '../../core/client/index.js'
-import { Http, Lane, createExclusive } from '../../core/client/index.js'
+import {
+  Http,
+  PekkaClient,
+  readNetwork,
+  type Acted,
+  type FetchLike,
+  type LiveFactory,
+  type PartlySigned
+} from '../../core/client/index.js'
+import { AccountKeys } from './keys.js'
 import type { Vault } from './vault.js'
 
 /** What a paired browser or the command line may spend, and until when (UX §4: "5 credits, until tomorrow"). */
@@ -64,18 +75,25 @@ export interface LocalGrant {
   owner: Uint8Array
 }
 
+/** What the owner sees of an account. */
+export interface OwnerView {
+  view: AccountView
+  /** The same as the ledger proves it; null where it proves nothing (yet). */
+  row: AccountRow | null
+  time: LedgerTime
+  /** This wallet's key, and the one that a rotation under way names. */
+  key: Uint8Array
+  next: Uint8Array | null
+}
+
 /** The user's wallet: signs for the account, and grants delegates what they may do (PROTOCOL §10). */
 export class Wallet {
-  #connection: Promise<{ info: NetworkInfo; client: PekkaClient; lane: Lane }> | null = null
+  #connection: Promise<{ info: NetworkInfo; client: PekkaClient; keys: AccountKeys }> | null = null
 
   constructor(
     private readonly components: WalletComponents,
     private readonly init: WalletInit
   ) {}
-
-  get account(): Uint8Array {
-    return this.components.vault.account
-  }
 
   /** The bridge's public facts; also shows that it is reachable. @throws PekkaError BRIDGE_UNREACHABLE */
   async network(): Promise<NetworkInfo> {
@@ -98,11 +116,10 @@ export class Wallet {
    */
   async grant(key: Uint8Array, perTask = 0n): Promise<LocalGrant> {
     const { vault, clock } = this.components
-    const { info } = await this.#connect()
+    const { info, keys } = await this.#connect()
     const usual = this.init.terms ?? DEFAULT_TERMS
     const terms = { ...usual, cap: larger(usual.cap, perTask), perTask: larger(usual.perTask, perTask) }
-    await this.#ensureAccount()
-    const account = await this.view()
+    const account = await keys.of().ensure()
     const lane = account.lanes.find(l => l.key !== null && equalBytes(l.key, key))
     const left = lane?.delegate ? lane.delegate.cap - lane.used : 0n
     let delegate = lane?.delegate ?? null
@@ -117,7 +134,7 @@ export class Wallet {
     }
     return {
       network: info.network,
-      account: vault.account,
+      account: keys.account,
       bridge: info.bridge,
       base: this.#base,
       viewKey: vault.viewKey,
@@ -133,8 +150,61 @@ export class Wallet {
 
   /** Draws practice credits, on a devnet. */
   async draw(amount: bigint): Promise<void> {
-    await this.#ensureAccount()
     await this.#send({ kind: 'faucet', amount })
+  }
+
+  /** The account as this wallet's owner sees it: who signs, and all of its row that is proved. */
+  async owner(account?: Uint8Array): Promise<OwnerView> {
+    const { keys, client } = await this.#connect()
+    const { owner, next } = this.components.vault
+    const of = keys.of(account)
+    if (account === undefined) await of.ensure()
+    const view = await of.view()
+    // Where the network makes no checkpoints, what the bridge says must do.
+    const row = await keys.proven(of, view.account).catch((error: unknown) => {
+      if (isPekkaError(error) && error.code === 'PROOF_MISSING') return null
+      throw error
+    })
+    const time = await client.http.request('GET', '/v1/ledger/time', ledgerTimeSchema)
+    return { view, row, time, key: owner.publicKey, next: next?.publicKey ?? null }
+  }
+
+  /**
+   * Has the account do something that its owner signs; where others must sign too it comes back for them.
+   * @param account another account with this wallet's key; default: its own
+   */
+  async act(body: Body, account?: Uint8Array): Promise<Acted> {
+    return await (await this.#connect()).keys.act(body, account)
+  }
+
+  /** Adds the owner's signature. The caller has shown the user what it is. */
+  async sign(partly: PartlySigned): Promise<PartlySigned & { policy: Policy }> {
+    return await (await this.#connect()).keys.sign(partly)
+  }
+
+  /** Sends what enough owners have signed, together or apart. */
+  async submit(parts: readonly PartlySigned[]): Promise<Uint8Array> {
+    const id = await (await this.#connect()).keys.submit(parts)
+    // It may have changed this wallet's own key.
+    this.close()
+    return id
+  }
+
+  /** A new key for this wallet. Delegates stay what they are. */
+  async rotate(): Promise<Acted> {
+    const { keys } = await this.#connect()
+    try {
+      return await keys.rotate()
+    } finally {
+      this.close()
+    }
+  }
+
+  /** Acts for another account from here on. */
+  async use(account: Uint8Array): Promise<void> {
+    const { keys } = await this.#connect()
+    await keys.use(account)
+    this.close()
   }
 
   /** Answers a pairing request whose code was good: delegate, and the view key sealed to the browser's key. */
@@ -143,12 +213,12 @@ export class Wallet {
     const grant = await this.grant(request.key)
     const ephemeral = await primitives.agreement.generate()
     const shared = await primitives.agreement.agree(ephemeral.privateKey, request.exchange)
-    const info = pairInfo(vault.account, request.key, request.exchange, ephemeral.publicKey)
+    const info = pairInfo(grant.account, request.key, request.exchange, ephemeral.publicKey)
     const sealed = await primitives.aead.seal(deriveKey(shared, info), new Uint8Array(12), vault.viewKey, info)
     const answer = {
       v: 1 as const,
       network: grant.network,
-      account: vault.account,
+      account: grant.account,
       delegate: { cap: grant.delegate.cap, perTask: grant.delegate.perTask, expiry: grant.delegate.expiry },
       bridges: this.init.bridges,
       bridgeKey: grant.bridge,
@@ -159,16 +229,19 @@ export class Wallet {
 
   /** Signs a bridge's challenge with the account's key: the owner's token sees all lanes (R38). */
   async signToken(challenge: Uint8Array): Promise<{ key: Uint8Array; signature: Uint8Array }> {
-    const { owner, account } = this.components.vault
-    const { info } = await this.#connect()
+    const { owner } = this.components.vault
+    const { info, keys } = await this.#connect()
     return {
       key: owner.publicKey,
-      signature: await owner.sign(tokenMessage(info.bridge, challenge, account, owner.publicKey))
+      signature: await owner.sign(tokenMessage(info.bridge, challenge, keys.account, owner.publicKey))
     }
   }
 
+  /** Lets go of the bridge; the next call connects anew. */
   close(): void {
-    this.#connection?.then(
+    const connection = this.#connection
+    this.#connection = null
+    connection?.then(
       ({ client }) => client.close(),
       () => undefined
     )
@@ -189,45 +262,27 @@ export class Wallet {
   }
 
   async #open() {
-    const { vault, clock } = this.components
+    const { vault, clock, primitives } = this.components
     const http = new Http(this.components, { base: this.#base })
     const info = await readNetwork(http)
+    const { verifier, random } = primitives
+    const keys = new AccountKeys({ http, clock, verifier, vault, random }, info)
+    await keys.settle()
     const identity = {
       network: info.network,
-      account: vault.account,
+      account: keys.account,
       signer: vault.owner,
       viewKey: viewKeyFrom(vault.viewKey),
       bridge: info.bridge
     }
-    const client = new PekkaClient(this.components, { base: this.#base, identity })
-    const lane = new Lane(
-      { http, tokens: client.tokens, clock, identity, exclusive: createExclusive() },
-      { owner: true }
-    )
-    return { info, client, lane }
+    return { info, keys, client: new PekkaClient(this.components, { base: this.#base, identity }) }
   }
 
-  /** On a network that does not know the account yet it is opened by its first transaction. */
-  async #ensureAccount(): Promise<void> {
-    const { vault } = this.components
-    try {
-      await this.view()
-    } catch (error) {
-      if (!isPekkaError(error) || error.code !== 'ACCOUNT_UNKNOWN') throw error
-      await this.#send({ kind: 'open-account', policy: vault.policy, deposit: 0n })
-    }
-  }
-
-  /** Resolves when the transaction is applied. @throws PekkaError of the ledger's refusal or failure */
+  /** For what nobody else can sign beside. @throws PekkaError SIGNATURES_MISSING, or the ledger's refusal or failure */
   async #send(body: Body): Promise<void> {
-    const { lane, client } = await this.#connect()
-    const outcome = await lane.send(body, async signed => {
-      const answer = await client.http.request('POST', '/v1/transactions', outcomeSchema, {
-        body: { transaction: encodeSigned(signed) }
-      })
-      if (answer.status === 'refused') throw outcomeError(answer)
-      return answer
-    })
-    if (outcome.status === 'failed') throw outcomeError(outcome)
+    const acted = await (await this.#connect()).keys.act(body)
+    if (acted.status === 'partial') {
+      throw new PekkaError('SIGNATURES_MISSING', { have: acted.signatures.length, need: acted.policy.threshold })
+    }
   }
 }

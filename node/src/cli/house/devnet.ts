@@ -64,7 +64,8 @@ export async function openDevnet(places: HousePlaces, { witnesses: wanted }: Dev
     })
   })
   const content = genesisSchema.parse(decodeCanonical(new Uint8Array(bytes)))
-  if (!content.accounts.some(({ policy }) => equalBytes(accountId(policy), vault.account)))
+  const own = vault.accountOn(networkId(content))
+  if (!content.accounts.some(({ policy }) => equalBytes(accountId(policy), own)))
     throw new Error('The practice network belongs to another wallet. "pekka reset" makes one for this wallet.')
   const count = content.agreement === undefined ? 1 : content.witnesses.length
   if (wanted !== undefined && wanted !== count)

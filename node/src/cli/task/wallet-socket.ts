@@ -1,13 +1,23 @@
 import { request } from 'node:http'
 import { z } from 'zod'
+import type { Acted, PartlySigned } from '../../core/client/index.js'
 import {
   PekkaError,
+  actedSchema,
   bytes32,
   bytes64,
   decodeCbor,
   delegateSchema,
   encodeCbor,
   fromProblem
+} from '../../core/protocol/index.js'
+import {
+  ownerAnswerSchema,
+  signAnswerSchema,
+  submitAnswerSchema,
+  type Body,
+  type OwnerAnswer,
+  type Policy
 } from '../../core/protocol/index.js'
 
 /** The wallet process of the same user, over its unix socket. */
@@ -36,9 +46,40 @@ export class WalletSocket {
     await this.#call('POST', '/v1/faucet', { amount }, z.unknown())
   }
 
+  /** Takes a delegate's rights away. */
+  async revoke(key: Uint8Array): Promise<void> {
+    await this.#call('POST', '/v1/revocations', { key }, z.unknown())
+  }
+
+  /** An account that this wallet's key signs for; null: the wallet's own. */
+  owner(account: Uint8Array | null = null): Promise<OwnerAnswer> {
+    return this.#call('POST', '/v1/owner', { account }, ownerAnswerSchema)
+  }
+
+  /** Has the owner sign and send a transaction, or sign it for others to sign too. */
+  act(body: Body, account: Uint8Array | null = null): Promise<Acted> {
+    return this.#call('POST', '/v1/owner/transactions', { body, account }, actedSchema)
+  }
+
+  sign({ transaction, signatures }: PartlySigned): Promise<PartlySigned & { policy: Policy }> {
+    return this.#call('POST', '/v1/owner/signatures', { transaction, signatures }, signAnswerSchema)
+  }
+
+  async submit(parts: readonly PartlySigned[]): Promise<Uint8Array> {
+    return (await this.#call('POST', '/v1/owner/submissions', { parts }, submitAnswerSchema)).id
+  }
+
+  rotate(): Promise<Acted> {
+    return this.#call('POST', '/v1/owner/rotation', {}, actedSchema)
+  }
+
+  async use(account: Uint8Array): Promise<void> {
+    await this.#call('POST', '/v1/owner/account', { account }, z.unknown())
+  }
+
   /** @throws PekkaError WALLET_UNREACHABLE, or the wallet's own. */
   async #call<T>(method: string, path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
-    const { status, bytes } = await this.#exchange(method, path, encodeCbor(body))
+    const { status, bytes } = await this.#exchange(method, path, method === 'GET' ? new Uint8Array() : encodeCbor(body))
     if (status === 200) return schema.parse(decodeCbor(bytes))
     let problem: { code?: unknown } = {}
     try {

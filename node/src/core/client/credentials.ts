@@ -23,7 +23,7 @@ export class TokenSource {
     private readonly components: {
       http: Http
       clock: Clock
-      identity: Identity
+      identity: Pick<Identity, 'account' | 'signer' | 'bridge'>
       /** Signs as the account's owner, so that the token sees all lanes (R38); else the delegate signs. */
       owner?: OwnerSignature
     }

@@ -48,7 +48,7 @@ export class Lane {
       http: Http
       tokens: TokenSource
       clock: Clock
-      identity: Identity
+      identity: Pick<Identity, 'network' | 'account' | 'signer'>
       exclusive: Exclusive
     },
     /** `owner`: lane 0, signed by the account's own key; else the lane of the identity's delegate. */
@@ -77,17 +77,34 @@ export class Lane {
     })
   }
 
+  /** The lane's next transaction, signed by this key alone and not sent: others sign it too, within `lifeMs`. */
+  async prepare(body: Body, lifeMs: number): Promise<SignedTransaction> {
+    const head = await this.#read()
+    // The network's id is final for ever, which other vertices needn't be by then.
+    const parents = [head.previous ?? this.components.identity.network]
+    return await this.#signAt(body, head, parents, lifeMs)
+  }
+
   /** Forget what is known, e.g. after the bridge reported that a transaction was refused. */
   forget(): void {
     this.#head = null
   }
 
   async #sign(body: Body): Promise<SignedTransaction> {
-    const { identity, clock } = this.components
     this.#head ??= await this.#read()
-    const { sequence, previous } = this.#head
+    const { previous } = this.#head
     // The lane's own previous is a valid parent (R29) and spares asking for others.
     const parents = previous ? [previous] : [...this.#parents].sort(compareBytes)
+    return await this.#signAt(body, this.#head, parents, OFFER_LIFE_MS)
+  }
+
+  async #signAt(
+    body: Body,
+    { sequence, previous }: { sequence: number; previous: Uint8Array | null },
+    parents: Uint8Array[],
+    lifeMs: number
+  ): Promise<SignedTransaction> {
+    const { identity, clock } = this.components
     return await signTransaction(
       {
         v: 1,
@@ -97,7 +114,7 @@ export class Lane {
         sequence,
         previous,
         parents,
-        expiry: clock.now() + this.#ahead + OFFER_LIFE_MS,
+        expiry: clock.now() + this.#ahead + lifeMs,
         body
       },
       [identity.signer]

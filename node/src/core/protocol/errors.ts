@@ -98,6 +98,11 @@ export const ERRORS = {
     title: 'You have {have}, this needs {need}.',
     advice: 'Lower the cap, or add credits.'
   },
+  KEY_NOT_OWNER: {
+    status: 403,
+    title: 'The key of this wallet is none of the keys of the account {account}.',
+    advice: '"pekka account show" tells this wallet’s key; those who hold the account’s keys can add it.'
+  },
   LANE_SEQUENCE: {
     status: 409,
     title: 'Another transaction of this key came first (expected {expected}).',
@@ -124,6 +129,12 @@ export const ERRORS = {
     title: 'A parent of the transaction is not known.',
     advice: 'Sign again with parents the ledger names.'
   },
+  SIGNATURES_MISSING: {
+    status: 403,
+    title: 'The account needs {need} signatures for that, and this is {have}.',
+    advice:
+      'Send the file round: each owner runs "pekka account sign FILE", the last one "pekka account submit FILE". A page or command line gets its key by "pekka account grant".'
+  },
   STATE_LOCKED: {
     status: 409,
     title: 'The ledger in {path} is open in another process.',
@@ -141,6 +152,11 @@ export const ERRORS = {
   },
   TASK_UNKNOWN: { status: 404, title: 'There is no such task.', advice: 'Check the id: "pekka tasks".' },
   TRANSACTION_EXPIRED: { status: 409, title: 'The transaction came too late.', advice: 'Sign and send it again.' },
+  TRANSACTION_FILE: {
+    status: 400,
+    title: 'The file is no transaction of this version, or of another transaction than the first one.',
+    advice: 'Take the file that "pekka account …" wrote, unchanged.'
+  },
   TRANSACTION_INVALID: {
     status: 400,
     title: 'The transaction is not valid: {issue}',

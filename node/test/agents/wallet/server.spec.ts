@@ -50,8 +50,9 @@ describe('the wallet process', () => {
   it('keeps its secrets in a file that only its user can read, and never overwrites one it cannot read', async () => {
     const path = join(home, 'wallet', 'wallet.json')
     assert.equal((await stat(path)).mode & 0o777, 0o600)
+    const bytes = new Uint8Array(32)
     const first = await openVault(home, random)
-    assert.equal(toHex((await openVault(home, random)).account), toHex(first.account))
+    assert.equal(toHex((await openVault(home, random)).accountOn(bytes)), toHex(first.accountOn(bytes)))
     const other = await mkdtemp(join(tmpdir(), 'pekka-wallet-'))
     await openVault(other, random)
     await writeFile(join(other, 'wallet', 'wallet.json'), '{"v":9}')
@@ -71,7 +72,13 @@ describe('the wallet process', () => {
       '/v1/token-signatures',
       '/v1/faucet',
       '/v1/account',
-      '/v1/revocations'
+      '/v1/revocations',
+      '/v1/owner',
+      '/v1/owner/transactions',
+      '/v1/owner/signatures',
+      '/v1/owner/submissions',
+      '/v1/owner/rotation',
+      '/v1/owner/account'
     ]) {
       const response = await post(path, {})
       assert.equal(response.status, 404, path)

@@ -9,6 +9,7 @@ import {
   type Genesis,
   type LedgerAccess,
   type Parameters,
+  type Policy,
   type Signer,
   type Transaction,
   type TransactionOutcome
@@ -29,7 +30,7 @@ export interface TestNetwork {
 
 export const seed = (): Uint8Array => new Uint8Array(randomBytes(32))
 
-export function createTestNetwork(parameters?: Parameters): TestNetwork {
+export function createTestNetwork(parameters?: Parameters, images?: Policy): TestNetwork {
   const witnessSeed = seed()
   const witness = createSigner(witnessSeed)
   const keys = [createSigner(seed()), createSigner(seed()), createSigner(seed())] as const
@@ -42,7 +43,8 @@ export function createTestNetwork(parameters?: Parameters): TestNetwork {
     witness: witness.publicKey,
     demo,
     providers,
-    parameters
+    parameters,
+    ...(images !== undefined && { images })
   })
   const senderOf = (signer: Signer) => new Sender(accountId({ threshold: 1, keys: [signer.publicKey] }), null, signer)
   return {

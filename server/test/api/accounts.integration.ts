@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  Http,
+  OwnerAccount,
+  joinSigned,
+  readTransactionFile,
+  writeTransactionFile,
+  type Acted,
+  type PartlySigned
+} from '@pekka/node/client'
+import { Wallet, openVault, type Vault } from '@pekka/node/agents/wallet'
+import { createPrimitives, createSigner, random, systemClock } from '@pekka/node/host/crypto'
+import { CREDIT, accountId, equalBytes, toHex, type Body, type Signer } from '@pekka/node/protocol'
+import { World, cell } from '../support/world.js'
+
+const primitives = createPrimitives()
+const { verifier } = primitives
+const live = () => {
+  throw new Error('nothing is followed here')
+}
+
+interface Person {
+  home: string
+  vault: Vault
+  wallet: Wallet
+}
+
+/** What others must sign, as they get it: through a file. */
+function partial(acted: Acted): PartlySigned {
+  assert.equal(acted.status, 'partial')
+  return readTransactionFile(writeTransactionFile(acted))
+}
+
+describe('the owner’s side of an account, through the bridge', function () {
+  this.timeout(60_000)
+  const registrars = [1, 2, 3].map(() => createSigner(random.bytes(32)))
+  const homes: string[] = []
+  const wallets: Wallet[] = []
+  let world: World
+
+  before(async () => {
+    world = await World.start({ images: { threshold: 2, keys: registrars.map(({ publicKey }) => publicKey) } })
+  })
+  after(async () => {
+    for (const wallet of wallets) wallet.close()
+    await world.stop()
+    await Promise.all(homes.map(home => rm(home, { recursive: true, force: true })))
+  })
+
+  /** A wallet on a disk; `of`: a copy of another one's. */
+  async function person(of?: Person): Promise<Person> {
+    const home = await mkdtemp(join(tmpdir(), 'pekka-owner-'))
+    homes.push(home)
+    if (of !== undefined) await cp(of.home, home, { recursive: true })
+    return await opened(home)
+  }
+
+  async function opened(home: string): Promise<Person> {
+    const vault = await openVault(home, random)
+    const wallet = new Wallet({ vault, fetch, live, primitives, clock: systemClock }, { bridges: [world.at.url] })
+    wallets.push(wallet)
+    return { home, vault, wallet }
+  }
+
+  const idOf = async ({ wallet }: Person): Promise<Uint8Array> => (await wallet.owner()).view.account
+  const balance = async ({ wallet }: Person): Promise<bigint> => (await wallet.owner()).view.balance
+  const pay = (to: Uint8Array, amount = CREDIT): Body => ({ kind: 'transfer', to, amount })
+
+  it('opens itself, pays, and shows what it has by proof', async () => {
+    const [a, b] = [await person(), await person()]
+    await a.wallet.draw(10n * CREDIT)
+    const acted = await a.wallet.act(pay(await idOf(b), 3n * CREDIT))
+    assert.equal(acted.status, 'applied')
+    assert.deepEqual([await balance(a), await balance(b)], [7n * CREDIT, 3n * CREDIT])
+    const { row, view, key } = await a.wallet.owner()
+    assert.equal(row?.balance, 7n * CREDIT)
+    assert.ok(equalBytes(view.policy.keys[0] ?? key, key))
+    await assert.rejects(a.wallet.act(pay(await idOf(b), 100n * CREDIT)), { code: 'FUNDS_MISSING' })
+  })
+
+  it('rotates its key: the account stays, delegates too, and who copied the old wallet can do nothing', async () => {
+    const [a, b] = [await person(), await person()]
+    await a.wallet.draw(10n * CREDIT)
+    const page = createSigner(random.bytes(32))
+    const { account } = await a.wallet.grant(page.publicKey)
+    const thief = await person(a)
+    await idOf(thief)
+    const acted = await a.wallet.rotate()
+    assert.equal(acted.status, 'applied')
+    assert.ok(equalBytes(await idOf(a), account))
+    await assert.rejects(thief.wallet.act(pay(await idOf(b))), { code: 'KEY_NOT_OWNER' })
+    await a.wallet.act(pay(await idOf(b)))
+    const again = await opened(a.home)
+    await again.wallet.act(pay(await idOf(b)))
+    assert.equal(await balance(b), 2n * CREDIT)
+    const { view } = await again.wallet.owner()
+    assert.ok(view.lanes.some(({ key, delegate }) => delegate !== null && equalBytes(key ?? account, page.publicKey)))
+    assert.ok(equalBytes((await again.wallet.grant(page.publicKey)).account, account))
+  })
+
+  it('ends a rotation that was cut off, whether the ledger had heard of it or not', async () => {
+    for (const sent of [true, false]) {
+      const a = await person()
+      const account = await idOf(a)
+      const before = a.vault.owner
+      const next = await a.vault.makeNext(random)
+      if (sent) await ownerOf(account, before).act({ kind: 'set-policy', policy: policyOf(next) })
+      a.wallet.close()
+      const again = await opened(a.home)
+      await again.wallet.draw(CREDIT)
+      assert.ok(equalBytes(await idOf(again), account))
+      assert.equal(toHex(again.vault.owner.publicKey), toHex((sent ? next : before).publicKey))
+      assert.equal((await again.wallet.rotate()).status, 'applied')
+      assert.ok(equalBytes(await idOf(again), account))
+      assert.equal(await balance(again), CREDIT)
+    }
+  })
+
+  const policyOf = (...signers: Signer[]) => ({ threshold: 1, keys: signers.map(({ publicKey }) => publicKey) })
+
+  const ownerOf = (account: Uint8Array, signer: Signer): OwnerAccount =>
+    new OwnerAccount(
+      { http: new Http({ fetch }, { base: world.at.url }), clock: systemClock, verifier },
+      { network: world.network, bridge: world.at.key, account, signer }
+    )
+
+  it('is shared by k of n: a file goes round, together or apart, and nobody sends it too early or changed', async () => {
+    const [a, b, c] = [await person(), await person(), await person()]
+    const [account, to] = [await idOf(a), await idOf(b)]
+    await a.wallet.draw(10n * CREDIT)
+    const keys = [a, b, c].map(({ vault }) => vault.owner.publicKey)
+    await a.wallet.act({ kind: 'set-policy', policy: { threshold: 2, keys } })
+    await assert.rejects(a.wallet.grant(random.bytes(32)), { code: 'SIGNATURES_MISSING' })
+    const first = partial(await a.wallet.act(pay(to, 4n * CREDIT)))
+    await assert.rejects(a.wallet.submit([first]), { code: 'SIGNATURES_MISSING', message: /2 signatures for that/ })
+    await assert.rejects(a.wallet.submit([await a.wallet.sign(first)]), { code: 'SIGNATURES_MISSING' })
+    const { transaction } = first
+    const more = { ...transaction, body: pay(to, 9n * CREDIT) }
+    await assert.rejects(c.wallet.sign({ ...first, transaction: more }), { code: 'SIGNATURE_INVALID' })
+    assert.throws(() => joinSigned([first, { ...first, transaction: more }]), { code: 'TRANSACTION_FILE' })
+    const stranger = await person()
+    await assert.rejects(stranger.wallet.sign(first), { code: 'KEY_NOT_OWNER' })
+    // Signed apart, and sent by somebody who signed nothing.
+    const apart = await c.wallet.sign({ transaction, signatures: [] })
+    await b.wallet.submit([first, apart])
+    assert.equal(await balance(b), 4n * CREDIT)
+    await b.wallet.submit([first, apart])
+    assert.equal(await balance(b), 4n * CREDIT, 'nothing is paid twice')
+    // What comes too late for its place says so before anybody signs.
+    await assert.rejects(b.wallet.sign(first), { code: 'LANE_SEQUENCE' })
+    // One of the three renews its key by the same way, and its new key signs from then on.
+    const old = c.vault.owner.publicKey
+    await c.wallet.use(account)
+    const rotation = partial(await c.wallet.rotate())
+    await b.wallet.submit([await b.wallet.sign(rotation)])
+    const { view } = await c.wallet.owner()
+    assert.ok(!view.policy.keys.some(key => equalBytes(key, old)))
+    assert.ok(view.policy.keys.some(key => equalBytes(key, c.vault.owner.publicKey)))
+    assert.equal(c.vault.next, null)
+    await assert.rejects(c.wallet.use(await idOf(b)), { code: 'KEY_NOT_OWNER' })
+  })
+
+  it('is recovered by guardians who are several, and its owner says no in time', async () => {
+    const [lost, g, h] = [await person(), await person(), await person()]
+    const guardians = { threshold: 2, keys: [g, h].map(({ vault }) => vault.owner.publicKey) }
+    const [account, by] = [await idOf(lost), accountId(guardians)]
+    await g.wallet.act({ kind: 'open-account', policy: guardians, deposit: 0n })
+    await lost.wallet.act({ kind: 'set-recovery', recovery: { guardians: by, delayMs: 60_000 } })
+    const fresh = createSigner(random.bytes(32))
+    const made = partial(await g.wallet.act({ kind: 'recover', account, policy: policyOf(fresh) }, by))
+    await g.wallet.submit([await h.wallet.sign(made)])
+    const { view } = await lost.wallet.owner()
+    assert.ok(view.recovering && equalBytes(view.recovering.policy.keys[0] ?? account, fresh.publicKey))
+    await lost.wallet.act({ kind: 'cancel-recovery', account })
+    assert.equal((await lost.wallet.owner()).view.recovering, undefined)
+  })
+
+  it('registers images as k of n, and nothing is sealed for a machine whose image was retired', async () => {
+    const buyer = world.client(await world.person())
+    const quote = () => buyer.quote({ image: 'base' })
+    await assert.rejects(quote(), { code: 'IMAGE_LIST_INVALID' }, 'neither ledger nor list says anything')
+    const [first] = await buyer.market.asks(0)
+    assert.ok(first)
+    const { image, contentDigest } = first.ask
+    const [a, b, c] = registrars.map(signer => ownerOf(accountId(policyOf(signer)), signer))
+    assert.ok(a && b && c)
+    const content = { name: image.name, contentDigest, locks: [] }
+    const { digest } = image
+    await Promise.all([a, b, c].map(one => one.ensure()))
+    await a.act({ kind: 'image-propose', digest, content })
+    await b.act({ kind: 'image-approve', digest, content })
+    const client = world.client(await world.person())
+    assert.equal((await client.quote({ image: 'base' })).candidates.length, 1)
+    for (const one of [a, c]) await one.act({ kind: 'image-retire', digest, reason: 'a package in it was withdrawn' })
+    const late = world.client(await world.person())
+    await assert.rejects(late.submit(cell('print(1)')), {
+      code: 'IMAGE_RETIRED',
+      message: /a package in it was withdrawn/
+    })
+    const { images } = await world.ledger.history({
+      kind: 'images',
+      query: { name: 'base', after: null, count: 5 }
+    })
+    assert.deepEqual(
+      images.map(({ state }) => state),
+      ['retired']
+    )
+  })
+})
