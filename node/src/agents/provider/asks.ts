@@ -12,6 +12,7 @@ import type { CpuPath } from './cpu-path.js'
 import { ASK_LIFE_MS, ASK_RENEW_MS } from './constants.js'
 import type { KemKeys } from './kem-keys.js'
 import type { LedgerLane } from './ledger-lane.js'
+import { isRetired, unsoldOf, type Unsold } from './registered.js'
 
 /** What this machine sells: an image with what a task in it may use. */
 export interface Ware {
@@ -48,6 +49,8 @@ export interface AskBookComponents {
 /** Our live asks on the ledger: publishes, renews, and withdraws them when we no longer sell. */
 export class AskBook {
   readonly #asks = new Map<string, Ask>()
+  /** What nobody may buy here, as it was read last. */
+  #unsold: Unsold = new Map()
   #timer: NodeJS.Timeout | null = null
   #working: Promise<void> | null = null
 
@@ -99,9 +102,39 @@ export class AskBook {
   async #publishMissing(signal: AbortSignal): Promise<void> {
     const now = this.components.clock.now()
     for (const [id, ask] of this.#asks) if (ask.expiry <= now) this.#asks.delete(id)
+    await this.#consult(signal)
     for (const ware of this.init.wares) {
+      if (this.#unsold.has(ware)) continue
       const lasting = [...this.#asks.values()].some(ask => this.#says(ask, ware) && ask.expiry - now > ASK_RENEW_MS)
-      if (!lasting) await this.#publish(ware, signal)
+      if (lasting) continue
+      try {
+        await this.#publish(ware, signal)
+      } catch (error) {
+        // Retired between the look and the price: the next look says so, and the other wares are sold.
+        if (!isRetired(error)) throw error
+        this.components.log.warn({ err: error, image: ware.image.name }, 'an image is not to be sold any more')
+      }
+    }
+  }
+
+  /** Ends asks of images that the network's registrars have retired; machines with a newer version sell on. */
+  async #consult(signal: AbortSignal): Promise<void> {
+    const { ledger, log } = this.components
+    try {
+      const before = this.#unsold
+      this.#unsold = await unsoldOf(ledger, this.init.wares, signal)
+      for (const [ware, reason] of this.#unsold) {
+        if (before.get(ware) === reason) continue
+        log.warn({ image: ware.image.name, reason }, 'not sold: update PEKKA and build the image again')
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      // The ledger refuses the price of a retired image anyhow.
+      log.warn({ err: error }, 'the registry of images could not be read')
+      return
+    }
+    for (const ask of this.#asks.values()) {
+      if ([...this.#unsold.keys()].some(ware => this.#says(ask, ware))) await this.#withdraw(ask.ask)
     }
   }
 
