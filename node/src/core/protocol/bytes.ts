@@ -35,11 +35,26 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+const HEX_DIGITS = Uint8Array.from('0123456789abcdef', digit => digit.charCodeAt(0))
+/** Bytes that become text in one call: an id. */
+const HEX_CHUNK = 32
+const hexChunk: number[] = Array.from({ length: 2 * HEX_CHUNK }, () => 0)
 
+/**
+ * Lower-case hexadecimal. Ids are keys of maps everywhere: text that is put together of its digits at once lies in one piece, text that grew
+ * piece by piece is copied once more by the first map that it meets.
+ */
 export function toHex(bytes: Uint8Array): string {
   let out = ''
-  for (const byte of bytes) out += HEX[byte] ?? ''
+  for (let from = 0; from < bytes.length; from += HEX_CHUNK) {
+    const length = Math.min(HEX_CHUNK, bytes.length - from)
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[from + i] ?? 0
+      hexChunk[2 * i] = HEX_DIGITS[byte >> 4] ?? 0
+      hexChunk[2 * i + 1] = HEX_DIGITS[byte & 15] ?? 0
+    }
+    out += String.fromCharCode.apply(null, length === HEX_CHUNK ? hexChunk : hexChunk.slice(0, 2 * length))
+  }
   return out
 }
 

@@ -37,8 +37,6 @@ export interface Signer {
 /** Verifies by the one strict rule (see signature.ts): byte pre-check, then cofactorless verification. Never throws. */
 export interface Verifier {
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>
-  /** SHA-256 by this machine's own code, where it is quicker than the portable one (hash.ts). */
-  sha256?: (bytes: Uint8Array) => Uint8Array
 }
 
 /** Cryptographic randomness. */

@@ -7,9 +7,7 @@ import { fromHex } from './bytes.js'
  */
 export function acceptableSignature(publicKey: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== 32 || signature.length !== 64) return false
-  const r = signature.subarray(0, 32)
-  const s = signature.subarray(32)
-  return below(s, ORDER) && acceptablePoint(publicKey) && acceptablePoint(r)
+  return below(signature, 32, 0xff, ORDER) && acceptablePoint(publicKey) && acceptablePoint(signature)
 }
 
 /** Group order L = 2^252 + 27742317777372353535851937790883648493, little-endian (RFC 8032 §5.1). */
@@ -26,17 +24,22 @@ const SMALL_ORDER = [
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'
 ].map(fromHex)
 
+/** Of the point in the first 32 bytes, whatever its sign bit. Views of small arrays would cost more than all of this. */
 function acceptablePoint(point: Uint8Array): boolean {
-  const y = point.slice()
-  y[31] = (y[31] ?? 0) & 0x7f
-  return below(y, PRIME) && !SMALL_ORDER.some(small => small.every((byte, i) => byte === y[i]))
+  return below(point, 0, 0x7f, PRIME) && !SMALL_ORDER.some(small => isAt(point, small))
 }
 
-/** a < b for little-endian numbers of 32 bytes. */
-function below(a: Uint8Array, b: Uint8Array): boolean {
+/** a < b for little-endian numbers of 32 bytes: a stands at `from`, `top` masks its last byte. */
+function below(a: Uint8Array, from: number, top: number, b: Uint8Array): boolean {
   for (let i = 31; i >= 0; i--) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0)
+    const difference = ((a[from + i] ?? 0) & (i === 31 ? top : 0xff)) - (b[i] ?? 0)
     if (difference !== 0) return difference < 0
   }
   return false
+}
+
+/** Whether `point` is `y`, sign bit aside. */
+function isAt(point: Uint8Array, y: Uint8Array): boolean {
+  for (let i = 0; i < 31; i++) if (point[i] !== y[i]) return false
+  return ((point[31] ?? 0) & 0x7f) === y[31]
 }

@@ -6,7 +6,7 @@ import { RESERVED_BODIES } from './bodies.js'
 import { concat, equalBytes, toHex, utf8 } from './bytes.js'
 import { decodeCanonical, encodeCanonical } from './encoding.js'
 import { PekkaError } from './errors.js'
-import { keyInfo, sha256, taggedHash } from './hash.js'
+import { sha256, taggedHash } from './hash.js'
 import { imageContentSchema, retireReasonSchema } from './image-record.js'
 import { MAX_TRANSACTION_BYTES } from './limits.js'
 import type { Signer, Verifier } from './primitives.js'
@@ -189,9 +189,8 @@ export async function verifiedId(
   verifier: Verifier,
   bytes?: Uint8Array
 ): Promise<Uint8Array | null> {
-  const hash = verifier.sha256 ?? sha256
-  const id = hash(bytes === undefined ? encodeCanonical(transaction) : transactionPart(bytes, signatures.length))
-  const message = hash(keyInfo('pekka/tx/v1', transaction.network, id))
+  const id = sha256(bytes === undefined ? encodeCanonical(transaction) : transactionPart(bytes, signatures.length))
+  const message = taggedHash('pekka/tx/v1', transaction.network, id)
   const [only, ...more] = signatures
   if (only !== undefined && more.length === 0) {
     return (await verifier.verify(only.key, message, only.signature)) ? id : null

@@ -1,15 +1,16 @@
+import { hash as sha256Text } from 'node:crypto'
 import { createRequire } from 'node:module'
-import sodium from 'sodium-native'
 import type { Hashing } from '../../core/ledger/index.js'
 
-const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-
-/** SHA-256 by sodium: 1.4 µs for 250 bytes, a quarter of what the portable one takes. */
+/** SHA-256 by Node: 0.6 µs for an id, 4.7 for 4 KiB. As text of one-byte characters, because a Buffer for each would cost twice as much. */
 export function hash(bytes: Uint8Array): Uint8Array {
-  const out = new Uint8Array(sodium.crypto_hash_sha256_BYTES)
-  sodium.crypto_hash_sha256(view(out), view(bytes))
+  const text = sha256Text('sha256', bytes, 'binary')
+  const out = new Uint8Array(HASH_BYTES)
+  for (let i = 0; i < HASH_BYTES; i++) out[i] = text.charCodeAt(i)
   return out
 }
+
+const HASH_BYTES = 32
 
 /** What we use of @chainsafe/hashtree: SHA-256 of each 64 bytes, many at once. */
 interface Hashtree {
@@ -26,12 +27,12 @@ function loadHashtree(): Hashtree | null {
   }
 }
 
-/** Pairs from which on a call of hashtree pays: it takes 1.5 µs, sodium 0.6 µs a pair. */
+/** Pairs from which on a call of hashtree pays: it takes 1.5 µs, Node 0.7 µs a pair. */
 const WORTH_A_CALL = 3
 
 /**
- * SHA-256 for the ledger's trees: layers by hashtree (60 ns a pair, a tenth of sodium's time), which hashes several pairs at a time in
- * the CPU's vector registers; single ones, and machines that hashtree has no binary for, by sodium.
+ * SHA-256 for the ledger's trees: layers by hashtree (60 ns a pair, a tenth of Node's time), which hashes several pairs at a time in
+ * the CPU's vector registers; single ones, and machines that hashtree has no binary for, by Node.
  */
 export function createHashing(hashtree: Hashtree | null = loadHashtree()): Hashing {
   return {
@@ -39,9 +40,7 @@ export function createHashing(hashtree: Hashtree | null = loadHashtree()): Hashi
     hashPairs(pairs) {
       if (hashtree !== null && pairs.length >= WORTH_A_CALL * 64) return hashtree.hash(pairs)
       const out = new Uint8Array(pairs.length / 2)
-      for (let from = 0; from < pairs.length; from += 64) {
-        sodium.crypto_hash_sha256(view(out.subarray(from / 2, from / 2 + 32)), view(pairs.subarray(from, from + 64)))
-      }
+      for (let from = 0; from < pairs.length; from += 64) out.set(hash(pairs.slice(from, from + 64)), from / 2)
       return out
     }
   }
