@@ -10,6 +10,7 @@ import { RemoteFuture } from './remote-future.js'
 import type { CellEvent, RemoteFutureComponents } from './remote-future.js'
 import { clearUntrusted, untrust } from './trust.js'
 import type { WriterEvent } from './writer-events.js'
+import { hasFuture, type CellRun } from './written-cell.js'
 
 /** A code cell as it stands in the page just now. A moved cell has new ones, so nobody keeps them. */
 export interface CellPlace {
@@ -35,18 +36,6 @@ export interface TaskWriterInit {
   date: string
   onEvent?: (event: WriterEvent) => void
   hintFor?: (error: { ename: string; evalue: string }) => string | undefined
-}
-
-interface CellRun {
-  id: string
-  future: RemoteFuture
-  source: string | undefined
-  model: ICodeCellModel | undefined
-  onChange: (shared: unknown, change: { sourceChange?: unknown }) => void
-  edited: boolean
-  /** `writing`: outputs go in. `gone`: deleted, outputs wait. `given-up`: somebody else writes there. */
-  state: 'writing' | 'gone' | 'given-up'
-  ended: boolean
 }
 
 /**
@@ -237,6 +226,7 @@ export class TaskWriter implements Claimant {
         },
         edited: before?.edited ?? false,
         state: 'gone',
+        missed: false,
         ended: false
       }
       this.runs.set(cell, run)
@@ -290,6 +280,7 @@ export class TaskWriter implements Claimant {
         this.unfollow(run)
         this.emit({ type: 'deleted', cell: run.id })
       }
+      run.missed = true
       return !run.future.isDisposed
     }
     const { model, outputArea } = place
@@ -306,12 +297,13 @@ export class TaskWriter implements Claimant {
         this.lost(run)
         return false
       }
-      if (run.future.isDisposed) {
+      if (run.future.isDisposed || run.missed) {
         this.displace(run)
         return false
       }
       outputArea.reattachFuture(run.future)
     }
+    run.missed = false
     if (run.state === 'gone') {
       run.state = 'writing'
       this.emit({ type: 'restored', cell: run.id })
@@ -410,6 +402,3 @@ export class TaskWriter implements Claimant {
     run.future.dispose()
   }
 }
-
-/** JupyterLab's type leaves out that there may be none. */
-const hasFuture = ({ future }: OutputArea): boolean => (future as unknown) !== null && (future as unknown) !== undefined

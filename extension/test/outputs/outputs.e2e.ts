@@ -375,6 +375,32 @@ describe('outputs: in a real browser', function () {
       assert.equal(result.events.filter(event => event === 'displaced a').length, 1)
     })
 
+    it('writes a cell anew that was cut and pasted, for what came meanwhile', async () => {
+      const result = await bench.page.evaluate(async () => {
+        const page = new lab.Page()
+        const first = page.add('a')
+        const writer = page.writer(['a'])
+        writer.begin()
+        const say = async (text: string): Promise<void> => {
+          writer.push({ type: 'stream', cell: 'a', name: 'stdout', text, t: 0 })
+          await writer.settled()
+        }
+        await say('1')
+        // JupyterLab keeps what it detached for an undo alone.
+        first.outputArea.detachFuture()
+        page.places.delete('a')
+        await say('2')
+        page.add('a', '', first.model.outputs.toJSON(), first.model.metadata)
+        await say('3')
+        const told = page.events.map(({ type }) => type)
+        writer.begin({ keep: true })
+        for (const text of ['1', '2', '3']) await say(text)
+        await writer.finish()
+        return { told, text: page.outputs('a').map(output => output['text']) }
+      })
+      assert.deepEqual(result, { told: ['deleted', 'displaced'], text: ['123'] })
+    })
+
     it('leaves a cell that another page of a shared notebook ran since, here or remotely', async () => {
       const result = await bench.page.evaluate(async () => {
         const page = new lab.Page()
