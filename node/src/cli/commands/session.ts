@@ -9,6 +9,8 @@ import {
   type CellEnd,
   type PekkaClient,
   type Quote,
+  type RemoteSession,
+  type SessionObserver,
   type TaskRequest,
   type TaskUpdate
 } from '../../core/client/index.js'
@@ -121,15 +123,11 @@ async function open(context: CliContext, options: OpenOptions): Promise<number> 
       const quote = await client.quote(request)
       context.say(describeQuote(quote, cap, request.session))
       const task = await client.submit(request, quote)
-      const remote = await client.session(task)
-      try {
-        await orStopped(context, remote.ready())
+      return await whenReady(context, await client.session(task), async () => {
         context.say(`Open until you close it: pekka session run ${shortId(task, SHOWN_ID)} FILE.py`)
         context.result(context.json ? { session: toHex(task) } : shortId(task, SHOWN_ID))
         return EXIT.ok
-      } finally {
-        remote.stop()
-      }
+      })
     },
     { cap }
   )
@@ -142,59 +140,63 @@ async function run(
   code: string | undefined
 ): Promise<number> {
   const program = await readCells(file, code)
-  await needNetwork(context)
-  return await withSession(context, async ({ client }) => {
-    const { task } = await findSession(client, prefix)
-    const printer = new Printer(context, { json: context.json })
-    let mine: number | null = null
-    const remote = await client.session(task, {
-      events: async (index, events) => {
-        if (index === mine) await printer.print(events)
-      }
-    })
-    try {
-      await orStopped(context, remote.ready())
+  const printer = new Printer(context, { json: context.json })
+  let mine: number | null = null
+  const events: SessionObserver['events'] = async (index, batch) => {
+    if (index === mine) await printer.print(batch)
+  }
+  return await inSession(
+    context,
+    prefix,
+    async remote => {
       mine = await remote.send({ program })
-      const end = await orStopped(context, remote.ended(mine))
-      return finish(context, end)
-    } finally {
-      remote.stop()
-    }
-  })
+      return finish(context, await orStopped(context, remote.ended(mine)))
+    },
+    { events }
+  )
 }
 
-async function interrupt(context: CliContext, prefix: string): Promise<number> {
+const interrupt = (context: CliContext, prefix: string): Promise<number> =>
+  inSession(context, prefix, async remote => {
+    const stopped = await remote.interruptAll()
+    context.say(stopped === 0 ? 'Nothing runs there.' : 'Interrupted. What earlier cells made is still there.')
+    return EXIT.ok
+  })
+
+const restart = (context: CliContext, prefix: string): Promise<number> =>
+  inSession(context, prefix, async remote => {
+    const index = await remote.send({ program: NOTHING_YET, restart: true })
+    const end = await orStopped(context, remote.ended(index))
+    if (end.reason !== 'completed') return finish(context, end)
+    context.say('Restarted. What cells and files there were is gone.')
+    return EXIT.ok
+  })
+
+/** Finds a session, follows it, and works in it once its machine takes cells. */
+async function inSession(
+  context: CliContext,
+  prefix: string,
+  work: (remote: RemoteSession) => Promise<number>,
+  observer?: SessionObserver
+): Promise<number> {
   await needNetwork(context)
   return await withSession(context, async ({ client }) => {
     const { task } = await findSession(client, prefix)
-    const remote = await client.session(task)
-    try {
-      await orStopped(context, remote.ready())
-      const stopped = await remote.interruptAll()
-      context.say(stopped === 0 ? 'Nothing runs there.' : 'Interrupted. What earlier cells made is still there.')
-      return EXIT.ok
-    } finally {
-      remote.stop()
-    }
+    return await whenReady(context, await client.session(task, observer), work)
   })
 }
 
-async function restart(context: CliContext, prefix: string): Promise<number> {
-  await needNetwork(context)
-  return await withSession(context, async ({ client }) => {
-    const { task } = await findSession(client, prefix)
-    const remote = await client.session(task)
-    try {
-      await orStopped(context, remote.ready())
-      const index = await remote.send({ program: NOTHING_YET, restart: true })
-      const end = await orStopped(context, remote.ended(index))
-      if (end.reason !== 'completed') return finish(context, end)
-      context.say('Restarted. What cells and files there were is gone.')
-      return EXIT.ok
-    } finally {
-      remote.stop()
-    }
-  })
+async function whenReady(
+  context: CliContext,
+  remote: RemoteSession,
+  work: (remote: RemoteSession) => Promise<number>
+): Promise<number> {
+  try {
+    await orStopped(context, remote.ready())
+    return await work(remote)
+  } finally {
+    remote.stop()
+  }
 }
 
 async function close(context: CliContext, prefix: string): Promise<number> {
