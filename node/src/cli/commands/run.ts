@@ -84,7 +84,7 @@ export function register(program: Command, context: CliContext): void {
     .option('--image <name>', 'environment (default: the smallest that has what the code imports)')
     .option('--with <package>', 'add a package, or MODULE=PACKAGE: which one has that module (repeatable)', collect)
     .option('--without <module>', 'a module that may be missing (repeatable)', collect)
-    .option('--python <path>', 'compare with the packages of this Python')
+    .option('--python <path>', 'compare with the packages of this Python (default: the one that you would run)')
     .option('--cap <credits>', 'spend at most', credits(DEFAULT_CAP))
     .option('--auction', 'let machines bid for it; the lowest wins and is paid the second lowest price')
     .option('--max-price <credits>', 'with --auction: most for a second (default: the lowest published price)')
@@ -123,7 +123,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
   if (options.auction === true) checkAuctionLock(readCap(options.cap))
   const loaded = await loadProgram(file, args)
   const named = (options.input ?? []).map(text => parseInput(text))
-  const wanted = await chooseEnvironment(file, loaded, options)
+  const wanted = await chooseEnvironment(file, loaded, options, context.env)
   const gpu = options.gpu !== undefined
   const request = readRequest(loaded, file, gpu ? gpuImage(wanted.image) : wanted.image, options)
   const folder = dirname(resolve(file))
@@ -143,7 +143,7 @@ async function run(context: CliContext, file: string, args: string[], options: R
     request.travel = { ...NOTHING, files: found.files }
     const byName = (options.with ?? []).length > 0
     const task = async (session: Session): Promise<number> => {
-      const again = (image: string) => chooseEnvironment(file, loaded, { ...options, image })
+      const again = (image: string) => chooseEnvironment(file, loaded, { ...options, image }, context.env)
       // The small stand-ins have no variant for graphics processors.
       const choice = gpu ? wanted : await choiceForOffers(session.client, wanted, again)
       if (!gpu) request.image = choice.image

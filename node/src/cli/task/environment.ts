@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
@@ -6,18 +5,16 @@ import { asPekkaError, PekkaError } from '../../core/protocol/index.js'
 import {
   chooseImage,
   importScan,
-  localPackagesCode,
-  readLocalPackages,
   readSurroundings,
   readTables,
   standIn,
   tooNew,
   type ModuleFolder,
   type ImageChoice,
-  type LocalPackages,
   type ModuleTables,
   type NamedSource
 } from '../../core/scan/index.js'
+import { askFound, askPython, findPython } from './local-python.js'
 import { namedPackages } from './packages.js'
 import type { LoadedProgram } from './program.js'
 import { cellId, joinLines } from './notebook.js'
@@ -29,7 +26,7 @@ export interface EnvironmentOptions {
   with?: string[]
   /** Modules that may be missing. */
   without?: string[]
-  /** A Python whose packages are compared. */
+  /** A Python whose packages are compared; else the one that the user would run. */
   python?: string | undefined
 }
 
@@ -48,26 +45,36 @@ export async function loadTables(): Promise<ModuleTables> {
 export async function chooseEnvironment(
   file: string,
   loaded: LoadedProgram,
-  options: EnvironmentOptions
+  options: EnvironmentOptions,
+  /** Where the user's Python is looked for; nowhere by default. */
+  env: NodeJS.ProcessEnv = {}
 ): Promise<ImageChoice> {
   const answers = readAnswers(options)
   const around = await readSurroundings(folderOf(dirname(resolve(file))), programSources(loaded))
   const scan = importScan(around.sources)
-  const local =
-    options.python === undefined
-      ? undefined
-      : await askPython(
-          options.python,
-          scan.modules.map(({ name }) => name)
-        )
-  const choice = chooseImage(scan, await loadTables(), {
+  const modules = scan.modules.map(({ name }) => name)
+  const tables = await loadTables()
+  const init = {
     ...around,
     answers,
     place: placeOf(loaded),
-    local,
     tooNew: tooNew(around.sources, scan.modules),
     image: options.image ?? environmentOf(loaded)
-  })
+  }
+  const found = options.python === undefined ? await findPython(env) : null
+  const local =
+    options.python === undefined
+      ? found === null
+        ? undefined
+        : await askFound(found, modules)
+      : await askPython(options.python, modules)
+  const choice = chooseImage(scan, tables, { ...init, local })
+  if (found !== null && local !== undefined) {
+    // Said where it makes a difference: many have a Python on their path that they never use for this.
+    const without = chooseImage(scan, tables, init)
+    if (JSON.stringify([choice.notes, choice.missing]) !== JSON.stringify([without.notes, without.missing]))
+      choice.notes.push(`“Here” is ${found}, Python ${local.python}; --python names another.`)
+  }
   const [question] = choice.questions
   if (question !== undefined) {
     const all = choice.questions.map(({ text }) => text).join(' ')
@@ -119,25 +126,6 @@ function readAnswers(options: EnvironmentOptions): Map<string, string | null> {
   // Who names a package probably imports it by that name.
   for (const { name } of namedPackages(options.with)) answers.set(name.replaceAll('-', '_'), name)
   return answers
-}
-
-/** A Python that doesn't answer by then is left out of the comparison, ms. */
-const PYTHON_MS = 20_000
-
-async function askPython(python: string, modules: string[]): Promise<LocalPackages> {
-  const code = `${localPackagesCode(modules)}\nprint(result)`
-  const answer = await new Promise<string>((resolve, reject) => {
-    execFile(python, ['-I', '-c', code], { timeout: PYTHON_MS, maxBuffer: 1 << 24 }, (error, stdout) => {
-      if (error)
-        reject(
-          new PekkaError('USAGE', { issue: `--python ${python} can’t be asked for its packages.` }, { cause: error })
-        )
-      else resolve(stdout)
-    })
-  })
-  const local = readLocalPackages(answer)
-  if (local === undefined) throw new PekkaError('USAGE', { issue: `--python ${python} is no Python 3.10 or newer.` })
-  return local
 }
 
 function programSources({ program }: LoadedProgram): NamedSource[] {

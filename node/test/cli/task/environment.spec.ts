@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { isPekkaError, PekkaError } from '@pekka/node/protocol'
@@ -10,6 +10,7 @@ import {
   smallInstead,
   type EnvironmentOptions
 } from '../../../src/cli/task/environment.js'
+import { findPython } from '../../../src/cli/task/local-python.js'
 import { requirementsOf } from '../../../src/cli/task/packages.js'
 import { loadProgram } from '../../../src/cli/task/program.js'
 
@@ -136,6 +137,37 @@ describe('pekka run: the environment', () => {
       choose({ 'main.py': 'import json' }, { python: join(folder, 'no-python') }),
       code('USAGE', /can’t be asked/)
     )
+  })
+
+  it('compares with the Python that the user would run, and says which that is where it makes a difference', async () => {
+    const answer = (python: string, modules: object): string =>
+      `#!/bin/sh\nprintf %s ${Buffer.from(JSON.stringify({ python, modules })).toString('hex')}\n`
+    await files({
+      'main.py': 'import pandas\ntry:\n  import rdkit\nexcept ImportError:\n  pass',
+      'path/python3': answer('3.12.4', { pandas: ['pandas', '3.0.1'], rdkit: null }),
+      'venv/bin/python': answer('3.11.9', { pandas: ['pandas', '1.5.3'] }),
+      'same/python3': answer('3.11.2', {}),
+      'broken/python3': '#!/bin/sh\nexit 1\n'
+    })
+    for (const name of ['path/python3', 'venv/bin/python', 'same/python3', 'broken/python3'])
+      await chmod(join(folder, name), 0o755)
+    const notes = async (env: Record<string, string>): Promise<string[]> => {
+      const path = join(folder, 'main.py')
+      return (await chooseEnvironment(path, await loadProgram(path, []), {}, env)).notes
+    }
+    const at = (name: string): string => join(folder, name)
+    assert.deepEqual(await notes({ PATH: `bin:${at('none')}:${at('path')}:${at('same')}` }), [
+      'Python is 3.12 here, 3.11 there.',
+      'pandas is 3.0 here, 2.3 there.',
+      `“Here” is ${at('path/python3')}, Python 3.12.4; --python names another.`
+    ])
+    assert.deepEqual(await notes({ PATH: at('path'), VIRTUAL_ENV: at('venv') }), [
+      'pandas is 1.5 here, 2.3 there.',
+      `“Here” is ${at('venv/bin/python')}, Python 3.11.9; --python names another.`
+    ])
+    for (const PATH of [at('same'), at('broken'), 'path', '']) assert.deepEqual(await notes({ PATH }), [], PATH)
+    // Windows and macOS put something there that only opens a window.
+    assert.equal(await findPython({ PATH: '/usr/bin' }, 'darwin'), null)
   })
 
   it('says what to do where no machine offers the environment', async () => {
