@@ -137,6 +137,7 @@ export class Consensus {
     this.#effects = []
     try {
       this.#take(event, now)
+      if (this.#writer.round + 1 === this.init.resume.lastProposed?.block.round) this.#recallProposal()
       this.#advance(now)
       this.#ask(now)
     } catch (error) {
@@ -188,7 +189,10 @@ export class Consensus {
     }
   }
 
-  /** The last proposal may not have come into the database before a crash; it is stored with the next ones. */
+  /**
+   * The last proposal may not have come into the database before a crash; it is stored with the next ones. Without a database it is too far
+   * ahead to be taken in at first, and maybe nobody else has it: it is looked at again when the own chain is back up to it.
+   */
   #recallProposal(): void {
     const { lastProposed } = this.init.resume
     if (lastProposed?.block.epoch !== this.#epoch.epoch) return

@@ -55,14 +55,14 @@ export class Net {
   readonly #wakes = new Map<Node, number | null>()
   readonly #transactions = new Map<string, PayloadTransaction>()
   readonly #upgrades: Upgrades<ConsensusParameters>
-  readonly #first: EpochStart
+  readonly first: EpochStart
 
   constructor(private readonly init: NetInit) {
     const { size, spare = 0, parameters } = init
     const standard = { ...STANDARD_PARAMETERS, seats: size, ...parameters }
     this.#upgrades = new Upgrades(init.upgrades ?? [{ from: 0, value: standard }])
     const keys = Array.from({ length: size + spare }, (_, i) => sha256(u32(i)))
-    this.#first = {
+    this.first = {
       epoch: 0,
       members: this.candidates(0).slice(0, size),
       nextMembers: this.candidates(1).slice(0, size),
@@ -71,7 +71,7 @@ export class Net {
       timestamp: BEGINNING,
       beacon: firstBeacon(NETWORK)
     }
-    const resume = { start: this.#first, commits: [], blocks: [], lastProposed: null, lost: false }
+    const resume = { start: this.first, commits: [], blocks: [], lastProposed: null, lost: false }
     for (const [i, key] of keys.entries()) this.join(`n${i}`, key, resume)
   }
 
