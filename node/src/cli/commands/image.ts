@@ -2,7 +2,10 @@ import { join } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
 import { withUv } from '@pekka/node/setup/python'
 import { Command } from 'commander'
+import { fromHex, type ImageRef } from '@pekka/node/protocol'
+import type { ImageStanding } from '../../core/client/index.js'
 import type { CliContext } from '../context.js'
+import { registerRegistry, standingsHere } from '../image/registry.js'
 import {
   createImageStore,
   type ImageStore,
@@ -25,6 +28,8 @@ export interface ImageCommandContext {
   err: (line: string) => void
   /** Results as JSON. */
   json: boolean
+  /** What the network that runs here says of images; null: none runs. Left out: nobody is asked. */
+  registered?: (images: readonly ImageRef[]) => Promise<ImageStanding[] | null>
   /** Ends what is under way; a stopped build removes what it began. */
   signal?: AbortSignal
 }
@@ -50,26 +55,39 @@ const STANDINGS: Record<Standing, string> = {
   removable: '  (of an older definition; the next build removes it)'
 }
 
+/** What a line of the list says of the network. A tree that is listed, or that nobody would list, needs no words. */
+function networkWords(standing: ImageStanding | null): string {
+  if (standing === null || standing === 'listed' || standing === 'open') return ''
+  if (standing === 'unlisted')
+    return '  NOT LISTED by this network: nobody buys it; update PEKKA, then: pekka image build'
+  return `  RETIRED by this network: ${standing.retired} Nobody buys it; update PEKKA, then: pekka image build`
+}
+
+const storeOf = (context: ImageCommandContext): ImageStore =>
+  createImageStore(
+    {
+      uv: context.uv,
+      uvEnvironment: context.uvEnvironment,
+      log: { info: (_, text) => context.err(text), warn: (_, text) => context.err(text) }
+    },
+    { home: context.home, definitions: DEFINITIONS }
+  )
+
 /** `pekka image`, as the table of commands has it. */
 export function register(program: Command, context: CliContext): void {
   const { home, json, signal, say, result } = context
   const uvEnvironment = withUv({ tools: context.places.tools, home })
   const uv = async (): Promise<string> => uvEnvironment.PEKKA_UV
-  program.addCommand(imageCommand({ home, json, signal, uv, uvEnvironment, out: result, err: say }))
+  const own: ImageCommandContext = { home, json, signal, uv, uvEnvironment, out: result, err: say }
+  const command = imageCommand({ ...own, registered: images => standingsHere(context, images) })
+  registerRegistry(command, context, { store: () => storeOf(own), definitions: DEFINITIONS })
+  program.addCommand(command)
 }
 
 /** `pekka image …`. Failures are thrown as PekkaError; a failed import sets the exit code 1. */
 export function imageCommand(context: ImageCommandContext): Command {
   const command = new Command('image').description('The environments that tasks run in')
-  const store = (): ImageStore =>
-    createImageStore(
-      {
-        uv: context.uv,
-        uvEnvironment: context.uvEnvironment,
-        log: { info: (_, text) => context.err(text), warn: (_, text) => context.err(text) }
-      },
-      { home: context.home, definitions: DEFINITIONS }
-    )
+  const store = (): ImageStore => storeOf(context)
   const answer = (value: unknown, lines: string[]): void => {
     if (context.json) context.out(JSON.stringify(value))
     else lines.forEach(context.out)
@@ -105,17 +123,20 @@ export function imageCommand(context: ImageCommandContext): Command {
     .action(async () => {
       const images = store()
       const [names, standings] = await Promise.all([images.names(), images.standings()])
-      const built = standings.map(({ tree, standing }) => ({
+      const refs = standings.map(({ tree }) => ({ name: tree.name, digest: fromHex(tree.digest) }))
+      const registered = (await context.registered?.(refs)) ?? null
+      const built = standings.map(({ tree, standing }, i) => ({
         ...summary(tree),
         current: standing === 'current',
-        standing
+        standing,
+        network: registered?.[i] ?? null
       }))
       const missing = names.filter(name => !built.some(tree => tree.name === name && tree.current))
       answer({ built, missing }, [
         ...built.map(
           tree =>
             `${tree.name.padEnd(NAME_WIDTH)} ${tree.digest.slice(0, 12)}  ${String(Math.round(tree.bytes / 1e6)).padStart(5)} MB  ` +
-            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.extends === undefined ? '' : `  on ${tree.extends}`}${STANDINGS[tree.standing]}`
+            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.extends === undefined ? '' : `  on ${tree.extends}`}${STANDINGS[tree.standing]}${networkWords(tree.network)}`
         ),
         ...missing.map(name => `${name.padEnd(NAME_WIDTH)} not here: pekka image build ${name}`)
       ])

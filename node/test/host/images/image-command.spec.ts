@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { isPekkaError } from '@pekka/node/protocol'
-import { imageCommand } from '../../../src/cli/commands/image.js'
+import { imageCommand, type ImageCommandContext } from '../../../src/cli/commands/image.js'
 import { placeTree } from './fixtures.js'
 
 describe('pekka image', () => {
@@ -16,8 +16,9 @@ describe('pekka image', () => {
   })
   afterEach(() => rm(home, { recursive: true }))
 
-  const pekka = (args: string[], json = false): Promise<Command> => {
-    const context = { home, uv: async () => 'uv', out: (line: string) => lines.push(line), err: () => undefined, json }
+  const pekka = (args: string[], json = false, registered?: ImageCommandContext['registered']): Promise<Command> => {
+    const out = (line: string) => void lines.push(line)
+    const context = { home, uv: async () => 'uv', out, err: () => undefined, json, ...(registered && { registered }) }
     return new Command('pekka').addCommand(imageCommand(context)).parseAsync(['image', ...args], { from: 'user' })
   }
 
@@ -47,6 +48,23 @@ describe('pekka image', () => {
     await pekka(['list'])
     assert.match(lines[0] ?? '', /^base +bbbbbbbbbbbb .*older definition, kept/)
     assert.match(lines[1] ?? '', /^base +aaaaaaaaaaaa .*next build removes it/)
+  })
+
+  it('says what the network that runs here says of a tree, and what to do', async () => {
+    await placeTree(home, 'base', 'aa'.repeat(32), '2026-01-01T00:00:00.000Z')
+    await placeTree(home, 'base', 'bb'.repeat(32), '2026-01-02T00:00:00.000Z')
+    await pekka(['list'], false, async images =>
+      images.map(({ digest }) => (digest[0] === 0xaa ? { retired: 'A wheel was withdrawn.' } : 'listed'))
+    )
+    assert.match(lines[1] ?? '', /aaaaaaaaaaaa .*RETIRED by this network: A wheel was withdrawn\. .*pekka image build/)
+    assert.doesNotMatch(lines[0] ?? '', /network/)
+    lines = []
+    await pekka(['list'], true, async images => images.map(() => 'unlisted'))
+    const { built } = JSON.parse(lines[0] ?? '')
+    assert.deepEqual(
+      built.map((tree: { network: unknown }) => tree.network),
+      ['unlisted', 'unlisted']
+    )
   })
 
   it('refuses to verify what is not built, and a name nobody knows', async () => {
