@@ -22,18 +22,25 @@ const fileIn = (places: HousePlaces): string => join(places.devnet, 'addresses.j
 /**
  * Where the network of this home was reached last. With these addresses all processes start beside each other, and a machine that
  * joined finds its bridge again. Undefined at a first start, and where one of the ports is taken now.
+ *
+ * @param outside addresses of witnesses that others run: theirs, whatever they were before
  */
-export async function readAddresses(places: HousePlaces): Promise<Addresses | undefined> {
+export async function readAddresses(
+  places: HousePlaces,
+  outside: readonly string[] | null = null
+): Promise<Addresses | undefined> {
   const text = await readFile(fileIn(places), 'utf8').catch(() => undefined)
   const { success, data } = fileSchema.safeParse(text === undefined ? undefined : parseOrNothing(text))
   if (!success) return undefined
+  const own = outside === null ? data.witness.addresses : []
   const ports = new Set([
-    ...[...data.witness.addresses, ...data.bridge.addresses].map(portOfAddress),
+    ...[...own, ...data.bridge.addresses].map(portOfAddress),
     ...[data.bridge.url, data.wallet.url].map(portOfUrl)
   ])
   if (![...ports].every(isKept)) return undefined
   const free = await Promise.all([...ports].map(isFree))
-  return free.every(Boolean) ? data : undefined
+  if (!free.every(Boolean)) return undefined
+  return outside === null ? data : { ...data, witness: { addresses: [...outside] } }
 }
 
 export async function writeAddresses(places: HousePlaces, addresses: Addresses): Promise<void> {

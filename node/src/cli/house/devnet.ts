@@ -18,6 +18,7 @@ import { createDevnetGenesis } from '@pekka/node/ledger'
 import { PROVIDERS } from './constants.js'
 import { imageKey, listImages } from './image-list.js'
 import { makeKey } from './keys.js'
+import { joinOutside, type Outside, type OutsideInit } from './outside.js'
 import { folderOf, type HousePlaces } from './places.js'
 import { committeeDevnet, witnessFiles, type WitnessFiles } from './witnesses.js'
 
@@ -27,8 +28,10 @@ export interface Devnet {
   network: string
   /** File with the canonical bytes of the genesis. */
   genesis: string
-  /** Who orders: one alone, or a committee. */
+  /** Who orders, of this home: one alone, or a committee; nobody where others keep the ledger. */
   witnesses: readonly WitnessFiles[]
+  /** Addresses of the witnesses of a network that others keep; null: a practice network of this home's own. */
+  outside: readonly string[] | null
   /** Key file of each provider's account. */
   providers: Readonly<Record<string, string>>
   /** File with the signed list of the network's images; undefined where its genesis, from before there were any, names nobody for it. */
@@ -38,6 +41,8 @@ export interface Devnet {
 export interface DevnetInit {
   /** How many witnesses a network that is made now has; undefined: one, or as many as the one that is there has. */
   witnesses?: number | undefined
+  /** A network that others keep: path of its genesis, and addresses of its witnesses. Said once, it holds for later starts. */
+  outside?: OutsideInit | undefined
 }
 
 /**
@@ -47,7 +52,18 @@ export interface DevnetInit {
  * Throws where the genesis that is there belongs to another wallet: its credits would be out of reach; and where it has another number
  * of witnesses than was asked for: who orders is fixed with it.
  */
-export async function openDevnet(places: HousePlaces, { witnesses: wanted }: DevnetInit = {}): Promise<Devnet> {
+export async function openDevnet(
+  places: HousePlaces,
+  { witnesses: wanted, outside }: DevnetInit = {}
+): Promise<Devnet> {
+  const joined = await joinOutside(places, outside)
+  if (joined !== null) {
+    if (wanted !== undefined)
+      throw new PekkaError('USAGE', {
+        issue: 'Others keep the ledger of this network: --witnesses is for one of your own.'
+      })
+    return await openOutside(places, joined)
+  }
   const genesis = join(places.devnet, 'genesis.cbor')
   const providers = Object.fromEntries(PROVIDERS.map(name => [name, join(folderOf(places, name), 'account.key')]))
   const vault = await openVault(places.home, random)
@@ -74,7 +90,19 @@ export async function openDevnet(places: HousePlaces, { witnesses: wanted }: Dev
     })
   const network = toHex(networkId(content))
   const images = await listImages(places, content, network)
-  return { network, genesis, witnesses: witnessFiles(places, count), providers, images }
+  return { network, genesis, witnesses: witnessFiles(places, count), outside: null, providers, images }
+}
+
+/** A network that others keep: its machines' accounts and its users' open themselves, or the genesis has them. */
+async function openOutside(places: HousePlaces, { path, genesis, network, witnesses }: Outside): Promise<Devnet> {
+  const providers = Object.fromEntries(PROVIDERS.map(name => [name, join(folderOf(places, name), 'account.key')]))
+  await Promise.all(Object.values(providers).map(makeKey))
+  const own = await makeKey(imageKey(places))
+  const { images: signers } = genesis
+  // Somebody else's list comes from them; the ledger's registry needs none.
+  const lists = signers !== undefined && signers.threshold === 1 && signers.keys.some(key => equalBytes(key, own))
+  const images = lists ? await listImages(places, genesis, network) : undefined
+  return { network, genesis: path, witnesses: [], outside: witnesses, providers, images }
 }
 
 /** The genesis is written last: where it stands, all its keys do. */

@@ -73,7 +73,8 @@ export class House {
       const lab = this.startLab(steps, begun)
       // a failure of one step ends the others; the first is what is told
       lab.catch(() => undefined)
-      const before = await readAddresses(this.components.places)
+      const { places, devnet } = this.components
+      const before = await readAddresses(places, devnet.outside)
       const ledger = this.startLedger(steps, begun, before)
       ledger.catch(() => undefined)
       // where their addresses are known from before, nobody waits for witness and bridge: all try until they are there
@@ -83,7 +84,6 @@ export class House {
         this.startWallet(steps, begun, bridge, before?.wallet),
         this.startMachines(steps, begun, { bridges, witnesses })
       ])
-      const { places } = this.components
       await writeAddresses(places, { ...said, wallet })
       return { bridge, wallet: { url: wallet.url, socket: walletSocket(places) }, lab: await lab }
     } catch (error) {
@@ -140,7 +140,7 @@ export class House {
       const specs = await witnessChildren(places, devnet, env, before?.witness)
       // All at once: those of a committee begin with a quorum.
       const witness = Promise.all(specs.map(spec => this.startChild(spec, signal))).then(said => ({
-        addresses: said.flatMap(addressesOf)
+        addresses: devnet.outside === null ? said.flatMap(addressesOf) : [...devnet.outside]
       }))
       witness.catch(() => undefined)
       if (redis.child) await this.startChild(redis.child, signal)

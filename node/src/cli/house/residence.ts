@@ -7,6 +7,7 @@ import { HANDOVER_MS } from './constants.js'
 import { openDevnet } from './devnet.js'
 import { House, type HouseAddress, type HouseInit } from './house.js'
 import { removeLeftovers } from './leftovers.js'
+import { drawFirst, type OutsideInit } from './outside.js'
 import { controlSocket, type HousePlaces } from './places.js'
 import { makeSocketFolder, removeSocketFolder } from './sockets.js'
 import { stampVersion } from './version.js'
@@ -27,6 +28,8 @@ export interface ResidenceInit {
   listen?: string | undefined
   /** How many witnesses a network that is made now has; see `openDevnet`. */
   witnesses?: number | undefined
+  /** A network that others keep. */
+  outside?: OutsideInit | undefined
 }
 
 /** Signals that end a residence. */
@@ -75,12 +78,13 @@ export async function reside(
       say(`The practice network is of another version of PEKKA; it was moved to ${aside}. The wallet stays.`)
     await makeSocketFolder(places.sockets)
     await control.listen(controlSocket(places))
-    const devnet = await openDevnet(places, { witnesses: init.witnesses })
+    const devnet = await openDevnet(places, { witnesses: init.witnesses, outside: init.outside })
     house = new House(
       { places, devnet, steps: components.steps, say },
       { env: init.env, lab: await init.lab?.(), listen: init.listen }
     )
     const address = await house.start(end)
+    if (devnet.outside !== null) await drawFirst(address.wallet.socket, devnet, say)
     control.tell({ ...told, state: 'ready', address })
     await lock.tell({ address: address.lab ?? address.bridge })
     // whoever asked for it may be connected since before it was ready

@@ -6,10 +6,12 @@ import {
   actedSchema,
   bytes32,
   bytes64,
+  credits,
   decodeCbor,
   delegateSchema,
   encodeCbor,
-  fromProblem
+  fromProblem,
+  isPekkaError
 } from '../../core/protocol/index.js'
 import {
   ownerAnswerSchema,
@@ -44,6 +46,16 @@ export class WalletSocket {
 
   async draw(amount: bigint): Promise<void> {
     await this.#call('POST', '/v1/faucet', { amount }, z.unknown())
+  }
+
+  /** Whether the account is on the network and has any. */
+  async hasCredits(): Promise<boolean> {
+    try {
+      return (await this.#call('GET', '/v1/account', {}, creditsSchema)).balance > 0n
+    } catch (error) {
+      if (isPekkaError(error) && error.code === 'ACCOUNT_UNKNOWN') return false
+      throw error
+    }
   }
 
   /** Takes a delegate's rights away. */
@@ -117,4 +129,5 @@ const grantSchema = z.object({
   owner: bytes32
 })
 const tokenSignatureSchema = z.object({ key: bytes32, signature: bytes64 })
+const creditsSchema = z.object({ balance: credits })
 const codeSchema = z.object({ code: z.string() })

@@ -14,8 +14,11 @@ import { onDesktop, openBrowser } from '../browser.js'
 import { LAB_PORT } from '../constants.js'
 import { copyExamples, offerExamples } from '../examples.js'
 import { housePlaces, type HousePlaces } from '../places.js'
+import type { OutsideInit } from '../outside.js'
 import { reservePort, type Reservation } from '../ports.js'
 import { labUrlFile, reside } from '../residence.js'
+import { collect } from '../../task/options.js'
+import { readWitnessAddress } from '../../witness/places.js'
 import { witnessCount } from '../witnesses.js'
 
 /** The example that a start opens. */
@@ -26,6 +29,8 @@ interface UpOptions {
   port: string
   listen?: string
   witnesses?: number
+  genesis?: string
+  witness?: string[]
   browser: boolean
 }
 
@@ -37,6 +42,11 @@ export function register(program: Command, context: CliContext): void {
     .option('--port <number>', "JupyterLab's port; the next free one is taken", String(LAB_PORT))
     .option('--listen <address>', 'let machines join at this IP address of this computer, see "pekka invite"')
     .option('--witnesses <number>', 'how many witnesses order a new practice network (default: 1)', witnessCount)
+    .option(
+      '--genesis <file>',
+      'use the network of this genesis, whose witnesses others run, instead of a practice network'
+    )
+    .option('--witness <address>', 'where a witness of that network is; may be repeated, name several', collect)
     .option('--no-browser', "don't open a browser, on a desktop either")
     .option('--json', 'one line of JSON with the addresses when everything serves')
     .action((options: UpOptions) => up(context, options))
@@ -58,13 +68,21 @@ async function up(context: CliContext, options: UpOptions): Promise<void> {
   }
   const components = { places, steps, say, version: pekkaVersion() }
   const { witnesses } = options
-  await reside(components, { kind: 'up', env, lab, listen, witnesses }, context, ({ lab: url, ...address }) => {
-    const page = `${url}/lab${existsSync(join(work, FIRST)) ? `/tree/${FIRST}` : ''}?token=${token}`
-    void tell(context, places, page, options.browser)
-    if (context.json) context.result({ ...address, lab: page, pid: process.pid })
-    else context.result(`Open  ${page}`)
-    say(`${credits(PRACTICE_CREDITS)} practice credits to begin with; they are worth nothing. Ctrl-C stops everything.`)
-  })
+  const outside = outsideOf(options)
+  await reside(
+    components,
+    { kind: 'up', env, lab, listen, witnesses, outside },
+    context,
+    ({ lab: url, ...address }) => {
+      const page = `${url}/lab${existsSync(join(work, FIRST)) ? `/tree/${FIRST}` : ''}?token=${token}`
+      void tell(context, places, page, options.browser)
+      if (context.json) context.result({ ...address, lab: page, pid: process.pid })
+      else context.result(`Open  ${page}`)
+      if (outside === undefined)
+        say(`${credits(PRACTICE_CREDITS)} practice credits to begin with; they are worth nothing.`)
+      say('Ctrl-C stops everything.')
+    }
+  )
 }
 
 async function tell({ env, stderr }: CliContext, places: HousePlaces, page: string, browser: boolean): Promise<void> {
@@ -83,6 +101,12 @@ function folderOf(path: string): string {
 function addressOf(text: string): string {
   if (isIP(text) === 0) throw new PekkaError('USAGE', { issue: `"${text}" is not an IP address.` })
   return text
+}
+
+/** A network that others keep, where somebody names one. */
+function outsideOf({ genesis, witness = [] }: UpOptions): OutsideInit | undefined {
+  if (genesis === undefined && witness.length === 0) return undefined
+  return { genesis, witnesses: witness.map(address => readWitnessAddress(address, '--witness')) }
 }
 
 function portOf(text: string): number {
