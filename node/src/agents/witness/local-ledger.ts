@@ -57,6 +57,7 @@ import { Admission } from './admission.js'
 import { RECENT_TRANSACTIONS } from './constants.js'
 import { CommitFeed } from './feed.js'
 import { LedgerHistory, type DecidingHistory } from './history.js'
+import { askKey, pastOutcome } from './past.js'
 import type { Decision, Sequencer } from './sequencer.js'
 
 export interface LocalLedgerComponents {
@@ -203,9 +204,16 @@ export class LocalLedger implements LedgerAccess {
   }
 
   async transaction(id: Uint8Array): Promise<{ bytes: Uint8Array; outcome: TransactionOutcome } | null> {
-    const place = await this.components.store.locate(id)
-    if (place === null) return null
+    const { store } = this.components
+    const place = await store.locate(id)
+    // A ledger that began with a snapshot knows places of commits that it hasn't.
+    if (place === null || place.index < (await store.first())) return null
     return (await this.#feed.get(place.index)).transactions[place.position] ?? null
+  }
+
+  /** What became of a transaction that is final; null: it isn't, or was before what this ledger knows. */
+  async #outcomeOf(id: Uint8Array): Promise<TransactionOutcome | null> {
+    return (await this.transaction(id))?.outcome ?? (await pastOutcome(this.components.store.beside, id))
   }
 
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
@@ -238,8 +246,8 @@ export class LocalLedger implements LedgerAccess {
     try {
       // Sent before? Only what its lane has passed can be final already.
       if (sequence < (laneHead(this.#state, account, lane)?.sequence ?? 0)) {
-        const final = await this.transaction(transaction.id)
-        if (final !== null) return this.#answer(key, final.outcome)
+        const final = await this.#outcomeOf(transaction.id)
+        if (final !== null) return this.#answer(key, final)
       }
       for (const parent of parents) await this.#recall(parent)
       const taken = sequencer.propose(transaction, vertex => this.#recent.has(toHex(vertex)))
@@ -252,7 +260,7 @@ export class LocalLedger implements LedgerAccess {
 
   /** What is asked for again needn't be paid for again. */
   async #sentBefore(id: Uint8Array): Promise<TransactionOutcome | null> {
-    return (await this.#waiting.get(toHex(id))?.promise) ?? (await this.transaction(id))?.outcome ?? null
+    return (await this.#waiting.get(toHex(id))?.promise) ?? (await this.#outcomeOf(id))
   }
 
   #answer(key: string, outcome: TransactionOutcome): TransactionOutcome {
@@ -308,8 +316,9 @@ export class LocalLedger implements LedgerAccess {
     }
     // What may not be ordered makes no commit: nobody can fill the history with refused transactions.
     if (due || result.ordered.length > 0) {
-      const proving = prover?.beside?.(result, decision, this.#state) ?? []
-      const beside = [...(decision.beside?.(result) ?? []), ...proving]
+      // First the sequencer's: the checkpoint names what that comes to.
+      const deciding = decision.beside?.(result) ?? []
+      const beside = [...deciding, ...(prover?.beside?.(result, decision, this.#state) ?? [])]
       await store.write({ ...batchOf(result, commit), beside })
       prover?.add(result)
       this.#state.write(result.writes)
@@ -326,8 +335,7 @@ export class LocalLedger implements LedgerAccess {
 
   /** A refusal for its sequence may mean that it is final already: sent twice at the same moment. */
   async #refuse(outcome: TransactionOutcome): Promise<void> {
-    const final = await this.transaction(outcome.id)
-    this.#answer(toHex(outcome.id), final?.outcome ?? outcome)
+    this.#answer(toHex(outcome.id), (await this.#outcomeOf(outcome.id)) ?? outcome)
   }
 
   /** The sequencer makes commit 0 by itself: it gives the ledger its first index and time. */
@@ -360,18 +368,19 @@ export class LocalLedger implements LedgerAccess {
 
   async #readCommit(index: number): Promise<CommitView> {
     const bytes = await this.components.store.commit(index)
-    if (bytes === null) throw new TypeError(`commit ${index} is gone`)
+    if (bytes === null) throw new PekkaError('NOT_ON_LEDGER', { what: `commit ${index} any more, here` })
     return commitViewSchema.parse(decodeCanonical(bytes))
   }
 
   async #bytesOfAsk(ask: string, transaction: Uint8Array): Promise<Uint8Array | null> {
     const known = this.#askBytes.get(ask)
     if (known !== undefined) return known
-    const found = await this.transaction(transaction)
+    const { beside } = this.components.store
+    const found = (await this.transaction(transaction))?.bytes ?? (await beside.get(askKey(toHex(transaction))))
     if (found === null) return null
     for (const id of this.#askBytes.keys()) if (this.#state.get('ask', id) === undefined) this.#askBytes.delete(id)
-    this.#askBytes.set(ask, found.bytes)
-    return found.bytes
+    this.#askBytes.set(ask, found)
+    return found
   }
 }
 

@@ -11,18 +11,22 @@ import {
   PekkaError,
   toHex
 } from '@pekka/node/protocol'
-import { createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
+import { createHashing, createVerifier, readSigner, systemClock } from '@pekka/node/host/crypto'
 import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
 import { createLedgerStore } from '@pekka/node/host/storage'
 import { processRegistry, serveMetrics, type MetricsServer } from '@pekka/node/host/metrics'
 import { createLoneLedger, parseSettings, type LocalLedger } from './index.js'
 import { countCommits, createWitnessMetrics } from './metrics.js'
 import {
+  beginWithSnapshot,
   type CommitteeSequencer,
   createCommitteeLedger,
   LastProposed,
   Registrar,
-  serveStatus
+  serveSnapshots,
+  serveStatus,
+  SnapshotMaker,
+  type SnapshotOffer
 } from './network/index.js'
 
 const path = process.argv.slice(2).find(argument => argument !== '--settings')
@@ -34,8 +38,9 @@ const log = pino({ level, name: 'witness' }, pino.destination({ dest: 2, sync: t
 
 const genesis = new Uint8Array(await readFile(settings.genesis))
 const content = genesisSchema.parse(decodeCanonical(genesis))
+const network = networkId(content)
 const signer = await readSigner(settings.blockKey)
-if (toHex(networkId(content)) !== settings.network) throw new PekkaError('NETWORK_MISMATCH')
+if (toHex(network) !== settings.network) throw new PekkaError('NETWORK_MISMATCH')
 // Where a committee decides, who has no seat follows and serves reads, and may be elected later.
 if (content.agreement === undefined && !content.witnesses.some(({ key }) => equalBytes(key, signer.publicKey))) {
   throw new PekkaError('TRANSACTION_INVALID', { issue: 'the genesis does not name this witness' })
@@ -59,6 +64,7 @@ const WAITING_LOOK_MS = 1_000
 
 const starting = new AbortController()
 let committee: CommitteeSequencer | null = null
+let maker: SnapshotMaker | null = null
 const registry = settings.metrics === null ? null : processRegistry()
 const metrics =
   registry === null
@@ -75,6 +81,7 @@ let registrar: Registrar | null = null
 /** What it tells of its start (cli/witness/start-news.ts). */
 type News =
   | { trouble: { address: string; code: string } }
+  | { restoring: { index: number; bytes: number } }
   | { waiting: { commit: number; here: number; of: number } }
   | { failed: { code: string; data: object } }
 
@@ -104,14 +111,22 @@ async function startLedger(): Promise<LocalLedger> {
   }
   const lastProposed = new LastProposed(settings.lastProposed)
   const { peers } = settings
+  const { data, snapshot: file } = settings
+  const snapshots = new SnapshotMaker({ store, log }, { network, genesis, folder: settings.snapshots })
   const { ledger, sequencer } = createCommitteeLedger(
-    { ...components, host, lastProposed },
+    { ...components, host, lastProposed, snapshots },
     { ...init, peers, onTrouble: (address, error) => tell({ trouble: { address, code: asPekkaError(error).code } }) }
   )
   committee = sequencer
   // The first commit takes a quorum of witnesses; who asks for the status meanwhile is answered.
   await serveStatus(host, sequencer)
+  await serveSnapshots(host, snapshots)
   await host.start()
+  const onFetch = ({ index, size }: SnapshotOffer): void => tell({ restoring: { index, bytes: size } })
+  const beginning = { host, verifier: components.verifier, hashing: createHashing(), log }
+  await beginWithSnapshot(beginning, { network, data, peers, file, onFetch }, starting.signal)
+  starting.signal.throwIfAborted()
+  maker = snapshots
   const waiting = setInterval(() => void tellWaiting(sequencer), WAITING_LOOK_MS)
   try {
     await ledger.start()
@@ -144,6 +159,8 @@ async function stop(): Promise<void> {
   // The commit under way is stored and answered; then nobody is served any more. Before the start is over nobody was.
   await metricsServer?.stop()
   await registrar?.stop()
+  // It reads the ledger's store.
+  await maker?.stop()
   await ledger?.stop()
   await host.stop()
   log.info({}, 'witness stopped')

@@ -43,6 +43,8 @@ export interface DecidingCommittee {
   next: CommitteeMembers | null
   /** It is the epoch's last commit. */
   last: boolean
+  /** Digest of where the next epoch begins, once `beside` was called; null: it is not the last commit, or nobody was elected. */
+  resume?: () => Uint8Array | null
 }
 
 /**

@@ -10,6 +10,10 @@ const fileSchema = z.object({
   genesis: z.string(),
   /** Folder of the ledger's database. */
   data: z.string().default('ledger'),
+  /** Folder of its snapshots, one at the end of each epoch; where a committee decides. */
+  snapshots: z.string().default('snapshots'),
+  /** A snapshot to begin with, where there is no ledger yet; null: other witnesses are asked for theirs. */
+  snapshot: z.string().nullable().default(null),
   /** Key file of the witness's block key; the genesis names its public half. */
   blockKey: z.string().default('block.key'),
   /** Key file of the libp2p peer; made where it is missing. */
@@ -43,6 +47,8 @@ export function parseSettings(path: string, content: unknown): WitnessSettings {
     ...settings,
     genesis: at(settings.genesis),
     data: at(settings.data),
+    snapshots: at(settings.snapshots),
+    snapshot: settings.snapshot === null ? null : at(settings.snapshot),
     blockKey: at(settings.blockKey),
     peerKey: at(settings.peerKey),
     lastProposed: at(settings.lastProposed),

@@ -33,7 +33,15 @@ interface StartOptions {
   join?: string[]
   listen?: string
   announce?: string[]
+  snapshot?: string
   metrics?: string
+}
+
+interface SnapshotOptions {
+  folder?: string
+  out: string
+  at?: string[]
+  genesis?: string
 }
 
 interface StakeOptions {
@@ -79,12 +87,22 @@ export function register(program: Command, context: CliContext): void {
     )
     .option('--listen <address:port>', 'where it listens (default: a free port of 127.0.0.1, the same at later starts)')
     .option('--announce <address>', 'where others reach it, if elsewhere; may be repeated', collect)
+    .option('--snapshot <file>', 'begin with it where there is no ledger yet, instead of with what another witness has')
     .option('--metrics <address:port>', 'serve GET /metrics there')
     .option(...FOLDER)
     .option('--json', 'what it says when it is ready, as JSON')
     .action(async (options: StartOptions) => {
       process.exitCode = await start(context, options)
     })
+  witness
+    .command('snapshot')
+    .description('fetch the newest snapshot of the ledger from a witness, and check it')
+    .requiredOption('--out <file>', 'where it goes')
+    .option('--at <address>', "ask this witness instead of this folder's own; may be repeated", collect)
+    .option('--genesis <file>', "the genesis of the network (default: this folder's)")
+    .option(...FOLDER)
+    .option('--json', 'as JSON')
+    .action((options: SnapshotOptions) => snapshot(context, options))
   for (const [name, description] of [
     ['stake', 'stake credits on it, so that it is elected; it counts two epochs later'],
     ['unstake', 'take stake back; its seat goes two epochs later, the credits come once nothing can be held against it']
@@ -162,6 +180,7 @@ async function start(context: CliContext, options: StartOptions): Promise<number
     join: (options.join ?? []).map(address => readWitnessAddress(address, '--join')),
     listen: options.listen,
     announce: options.announce ?? [],
+    snapshot: options.snapshot,
     metrics: options.metrics === undefined ? undefined : readEndpoint(options.metrics)
   })
 }
@@ -184,6 +203,19 @@ async function stake(
     what === 'stake'
       ? 'It can be elected for the second epoch from now, while "pekka witness start" runs and registers it. "pekka ledger status ADDRESS" shows the committee.'
       : 'Its seat goes with the second epoch from now; keep it running until then.'
+  )
+}
+
+async function snapshot(context: CliContext, options: SnapshotOptions): Promise<void> {
+  const { saveSnapshot } = await import('../witness/snapshot.js')
+  const places = witnessPlaces(context.home, options.folder)
+  const at = (options.at ?? []).map(address => readWitnessAddress(address, '--at'))
+  const { checkpoint, size } = await saveSnapshot(places, { ...options, at }, context.signal)
+  const { index, epoch, timestamp } = checkpoint
+  if (context.json) return context.result({ out: options.out, index, epoch, timestamp, size })
+  context.result(`Snapshot  ${options.out}`)
+  context.say(
+    `The state after commit ${index}, the last of epoch ${epoch}, ${new Date(timestamp).toISOString()}; a quorum of its witnesses has signed it.`
   )
 }
 

@@ -16,6 +16,8 @@ export interface WitnessPlaces {
   genesis: string
   /** The database. */
   data: string
+  /** What others, or this one after a loss, can begin with. */
+  snapshots: string
   settings: string
   ready: string
 }
@@ -32,6 +34,7 @@ export function witnessPlaces(home: string, folder?: string): WitnessPlaces {
     record: join(base, 'record.json'),
     genesis: join(base, 'genesis.cbor'),
     data: join(base, 'ledger'),
+    snapshots: join(base, 'snapshots'),
     settings: join(base, 'settings.json'),
     ready: join(base, 'ready.json')
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { resolve } from 'node:path'
 import { StepError } from '@pekka/node/setup/steps'
 import { equalBytes, fromProblem, PekkaError } from '../../core/protocol/index.js'
 import { replaceFile } from '../../host/files/index.js'
@@ -24,6 +25,8 @@ export interface StartInit {
   listen?: string
   /** Where others reach it, where that is another address than it listens at. */
   announce: readonly string[]
+  /** A snapshot to begin with. */
+  snapshot?: string
   /** Where `GET /metrics` is served. */
   metrics?: Endpoint
 }
@@ -91,6 +94,9 @@ async function writeSettings(
     peerKey: places.peerKey,
     lastProposed: places.lastProposed,
     readyFile: places.ready,
+    snapshots: places.snapshots,
+    // For this start alone.
+    snapshot: init.snapshot === undefined ? null : resolve(init.snapshot),
     notices: true,
     logLevel: env.PEKKA_LOG_LEVEL ?? 'info',
     listen,
@@ -124,9 +130,9 @@ async function checkPort(listen: readonly string[]): Promise<void> {
     const { ip, port } = readEndpoint(address)
     const server = createServer()
     try {
-      await new Promise<void>((resolve, reject) => {
+      await new Promise<void>((listening, reject) => {
         server.once('error', reject)
-        server.listen({ host: ip, port, exclusive: true }, () => resolve())
+        server.listen({ host: ip, port, exclusive: true }, () => listening())
       })
     } catch (error) {
       const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
@@ -137,7 +143,7 @@ async function checkPort(listen: readonly string[]): Promise<void> {
         { cause: error }
       )
     } finally {
-      await new Promise(resolve => server.close(resolve))
+      await new Promise(closed => server.close(closed))
     }
   }
 }

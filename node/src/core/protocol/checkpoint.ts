@@ -51,7 +51,9 @@ export const checkpointSchema = z.strictObject({
   transactions: whole,
   /** {@link committeeDigest} of this epoch, whose quorum signs, and of the next; null: not elected yet. */
   committee: bytes32,
-  nextCommittee: bytes32.nullable()
+  nextCommittee: bytes32.nullable(),
+  /** Of an epoch's last commit: digest of where the next epoch begins (docs/protocol.md), from which a witness goes on without the history. */
+  resume: bytes32.optional()
 })
 export type Checkpoint = z.infer<typeof checkpointSchema>
 

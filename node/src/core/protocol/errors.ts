@@ -135,6 +135,11 @@ export const ERRORS = {
     advice:
       'Send the file round: each owner runs "pekka account sign FILE", the last one "pekka account submit FILE". A page or command line gets its key by "pekka account grant".'
   },
+  SNAPSHOT_INVALID: {
+    status: 400,
+    title: 'The snapshot does not hold: {issue}',
+    advice: 'Nothing of it was taken. Get another, from another witness.'
+  },
   STATE_LOCKED: {
     status: 409,
     title: 'The ledger in {path} is open in another process.',

@@ -45,6 +45,21 @@ export interface LedgerBatch {
   beside?: readonly BesideRow[]
 }
 
+/** A ledger that begins after a commit, without the history before it. */
+export interface RestoredLedger {
+  /** Canonical bytes. */
+  genesis: Uint8Array
+  /** The commit after which it begins. */
+  index: number
+  /** All rows of the state. */
+  rows: readonly StoredRow[]
+  /** Where transactions of the last commits stood; those commits aren't here. */
+  transactions: readonly { id: Uint8Array; index: number; position: number }[]
+  /** The checkpoint of that commit. */
+  checkpoint: StoredCheckpoint
+  beside: readonly BesideRow[]
+}
+
 /** Two versions: on disk (level) and in memory; one conformance suite for both. */
 export interface LedgerStore {
   /** Rows beside the ledger, in the same database. */
@@ -56,6 +71,11 @@ export interface LedgerStore {
   genesis(): Promise<Uint8Array | null>
   /** Stores the genesis and the rows of its state, all or nothing. Throws when there is one already. */
   create(genesis: Uint8Array, rows: readonly StoredRow[]): Promise<void>
+  /**
+   * Begins with a later state instead of the genesis'. Until it resolves nothing has been created here; what an interrupted one left goes.
+   * Throws when there is a ledger already.
+   */
+  restore(ledger: RestoredLedger): Promise<void>
   /** All rows of the state, by table and ascending key. */
   rows(): AsyncIterable<StoredRow>
   /** Index of the last commit, −1 before the first. */
@@ -63,7 +83,7 @@ export interface LedgerStore {
   /** Stores one commit, all or nothing; resolves once it is on disk. Throws when `index` isn't the next. */
   write(batch: LedgerBatch): Promise<void>
   commit(index: number): Promise<Uint8Array | null>
-  /** Index of the oldest commit that is here; 0 where there is none yet. */
+  /** Index of the oldest commit that is here; where there is none, of the next one. */
   first(): Promise<number>
   /** Indices of the commits before `before` that changed an account, newest first. Complete from `indexedFrom` on. */
   changesOf(account: Uint8Array, before: number): AsyncIterable<number>

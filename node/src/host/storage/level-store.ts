@@ -2,7 +2,7 @@ import { Level } from 'level'
 import { PekkaError, toHex, u32, u64 } from '@pekka/node/protocol'
 import { besideOperations, LevelBeside, type BesideStore } from './beside.js'
 import { INDEX_DIGITS, STORE_VERSION, WRITE_BUFFER_BYTES } from './constants.js'
-import type { LedgerBatch, LedgerStore, StoredCheckpoint, StoredRow } from './index.js'
+import type { LedgerBatch, LedgerStore, RestoredLedger, StoredCheckpoint, StoredRow } from './index.js'
 
 export interface LevelLedgerStoreInit {
   /** The folder of the database; made where it is missing. */
@@ -26,6 +26,10 @@ const commitKey = (index: number): string => COMMIT + digits(index)
 const checkpointKey = (index: number): string => CHECKPOINT + digits(index)
 const changesKey = (account: Uint8Array): string => `${CHANGE}${toHex(account)}/`
 const INDEXED_FROM = `${META}indexed-from`
+/** The commit after which a restored ledger begins. */
+const BASE = `${META}base`
+/** Rows written at once by a restoration. */
+const RESTORED_AT_ONCE = 4_096
 const NOTHING = new Uint8Array()
 
 type Operation = { type: 'put'; key: string; value: Uint8Array } | { type: 'del'; key: string }
@@ -62,6 +66,8 @@ export class LevelLedgerStore implements LedgerStore {
     for await (const key of this.#db.keys({ gte: COMMIT, lt: after(COMMIT), reverse: true, limit: 1 })) {
       this.#last = Number(key.slice(COMMIT.length))
     }
+    const base = await this.#db.get(BASE)
+    if (base !== undefined) this.#last = Math.max(this.#last, numberIn(base))
     if (found !== null) await this.#startIndex()
   }
 
@@ -69,7 +75,7 @@ export class LevelLedgerStore implements LedgerStore {
   async #startIndex(): Promise<void> {
     const noted = await this.#db.get(INDEXED_FROM)
     if (noted !== undefined) {
-      this.#indexedFrom = Number(new DataView(noted.buffer, noted.byteOffset, noted.length).getBigUint64(0))
+      this.#indexedFrom = numberIn(noted)
       return
     }
     this.#indexedFrom = this.#last + 1
@@ -86,12 +92,44 @@ export class LevelLedgerStore implements LedgerStore {
 
   async create(genesis: Uint8Array, rows: readonly StoredRow[]): Promise<void> {
     if ((await this.genesis()) !== null) throw new TypeError('there is a ledger here already')
+    // What an interrupted restoration left.
+    await this.#db.clear()
     await this.#write([
       { type: 'put', key: `${META}version`, value: u32(STORE_VERSION) },
       { type: 'put', key: `${META}genesis`, value: genesis },
       { type: 'put', key: INDEXED_FROM, value: u64(0) },
       ...rows.map(({ table, key, value }) => ({ type: 'put' as const, key: `${STATE}${table}/${key}`, value }))
     ])
+  }
+
+  async restore({ genesis, index, rows, transactions, checkpoint, beside }: RestoredLedger): Promise<void> {
+    if ((await this.genesis()) !== null) throw new TypeError('there is a ledger here already')
+    await this.#db.clear()
+    const all = function* (): Generator<Operation> {
+      for (const { table, key, value } of rows) yield { type: 'put', key: `${STATE}${table}/${key}`, value }
+      for (const { id, index: at, position } of transactions) {
+        yield { type: 'put', key: TRANSACTION + toHex(id), value: new Uint8Array([...u64(at), ...u32(position)]) }
+      }
+      yield { type: 'put', key: checkpointKey(checkpoint.index), value: checkpoint.certificate }
+      yield* besideOperations(beside)
+    }
+    let waiting: Operation[] = []
+    for (const operation of all()) {
+      waiting.push(operation)
+      if (waiting.length < RESTORED_AT_ONCE) continue
+      await this.#db.batch(waiting)
+      waiting = []
+    }
+    // Synced, and with it all before it: only now there is a ledger here.
+    await this.#write([
+      ...waiting,
+      { type: 'put', key: `${META}version`, value: u32(STORE_VERSION) },
+      { type: 'put', key: `${META}genesis`, value: genesis },
+      { type: 'put', key: INDEXED_FROM, value: u64(index + 1) },
+      { type: 'put', key: BASE, value: u64(index) }
+    ])
+    this.#last = index
+    this.#indexedFrom = index + 1
   }
 
   async *rows(): AsyncGenerator<StoredRow> {
@@ -135,7 +173,7 @@ export class LevelLedgerStore implements LedgerStore {
     for await (const key of this.#db.keys({ gte: COMMIT, lt: after(COMMIT), limit: 1 })) {
       return Number(key.slice(COMMIT.length))
     }
-    return 0
+    return this.#last + 1
   }
 
   async *changesOf(account: Uint8Array, before: number): AsyncGenerator<number> {
@@ -192,6 +230,9 @@ function plain(value: Uint8Array | undefined): Uint8Array | null
 function plain(value: Uint8Array | undefined): Uint8Array | null {
   return value === undefined ? null : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
+
+const numberIn = (value: Uint8Array): number =>
+  Number(new DataView(value.buffer, value.byteOffset, value.length).getBigUint64(0))
 
 function openingError(error: unknown, path: string): Error {
   const cause = error instanceof Error ? error.cause : undefined

@@ -1,12 +1,14 @@
 import { toHex } from '@pekka/node/protocol'
 import { MemoryBeside, type BesideStore } from './beside.js'
-import type { LedgerBatch, LedgerStore, StoredCheckpoint, StoredRow } from './index.js'
+import type { LedgerBatch, LedgerStore, RestoredLedger, StoredCheckpoint, StoredRow } from './index.js'
 
 /** The ledger in memory: for simulations and unit tests. It keeps what it holds over stop and start. */
 export class MemoryLedgerStore implements LedgerStore {
   #genesis: Uint8Array | null = null
   readonly #rows = new Map<string, StoredRow>()
-  readonly #commits: Uint8Array[] = []
+  readonly #commits = new Map<number, Uint8Array>()
+  /** Index of the commit that a restored one begins after; −1: it begins with the genesis. */
+  #base = -1
   readonly #transactions = new Map<string, { index: number; position: number }>()
   readonly #closed = new Map<string, Uint8Array>()
   /** Commits that changed an account, ascending. */
@@ -29,6 +31,14 @@ export class MemoryLedgerStore implements LedgerStore {
     for (const row of rows) this.#rows.set(`${row.table}/${row.key}`, { ...row, value: row.value.slice() })
   }
 
+  async restore({ genesis, index, rows, transactions, checkpoint, beside }: RestoredLedger): Promise<void> {
+    await this.create(genesis, rows)
+    this.#base = index
+    for (const { id, index: at, position } of transactions) this.#transactions.set(toHex(id), { index: at, position })
+    await this.writeCheckpoint(checkpoint, 0)
+    await this.beside.write(beside)
+  }
+
   async *rows(): AsyncGenerator<StoredRow> {
     for (const place of [...this.#rows.keys()].sort()) {
       const row = this.#rows.get(place)
@@ -37,12 +47,12 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   last(): number {
-    return this.#commits.length - 1
+    return this.#base + this.#commits.size
   }
 
   async write(batch: LedgerBatch): Promise<void> {
-    if (batch.index !== this.#commits.length) throw new TypeError(`commit ${batch.index} after ${this.last()}`)
-    this.#commits.push(batch.commit.slice())
+    if (batch.index !== this.last() + 1) throw new TypeError(`commit ${batch.index} after ${this.last()}`)
+    this.#commits.set(batch.index, batch.commit.slice())
     for (const { table, key, value } of batch.rows) {
       if (value === null) this.#rows.delete(`${table}/${key}`)
       else this.#rows.set(`${table}/${key}`, { table, key, value: value.slice() })
@@ -59,11 +69,11 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   async commit(index: number): Promise<Uint8Array | null> {
-    return this.#commits[index] ?? null
+    return this.#commits.get(index) ?? null
   }
 
   async first(): Promise<number> {
-    return 0
+    return this.#base + 1
   }
 
   async *changesOf(account: Uint8Array, before: number): AsyncGenerator<number> {
@@ -71,7 +81,7 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   indexedFrom(): number {
-    return 0
+    return this.#base + 1
   }
 
   async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {

@@ -182,6 +182,11 @@ export class BlockKeeper {
     }
   }
 
+  /** The epoch that was begun last on disk; null: none was. */
+  async lastEpoch(): Promise<number | null> {
+    return (await this.#lastEpoch())?.epoch ?? null
+  }
+
   /** The committee that was elected for an epoch; null: not yet, or of long ago. */
   async elected(epoch: number): Promise<Elected['members'] | null> {
     const row = await this.store.get(electionKey(epoch))
@@ -259,6 +264,17 @@ const epochRow = (start: EpochStart): BesideRow => ({
   key: EPOCH + digits(start.epoch),
   value: encodeEpochStart(start)
 })
+
+/** Rows with which a witness goes on where an epoch begins, without the commits before it. */
+export function resumeRows(start: EpochStart, state: Uint8Array): BesideRow[] {
+  const { nextMembers } = start
+  const elected = nextMembers === null ? null : { epoch: start.epoch + 1, members: [...nextMembers] }
+  return [
+    epochRow({ ...start, nextMembers: null }),
+    { key: EXECUTED, value: encodeExecuted({ index: start.firstIndex - 1, state, elected }) },
+    ...electionRows(elected)
+  ]
+}
 
 const electionKey = (epoch: number): string => `elected/${digits(epoch)}`
 

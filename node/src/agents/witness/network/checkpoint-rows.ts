@@ -110,4 +110,10 @@ export class CheckpointRows {
   }
 }
 
+/** Rows of a certified checkpoint and of the steps to it and on, for a ledger that begins there. */
+export const certifiedRows = (made: MadeCheckpoint, steps: readonly EpochStep[]): BesideRow[] => [
+  { key: keyOf(MADE, made.checkpoint.index), value: encodeMade(made) },
+  ...steps.map(step => ({ key: keyOf(STEP, step.certificate.checkpoint.epoch), value: encodeStep(step) }))
+]
+
 const range = (prefix: string): { gte: string; lt: string } => ({ gte: prefix, lt: `${prefix}\uffff` })

@@ -42,6 +42,12 @@ import { CheckpointRule } from './checkpoint-rule.js'
 import { CERTIFY_LOOK_MS, FRESH_CHECKPOINT_MS, PROOF_WAIT_MS, RESIGNED } from './constants.js'
 import { UncertifiedCheckpoints, type Uncertified } from './uncertified.js'
 
+/** Named by the checkpoint of an epoch's last commit alone. */
+function resumeOf(resume: (() => Uint8Array | null) | undefined): { resume?: Uint8Array } {
+  const digest = resume?.() ?? null
+  return digest === null ? {} : { resume: digest }
+}
+
 /** How parts of witnesses tell one another something; what can't be sent is lost. */
 export interface Notes {
   /** To one peer, or to all. */
@@ -165,7 +171,7 @@ export class CommitteeCheckpoints implements LedgerProver {
 
   beside(result: CommitResult, { committee }: Decision, before: Reader): readonly BesideRow[] {
     if (this.#trees === null || committee === undefined) return []
-    const { epoch, members, next, last } = committee
+    const { epoch, members, next, last, resume } = committee
     this.#trees.add(result, before)
     const changed = this.#rule.hasChanged
     const changes = result.writes.some(({ table }) => table !== 'system')
@@ -181,7 +187,8 @@ export class CommitteeCheckpoints implements LedgerProver {
       epoch,
       previous: this.#lastMade === null ? this.#network : checkpointDigest(this.#lastMade.checkpoint),
       committee: committeeDigest(this.#network, epoch, members),
-      nextCommittee: next === null ? null : committeeDigest(this.#network, epoch + 1, next)
+      nextCommittee: next === null ? null : committeeDigest(this.#network, epoch + 1, next),
+      ...resumeOf(resume)
     })
     const made = { checkpoint, members, next }
     this.#lastMade = made

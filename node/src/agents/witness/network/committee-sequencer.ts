@@ -39,6 +39,8 @@ import { Opener } from './opener.js'
 import { PassOn } from './pass-on.js'
 import { recall } from './recall.js'
 import { RevealChains } from './reveal-chains.js'
+import type { SnapshotMaker } from './snapshot/make.js'
+import { resumeDigest, startAfter, type ResumePoint } from './snapshot/resume.js'
 import type { AgreementStatus } from './status.js'
 import { toldHeight } from './told-height.js'
 
@@ -51,6 +53,8 @@ export interface CommitteeSequencerComponents {
   signer: Signer & { seed: Uint8Array }
   verifier: Verifier
   lastProposed: LastProposed
+  /** Keeps what others begin with; none: this witness makes no snapshots. */
+  snapshots?: Pick<SnapshotMaker, 'take'>
   clock: Clock
   monotonic: () => number
   log: {
@@ -144,11 +148,12 @@ export class CommitteeSequencer implements Sequencer, Notes {
     this.#state = state
     const running = await this.#open(state)
     const commit = await running.agreement.commits.next(signal)
-    const isFinal = await finalBefore(commit.transactions, this.components.store)
+    const isFinal = await finalBefore(commit.transactions, this.components.store, state)
     const { signer } = this.components
     // The election reads the state after this commit, which isn't in `state` before it is on disk.
     let elected: Elected | null = null
     let digest = running.digest
+    let point: ResumePoint | null = null
     let changed: readonly Uint8Array[] = []
     let refused: readonly VerifiedTransaction[] = []
     return {
@@ -164,16 +169,18 @@ export class CommitteeSequencer implements Sequencer, Notes {
       includers: commit.includers,
       sign: message => signer.sign(message),
       isFinal,
-      committee: this.#committeeOf(commit),
+      committee: this.#committeeOf(commit, () => point),
       beside: result => {
         digest = stateDigest(running.digest, result)
         changed = result.accounts
         refused = result.refused.map(({ transaction }) => transaction)
         elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
+        point = this.#resumePoint(commit, elected, digest)
         return this.#rows(commit, digest, elected)
       },
       stored: () => {
         running.digest = digest
+        if (point !== null) this.components.snapshots?.take(state, point)
         if (elected !== null) this.#members.set(elected.epoch, elected.members)
         running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
         for (const transaction of refused) this.#guests.wasted(transaction)
@@ -388,7 +395,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
     for (const bytes of transactions) {
       try {
         const transaction = await this.#opener.transaction(bytes)
-        const isFinal = await finalBefore([transaction], this.components.store)
+        const isFinal = await finalBefore([transaction], this.components.store, this.#needState())
         if (this.#isSpare(transaction) || !this.#guests.enter(transaction)) continue
         const ready = this.#gate.tryEnter(transaction, isFinal)
         const taken = ready && (await agreement.offer(transaction, this.#bucketOf(transaction)))
@@ -425,12 +432,22 @@ export class CommitteeSequencer implements Sequencer, Notes {
   }
 
   /** The committee that has decided a commit. The consensus may be an epoch further. */
-  #committeeOf({ core: { epoch }, last }: Commit): DecidingCommittee | undefined {
+  #committeeOf({ core: { epoch }, last }: Commit, point: () => ResumePoint | null): DecidingCommittee | undefined {
     const members = this.#members.get(epoch)
     if (members === undefined) return undefined
     const next = this.#members.get(epoch + 1)
     const signers = epoch === 0 ? trustGenesis(this.init.genesis).members : signersOf(members)
-    return { epoch, members: signers, next: next === undefined ? null : signersOf(next), last }
+    const resume = (): Uint8Array | null => {
+      const known = point()
+      return known === null ? null : resumeDigest(this.init.network, known)
+    }
+    return { epoch, members: signers, next: next === undefined ? null : signersOf(next), last, resume }
+  }
+
+  /** Where the next epoch begins, after the last commit of one; null: after any other, or where nobody was elected. */
+  #resumePoint(commit: Commit, elected: Elected | null, state: Uint8Array): ResumePoint | null {
+    const members = this.#members.get(commit.core.epoch + 1)
+    return commit.last && members !== undefined ? { start: startAfter(commit, members, elected), state } : null
   }
 
   #rows({ record, core }: Commit, state: Uint8Array, elected: Elected | null): BesideRow[] {

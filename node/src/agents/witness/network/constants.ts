@@ -1,3 +1,10 @@
+/**
+ * A transaction may name as its parent what was ordered in the last so many commits, and what the state names as its last ones: so which vertices are
+ * final can be told by a witness that began with a snapshot too. Two hours at rest, minutes under load; clients name their lane's last one, which
+ * needs no looking up, or what they have just been told.
+ */
+export const FINAL_WINDOW = 8_192
+
 /** `/pekka/witness/1`: blocks and what is said about them, between witnesses. */
 export const WITNESS_PROTOCOL = '/pekka/witness/1'
 

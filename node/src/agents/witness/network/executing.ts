@@ -1,26 +1,30 @@
 import { taggedHash, toHex, utf8, type CommitteeMembers } from '@pekka/node/protocol'
 import { elect, type Elected, type Member, type PayloadTransaction } from '@pekka/node/consensus'
-import { candidatesFor, encodeRow, Overlay, type CommitResult, type Reader } from '@pekka/node/ledger'
+import { candidatesFor, encodeRow, Overlay, timeView, type CommitResult, type Reader } from '@pekka/node/ledger'
 import type { LedgerStore } from '@pekka/node/host/storage'
+import { FINAL_WINDOW } from './constants.js'
 
 /** What executing a commit of a committee takes and comes to, beside what the ledger itself does. */
 
 /**
- * Which of the vertices that transactions name are final now; for a commit's that is before it. Read from disk, so that it is the same on every
- * witness, also on one that has just been started.
+ * Which of the vertices that transactions name are final before the next commit: the last ones of the state, and those of the last FINAL_WINDOW commits. Read
+ * from disk, so that it is the same on every witness, also on one that has just been started.
  */
 export async function finalBefore(
   transactions: readonly Pick<PayloadTransaction, 'transaction'>[],
-  store: Pick<LedgerStore, 'locate'>
+  store: Pick<LedgerStore, 'locate'>,
+  state: Reader
 ): Promise<(vertex: Uint8Array) => boolean> {
-  const final = new Set<string>()
+  const { index, parents: tips } = timeView(state)
+  const final = new Set(tips.map(toHex))
   const asked = new Set<string>()
   for (const { transaction } of transactions) {
     for (const parent of transaction.parents) {
       const key = toHex(parent)
       if (asked.has(key)) continue
       asked.add(key)
-      if ((await store.locate(parent)) !== null) final.add(key)
+      const place = await store.locate(parent)
+      if (place !== null && place.index > index - FINAL_WINDOW) final.add(key)
     }
   }
   return vertex => final.has(toHex(vertex))

@@ -30,6 +30,10 @@ export { CommitteeCheckpoints, type CommitteeCheckpointsComponents, type Notes }
 export { OwnerLane, type OwnerLaneComponents } from './owner-lane.js'
 export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './genesis.js'
 export { LastProposed, type Proposed } from './last-proposed.js'
+export { beginWithSnapshot, type BeginInit } from './snapshot/begin.js'
+export { askForSnapshots, fetchSnapshot, piecesOf, serveSnapshots, type SnapshotOffer } from './snapshot/exchange.js'
+export { SnapshotMaker, type KeptSnapshot } from './snapshot/make.js'
+export { verifySnapshot, type VerifiedSnapshot } from './snapshot/restore.js'
 export {
   genesisOfRecords,
   makeRecord,

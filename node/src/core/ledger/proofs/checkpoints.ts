@@ -16,7 +16,7 @@ import { StateTree, type RowChange } from './state-tree.js'
 import { TransactionTree } from './transaction-tree.js'
 
 /** Of a checkpoint, what the state doesn't say: whose it is and what was before. */
-export type CheckpointPlace = Pick<Checkpoint, 'epoch' | 'previous' | 'committee' | 'nextCommittee'>
+export type CheckpointPlace = Pick<Checkpoint, 'epoch' | 'previous' | 'committee' | 'nextCommittee' | 'resume'>
 
 /** A transaction as its checkpoint names it. */
 export const orderedAs = (index: number, position: number, outcome: TransactionOutcome): OrderedTransaction => ({
@@ -193,6 +193,11 @@ export class CheckpointTrees {
       for (const key of state.keys(table)) yield this.#leafOf(table, key, state.get(table, key))
     }
   }
+}
+
+/** The tree of a whole state. */
+export function stateTreeOf(hashing: Hashing, state: Reader): StateTree {
+  return new CheckpointTrees(hashing, state).last.state
 }
 
 const keyOf = (hashing: Hashing, table: Table, key: string): Uint8Array => hashing.hash(stateKeyPreimage(table, key))

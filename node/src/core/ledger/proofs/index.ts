@@ -12,7 +12,7 @@
  *
  * @packageDocumentation
  */
-export { CheckpointTrees, CheckpointView, orderedAs, type CheckpointPlace } from './checkpoints.js'
+export { CheckpointTrees, CheckpointView, orderedAs, stateTreeOf, type CheckpointPlace } from './checkpoints.js'
 export { scriptHashing, type Hashing } from './hashing.js'
 export { StateTree, type RowChange } from './state-tree.js'
 export { TransactionTree } from './transaction-tree.js'

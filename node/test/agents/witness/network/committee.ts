@@ -37,10 +37,11 @@ export class TestWitness {
     readonly address: string,
     private readonly host: NetworkHost,
     network: { genesis: Genesis; bytes: Uint8Array; witnessSeed: Uint8Array },
-    peers: string[]
+    peers: string[],
+    main?: URL
   ) {
     const listen = address.replace(/\/p2p\/.*$/, '')
-    this.process = new WitnessProcess(folder, network, { listen, peers })
+    this.process = new WitnessProcess(folder, network, { listen, peers, main })
     this.client = new LedgerClient({ host }, { addresses: [address], patience: 60_000 })
   }
 
@@ -64,17 +65,27 @@ export class TestWitness {
   }
 }
 
+export interface UnusualWitnesses {
+  /** Where a witness finds the others, e.g. behind proxies. */
+  peersOf?: (i: number, addresses: readonly string[]) => Promise<string[]>
+  /** Another program for a witness. */
+  mainOf?: (i: number) => URL | undefined
+  /** Funded accounts; as many as witnesses, where it is left out. */
+  senders?: number
+}
+
 /** Keys, genesis and folders of a committee on this machine. Nothing is started. */
 export async function createCommittee(
   folder: string,
   host: NetworkHost,
   count: number,
-  parameters: ConsensusParameters = TEST_PARAMETERS
+  parameters: ConsensusParameters = TEST_PARAMETERS,
+  unusual: UnusualWitnesses = {}
 ): Promise<TestCommittee> {
   const base = createTestNetwork().genesis
-  const keys = Array.from({ length: count }, () => createSigner(seed()))
+  const keys = Array.from({ length: unusual.senders ?? count }, () => createSigner(seed()))
   const policies = keys.map(({ publicKey }) => ({ threshold: 1, keys: [publicKey] }))
-  const seeds = keys.map(() => seed())
+  const seeds = Array.from({ length: count }, () => seed())
   const [first] = policies
   if (first === undefined) throw new TypeError('a committee has members')
   const genesis = committeeGenesis({
@@ -97,15 +108,17 @@ export async function createCommittee(
       const home = join(folder, `witness-${i}`)
       await writeSigner(join(home, 'peer.key'), peerSeeds[i] ?? seed())
       await LastProposed.create(join(home, 'last-proposed'))
-      return new TestWitness(home, addresses[i] ?? '', host, { genesis, bytes, witnessSeed }, addresses)
+      const peers = (await unusual.peersOf?.(i, addresses)) ?? addresses
+      const main = unusual.mainOf?.(i)
+      return new TestWitness(home, addresses[i] ?? '', host, { genesis, bytes, witnessSeed }, peers, main)
     })
   )
   const senders = keys.map((key, i) => new Sender(accountId(policies[i] ?? first), null, key))
   return { genesis, bytes, network: networkId(genesis), witnesses, senders }
 }
 
-export const startHost = async (): Promise<NetworkHost> => {
-  const host = createNetworkHost({ key: await peerKeyFromSeed(seed()) })
+export const startHost = async (listen: string[] = []): Promise<NetworkHost> => {
+  const host = createNetworkHost({ key: await peerKeyFromSeed(seed()) }, { listen })
   await host.start()
   return host
 }
