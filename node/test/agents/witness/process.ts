@@ -19,7 +19,8 @@ export class WitnessProcess {
   constructor(
     readonly folder: string,
     private readonly network: Pick<TestNetwork, 'genesis' | 'bytes' | 'witnessSeed'>,
-    private readonly among: { listen?: string; peers?: string[] } = {}
+    /** `main`: another program in its place. */
+    private readonly among: { listen?: string; peers?: string[]; main?: URL; registers?: boolean } = {}
   ) {
     this.#listen = among.listen
   }
@@ -36,12 +37,13 @@ export class WitnessProcess {
       genesis: 'genesis.cbor',
       listen: [this.#listen],
       peers: this.among.peers ?? [],
+      accountKey: this.among.registers === true ? 'account.key' : null,
       readyFile: 'ready.json',
       logLevel: 'info'
     }
     const path = join(this.folder, 'settings.json')
     await writeFile(path, JSON.stringify(settings))
-    const child = fork(MAIN, ['--settings', path], {
+    const child = fork(this.among.main ?? MAIN, ['--settings', path], {
       execArgv: ['--conditions=pekka-source', '--import=tsx'],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc']
     })

@@ -38,10 +38,10 @@ export class TestWitness {
     private readonly host: NetworkHost,
     network: { genesis: Genesis; bytes: Uint8Array; witnessSeed: Uint8Array },
     peers: string[],
-    main?: URL
+    how: { main?: URL; registers?: boolean } = {}
   ) {
     const listen = address.replace(/\/p2p\/.*$/, '')
-    this.process = new WitnessProcess(folder, network, { listen, peers, main })
+    this.process = new WitnessProcess(folder, network, { listen, peers, ...how })
     this.client = new LedgerClient({ host }, { addresses: [address], patience: 60_000 })
   }
 
@@ -58,6 +58,19 @@ export class TestWitness {
     }
   }
 
+  /** A witness that the genesis doesn't name, at an address of the same net. */
+  static async beside(
+    { genesis, bytes, witnesses }: TestCommittee,
+    init: { folder: string; host: NetworkHost; blockSeed: Uint8Array; peerSeed: Uint8Array; peers: string[] }
+  ): Promise<TestWitness> {
+    const id = peerIdFromPrivateKey(await peerKeyFromSeed(init.peerSeed)).toString()
+    const [first] = witnesses
+    const net = /^\/ip4\/([^/]+)\//.exec(first?.address ?? '')?.[1] ?? '127.0.0.1'
+    const address = `/ip4/${net}/tcp/${7101 + witnesses.length}/p2p/${id}`
+    const network = { genesis, bytes, witnessSeed: init.blockSeed }
+    return new TestWitness(init.folder, address, init.host, network, init.peers, { registers: true })
+  }
+
   /** Loses the database; the last proposal stays, or goes too. */
   async wipe(everything: boolean): Promise<void> {
     await rm(join(this.folder, 'ledger'), { recursive: true, force: true })
@@ -70,6 +83,8 @@ export interface UnusualWitnesses {
   peersOf?: (i: number, addresses: readonly string[]) => Promise<string[]>
   /** Another program for a witness. */
   mainOf?: (i: number) => URL | undefined
+  /** Each is staked on by an account of its own, with which it registers itself for later epochs. */
+  registers?: boolean
   /** Funded accounts; as many as witnesses, where it is left out. */
   senders?: number
 }
@@ -83,15 +98,19 @@ export async function createCommittee(
   unusual: UnusualWitnesses = {}
 ): Promise<TestCommittee> {
   const base = createTestNetwork().genesis
+  const { registers = false } = unusual
   const keys = Array.from({ length: unusual.senders ?? count }, () => createSigner(seed()))
   const policies = keys.map(({ publicKey }) => ({ threshold: 1, keys: [publicKey] }))
   const seeds = Array.from({ length: count }, () => seed())
   const [first] = policies
   if (first === undefined) throw new TypeError('a committee has members')
+  const owners = registers ? seeds.map(() => seed()) : []
+  const ownerPolicies = owners.map(owner => ({ threshold: 1, keys: [createSigner(owner).publicKey] }))
   const genesis = committeeGenesis({
-    base: { ...base, accounts: policies.map(policy => ({ policy, balance: 10n * CREDIT })) },
-    members: seeds.map(witness => ({ seed: witness, stake: 100n, account: accountId(first) })),
-    parameters
+    base: { ...base, accounts: [...policies, ...ownerPolicies].map(policy => ({ policy, balance: 10n * CREDIT })) },
+    members: seeds.map((witness, i) => ({ seed: witness, stake: 100n, account: accountId(ownerPolicies[i] ?? first) })),
+    parameters,
+    ...(registers ? { epochs: 8 } : {})
   })
   const bytes = encodeCanonical(genesis)
   // An address of the loopback net that is nobody else's, so that the ports can be told to everyone before they are open.
@@ -110,7 +129,12 @@ export async function createCommittee(
       await LastProposed.create(join(home, 'last-proposed'))
       const peers = (await unusual.peersOf?.(i, addresses)) ?? addresses
       const main = unusual.mainOf?.(i)
-      return new TestWitness(home, addresses[i] ?? '', host, { genesis, bytes, witnessSeed }, peers, main)
+      const owner = owners[i]
+      if (owner !== undefined) await writeSigner(join(home, 'account.key'), owner)
+      return new TestWitness(home, addresses[i] ?? '', host, { genesis, bytes, witnessSeed }, peers, {
+        main,
+        registers
+      })
     })
   )
   const senders = keys.map((key, i) => new Sender(accountId(policies[i] ?? first), null, key))
