@@ -1,5 +1,6 @@
-import { toHex, type SignedTransaction } from '@pekka/node/protocol'
+import { PekkaError, toHex, type SignedTransaction } from '@pekka/node/protocol'
 import {
+  bucketOf,
   isPrepaid,
   refuseUnpaid,
   timeView,
@@ -8,6 +9,7 @@ import {
   type Reader,
   type VerifiedTransaction
 } from '@pekka/node/ledger'
+import { FreeRate } from './free-rate.js'
 
 /** Accounts of which it is remembered what they wasted; some 100 B each. */
 const MAX_WASTEFUL = 16_384
@@ -16,6 +18,8 @@ export interface AdmissionComponents {
   /** The ledger's state after its last commit. */
   state: () => Reader
   clock: { now(): number }
+  /** Milliseconds that only go forward. */
+  monotonic?: () => number
 }
 
 /**
@@ -28,7 +32,11 @@ export class Admission {
   /** Units of what was ordered in vain, by account; those that were heard of longest ago first. */
   readonly #wasted = new Map<string, { units: number; at: number }>()
 
-  constructor(private readonly components: AdmissionComponents) {}
+  readonly #free: FreeRate
+
+  constructor(private readonly components: AdmissionComponents) {
+    this.#free = new FreeRate(components.monotonic ?? (() => performance.now()))
+  }
 
   /** Accounts of which something waits. */
   get size(): number {
@@ -38,7 +46,7 @@ export class Admission {
   /**
    * It waits from here on, until what is returned is called.
    * @param size of the signed bytes
-   * @throws PekkaError BANDWIDTH_SPENT
+   * @throws PekkaError BANDWIDTH_SPENT; RATE_LIMITED where too much comes of accounts with nothing behind them
    */
   enter(signed: SignedTransaction, size: number): () => void {
     const { transaction, signatures } = signed
@@ -50,6 +58,7 @@ export class Admission {
     const waiting = (this.#waiting.get(account) ?? 0) + this.#wastedBy(account, context)
     refuseUnpaid(state, context, signed, { size, waiting })
     if (isPrepaid(state, context, transaction)) return () => {}
+    if (bucketOf(state, transaction.account) === 0 && !this.#free.admit(account)) throw new PekkaError('RATE_LIMITED')
     const units = unitsOf(transaction, signatures.length, size)
     this.#waiting.set(account, (this.#waiting.get(account) ?? 0) + units)
     return () => {

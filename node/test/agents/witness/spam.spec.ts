@@ -10,6 +10,7 @@ import {
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
 import { createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { MemoryLedgerStore, type LedgerBatch } from '@pekka/node/host/storage'
+import { FREE_PER_SECOND } from '../../../src/agents/witness/free-rate.js'
 import { makeDust, withDust } from '../../support/dust.js'
 import { createTestNetwork, faucet, type TestNetwork } from './support.js'
 
@@ -92,9 +93,17 @@ describe('witness: dust', function () {
     assert.equal(indexOf(ofBonded), at + 1)
     assert.ok(indexOf(ofBare) > at && indexOf(ofBare) <= at + 3, `${indexOf(ofBare) - at} commits later`)
     const outcomes = await Promise.all(answers)
-    assert.ok(outcomes.every(({ status }) => status === 'applied'))
+    const codes = new Set(outcomes.map(outcome => ('code' in outcome ? outcome.code : outcome.status)))
+    // What comes after one that was turned away has no predecessor.
+    assert.deepEqual(
+      [...codes].filter(code => !['RATE_LIMITED', 'LANE_SEQUENCE', 'applied'].includes(code)),
+      []
+    )
+    const applied = outcomes.filter(({ status }) => status === 'applied').length
+    assert.ok(applied >= FREE_PER_SECOND - 1 && applied < 3 * FREE_PER_SECOND, `${applied}`)
     const last = Math.max(...outcomes.map(indexOf))
-    assert.ok(last > at + 3, 'the dust waited')
+    assert.ok(last > at + 1, 'the dust waited')
+    assert.ok(verified < 3 * FREE_PER_SECOND, 'what is turned away costs no signature')
   })
 
   it('asks of an account that has spent its bandwidth not even whether its signature holds', async () => {
