@@ -231,13 +231,14 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
         inPeak = await kernelRests()
         outBefore = cpu()
       }
-      if (event.type === 'cell-end') ended = performance.now()
+      if (event.type === 'cell-end') {
+        ended = performance.now()
+        // As the page does when a cell has ended.
+        void kernel.call('returns.expect', [[]])
+      }
       if (event.type === 'values') {
         back = event
         cpu()
-        // As the page does once it knows what has come.
-        const codecs = [...new Set(event.values.map(({ codec }) => codec))]
-        if (together) void kernel.call('returns.expect', [codecs])
       }
     }
     if (back?.type !== 'values' || back.values.some(({ codec }) => codec === null))

@@ -153,6 +153,9 @@ async function createRemote(app: JupyterFrontEnd, tracker: INotebookTracker, set
     void machines.resume(notebook)
     if (desks.has(notebook)) return
     desks.set(notebook, new ReturnDesk({ session: context.sessionContext, sources: () => notebook.returnSources() }))
+    notebook.changed.connect((_, kind) => {
+      if (kind === 'progress' && settings.returning().mode === 'always') desks.get(notebook)?.expect()
+    })
     notebook.ended.connect((_, task) => {
       if (settings.returning().mode === 'always') void bring(notebook, task)
     })

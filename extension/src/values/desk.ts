@@ -11,6 +11,8 @@ import { comes, expected, type ReturnSource, type ReturnedValue } from './return
 const TARGET = 'pekka'
 /** Values up to this size come together, up to a piece at a time. */
 const SMALL_BYTES = 32 << 10
+/** What the kernel starts waits for 120 s, and one is enough. */
+const EXPECT_EVERY_MS = 60_000
 
 const askedSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('get'), id: z.string().max(64), name: z.string().max(256) }),
@@ -35,6 +37,8 @@ export class ReturnDesk {
   #kernel: Kernel.IKernelConnection | null = null
   #restarted = false
   #disposed = false
+  /** When the kernel was last told that values are to come. */
+  #expected = -Infinity
 
   constructor(private readonly components: DeskComponents) {
     const { session } = components
@@ -48,6 +52,17 @@ export class ReturnDesk {
     this.components.session.kernelChanged.disconnect(this.#onKernel, this)
     this.components.session.statusChanged.disconnect(this.#onStatus, this)
     this.#kernel = null
+  }
+
+  /** Values are on their way that will be asked for: a free kernel starts what reads them, so that they don't wait for it. */
+  expect(): void {
+    const kernel = this.components.session.session?.kernel ?? null
+    const now = performance.now()
+    if (kernel?.status !== 'idle' || now - this.#expected < EXPECT_EVERY_MS) return
+    this.#expected = now
+    void openKernel(kernel)
+      .then(door => door.call('returns.expect', [[]]).finally(() => door.dispose()))
+      .catch((error: unknown) => console.debug('The kernel took no word of values to come', error))
   }
 
   /** Binds all values of a run that can come. @returns a sentence for people */

@@ -12,7 +12,7 @@ class TestKernel {
   targets = 0
   target: ((comm: unknown, message: unknown) => void) | null = null
   readonly supportsSubshells = true
-  readonly status = 'idle'
+  status: Kernel.Status = 'idle'
   readonly info = Promise.resolve({ language_info: { name: 'python' } })
   #told: (() => void)[] = []
 
@@ -103,6 +103,22 @@ describe('values: the page that hands them out', () => {
     kernel.ask('x')
     await kernel.called('returns.settle')
     assert.equal(kernel.calls.filter(call => call === 'returns.ready').length, 2)
+  })
+
+  it('tells a free kernel once that values are to come', async () => {
+    const { kernel, desk } = world()
+    const page = desk()
+    await kernel.called('returns.ready')
+    kernel.status = 'busy'
+    page.expect()
+    kernel.status = 'idle'
+    page.expect()
+    page.expect()
+    await kernel.called('returns.expect')
+    kernel.ask('x')
+    await kernel.called('returns.settle')
+    // The one for the cell that asked, besides.
+    assert.equal(kernel.calls.filter(call => call === 'returns.expect').length, 2)
   })
 
   it('binds all that can come, small ones together, and says which were refused', async () => {
