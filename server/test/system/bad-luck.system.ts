@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import { shortId } from '@pekka/node/protocol'
 import { TestNetwork, needNetwork, until, type Run } from '../../../node/test/support/network.js'
 import { expectRun } from './expect.js'
+import { counting, struck } from './struck.js'
 
-const LINES = 30
-/** Prints a line each tenth of a second: long enough to be struck, short enough for a test. */
-const COUNT = `import time\nfor i in range(${LINES}):\n    print("line", i, flush=True)\n    time.sleep(0.1)\n`
-const ALL = Array.from({ length: LINES }, (_, i) => `line ${i}\n`).join('')
+/** Long enough to be struck, short enough for a test. */
+const COUNT = counting(30, 0.1)
 
 /** docs/failures.md names these tests. Parts that die are killed with SIGKILL and are started again by the house. */
 describe('bad luck on a whole network', function () {
@@ -26,29 +25,21 @@ describe('bad luck on a whole network', function () {
   })
 
   /** Runs COUNT and strikes in the middle of it. */
-  async function struck(strike: () => Promise<unknown>): Promise<Run> {
-    const path = await network.file('count.py', COUNT)
-    const before = await network.free()
-    const command = network.begin(['run', path])
-    await command.printed('line 5\n')
-    await strike()
-    const ended = await command.ended
-    return { ...ended, item: await network.newest(), before, after: await network.free() }
-  }
+  const strikeAt = (strike: () => Promise<unknown>): Promise<Run> => struck(network, COUNT, strike)
 
   async function expectAll(run: Run): Promise<void> {
-    assert.equal(run.stdout, ALL)
+    assert.equal(run.stdout, COUNT.all)
     const says = [/^Done, not re-run {2}\d+ s {2}0\.\d+ credits/m]
     await expectRun(network, run, { exit: 0, says, state: 'settled', reason: 'not-rerun', pays: 'its seconds' })
     assert.equal(run.item?.view?.attempts.length, 1)
   }
 
   it('loses and doubles nothing when the bridge is killed in mid-run', async () => {
-    await expectAll(await struck(() => network.killAndWait('bridge')))
+    await expectAll(await strikeAt(() => network.killAndWait('bridge')))
   })
 
   it('loses and doubles nothing when the bridge does not answer for a while', async () => {
-    const run = await struck(async () => {
+    const run = await strikeAt(async () => {
       await network.signal('bridge', 'SIGSTOP')
       await new Promise(resolve => setTimeout(resolve, 4000))
       await network.signal('bridge', 'SIGCONT')
@@ -57,23 +48,23 @@ describe('bad luck on a whole network', function () {
   })
 
   it('goes on when Redis is killed in mid-run', async () => {
-    await expectAll(await struck(() => network.killAndWait('valkey')))
+    await expectAll(await strikeAt(() => network.killAndWait('valkey')))
   })
 
   it('goes on when Redis is killed in mid-run and its data are gone', async () => {
     const wipe = (): Promise<void> => rm(network.folderOf('valkey'), { recursive: true })
-    await expectAll(await struck(() => network.killAndWait('valkey', wipe)))
+    await expectAll(await strikeAt(() => network.killAndWait('valkey', wipe)))
     const next = await network.run('next.py', 'print("next")')
     assert.equal(next.stdout, 'next\n')
     await expectRun(network, next, { exit: 0, says: ['Done, not re-run'], state: 'settled', pays: 'its seconds' })
   })
 
   it('goes on when the witness is killed in mid-run', async () => {
-    await expectAll(await struck(() => network.killAndWait('witness')))
+    await expectAll(await strikeAt(() => network.killAndWait('witness')))
   })
 
   it('shows all output later when the command line was killed in mid-run', async () => {
-    const path = await network.file('count.py', COUNT)
+    const path = await network.file('count.py', COUNT.source)
     const command = network.begin(['run', path])
     await command.printed('line 5\n')
     command.kill('SIGKILL')
@@ -81,14 +72,16 @@ describe('bad luck on a whole network', function () {
     const item = await network.newest()
     assert.ok(item)
     const logs = await network.pekka('logs', shortId(item.task, 8), '--follow')
-    assert.equal(logs.stdout, ALL)
+    assert.equal(logs.stdout, COUNT.all)
     assert.match(logs.stderr, /Done, not re-run/)
     await until('it is settled', async () => (await network.newest())?.view?.state === 'settled')
     await network.quiet()
   })
 
   it('takes the task to the other machine when its provider is killed in mid-run, and pays once', async () => {
-    const cells = [{ cell_type: 'code', id: 'count', source: COUNT, metadata: {}, outputs: [], execution_count: null }]
+    const cells = [
+      { cell_type: 'code', id: 'count', source: COUNT.source, metadata: {}, outputs: [], execution_count: null }
+    ]
     const notebook = { nbformat: 4, nbformat_minor: 5, metadata: {}, cells }
     const path = await network.file('count.ipynb', JSON.stringify(notebook))
     const out = await network.file('out.ipynb', '')
@@ -108,7 +101,7 @@ describe('bad luck on a whole network', function () {
     )
     // what the first attempt had printed doesn't stay in the notebook
     const written: { cells: { outputs: { text: string }[] }[] } = JSON.parse(await readFile(out, 'utf8'))
-    assert.equal(written.cells[0]?.outputs.map(({ text }) => text).join(''), ALL)
+    assert.equal(written.cells[0]?.outputs.map(({ text }) => text).join(''), COUNT.all)
     await until(`${victim} serves again`, () => network.serves(victim), 60_000)
   })
 

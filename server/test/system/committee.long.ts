@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { TestNetwork, needNetwork, sleep, until, type Run } from '../../../node/test/support/network.js'
+import { TestNetwork, needNetwork, sleep, until } from '../../../node/test/support/network.js'
 import { expectRun } from './expect.js'
+import { counting, struck } from './struck.js'
 
-const LINES = 60
-/** Prints a line each quarter of a second: longer than any fault here. */
-const COUNT = `import time\nfor i in range(${LINES}):\n    print("line", i, flush=True)\n    time.sleep(0.25)\n`
-const ALL = Array.from({ length: LINES }, (_, i) => `line ${i}\n`).join('')
+/** Longer than any fault here. */
+const COUNT = counting(60, 0.25)
 
 /** Four witnesses that are killed, stopped and wiped under a running task, seen as clients see them: through the bridge. */
 describe('a whole network with four witnesses', function () {
@@ -42,15 +41,9 @@ describe('a whole network with four witnesses', function () {
   }
 
   /** Runs COUNT and strikes in the middle of it. */
-  async function struck(strike: () => Promise<unknown>): Promise<void> {
-    const path = await network.file('count.py', COUNT)
-    const before = await network.free()
-    const command = network.begin(['run', path])
-    await command.printed('line 5\n')
-    await strike()
-    const ended = await command.ended
-    const run: Run = { ...ended, item: await network.newest(), before, after: await network.free() }
-    assert.equal(run.stdout, ALL, run.stderr)
+  async function survives(strike: () => Promise<unknown>): Promise<void> {
+    const run = await struck(network, COUNT, strike)
+    assert.equal(run.stdout, COUNT.all, run.stderr)
     await expectRun(network, run, { exit: 0, says: [], state: 'settled', reason: 'not-rerun', pays: 'its seconds' })
     // It kept its lease: nobody took over.
     assert.equal(run.item?.view?.attempts.length, 1)
@@ -65,11 +58,11 @@ describe('a whole network with four witnesses', function () {
   })
 
   for (const name of ['witness-1', 'witness-3']) {
-    it(`goes on when ${name} is killed in mid-run`, () => struck(() => network.killAndWait(name)))
+    it(`goes on when ${name} is killed in mid-run`, () => survives(() => network.killAndWait(name)))
   }
 
   it('goes on when one is stopped for a while, though its connections stand', async () => {
-    await struck(async () => {
+    await survives(async () => {
       await network.signal('witness-1', 'SIGSTOP')
       await sleep(9_000)
       await network.signal('witness-1', 'SIGCONT')
@@ -77,7 +70,7 @@ describe('a whole network with four witnesses', function () {
   })
 
   it('ends no lease while two are stopped and nothing is final (R12), and goes on within seconds', async () => {
-    await struck(async () => {
+    await survives(async () => {
       await Promise.all(['witness-2', 'witness-4'].map(name => network.signal(name, 'SIGSTOP')))
       await sleep(8_000)
       await Promise.all(['witness-2', 'witness-4'].map(name => network.signal(name, 'SIGCONT')))
@@ -86,7 +79,7 @@ describe('a whole network with four witnesses', function () {
 
   it('goes on when one loses its database, which comes back from the others', async () => {
     const wipe = (): Promise<void> => rm(join(network.folderOf('witness-2'), 'ledger'), { recursive: true })
-    await struck(() => network.killAndWait('witness-2', wipe))
+    await survives(() => network.killAndWait('witness-2', wipe))
   })
 
   it('has everything that was acknowledged after all were killed at once, and went back for no reader', async () => {

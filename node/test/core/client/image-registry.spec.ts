@@ -3,10 +3,8 @@ import { Http, PekkaClient, ProvenLedger, SignedImageRegistry, imageSignersOf } 
 import {
   encodeCanonical,
   encodeCbor,
-  encodeSigned,
   networkId,
   signImageList,
-  signTransaction,
   type Genesis,
   type ImageList,
   type ImageRef,
@@ -14,6 +12,7 @@ import {
 } from '@pekka/node/protocol'
 import { createDevnetGenesis } from '@pekka/node/ledger'
 import { createPrimitives, createSigner, createVerifier } from '@pekka/node/host/crypto'
+import { askView } from '../../support/asks.js'
 
 const bytes = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
 const owner = createSigner(bytes(41))
@@ -169,35 +168,20 @@ describe('a client in front of machines that lie about their image', () => {
   const primitives = createPrimitives()
 
   /** A machine's ask as a bridge shows it, signed by its agent. */
-  async function askOf(network: Uint8Array, machine: number, image: ImageRef, pricePerSecond: bigint) {
-    const agent = createSigner(bytes(machine))
-    const provider = bytes(machine + 100)
-    const ask = {
-      ask: bytes(machine + 50),
-      nonce: new Uint8Array(16),
-      image,
-      contentDigest: bytes(6),
-      resources: { milliCpus: 4000, memoryBytes: 16 * 2 ** 30, diskBytes: 16 * 2 ** 30, gpu: null },
-      concurrency: 1,
-      pricePerSecond,
-      holdPricePerSecond: null,
-      pricePerGiB: 0n,
-      isolation: 2,
-      runtime: 'none',
-      cpuClass: 'x86-64-v3',
-      kemKey: bytes(7),
-      kemExpiry: 9_000_000,
-      expiry: 9_000_000
-    }
-    const content = {
-      ...{ v: 1 as const, network, account: provider, key: agent.publicKey, sequence: 0, previous: null },
-      parents: [bytes(8)],
+  const askOf = (network: Uint8Array, machine: number, image: ImageRef, pricePerSecond: bigint) =>
+    askView({
+      network,
+      provider: bytes(machine + 100),
+      name: `m${machine}`,
+      agent: createSigner(bytes(machine)),
       expiry: 9_000_000,
-      body: { kind: 'ask' as const, ask }
-    }
-    const view = { provider, name: `m${machine}`, operator: null, peerKey: bytes(3), bond: 0n, completed: 0, failed: 0 }
-    return { ask, provider: view, transaction: encodeSigned(await signTransaction(content, [agent])), running: 0 }
-  }
+      change: {
+        ask: bytes(machine + 50),
+        image,
+        pricePerSecond,
+        resources: { milliCpus: 4000, memoryBytes: 16 * 2 ** 30, diskBytes: 16 * 2 ** 30, gpu: null }
+      }
+    })
 
   async function clientOf(bridge: ReturnType<typeof openBridge>): Promise<PekkaClient> {
     const { network, fetch, clock } = bridge

@@ -1,58 +1,17 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { AskView } from '@pekka/node/protocol'
-import { encodeSigned, signTransaction } from '@pekka/node/protocol'
 import { createPrimitives, createSigner } from '@pekka/node/host/crypto'
 import { Market } from '../../../src/core/client/market.js'
 import type { Http } from '../../../src/core/client/transport.js'
+import { askView } from '../../support/asks.js'
 
 const primitives = createPrimitives()
 const bytes = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
 const network = bytes(1)
-const provider = bytes(2)
-const agent = createSigner(bytes(3))
-
-/** An ask as a bridge shows it, signed by its agent. */
-async function askView(expiry: number): Promise<AskView> {
-  const ask = {
-    ask: bytes(4),
-    nonce: new Uint8Array(16),
-    image: { name: 'base', digest: bytes(5) },
-    contentDigest: bytes(6),
-    resources: { milliCpus: 1000, memoryBytes: 1 << 30, diskBytes: 1 << 30, gpu: null },
-    concurrency: 1,
-    pricePerSecond: 1000n,
-    holdPricePerSecond: null,
-    pricePerGiB: 0n,
-    isolation: 2,
-    runtime: 'none',
-    cpuClass: 'x86-64-v3',
-    kemKey: bytes(7),
-    kemExpiry: expiry,
-    expiry
-  }
-  const signed = await signTransaction(
-    {
-      v: 1,
-      network,
-      account: provider,
-      key: agent.publicKey,
-      sequence: 0,
-      previous: null,
-      parents: [bytes(8)],
-      expiry,
-      body: { kind: 'ask', ask }
-    },
-    [agent]
-  )
-  // Of the provider's view only its account is looked at.
-  const view = { provider } as unknown as AskView['provider']
-  return { ask, provider: view, transaction: encodeSigned(signed), running: 0 }
-}
 
 /** A market whose bridge counts what it is asked, at a time that the test sets. */
 async function marketAt(expiry: number) {
-  const asks = [await askView(expiry)]
+  const asks = [await askView({ network, provider: bytes(2), agent: createSigner(bytes(3)), expiry })]
   const world = { now: 0, asked: 0 }
   const http = { request: async () => (world.asked++, { asks }) }
   // Only `request` is used.
