@@ -14,7 +14,14 @@ interface AskInit {
 }
 
 /** An ask as a bridge shows it, signed by its agent. */
-export async function askView({ network, provider, agent, expiry, name = 'machine', change = {} }: AskInit): Promise<AskView> {
+export async function askView({
+  network,
+  provider,
+  agent,
+  expiry,
+  name = 'machine',
+  change = {}
+}: AskInit): Promise<AskView> {
   const ask: AskView['ask'] = {
     ask: bytes(4),
     nonce: new Uint8Array(16),
