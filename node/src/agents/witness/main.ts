@@ -124,6 +124,8 @@ async function startLedger(): Promise<LocalLedger> {
   await host.start()
   const onFetch = ({ index, size }: SnapshotOffer): void => tell({ restoring: { index, bytes: size } })
   const beginning = { host, verifier: components.verifier, hashing: createHashing(), log }
+  // LevelDB opens what is made, and another one looks at the folder first.
+  await store.stop()
   await beginWithSnapshot(beginning, { network, data, peers, file, onFetch }, starting.signal)
   starting.signal.throwIfAborted()
   maker = snapshots
