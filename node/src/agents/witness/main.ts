@@ -123,7 +123,7 @@ async function startLedger(): Promise<LocalLedger> {
   await serveSnapshots(host, snapshots)
   await host.start()
   const onFetch = ({ index, size }: SnapshotOffer): void => tell({ restoring: { index, bytes: size } })
-  const beginning = { host, verifier: components.verifier, hashing: createHashing(), log }
+  const beginning = { store, host, verifier: components.verifier, hashing: createHashing(), log }
   // LevelDB opens what is made, and another one looks at the folder first.
   await store.stop()
   await beginWithSnapshot(beginning, { network, data, peers, file, onFetch }, starting.signal)

@@ -57,6 +57,7 @@ export class LevelLedgerStore implements LedgerStore {
     } catch (error) {
       throw openingError(error, this.init.folder)
     }
+    this.#last = -1
     const version = await this.#db.get(`${META}version`)
     const found = version === undefined ? null : new DataView(version.buffer, version.byteOffset).getUint32(0)
     if (found !== null && found !== STORE_VERSION) {

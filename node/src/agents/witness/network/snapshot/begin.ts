@@ -2,13 +2,15 @@ import { access, rename, rm } from 'node:fs/promises'
 import { isPekkaError, PekkaError, type Verifier } from '@pekka/node/protocol'
 import type { Hashing } from '@pekka/node/ledger'
 import type { NetworkHost } from '@pekka/node/host/network'
-import { createLedgerStore } from '@pekka/node/host/storage'
+import type { LedgerStore } from '@pekka/node/host/storage'
 import { BlockKeeper } from '../block-keeper.js'
 import { KEPT_EPOCHS } from '../constants.js'
 import { askForSnapshots, fetchSnapshot, piecesOf, type SnapshotOffer } from './exchange.js'
-import { verifySnapshot, type VerifiedSnapshot } from './restore.js'
+import { verifySnapshot } from './restore.js'
 
 export interface BeginComponents {
+  /** The ledger's; started here, and left open. */
+  store: LedgerStore
   host: NetworkHost
   verifier: Verifier
   hashing: Hashing
@@ -46,13 +48,14 @@ export async function beginWithSnapshot(
   signal: AbortSignal
 ): Promise<void> {
   const { data, file, network } = init
-  const standing = await standingOf(data)
+  const standing = await standingOf(components.store)
   if (file !== null) {
     if (standing.last !== null)
       throw new PekkaError('USAGE', {
         issue: `There is a ledger in ${data} already, at commit ${standing.last}. It goes on without a snapshot; to begin with one, move that folder away first.`
       })
-    await restore(data, await verifySnapshot(components, network, piecesOf(file)))
+    const { ledger } = await verifySnapshot(components, network, piecesOf(file))
+    await components.store.restore(ledger)
     components.log.info({ file }, 'begun with a snapshot')
     return
   }
@@ -87,33 +90,23 @@ async function take(
     const { index, epoch } = snapshot.certificate.checkpoint
     if (index !== offer.index || epoch + 1 !== offer.epoch)
       throw new PekkaError('SNAPSHOT_INVALID', { issue: 'it is another one than was offered' })
-    if (standing.last !== null) await rename(data, await freeName(`${data}.until-${standing.last}`))
-    await restore(data, snapshot)
+    const { store } = components
+    if (standing.last !== null) {
+      await store.stop()
+      await rename(data, await freeName(`${data}.until-${standing.last}`))
+      await store.start()
+    }
+    await store.restore(snapshot.ledger)
     components.log.info({ from: offer.address, index }, 'begun with a snapshot')
   } finally {
     await rm(incoming, { force: true })
   }
 }
 
-async function restore(data: string, { ledger }: VerifiedSnapshot): Promise<void> {
-  const store = createLedgerStore({ folder: data })
+async function standingOf(store: LedgerStore): Promise<Standing> {
   await store.start()
-  try {
-    await store.restore(ledger)
-  } finally {
-    await store.stop()
-  }
-}
-
-async function standingOf(data: string): Promise<Standing> {
-  const store = createLedgerStore({ folder: data })
-  await store.start()
-  try {
-    if ((await store.genesis()) === null) return { last: null, epoch: null }
-    return { last: store.last(), epoch: await new BlockKeeper(store.beside).lastEpoch() }
-  } finally {
-    await store.stop()
-  }
+  if ((await store.genesis()) === null) return { last: null, epoch: null }
+  return { last: store.last(), epoch: await new BlockKeeper(store.beside).lastEpoch() }
 }
 
 async function freeName(name: string): Promise<string> {
