@@ -1,16 +1,22 @@
 /**
- * What the ledger's hop costs, on disk with synced writes, without the network:
+ * What the ledger costs, on disk with synced writes:
  *
  *   commit_p50_ms, commit_p95_ms   one transaction at a time, from submit to final
  *   tasks_per_s                    tasks from offer to settled (three transactions each), many at once
  *   fsync_p50_ms                   the same disk, one small write and fsync, beside it
  *   ratio_to_verify                transfers checked, applied, Merkle-rooted and stored per CPU-second, over bare signature
  *                                  verifications per CPU-second (ratio.ts); ratio_without_roots: the same without roots
- *   proof_bytes, proof_check_ms    an account's proof under 21 witnesses and 9,901 accounts, checked by WebCrypto (proof.ts)
+ *   proof_bytes, proof_check_ms    an account's proof under 21 witnesses and 9,901 accounts, checked in Chromium where there is one
+ *                                  (proof_checked_in), else by Node's WebCrypto (proof.ts)
+ *   finality_p50_ms, _p99_ms       four witness processes on the loopback net at 500 transfers a second, from submit to final
+ *   sustained_tps                  the highest load of a row that they bear with the 99th percentile below 2 s (finality.ts)
+ *   restart_s                      a witness process on 10^6 transactions of history, from its start to when it serves (restart.ts);
+ *                                  PEKKA_BENCH_HISTORY=10000 for a shorter one
  *
  *   node --conditions=pekka-source --import=tsx node/bench/ledger.ts [--json]
  */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,8 +38,15 @@ import { createDevnetGenesis } from '@pekka/node/ledger'
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
 import { createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { createLedgerStore } from '@pekka/node/host/storage'
+import { finalityFigures } from './finality.js'
 import { proofFigures } from './proof.js'
 import { ratios } from './ratio.js'
+import { restartFigure } from './restart.js'
+
+/** Transactions on disk at the restart that is measured. */
+const HISTORY = Number(process.env['PEKKA_BENCH_HISTORY'] ?? 1_000_000)
+/** The witness as it is built: translating its source would count as its start. */
+const BUILT = new URL('../dist/agents/witness/main.js', import.meta.url)
 
 const TASKS = 600
 const IN_FLIGHT = 50
@@ -197,7 +210,9 @@ try {
     fsync_p50_ms: Number(percentile(fsync, 0.5).toFixed(2)),
     tasks_per_s: Math.round(TASKS / seconds),
     ...(await ratios()),
-    ...(await proofFigures())
+    ...(await proofFigures()),
+    ...(await finalityFigures()),
+    ...(await restartFigure(HISTORY, existsSync(BUILT) ? BUILT : undefined))
   }
   if (process.argv.includes('--json')) console.log(JSON.stringify(figures))
   else console.table(figures)

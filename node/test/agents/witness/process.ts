@@ -43,8 +43,10 @@ export class WitnessProcess {
     }
     const path = join(this.folder, 'settings.json')
     await writeFile(path, JSON.stringify(settings))
-    const child = fork(this.among.main ?? MAIN, ['--settings', path], {
-      execArgv: ['--conditions=pekka-source', '--import=tsx'],
+    const main = this.among.main ?? MAIN
+    const child = fork(main, ['--settings', path], {
+      // What is built needs no translating.
+      execArgv: main.pathname.endsWith('.ts') ? ['--conditions=pekka-source', '--import=tsx'] : [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc']
     })
     this.child = child

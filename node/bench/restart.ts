@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  accountId,
+  encodeCanonical,
+  encodeSigned,
+  networkId,
+  sha256,
+  transactionId,
+  u32,
+  type Genesis,
+  type Transaction
+} from '@pekka/node/protocol'
+import {
+  createDevnetGenesis,
+  encodeRow,
+  executeCommit,
+  genesisState,
+  scan,
+  TABLE_NAMES,
+  type CommitResult,
+  type VerifiedTransaction
+} from '@pekka/node/ledger'
+import { createSigner } from '@pekka/node/host/crypto'
+import { createLedgerStore } from '@pekka/node/host/storage'
+import { WitnessProcess } from '../test/agents/witness/process.js'
+
+const SENDERS = 200
+const PER_COMMIT = 500
+
+const signerOf = (at: number) => createSigner(sha256(u32(at + 9_000_000)))
+const policyOf = (at: number) => ({ threshold: 1, keys: [signerOf(at).publicKey] })
+
+/** Transfers without signatures that hold: what is on disk was verified before. */
+function* transfers(network: Uint8Array, count: number): Generator<VerifiedTransaction> {
+  const accounts = Array.from({ length: SENDERS }, (_, at) => {
+    const policy = policyOf(at)
+    return { account: accountId(policy), signatures: policy.keys.map(key => ({ key, signature: new Uint8Array(64) })) }
+  })
+  const heads = new Map<number, Uint8Array>()
+  for (let at = 0; at < count; at++) {
+    const sender = at % SENDERS
+    const from = accounts[sender]
+    const to = accounts[(sender + 1) % SENDERS]
+    if (from === undefined || to === undefined) throw new TypeError('no accounts')
+    const transaction: Transaction = {
+      v: 1,
+      network,
+      account: from.account,
+      key: null,
+      sequence: Math.floor(at / SENDERS),
+      previous: heads.get(sender) ?? null,
+      parents: [network],
+      expiry: 4_000_000_000_000,
+      body: { kind: 'transfer', to: to.account, amount: 1n }
+    }
+    const id = transactionId(transaction)
+    heads.set(sender, id)
+    const { signatures } = from
+    yield { transaction, signatures, id, bytes: encodeSigned({ transaction, signatures }) }
+  }
+}
+
+/** As the witness process stores a commit (agents/witness). */
+const batchOf = (result: CommitResult) => ({
+  index: result.header.index,
+  rows: result.writes.map(({ table, key, row }) => ({ table, key, value: row === null ? null : encodeRow(row) })),
+  commit: encodeCanonical({
+    header: { ...result.header, signature: new Uint8Array(64) },
+    transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),
+    tasks: [],
+    asks: [],
+    accounts: result.accounts
+  }),
+  transactions: result.ordered.map(({ outcome }) => outcome.id),
+  closedTasks: [],
+  accounts: result.accounts
+})
+
+/** Executes and stores a history with the ledger's rules and the witness's store. */
+async function makeHistory(genesis: Genesis, data: string, count: number, witness: Uint8Array): Promise<void> {
+  const store = createLedgerStore({ folder: data })
+  const state = genesisState(genesis)
+  await store.start()
+  const rows = TABLE_NAMES.flatMap(table =>
+    [...scan(state, table)].map(([key, row]) => ({ table, key, value: encodeRow(row) }))
+  )
+  await store.create(encodeCanonical(genesis), rows)
+  const commit = async (transactions: VerifiedTransaction[]): Promise<void> => {
+    const timestamp = genesis.createdAt + 1_000
+    const result = executeCommit(state, { timestamp, transactions, witness, isFinal: () => false })
+    if (result.refused.length > 0) throw new Error(JSON.stringify(result.refused[0]?.outcome))
+    await store.write(batchOf(result))
+    state.write(result.writes)
+  }
+  let batch: VerifiedTransaction[] = []
+  for (const transaction of transfers(networkId(genesis), count)) {
+    batch.push(transaction)
+    if (batch.length === PER_COMMIT) await commit(batch.splice(0))
+  }
+  await commit(batch)
+  batch = []
+  await store.stop()
+}
+
+/**
+ * Seconds from starting a witness process to its first answer, on a history of so many transactions. `main`: the built program, where
+ * there is one; else its source is translated first.
+ */
+export async function restartFigure(count: number, main?: URL): Promise<{ restart_s: number }> {
+  const folder = await mkdtemp(join(tmpdir(), 'pekka-bench-restart-'))
+  const witnessSeed = new Uint8Array(randomBytes(32))
+  const witness = createSigner(witnessSeed).publicKey
+  const genesis = createDevnetGenesis({
+    createdAt: Date.now(),
+    nonce: new Uint8Array(randomBytes(16)),
+    witness,
+    demo: policyOf(SENDERS),
+    providers: Array.from({ length: SENDERS }, (_, at) => policyOf(at))
+  })
+  const process = new WitnessProcess(folder, { genesis, bytes: encodeCanonical(genesis), witnessSeed }, { main })
+  try {
+    await makeHistory(genesis, join(folder, 'ledger'), count, witness)
+    const began = performance.now()
+    await process.start()
+    return { restart_s: Number(((performance.now() - began) / 1_000).toFixed(2)) }
+  } finally {
+    await process.end('SIGKILL')
+    await rm(folder, { recursive: true, force: true })
+  }
+}
