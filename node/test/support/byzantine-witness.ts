@@ -2,8 +2,8 @@
  * A dishonest witness as a process: `byzantine-witness.ts --settings FILE`, with the settings of the witness process. Its consensus, ledger and
  * connections are the real ones; what it says isn't:
  *
- *   equivocates   half of its peers get another block of the same round, signed as well
- *   withholds     one peer in three gets none of its blocks, and it asks nobody for what it lacks in one case of two
+ *   equivocates   one peer in three gets another block of the same round, signed as well
+ *   withholds     another one gets none of its blocks, and it asks nobody for what it lacks in one case of two
  *   lies in sync  answers hold blocks of other rounds, the same one a thousand times, or nothing at all
  *   exaggerates   its hello and its ledger's clock name a commit a billion ahead of the last one
  */
@@ -42,8 +42,13 @@ const signer = await readSigner(settings.blockKey)
 const own = content.witnesses.findIndex(({ key }) => toHex(key) === toHex(signer.publicKey))
 const words = { info: () => {}, warn: () => {}, error: (data: object, text: string) => console.error(text, data) }
 
-/** Which lie a peer is told: the same one all the time. */
-const kindOf = (peer: string): number => [...peer].reduce((sum, letter) => sum + letter.charCodeAt(0), 0)
+const met: string[] = []
+
+/** Which lie a peer is told: the same one all the time, and of three peers each another one. */
+function kindOf(peer: string): 'nothing' | 'twin' | 'truth' {
+  if (!met.includes(peer)) met.push(peer)
+  return (['nothing', 'twin', 'truth'] as const)[met.indexOf(peer) % 3] ?? 'truth'
+}
 
 /** Another block in the place of an own one. */
 async function twin(bytes: Uint8Array): Promise<Uint8Array> {
@@ -77,8 +82,8 @@ async function blocks(peer: string, message: Extract<WitnessMessage, { type: 'bl
   const said: Uint8Array[] = []
   for (const bytes of message.blocks) {
     if (!isOwn(bytes)) said.push(bytes)
-    else if (kindOf(peer) % 3 === 0) lies.withheld += 1
-    else if (kindOf(peer) % 2 === 0) {
+    else if (kindOf(peer) === 'nothing') lies.withheld += 1
+    else if (kindOf(peer) === 'twin') {
       lies.twins += 1
       said.push(await twin(bytes))
     } else said.push(bytes)
