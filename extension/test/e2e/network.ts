@@ -60,8 +60,9 @@ export function missing(): string | undefined {
  * Brings everything up; `stop` ends it all and removes what it wrote.
  *
  * @param prepared home whose environments and images are used
+ * @param witnesses how many order its ledger
  */
-export async function startNetwork(prepared = PREPARED): Promise<Network> {
+export async function startNetwork(prepared = PREPARED, witnesses = 1): Promise<Network> {
   // A space and an umlaut, as in people's names.
   const base = await mkdtemp(join(tmpdir(), 'pekka e2e ü '))
   const home = join(base, 'home')
@@ -73,7 +74,7 @@ export async function startNetwork(prepared = PREPARED): Promise<Network> {
   const data = await DataServer.start(DATA)
   await writeFile(join(home, 'bridge.json'), JSON.stringify({ inputs: data.settings }))
   const node = process.execPath
-  const child = spawn(node, [LAUNCHER, 'up', '--json', '--no-browser'], {
+  const child = spawn(node, [LAUNCHER, 'up', '--json', '--no-browser', '--witnesses', String(witnesses)], {
     env: { ...process.env, PEKKA_HOME: home, XDG_RUNTIME_DIR: base, NODE_OPTIONS: '', UV_DEFAULT_INDEX: index.url },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true
