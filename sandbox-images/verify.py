@@ -1,6 +1,6 @@
 """Imports the packages named as arguments and reports each as one line of JSON on standard output.
 
-Run by `pekka image verify` with the interpreter of a built image, inside a sandbox.
+Run by `pekka image build` and `pekka image verify` with the interpreter of a built image, inside a sandbox.
 """
 
 import importlib
@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import sys
 
 # Names that wheels leave in site-packages by mistake; what they hold isn't the package.
@@ -46,6 +47,9 @@ def modules_of(name):
 
 
 def main():
+    # As the runner does: what the build has compiled isn't compiled again.
+    if os.path.isdir("/opt/pekka/cache"):
+        shutil.copytree("/opt/pekka/cache", os.path.expanduser("~/.cache"), dirs_exist_ok=True)
     for name in sys.argv[1:]:
         report(event="start", package=name)
         modules = []

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { PekkaError } from '@pekka/node/protocol'
 import { compileBytecode } from './bytecode.js'
 import { bakeCaches } from './caches.js'
-import { DIGEST_DIGITS, ENVIRONMENT_PATH, IMAGE_FORMAT } from './constants.js'
+import { DIGEST_DIGITS, ENVIRONMENT_PATH, IMAGE_FORMAT, VERIFY_PROCESSES } from './constants.js'
 import { archivePrefix, compareWithLock, downloadDebian, type DebianDownload } from './debian.js'
 import type { ImageDefinition, LockedPackage } from './definition.js'
 import { linkTree, mergeInto } from './derive.js'
@@ -19,6 +19,7 @@ import { CommandError, type CommandOptions } from './process.js'
 import { holdTree } from './prune.js'
 import { installPython } from './python.js'
 import { leftoverPrefix, listTrees, readTree, treeFolder, type BuiltTree, type TreeRecord } from './tree.js'
+import { checkImports } from './verify.js'
 
 export interface TreeBuild {
   definition: ImageDefinition
@@ -30,6 +31,8 @@ export interface TreeBuild {
   images: string
   /** Folder of the runner. */
   runner: string
+  /** Text of verify.py, which imports packages in a sandbox. */
+  verify: string
   /** Path of uv. */
   uv: string
   /** Environment of uv. */
@@ -132,7 +135,16 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
     contentDigest(root, signal)
   )
   step('compile', definition.warmup === undefined ? 'caches' : 'caches, which takes a minute')
-  await bakeCaches({ root, environment, warmup: definition.warmup, work, ...options })
+  // What was imported in the tree that this one is made of is the same here.
+  const known = new Set(source?.imported === true ? source.packages.map(one => one.name) : [])
+  const packages = definition.requested.filter(name => !known.has(name))
+  if (packages.length > 0) step('import', `${packages.length} packages, as a program would`)
+  const checks = { script: build.verify, packages, processes: VERIFY_PROCESSES, signal }
+  const bake = (): Promise<number> => bakeCaches({ root, environment, warmup: definition.warmup, work, ...options })
+  const importAll = (): Promise<boolean> => checkImports({ root, environment }, checks)
+  // A warm-up's caches spare the imports minutes of compiling; without one, neither waits for the other.
+  const imported = definition.warmup === undefined ? (await both(bake(), importAll()))[1] : await bake().then(importAll)
+  if (!imported) step('import', 'not tried: bubblewrap can’t be used here')
   await normaliseModes(root)
   step('done', `${content.files} files, ${Math.round(content.bytes / 1e6)} MB`)
   const interpreter = debian.packages.find(one => one.name === `python${definition.python}`)
@@ -150,6 +162,7 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
     preload: definition.preload,
     environment,
     packagesDigest: packagesDigest(definition),
+    imported,
     ...(definition.extends === undefined ? {} : { extends: definition.extends }),
     builtAt: new Date().toISOString()
   }

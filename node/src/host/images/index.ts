@@ -51,7 +51,7 @@ export interface ImageTree {
 }
 
 export interface BuildProgress {
-  step: 'wait' | 'debian' | 'unpack' | 'python' | 'compile' | 'done'
+  step: 'wait' | 'debian' | 'unpack' | 'python' | 'compile' | 'import' | 'done'
   /** For people, one line. */
   text: string
   /** 0 to 1, or null where nobody knows. */
@@ -82,7 +82,7 @@ export interface ImageStore {
   get(name: string): Promise<ImageTree | undefined>
   /**
    * Builds the tree unless it is there, with that of the image it extends, puts it on the home's signed list, and removes trees of older definitions of that image: all but the newest of them and those that a
-   * process uses.
+   * process uses. What the definition asks for is imported in a sandbox: what can't be ends the build.
    *
    * Throws IMAGE_UNKNOWN, IMAGE_DEFINITION_INVALID, DISK_FULL, IMAGE_DOWNLOAD_FAILED (a mirror or index failed: `base-small` may still
    * succeed), IMAGE_SOURCE_MISSING, IMAGE_BUILD_FAILED, and the signal's reason.

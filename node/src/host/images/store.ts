@@ -94,6 +94,7 @@ export class FileImageStore implements ImageStore {
       digest,
       images: this.images,
       runner: this.runner,
+      verify: await this.script(),
       uv: await this.components.uv(),
       uvEnvironment: this.components.uvEnvironment ?? process.env,
       jobs: this.jobs,
@@ -131,8 +132,19 @@ export class FileImageStore implements ImageStore {
   }
 
   async verify(name: string, options: ImageOptions = {}): Promise<PackageCheck[]> {
-    const script = await readFile(join(this.definitions, 'verify.py'), 'utf8')
-    return verifyTree(await this.require(name), script, VERIFY_PROCESSES, options.signal)
+    const tree = await this.require(name)
+    const packages = tree.packages.map(one => one.name)
+    return verifyTree(tree, {
+      script: await this.script(),
+      packages,
+      processes: VERIFY_PROCESSES,
+      signal: options.signal
+    })
+  }
+
+  /** What imports packages in a sandbox. */
+  private script(): Promise<string> {
+    return readFile(join(this.definitions, 'verify.py'), 'utf8')
   }
 
   async importInto(docker: Docker, name: string, options: ImageOptions = {}): Promise<string> {

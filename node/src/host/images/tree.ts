@@ -22,6 +22,8 @@ export const treeRecordSchema = z.strictObject({
   environment: z.record(z.string(), z.string()),
   /** Digest of what it took from registries: another definition with an equal one is built from this tree. */
   packagesDigest: digest.optional(),
+  /** Whether the packages that it and what it extends ask for were imported in the build: not where bubblewrap can't be used. */
+  imported: z.boolean().optional(),
   /** The image that it was built on. */
   extends: z.string().optional(),
   builtAt: z.iso.datetime()

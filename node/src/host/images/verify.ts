@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { PekkaError } from '@pekka/node/protocol'
+import { PekkaError, isPekkaError } from '@pekka/node/protocol'
 import { ENVIRONMENT_PATH, SANDBOX_USER, SHOWN_LINES, VERIFY_IMPORT_TIMEOUT } from './constants.js'
 import type { TreeRecord } from './tree.js'
 
@@ -53,25 +53,51 @@ export function treeSandboxArguments(root: string, environment: Record<string, s
   ]
 }
 
+/** A root tree, and the environment of its sandboxes. */
+type Importable = Pick<TreeRecord, 'environment'> & { root: string }
+
 /**
- * Imports all packages of a tree, in `processes` sandboxes at a time. A package that kills its interpreter or hangs is reported and the
+ * Imports packages of a tree, in `processes` sandboxes at a time. A package that kills its interpreter or hangs is reported and the
  * rest goes on in a fresh one.
  */
 export async function verifyTree(
-  tree: TreeRecord & { root: string },
-  script: string,
-  processes: number,
-  signal?: AbortSignal
+  tree: Importable,
+  { script, packages, processes, signal }: VerifyOptions
 ): Promise<PackageCheck[]> {
-  const waiting = tree.packages.map(one => one.name)
+  const waiting = [...packages]
   const share = Math.ceil(waiting.length / processes)
   const parts = Array.from({ length: processes }, (_, index) => waiting.slice(index * share, (index + 1) * share))
   const checks = await Promise.all(parts.map(part => verifyPart(tree, script, part, signal)))
   return checks.flat().sort((a, b) => (a.package < b.package ? -1 : 1))
 }
 
+export interface VerifyOptions {
+  /** Text of verify.py. */
+  script: string
+  packages: readonly string[]
+  processes: number
+  signal?: AbortSignal
+}
+
+/**
+ * The step of a build: whether what a definition asks for could be imported. False where bubblewrap can't be used: such a machine builds
+ * images all the same, and says so. @throws Error with the packages that can't be imported; the signal's reason
+ */
+export async function checkImports(tree: Importable, options: VerifyOptions): Promise<boolean> {
+  try {
+    const broken = (await verifyTree(tree, options)).filter(check => !check.ok)
+    if (broken.length === 0) return true
+    throw new Error(
+      `what can't be imported: ${broken.map(one => `${one.package} (${one.error ?? 'failed'})`).join(', ')}`
+    )
+  } catch (error) {
+    if (isPekkaError(error) && error.code === 'SANDBOX_FAILED') return false
+    throw error
+  }
+}
+
 async function verifyPart(
-  tree: TreeRecord & { root: string },
+  tree: Importable,
   script: string,
   packages: string[],
   signal?: AbortSignal
@@ -93,7 +119,7 @@ async function verifyPart(
 }
 
 async function importIn(
-  tree: TreeRecord & { root: string },
+  tree: Importable,
   script: string,
   packages: string[],
   signal?: AbortSignal
