@@ -102,6 +102,7 @@ export class WalletServer {
       },
       'GET /v1/account': async () => await wallet.view(),
       'POST /v1/owner': async body => await wallet.owner(parse(ownerRequestSchema, body).account ?? undefined),
+      'GET /v1/owner/key': async () => wallet.keys,
       'POST /v1/owner/transactions': async body => {
         const { body: what, account } = parse(actRequestSchema, body)
         return await wallet.act(what, account ?? undefined)

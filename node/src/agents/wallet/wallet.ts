@@ -95,6 +95,12 @@ export class Wallet {
     private readonly init: WalletInit
   ) {}
 
+  /** This wallet's key, and the one that a rotation under way names: known without any network. */
+  get keys(): { key: Uint8Array; next: Uint8Array | null } {
+    const { owner, next } = this.components.vault
+    return { key: owner.publicKey, next: next?.publicKey ?? null }
+  }
+
   /** The bridge's public facts; also shows that it is reachable. @throws PekkaError BRIDGE_UNREACHABLE */
   async network(): Promise<NetworkInfo> {
     return (await this.#connect()).info
@@ -156,7 +162,6 @@ export class Wallet {
   /** The account as this wallet's owner sees it: who signs, and all of its row that is proved. */
   async owner(account?: Uint8Array): Promise<OwnerView> {
     const { keys, client } = await this.#connect()
-    const { owner, next } = this.components.vault
     const of = keys.of(account)
     if (account === undefined) await of.ensure()
     const view = await of.view()
@@ -166,7 +171,7 @@ export class Wallet {
       throw error
     })
     const time = await client.http.request('GET', '/v1/ledger/time', ledgerTimeSchema)
-    return { view, row, time, key: owner.publicKey, next: next?.publicKey ?? null }
+    return { view, row, time, ...this.keys }
   }
 
   /**

@@ -43,7 +43,7 @@ export function registerRecovery(account: Command, context: CliContext): void {
     .command('recover')
     .description('as a guardian: give an account whose keys are lost other keys, once its delay is over')
     .argument('<id>', 'the account whose keys are lost')
-    .requiredOption('--key <key>', 'the new key ("pekka account show" in the new wallet); one for each', collect)
+    .requiredOption('--key <key>', 'the new key ("pekka account key" in the new wallet); one for each', collect)
     .option('--threshold <k>', 'how many of the new keys must sign', '1')
     .option('--guardians <id>', 'the guardians’ account; default: this wallet’s own')
     .option('--out <file>', 'where a transaction goes that others must sign too')

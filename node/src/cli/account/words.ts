@@ -17,8 +17,12 @@ const SHOWN = 12
 const keysOf = ({ threshold, keys }: Policy): string =>
   `${threshold} of ${keys.length} ${keys.length === 1 ? 'key' : 'keys'}: ${keys.map(toHex).join(', ')}`
 
-const days = (ms: number): string =>
-  ms >= 2 * 86_400_000 ? `${Math.round(ms / 86_400_000)} days` : `${Math.round(ms / 3_600_000)} hours`
+const count = (number: number, unit: string): string => `${number} ${unit}${number === 1 ? '' : 's'}`
+
+const delay = (ms: number): string => {
+  if (ms >= 2 * 86_400_000) return count(Math.round(ms / 86_400_000), 'day')
+  return ms >= 3_600_000 ? count(Math.round(ms / 3_600_000), 'hour') : count(Math.ceil(ms / 60_000), 'minute')
+}
 
 /** What a body does, as far as people sign such ones together. */
 export function describeBody(body: Body): string {
@@ -59,8 +63,6 @@ export function describeBody(body: Body): string {
       return body.kind
   }
 }
-
-const delay = (ms: number): string => (ms >= 3_600_000 ? days(ms) : `${Math.round(ms / 60_000)} minutes`)
 
 /** A transaction that is to be signed, a line a fact. */
 export function transactionWords({ account, body, expiry, sequence }: Transaction): string[] {

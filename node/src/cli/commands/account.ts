@@ -46,6 +46,17 @@ export function register(program: Command, context: CliContext): void {
     })
 
   account
+    .command('key')
+    .description('the key of this wallet, for others to name')
+    .option('--json', 'as JSON')
+    .action(async () => {
+      await withWallet(context, async wallet => {
+        const key = toHex(await wallet.key())
+        context.result(context.json ? { key } : key)
+      })
+    })
+
+  account
     .command('transfer')
     .description('pay credits to another account')
     .argument('<to>', 'the whole id of the account')
@@ -90,7 +101,7 @@ export function register(program: Command, context: CliContext): void {
     .command('policy')
     .description('say which keys sign for the account, and how many of them must')
     .requiredOption('--threshold <k>', 'how many must sign')
-    .requiredOption('--key <key>', 'a key of an owner’s wallet ("pekka account show" there); one for each', collect)
+    .requiredOption('--key <key>', 'a key of an owner’s wallet ("pekka account key" there); one for each', collect)
     .option(...FOR)
     .option(...OUT)
     .option('--yes', 'though this wallet’s own key isn’t among them')
@@ -113,7 +124,7 @@ export function register(program: Command, context: CliContext): void {
     .command('open')
     .description('open an account for several people: k of n keys sign for it')
     .requiredOption('--threshold <k>', 'how many must sign')
-    .requiredOption('--key <key>', 'a key of an owner’s wallet ("pekka account show" there); one for each', collect)
+    .requiredOption('--key <key>', 'a key of an owner’s wallet ("pekka account key" there); one for each', collect)
     .option(...OUT)
     .option('--json', 'as JSON')
     .action(async (options: { threshold: string; key: string[]; out?: string }) => {

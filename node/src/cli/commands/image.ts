@@ -136,7 +136,7 @@ export function imageCommand(context: ImageCommandContext): Command {
         ...built.map(
           tree =>
             `${tree.name.padEnd(NAME_WIDTH)} ${tree.digest.slice(0, 12)}  ${String(Math.round(tree.bytes / 1e6)).padStart(5)} MB  ` +
-            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.extends === undefined ? '' : `  on ${tree.extends}`}${STANDINGS[tree.standing]}${networkWords(tree.network)}`
+            `${tree.builtAt.slice(0, 16).replace('T', ' ')}${tree.extends === undefined ? '' : `  on ${tree.extends}`}${STANDINGS[tree.standing]}${tree.standing === 'current' || tree.network !== 'unlisted' ? networkWords(tree.network) : ''}`
         ),
         ...missing.map(name => `${name.padEnd(NAME_WIDTH)} not here: pekka image build ${name}`)
       ])

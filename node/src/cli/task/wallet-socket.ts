@@ -68,6 +68,11 @@ export class WalletSocket {
     return this.#call('POST', '/v1/owner', { account }, ownerAnswerSchema)
   }
 
+  /** This wallet's key, for others to name. */
+  async key(): Promise<Uint8Array> {
+    return (await this.#call('GET', '/v1/owner/key', {}, keysSchema)).key
+  }
+
   /** Has the owner sign and send a transaction, or sign it for others to sign too. */
   act(body: Body, account: Uint8Array | null = null): Promise<Acted> {
     return this.#call('POST', '/v1/owner/transactions', { body, account }, actedSchema)
@@ -130,4 +135,5 @@ const grantSchema = z.object({
 })
 const tokenSignatureSchema = z.object({ key: bytes32, signature: bytes64 })
 const creditsSchema = z.object({ balance: credits })
+const keysSchema = z.object({ key: bytes32 })
 const codeSchema = z.object({ code: z.string() })

@@ -119,16 +119,17 @@ describe('the wallet process', () => {
   })
 
   it('gives the command line codes over its socket, and says so when the bridge is away', async () => {
-    const call = (path: string, body: unknown) =>
+    const call = (path: string, body: unknown, method = 'POST') =>
       new Promise<{ status: number; text: string }>((resolve, reject) => {
-        const outgoing = request({ socketPath: socket, method: 'POST', path }, response => {
+        const outgoing = request({ socketPath: socket, method, path }, response => {
           let text = ''
           response.setEncoding('latin1').on('data', (chunk: string) => (text += chunk))
           response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
         })
-        outgoing.on('error', reject).end(encodeCbor(body))
+        outgoing.on('error', reject).end(method === 'GET' ? undefined : encodeCbor(body))
       })
     assert.equal((await call('/v1/codes', {})).status, 200)
+    assert.equal((await call('/v1/owner/key', {}, 'GET')).status, 200)
     const answer = await call('/v1/delegates', { key: random.bytes(32) })
     assert.equal(JSON.parse(answer.text).code, 'BRIDGE_UNREACHABLE')
   })
