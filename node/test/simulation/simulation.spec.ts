@@ -7,6 +7,9 @@ import { World, type Outcome } from '../../simulation/world.js'
 const run = (seed: number, witnesses = 4, faults: ConstructorParameters<typeof World>[0]['faults'] = 'all'): Outcome =>
   new World({ seed, witnesses, faults }).run()
 
+/** Mutants whose first seed comes soon; round-jump has a schedule of its own, schedule-off-by-one takes too long (npm run simulate). */
+const QUICK = ['nearest-anchor', 'weak-quorum', 'count-blocks', 'duplicate-authors', 'local-gc', 'amnesia']
+
 describe('seeded worlds', function () {
   this.timeout(120_000)
 
@@ -37,7 +40,7 @@ describe('seeded worlds', function () {
     assert.equal(broken, null)
     assert.ok(commits > 30)
   })
-  for (const name of ['nearest-anchor', 'weak-quorum', 'local-gc', 'amnesia']) {
+  for (const name of QUICK) {
     it(`finds the mistake ${name}`, () => {
       const { rules, faults, within } = MUTANTS[name] ?? assert.fail()
       for (let seed = 0; seed < within; seed++) {
