@@ -1,5 +1,3 @@
-// For SHA-256 by this machine's own code: the portable one takes a twentieth of a world's time more.
-import '@pekka/node/host/crypto'
 import {
   accountId,
   CREDIT,
