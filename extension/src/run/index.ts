@@ -9,28 +9,19 @@
  * await runner.run(notebook, [panel.content.activeCell.model.id], 'cell')
  * ```
  */
-export { addressRows, fetchAddresses, isFetched, type AddressRow } from './addresses.js'
+export type { Agreements, EnvironmentQuestion, KeptPlace, Questions, QuoteDecision, TravelChoice } from './questions.js'
+export { addressRows, isFetched, type AddressRow } from './addresses.js'
 export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
 export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'
 export { Environments, contentsFolder, type EnvironmentOptions } from './environment.js'
 export type { CellRun, ChangeKind } from './cell-run.js'
 export { OpenNotebook, type OpenNotebookComponents } from './open-notebook.js'
 export { Pace } from './pace.js'
-export { RemoteTask, lastLines, type EventSink, type Followed, type KeptCell } from './remote-task.js'
+export { prepare, type Preparing } from './prepare.js'
+export { lastLines } from './heard.js'
+export { RemoteTask, type EventSink, type Followed, type KeptCell } from './remote-task.js'
 export { moreMemory, moreTime, nameOf, requestFor, titleOf, type RunKind, type RunSettings } from './request.js'
-export {
-  Runner,
-  keepTicks,
-  ticksOf,
-  type Agreements,
-  type EnvironmentQuestion,
-  type KeptPlace,
-  type Questions,
-  type QuoteDecision,
-  type RunOptions,
-  type RunnerComponents,
-  type TravelChoice
-} from './runner.js'
+export { Runner, keepTicks, ticksOf, type RunOptions, type RunnerComponents } from './runner.js'
 export { costOf, isOver, phaseOfView, timeOf, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
 export { stateOf } from './states.js'
 export { Tasks } from './tasks.js'

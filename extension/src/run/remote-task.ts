@@ -3,8 +3,8 @@ import type { TaskFollower, TaskNote, TaskObserver, TaskPhase, TaskUpdate } from
 import { Signal, type ISignal } from '@lumino/signaling'
 // Past the room's index, which needs JupyterLab: this is tested without a page.
 import { cleanText } from '../outputs/text.js'
-import { LAST_CHARS, LAST_LINES } from './constants.js'
-import { chargedOf, isOver, phaseOfView, type CellProgress, type RunEnd, type TaskSnapshot } from './snapshot.js'
+import { Heard } from './heard.js'
+import { chargedOf, isOver, phaseOfView, type RunEnd, type TaskSnapshot } from './snapshot.js'
 
 export interface RemoteTaskComponents {
   /** What people call a provider; undefined while nobody knows. */
@@ -46,15 +46,7 @@ export class RemoteTask {
   /** Followers are made one after the other: the newest is then also the last to subscribe. */
   #making: Promise<unknown> = Promise.resolve()
   #finished: TaskUpdate['finished'] = null
-  #progress = new Map<string, CellProgress>()
-  #runningSince: number | null = null
-  #end: RunEnd | null = null
-  #error: string | null = null
-  #missingModule: string | null = null
-  #fraction: number | null = null
-  #tail = ''
-  #files: EventOf<'files'> | null = null
-  #values: EventOf<'values'> | null = null
+  #heard = this.#anew()
   #saved: string | null = null
   #brought: string | null = null
   #lost: Uint8Array | null = null
@@ -62,9 +54,6 @@ export class RemoteTask {
   #cancelling = false
   /** The follower has reached an end: nothing more of its output will come. */
   #complete = false
-  /** Machine's clock of the first event, and ours then: a cell's start in our time. */
-  #clock: { theirs: number; ours: number } | null = null
-  #starts = new Map<string, number>()
   /** Gets all events too, whoever shows them. */
   keeper: EventSink | null = null
   readonly #changed = new Signal<this, void>(this)
@@ -126,15 +115,15 @@ export class RemoteTask {
 
   /** Files that the finished run brought back, and a way to their bytes. */
   get returned(): { files: EventOf<'files'>['files']; follower: Pick<Followed, 'open'> } | null {
-    return this.#complete && this.#follower !== null && this.#files !== null
-      ? { files: this.#files.files, follower: this.#follower }
+    return this.#complete && this.#follower !== null && this.#heard.files !== null
+      ? { files: this.#heard.files.files, follower: this.#follower }
       : null
   }
 
   /** Values that the finished run brought back, and a way to their bytes; null before, and where it is not to be used. */
   get values(): { values: EventOf<'values'>['values']; follower: Pick<Followed, 'open'> } | null {
-    return this.#complete && this.#follower !== null && this.#values !== null && this.#phase.phase !== 'mismatch'
-      ? { values: this.#values.values, follower: this.#follower }
+    return this.#complete && this.#follower !== null && this.#heard.values !== null && this.#phase.phase !== 'mismatch'
+      ? { values: this.#heard.values.values, follower: this.#follower }
       : null
   }
 
@@ -221,7 +210,7 @@ export class RemoteTask {
 
   /** The follower's observer, passing events on to `sink` while it is the one to hear them. */
   #observer(sink: EventSink | null, isMine: () => boolean): TaskObserver {
-    this.#begin()
+    this.#heard = this.#anew()
     this.#complete = false
     // A follower begins at the first event.
     this.keeper?.superseded()
@@ -229,14 +218,14 @@ export class RemoteTask {
       superseded: (): void => {
         if (!isMine()) return
         this.#lost = this.#provider
-        this.#begin()
+        this.#heard = this.#anew()
         sink?.superseded()
         this.keeper?.superseded()
         this.#changed.emit()
       },
       events: (events: TaskEvent[]): void => {
         if (!isMine()) return
-        for (const event of events) this.#take(event)
+        for (const event of events) this.#heard.take(event)
         sink?.events(events)
         this.keeper?.events(events)
         this.#changed.emit()
@@ -257,60 +246,10 @@ export class RemoteTask {
     }
   }
 
-  #begin(): void {
-    this.#progress = new Map()
-    this.#starts = new Map()
-    this.#runningSince = null
-    this.#clock = null
-    this.#end = null
-    this.#error = null
-    this.#missingModule = null
-    this.#fraction = null
-    this.#tail = ''
-    this.#files = null
-    this.#values = null
-  }
-
-  #take(event: TaskEvent): void {
-    const now = this.components.now()
-    this.#clock ??= { theirs: event.t, ours: now }
-    const ours = now
-    this.#runningSince ??= now - event.t
-    switch (event.type) {
-      case 'cell-start':
-        this.#starts.set(event.cell, event.t)
-        this.#progress.set(event.cell, { status: 'running', since: ours })
-        return
-      case 'cell-end': {
-        const start = this.#starts.get(event.cell)
-        const ms = start === undefined ? null : Math.max(0, event.t - start)
-        this.#progress.set(event.cell, { status: event.status, ms })
-        return
-      }
-      case 'stream':
-        if (typeof event.text === 'string') this.#tail = (this.#tail + event.text.slice(-LAST_CHARS)).slice(-LAST_CHARS)
-        return
-      case 'error':
-        this.#error = cleanText(event.ename).slice(0, 80)
-        this.#missingModule =
-          event.ename === 'ModuleNotFoundError'
-            ? (/^No module named ['"](\w{1,80})/.exec(event.evalue)?.[1] ?? null)
-            : null
-        return
-      case 'progress':
-        this.#fraction = event.fraction
-        return
-      case 'files':
-        this.#files = event
-        return
-      case 'values':
-        this.#values = event
-        return
-      case 'done':
-        this.#end = { reason: event.reason, outcome: event.outcome, detail: event.detail, usage: event.usage }
-        return
-      default:
-    }
+  #anew(): Heard {
+    // A kept machine's cell isn't known to the bridge by itself, nor when it was sent.
+    const earliest = (): number => (this.kept === null ? this.sentAt : -Infinity)
+    return new Heard(() => this.components.now(), earliest)
   }
 
   /** Quicker than a whole {@link snapshot}. */
@@ -347,24 +286,24 @@ export class RemoteTask {
       image: view?.offer.image.name ?? null,
       cap: view?.offer.cap ?? 0n,
       price: candidate?.pricePerSecond ?? view?.offer.candidates[0]?.pricePerSecond ?? null,
-      runningSince: this.#runningSince ?? (this.#end || !alone ? null : (attempt?.acceptedAt ?? null)),
-      end: this.#end ?? (alone ? this.#endOf(committed?.claim ?? null) : null),
-      error: this.#error,
-      missingModule: this.#missingModule,
+      runningSince: this.#heard.runningSince ?? (this.#heard.end || !alone ? null : (attempt?.acceptedAt ?? null)),
+      end: this.#heard.end ?? (alone ? this.#endOf(committed?.claim ?? null) : null),
+      error: this.#heard.error,
+      missingModule: this.#heard.missingModule,
       // What the machine costs is the session's.
       paid: alone ? (view?.paid ?? null) : null,
       charged: alone ? chargedOf(view, candidate) : null,
       refunded: alone ? (view?.refunded ?? null) : null,
-      progress: this.#progress,
-      fraction: this.#fraction,
-      lastLines: lastLines(this.#tail),
-      files: (this.#files?.files ?? []).map(({ name, size, parts }) => ({
+      progress: this.#heard.progress,
+      fraction: this.#heard.fraction,
+      lastLines: this.#heard.lastLines,
+      files: (this.#heard.files?.files ?? []).map(({ name, size, parts }) => ({
         name: cleanText(name),
         size,
         stays: parts === undefined
       })),
       canFetch: this.#complete && this.#follower !== null && (this.#finished !== null || !alone),
-      values: (this.#values?.values ?? []).map(({ name, type, size, reason, parts }) => ({
+      values: (this.#heard.values?.values ?? []).map(({ name, type, size, reason, parts }) => ({
         name: cleanText(name).slice(0, 80),
         type: cleanText(type).slice(0, 80),
         size,
@@ -372,7 +311,7 @@ export class RemoteTask {
       })),
       brought: this.#brought,
       saved: this.#saved,
-      moreFiles: this.#files?.more ?? 0,
+      moreFiles: this.#heard.files?.more ?? 0,
       cancelling: this.#cancelling
     }
   }
@@ -388,15 +327,4 @@ export class RemoteTask {
   #name(provider: Uint8Array | null): string | null {
     return provider === null ? null : (this.components.nameOf(provider) ?? toHex(provider).slice(0, 8))
   }
-}
-
-/** The last lines of a cell's text, as a terminal would show them. */
-export function lastLines(tail: string): string[] {
-  const lines = cleanText(tail)
-    // What a progress bar drew before, the last drawing hides.
-    .split('\n')
-    .map(line => line.replace(/\r+$/, '').split('\r').at(-1) ?? '')
-    // Colours are for the cell.
-    .map(line => line.replace(/\u001b\[[0-9;]*m/g, '').trimEnd())
-  return lines.filter(line => line !== '').slice(-LAST_LINES)
 }

@@ -1,107 +1,22 @@
-import {
-  DEFAULT_DISK_BYTES,
-  DEFAULT_MILLI_CPUS,
-  PekkaError,
-  asPekkaError,
-  isPekkaError,
-  type SessionTerms
-} from '@pekka/node/protocol'
+import { DEFAULT_DISK_BYTES, DEFAULT_MILLI_CPUS, PekkaError, asPekkaError, isPekkaError } from '@pekka/node/protocol'
 import { whyNot, type PekkaClient, type Quote } from '@pekka/node/client'
 import type { Connection } from '../connection/index.js'
-import { missingRequirements, readAddresses, type ImageChoice } from '@pekka/node/scan'
+import { readAddresses, type ImageChoice } from '@pekka/node/scan'
 import { analyse, lackSentences, neededCells, needsSentence, travelHints, type Needed } from '../scan/index.js'
-import { addressRows, fetchAddresses, isFetched, type AddressRow } from './addresses.js'
+import { addressRows } from './addresses.js'
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
-import { returnsOf, type Returning, type TravelPlan, type Travels } from '../values/index.js'
+import { returnsOf, type TravelPlan, type Travels } from '../values/index.js'
 import { offeredChoice } from './offered.js'
 import type { OpenNotebook } from './open-notebook.js'
+import { prepare } from './prepare.js'
 import type { RemoteTask } from './remote-task.js'
+import type { Agreements, EnvironmentQuestion, KeptPlace, Questions, TravelChoice } from './questions.js'
 import { requestFor, type RunKind, type RunSettings } from './request.js'
 import type { Tasks } from './tasks.js'
-import { Twice, affordTwice, type TwiceReport } from './twice.js'
+import { Twice, affordTwice } from './twice.js'
 import { isEmpty, whyNotCells } from './why-not.js'
-
-/** What the user is asked before a run. Each answers `undefined` where the user left it. */
-export interface Questions {
-  needs(question: {
-    notebook: OpenNotebook
-    sentence: string
-    /** The cells that would run along, in order. */
-    more: CodeSource[]
-    /** How many were chosen. */
-    chosen: number
-  }): Promise<'all' | 'only' | undefined>
-  quote(question: {
-    notebook: OpenNotebook
-    /** The cell beside which to ask. */
-    anchor: string
-    cells: CodeSource[]
-    kind: RunKind
-    settings: RunSettings
-    notes: string[]
-    environment: EnvironmentQuestion
-    travel: TravelChoice
-    /** Addresses that the code reads; ticks are among those of `travel`. */
-    addresses: readonly AddressRow[]
-    /** How often it is run. */
-    runs: 1 | 2
-    /** The machine is to be kept for later cells. */
-    keep?: SessionTerms
-    /** It goes to a machine that is kept already, at its price a second. */
-    on?: { provider: string; price: bigint }
-    /** Fetches the price, again every time that it is called. @throws PekkaError */
-    price: (settings: RunSettings) => Promise<Quote>
-    /** Why machines don't serve. */
-    why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
-  }): Promise<QuoteDecision | undefined>
-  /** Tells how two runs compare; null where one of them brought no result. */
-  compared(report: TwiceReport | null): void
-  /** There is no wallet or bridge. */
-  connect(): void
-}
-
-/** The environment as it was chosen, and a way to choose it anew. */
-export interface EnvironmentQuestion {
-  choice: ImageChoice
-  options: EnvironmentOptions
-  choose: (options: EnvironmentOptions) => Promise<ImageChoice>
-}
-
-export interface QuoteDecision {
-  settings: RunSettings
-  dontAskUnder: bigint | undefined
-  environment: EnvironmentOptions
-  choice: ImageChoice
-  /** Ticks that differ from how rows start. */
-  chosen: ReadonlyMap<string, boolean>
-  /** No machine matches now: send it when one does. */
-  wait: boolean
-}
-
-/** What could travel, and what the user ticked for these cells before. */
-export interface TravelChoice {
-  plan: TravelPlan
-  chosen: ReadonlyMap<string, boolean>
-}
-
-/** What was agreed to before, and how a task is asked for; kept in Lab's settings. */
-export interface Agreements {
-  settings(): RunSettings
-  /** What becomes of the values that remote cells assign. */
-  returning(): Returning
-  /** Whether a run of at most `cap` on this bridge is begun without asking. */
-  silent(bridge: Uint8Array, cap: bigint): boolean
-  agree(bridge: Uint8Array, answer: { dontAskUnder: bigint | undefined }): Promise<void>
-}
-
-/** A machine that is kept for a notebook takes its cells. */
-export interface KeptPlace {
-  /** What cells need that isn't there. */
-  needs(chosen: readonly string[]): Needed
-  run(cells: readonly CodeSource[], kind: RunKind, needed: Needed, plan: TravelPlan): Promise<void>
-}
 
 export interface RunnerComponents {
   tasks: Tasks
@@ -259,19 +174,12 @@ export class Runner {
       const ask = (): Promise<Quote> => client.quote(settings)
       const quote = wait ? await this.#wait(notebook, ids, ask) : await ask()
       if (quote === undefined) return notebook.before(ids, undefined)
-      const lacking = [...missingRequirements(choice), ...(options.add ?? [])]
-      if (lacking.length > 0) {
-        // Before anything is offered or costs; the quote has said that the bridge learns the names.
-        notebook.before(ids, { kind: 'adding', packages: lacking })
-        request.layer = (await client.addPackages(quote, lacking)).digest
-        notebook.before(ids, { kind: 'preparing' })
-      }
-      const fetched = addresses.filter(row => isFetched(row, travel.chosen))
-      if (fetched.length > 0) {
-        notebook.before(ids, { kind: 'fetching', hosts: [...new Set(fetched.map(({ host }) => host))] })
-        request.inputs = await fetchAddresses(client, fetched, travel.chosen)
-        notebook.before(ids, { kind: 'preparing' })
-      }
+      const { add = [] } = options
+      const ready = await prepare(client, quote, { choice, add, addresses, chosen: travel.chosen }, part =>
+        notebook.before(ids, part)
+      )
+      Object.assign(request, ready)
+      notebook.before(ids, { kind: 'preparing' })
       const submitted = now()
       const kernel = notebook.context.sessionContext.session?.kernel ?? null
       const twice = options.twice === true

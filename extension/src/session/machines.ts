@@ -1,15 +1,14 @@
 import { Signal, type ISignal } from '@lumino/signaling'
-import { PekkaError, asPekkaError, fromHex, isEnded, isPekkaError, type SessionTerms } from '@pekka/node/protocol'
-import type { PekkaClient, Quote, TaskRequest } from '@pekka/node/client'
-import { missingRequirements, readAddresses, type ImageChoice, type Needed } from '@pekka/node/scan'
+import { PekkaError, asPekkaError, fromHex, isPekkaError, type SessionTerms } from '@pekka/node/protocol'
+import type { PekkaClient } from '@pekka/node/client'
+import { readAddresses, type Needed } from '@pekka/node/scan'
 import type { Connection } from '../connection/index.js'
 import {
   addressRows,
   codeCells,
-  fetchAddresses,
   isEmpty,
-  isFetched,
   keepTicks,
+  prepare,
   requestFor,
   ticksOf,
   type Agreements,
@@ -25,6 +24,7 @@ import {
 import { analyse, lackSentences } from '../scan/index.js'
 import { EMPTY_PLAN, returnsOf, type TravelPlan, type Travels } from '../values/index.js'
 import { NOTHING_YET, cellsOf, noteAt, sessionOf, sessionRequest, thereOf } from './cells.js'
+import { Entries, findKept, type Opening } from './entries.js'
 import { KeptMachine } from './kept-machine.js'
 import { SESSION_KEY, sessionMetadataJson } from './metadata.js'
 import { keptNeeds } from './names.js'
@@ -47,21 +47,9 @@ export interface MachinesComponents {
   now: () => number
 }
 
-/** What is told while there is no machine yet. */
-export type Opening =
-  | { kind: 'adding'; packages: readonly string[] }
-  | { kind: 'fetching'; hosts: readonly string[] }
-  | { kind: 'sending' }
-  | { kind: 'failed'; error: PekkaError }
-
-interface Entry {
-  machine: KeptMachine | null
-  opening: Opening | null
-}
-
 /** The machines that are kept for this page's notebooks, one for each at most. */
 export class Machines {
-  readonly #entries = new Map<OpenNotebook, Entry>()
+  readonly #entries = new Entries<OpenNotebook, KeptMachine>(notebook => this.#changed.emit(notebook))
   /** Of sessions that cells name, also those of before. */
   readonly #known = new Map<string, Promise<KeptMachine>>()
   readonly #used = new Map<OpenNotebook, Set<string>>()
@@ -76,11 +64,11 @@ export class Machines {
 
   /** The notebook's machine: one that is kept, or the last until its end was put away. */
   of(notebook: OpenNotebook): KeptMachine | null {
-    return this.#entries.get(notebook)?.machine ?? null
+    return this.#entries.machine(notebook)
   }
 
   opening(notebook: OpenNotebook): Opening | null {
-    return this.#entries.get(notebook)?.opening ?? null
+    return this.#entries.opening(notebook)
   }
 
   /** Where cells of the notebook go; undefined: no machine is kept for it. */
@@ -98,18 +86,18 @@ export class Machines {
     const metadata = sessionOf(notebook)
     const { client } = this.components.connection
     if (metadata === undefined || client === null || this.#entries.has(notebook)) return
-    const entry: Entry = { machine: null, opening: null }
-    this.#entries.set(notebook, entry)
+    const { task, native } = metadata
+    this.#entries.begin(notebook)
     try {
-      const { view } = await client.task(fromHex(metadata.task))
-      if (notebook.context.isDisposed) return
-      const lost = view?.reason === 'provider-lost'
-      if (view !== null && isEnded(view.state) && !lost) {
-        this.#entries.delete(notebook)
-        return notebook.model.deleteMetadata(SESSION_KEY)
-      }
-      const machine = await this.#follow(notebook, client, metadata.task, metadata.native)
-      if (!notebook.context.isDisposed) this.#adopt(notebook, machine)
+      const machine = await findKept({
+        ask: () => client.task(fromHex(task)),
+        follow: () => this.#follow(notebook, client, task, native),
+        isClosed: () => notebook.context.isDisposed
+      })
+      if (machine === 'closed') return
+      if (machine !== 'over') return this.#adopt(notebook, machine)
+      this.#entries.delete(notebook)
+      notebook.model.deleteMetadata(SESSION_KEY)
     } catch (error) {
       this.#entries.delete(notebook)
       if (notebook.context.isDisposed) return
@@ -128,14 +116,14 @@ export class Machines {
       this.components.questions.connect()
       return false
     }
-    if (this.of(notebook)?.live === true || this.#busy(notebook)) return true
+    if (this.of(notebook)?.live === true || this.#entries.isOpening(notebook)) return true
     // A machine that is over is put away by the next one alone: its line offers to run its cells elsewhere.
     this.#clear(notebook)
     try {
       return (await this.#open(notebook, client)) !== null
     } catch (error) {
       if (!isPekkaError(error)) console.error('A machine could not be kept', error)
-      this.#tell(notebook, { kind: 'failed', error: asPekkaError(error) })
+      this.#entries.tell(notebook, { kind: 'failed', error: asPekkaError(error) })
       return false
     }
   }
@@ -190,7 +178,7 @@ export class Machines {
 
   /** Puts the end of the last machine away; what went wrong with the next one before it. */
   dismiss(notebook: OpenNotebook): void {
-    if (this.of(notebook)?.live === true || this.#busy(notebook)) return
+    if (this.of(notebook)?.live === true || this.#entries.isOpening(notebook)) return
     if (this.opening(notebook) === null) this.#forget(notebook)
     else this.#clear(notebook)
   }
@@ -215,11 +203,6 @@ export class Machines {
       void this.#known.get(id)?.then(machine => machine.stop())
       this.#known.delete(id)
     }
-  }
-
-  #busy(notebook: OpenNotebook): boolean {
-    const opening = this.opening(notebook)
-    return opening !== null && opening.kind !== 'failed'
   }
 
   async #open(notebook: OpenNotebook, client: PekkaClient): Promise<KeptMachine | null> {
@@ -252,11 +235,16 @@ export class Machines {
     })
     if (answer === undefined) return null
     settings = answer.settings
-    this.#tell(notebook, { kind: 'sending' })
+    this.#entries.tell(notebook, { kind: 'sending' })
     const quote = await client.quote({ ...settings, session: terms })
     const request = sessionRequest(notebook.context.path, settings, terms)
-    await this.#prepare(notebook, client, request, quote, answer.choice, addresses, answer.chosen)
-    this.#tell(notebook, { kind: 'sending' })
+    // What all cells of the session share.
+    const { choice, chosen } = answer
+    const ready = await prepare(client, quote, { choice, addresses, chosen }, part =>
+      this.#entries.tell(notebook, part)
+    )
+    Object.assign(request, ready)
+    this.#entries.tell(notebook, { kind: 'sending' })
     const native = settings.nativeNumerics === true
     const sent = await tasks.submit(request, quote)
     notebook.model.setMetadata(SESSION_KEY, sessionMetadataJson({ v: 1, task: sent.id, native, from: 0 }))
@@ -264,28 +252,6 @@ export class Machines {
     const machine = await this.#follow(notebook, client, sent.id, native)
     this.#adopt(notebook, machine)
     return machine
-  }
-
-  /** What all cells of the session share, before anything costs. @throws PekkaError */
-  async #prepare(
-    notebook: OpenNotebook,
-    client: PekkaClient,
-    request: TaskRequest,
-    quote: Quote,
-    choice: ImageChoice,
-    addresses: ReturnType<typeof addressRows>,
-    chosen: ReadonlyMap<string, boolean>
-  ): Promise<void> {
-    const packages = missingRequirements(choice)
-    if (packages.length > 0) {
-      this.#tell(notebook, { kind: 'adding', packages })
-      request.layer = (await client.addPackages(quote, packages)).digest
-    }
-    const fetched = addresses.filter(row => isFetched(row, chosen))
-    if (fetched.length > 0) {
-      this.#tell(notebook, { kind: 'fetching', hosts: [...new Set(fetched.map(({ host }) => host))] })
-      request.inputs = await fetchAddresses(client, fetched, chosen)
-    }
   }
 
   async #run(
@@ -390,23 +356,13 @@ export class Machines {
   }
 
   #adopt(notebook: OpenNotebook, machine: KeptMachine): void {
-    this.#entries.set(notebook, { machine, opening: null })
     machine.changed.connect(() => this.#changed.emit(notebook))
-    this.#changed.emit(notebook)
-  }
-
-  /** The machine before stays known until there is another. */
-  #tell(notebook: OpenNotebook, opening: Opening): void {
-    this.#entries.set(notebook, { machine: this.of(notebook), opening })
-    this.#changed.emit(notebook)
+    this.#entries.adopt(notebook, machine)
   }
 
   /** What was told of a machine that never came. */
   #clear(notebook: OpenNotebook): void {
-    const machine = this.of(notebook)
-    if (machine === null) return this.#forget(notebook)
-    this.#entries.set(notebook, { machine, opening: null })
-    this.#changed.emit(notebook)
+    if (!this.#entries.clear(notebook)) this.#forget(notebook)
   }
 
   #forget(notebook: OpenNotebook): void {

@@ -3,7 +3,7 @@ import { listed } from '@pekka/node/scan'
 // Past the rooms' indexes, which need JupyterLab: words are tested without a page.
 import type { IconName } from '../line/icons.js'
 import type { MachineSnapshot } from './snapshot.js'
-import type { Opening } from './machines.js'
+import type { Opening } from './entries.js'
 
 export type MachineActionId =
   'let-go' | 'interrupt' | 'restart' | 'again' | 'keep' | 'receipt' | 'dismiss' | 'connect' | 'retry'

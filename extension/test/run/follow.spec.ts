@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import type { TaskEvent } from '@pekka/node/protocol'
 import type { TaskFollower, TaskObserver, TaskUpdate } from '@pekka/node/client'
-import { RemoteTask, type EventSink } from '../../src/run/remote-task.js'
+import { RemoteTask, type EventSink, type KeptCell } from '../../src/run/remote-task.js'
 
 /** A follower as the client makes it: it hears nothing before it is `made`. */
 class Made {
@@ -127,5 +128,50 @@ describe('run: who follows a task', () => {
     task.unfollow(sink)
     await turn()
     assert.equal(whole, 2)
+  })
+})
+
+describe('run: since when a task runs', () => {
+  const told = async (sentAt: number, now: () => number, kept: KeptCell | null = null) => {
+    const task = new RemoteTask({ nameOf: () => undefined, now }, new Uint8Array(32), sentAt, kept)
+    const made: Made[] = []
+    const following = task.follow(null, observer => {
+      made.push(new Made(observer))
+      return made[0]?.promise ?? Promise.reject(new Error('not made'))
+    })
+    await turn()
+    made[0]?.ready()
+    await following
+    return { task, says: (...events: TaskEvent[]) => void made[0]?.observer.events?.(events) }
+  }
+  const starts = (cell: string, t: number): TaskEvent => ({ type: 'cell-start', cell, t })
+  const prints = (t: number): TaskEvent => ({ type: 'stream', cell: 'a', name: 'stdout', text: '', t })
+
+  it('is told by the latest word of a page that reads all at once, and so is its cell', async () => {
+    let now = 100_000
+    const { task, says } = await told(40_000, () => now)
+    says(starts('a', 1_000), prints(20_000), prints(50_000))
+    assert.equal(task.snapshot.runningSince, 50_000)
+    assert.deepEqual(task.snapshot.progress.get('a'), { status: 'running', since: 51_000 })
+    // As it goes on, late words change nothing.
+    now = 130_000
+    says(prints(60_000))
+    assert.equal(task.snapshot.runningSince, 50_000)
+    says({ type: 'cell-end', cell: 'a', status: 'ok', executionCount: 1, t: 61_000 }, starts('b', 61_000))
+    assert.deepEqual(task.snapshot.progress.get('a'), { status: 'ok', ms: 60_000 })
+    assert.deepEqual(task.snapshot.progress.get('b'), { status: 'running', since: 111_000 })
+  })
+
+  it('is never before it was sent, whatever a machine says', async () => {
+    const { task, says } = await told(90_000, () => 100_000)
+    says(prints(1e12))
+    assert.equal(task.snapshot.runningSince, 90_000)
+  })
+
+  it('of a kept machine’s cell is by its own time, for nobody knows here when it was sent', async () => {
+    const kept = { index: 1, follow: () => Promise.reject(new Error('unused')), interrupt: () => Promise.resolve() }
+    const { task, says } = await told(100_000, () => 100_000, kept)
+    says(starts('a', 0), prints(30_000))
+    assert.equal(task.snapshot.runningSince, 70_000)
   })
 })
