@@ -2,7 +2,7 @@ import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promi
 import { join } from 'node:path'
 import { ENVIRONMENT_PATH, INDEX_TIMEOUT_SECONDS } from './constants.js'
 import type { LockedPackage } from './definition.js'
-import { packageSources } from './package-sources.js'
+import { packageSources, usualIndexOnly } from './package-sources.js'
 import { PekkaError } from '@pekka/node/protocol'
 import { CommandError, runCommand, type CommandOptions } from './process.js'
 
@@ -32,8 +32,9 @@ export async function installPython(what: PythonPackages, environment: string, o
   const env = uvVariables(options.uvEnvironment, cache)
   const command: CommandOptions = { signal, onLine, cwd: work, env }
   await runCommand(uv, ['venv', '--quiet', '--no-project', '--python', '>=3.10', '--relocatable', environment], command)
-  const install = async (packages: readonly LockedPackage[], from: string[]): Promise<void> => {
+  const install = async (packages: readonly LockedPackage[], from: string[], where = env): Promise<void> => {
     if (packages.length === 0) return
+    const command: CommandOptions = { signal, onLine, cwd: work, env: where }
     const lock = join(work, 'requirements.txt')
     await writeFile(lock, lockText(packages))
     const args = [
@@ -52,10 +53,16 @@ export async function installPython(what: PythonPackages, environment: string, o
   }
   // First, so that a source that is missing is said before gigabytes are fetched.
   await installLocalBuilds(what, env, install)
-  await install(
-    what.packages.filter(one => !isLocalBuild(one)),
-    []
-  )
+  const others = what.packages.filter(one => !isLocalBuild(one))
+  const usual = usualIndexOnly(env)
+  try {
+    // What the locks state: a further index that has a package, but not the wheel for this platform, would be taken before the usual one.
+    await install(others, [], usual)
+  } catch (error) {
+    if (!(error instanceof CommandError) || !packageSources(env).any) throw error
+    onLine?.('not from the usual index alone; trying every place that is set')
+    await install(others, [])
+  }
   await normaliseEnvironment(environment, what.python)
 }
 
