@@ -226,7 +226,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
       uploads: new Uploads({ blobs, refs }, settings.uploads),
       network,
       enqueue: task => {
-        quiet(queue.add(task, 'submit'))
+        quiet(queue.add(task))
         // Without Redis a task waits for it: nothing would bring it on if this process ended now.
         if (queue.connected) quiet(driver.hurry(task))
       }

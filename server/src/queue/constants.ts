@@ -8,6 +8,15 @@ export const QUEUE_PREFIX = '{pekka}'
  */
 export const WORKER_CONCURRENCY = 256
 
+/**
+ * Jobs of tasks that come one after another are added at this distance at least, ms, each for all that came meanwhile: a job costs Redis
+ * and us seven commands, whatever it is for. What comes after a pause has a job at once, and the first of a lane waits for none.
+ */
+export const ADD_SPACING_MS = 20
+
+/** Tasks of one job: it is tried again as a whole. */
+export const MAX_TASKS_PER_JOB = 64
+
 /** Tries of a job before the sweeper takes over, and the first pause between them, ms (doubled, half of it random). */
 export const JOB_ATTEMPTS = 8
 export const JOB_BACKOFF_MS = 200

@@ -1,5 +1,5 @@
 /**
- * How tasks move: a job per task brings its offer onto the ledger, and whatever the ledger says afterwards tells the
+ * How tasks move: a job brings the offers of one task or of some onto the ledger, and whatever the ledger says afterwards tells the
  * candidates, opens windows and ends things. BullMQ hands the work out; the truth stands in the task table and on the
  * ledger, so Redis may lose everything.
  */

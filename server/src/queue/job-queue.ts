@@ -4,11 +4,20 @@ import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { fromHex, toHex } from '@pekka/node/protocol'
 import type { Metrics } from '../metrics.js'
-import { JOB_ATTEMPTS, JOB_BACKOFF_MS, LOCK_MS, QUEUE_NAME, QUEUE_PREFIX, WORKER_CONCURRENCY } from './constants.js'
+import {
+  ADD_SPACING_MS,
+  JOB_ATTEMPTS,
+  JOB_BACKOFF_MS,
+  LOCK_MS,
+  MAX_TASKS_PER_JOB,
+  QUEUE_NAME,
+  QUEUE_PREFIX,
+  WORKER_CONCURRENCY
+} from './constants.js'
 import { checkRedis, connectRedis, type RedisAddress } from './redis.js'
 
 export interface JobQueueComponents {
-  /** What a job does. */
+  /** What a job does for each of its tasks; twice for one does no harm. */
   drive: (task: Uint8Array, signal?: AbortSignal) => Promise<void>
   metrics: Metrics
   log: Logger
@@ -21,7 +30,7 @@ export interface JobQueueInit {
 }
 
 /**
- * BullMQ on Redis. A job carries nothing but a task's id: what it means stands in our own table, so a lost or forged job
+ * BullMQ on Redis. A job carries nothing but ids of tasks: what it means stands in our own table, so a lost or forged job
  * loses or does nothing.
  */
 export class JobQueue {
@@ -32,6 +41,10 @@ export class JobQueue {
   readonly #queue: Queue
   #workers: Worker[] = []
   readonly #listeners = new Set<() => void>()
+  /** Tasks whose job is still to be added, and when the last one was. */
+  readonly #coming: { task: string; resolve: (added: boolean) => void }[] = []
+  #addedAt = -Infinity
+  #timer: NodeJS.Timeout | null = null
 
   constructor(
     private readonly components: JobQueueComponents,
@@ -58,58 +71,93 @@ export class JobQueue {
   async start(): Promise<void> {
     await checkRedis(this.#adding, this.init.redis, this.components.log)
     for (let i = 0; i < this.init.workers; i++) {
-      const worker = new Worker(
-        QUEUE_NAME,
-        async (job, _token, signal) => {
-          const task = taskOf(job.data)
-          if (task !== null) await this.components.drive(task, signal)
-        },
-        {
-          connection: this.#connect(),
-          prefix: QUEUE_PREFIX,
-          concurrency: WORKER_CONCURRENCY,
-          lockDuration: LOCK_MS,
-          maxStalledCount: 1,
-          removeOnComplete: { count: 0 },
-          removeOnFail: { count: 0 }
-        }
-      )
+      const worker = new Worker(QUEUE_NAME, async (job, _token, signal) => this.#work(tasksOf(job.data), signal), {
+        connection: this.#connect(),
+        prefix: QUEUE_PREFIX,
+        concurrency: WORKER_CONCURRENCY,
+        lockDuration: LOCK_MS,
+        maxStalledCount: 1,
+        removeOnComplete: { count: 0 },
+        removeOnFail: { count: 0 }
+      })
       worker.on('error', error => this.#unreachable(error))
       worker.on('failed', (job, error) => {
-        this.components.log.warn({ err: error, task: taskText(job?.data), tries: job?.attemptsMade }, 'a job failed')
+        this.components.log.warn(
+          { err: error, tasks: tasksOf(job?.data).map(toHex), tries: job?.attemptsMade },
+          'a job failed'
+        )
       })
       this.#workers.push(worker)
     }
   }
 
   /**
-   * Adds a task's job; one that is there already stays alone.
+   * Has a job for the task added, soon, together with others that come now.
    * @returns false where Redis doesn't answer: the sweeper adds it later
    */
-  async add(task: Uint8Array, why: 'submit' | 'sweep'): Promise<boolean> {
+  add(task: Uint8Array): Promise<boolean> {
+    if (!this.connected) return Promise.resolve(false)
+    return new Promise(resolve => {
+      this.#coming.push({ task: toHex(task), resolve })
+      if (this.#coming.length >= MAX_TASKS_PER_JOB) return this.#addComing()
+      const wait = this.#addedAt + ADD_SPACING_MS - performance.now()
+      if (wait <= 0) this.#addComing()
+      else this.#timer ??= setTimeout(() => this.#addComing(), wait)
+    })
+  }
+
+  /**
+   * Adds a job of its own for a task that may have lost its job; one that was added so before and is there still stays alone.
+   * @returns false where Redis doesn't answer
+   */
+  addAgain(task: Uint8Array): Promise<boolean> {
+    return this.#add([toHex(task)], 'sweep')
+  }
+
+  #addComing(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#addedAt = performance.now()
+    const coming = this.#coming.splice(0)
+    if (coming.length === 0) return
+    const tasks = coming.map(({ task }) => task)
+    void this.#add(tasks, 'submit').then(added => {
+      for (const { resolve } of coming) resolve(added)
+    })
+  }
+
+  async #add(tasks: string[], why: 'submit' | 'sweep'): Promise<boolean> {
     if (!this.connected) return false
-    const name = toHex(task)
     try {
       await this.#queue.add(
         'drive',
-        { task: name },
+        { tasks },
         {
-          jobId: `${name}-${this.#life}`,
+          jobId: `${tasks[0]}-${tasks.length}-${this.#life}`,
           attempts: JOB_ATTEMPTS,
           backoff: { type: 'exponential', delay: JOB_BACKOFF_MS, jitter: 0.5 },
           removeOnComplete: true,
           removeOnFail: true
         }
       )
-      this.components.metrics.queueAdds.inc({ why })
+      this.components.metrics.queueAdds.inc({ why }, tasks.length)
       return true
     } catch (error) {
-      this.components.log.warn({ err: error, task: name }, 'a job could not be added')
+      this.components.log.warn({ err: error, tasks }, 'a job could not be added')
       return false
     }
   }
 
+  /** All of them, whatever happens to one; then the job is tried again, and those that are done have nothing to do. */
+  async #work(tasks: Uint8Array[], signal?: AbortSignal): Promise<void> {
+    const results = await Promise.allSettled(tasks.map(task => this.components.drive(task, signal)))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+  }
+
   async stop(): Promise<void> {
+    // What waits for its job is on the disk, and the next life begins with adding what has none.
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    for (const { resolve } of this.#coming.splice(0)) resolve(false)
     await Promise.all(this.#workers.map(worker => worker.close(!this.connected)))
     await this.#queue.close().catch(() => undefined)
     for (const connection of this.#connections) connection.disconnect()
@@ -133,10 +181,9 @@ export class JobQueue {
   }
 }
 
-function taskOf(data: unknown): Uint8Array | null {
-  const text = taskText(data)
-  return text !== null && /^[0-9a-f]{64}$/.test(text) ? fromHex(text) : null
+/** Whoever can write to Redis can have written it (I6): at most as many ids as ours hold, and nothing else. */
+function tasksOf(data: unknown): Uint8Array[] {
+  if (typeof data !== 'object' || data === null || !('tasks' in data) || !Array.isArray(data.tasks)) return []
+  const names: unknown[] = data.tasks.slice(0, MAX_TASKS_PER_JOB)
+  return names.flatMap(name => (typeof name === 'string' && /^[0-9a-f]{64}$/.test(name) ? [fromHex(name)] : []))
 }
-
-const taskText = (data: unknown): string | null =>
-  typeof data === 'object' && data !== null && 'task' in data && typeof data.task === 'string' ? data.task : null

@@ -89,7 +89,7 @@ export class Sweeper {
     const before = this.components.clock.now() - patience
     for (const record of this.components.store.open()) {
       if (record.bridge !== 'queued' || record.submittedAt > before) continue
-      if (!(await this.components.queue.add(record.task, 'sweep'))) return
+      if (!(await this.components.queue.addAgain(record.task))) return
     }
   }
 

@@ -50,21 +50,22 @@ describe('a Redis that others can write to (I5, I6)', function () {
   const forge = async (tasks: Uint8Array[]): Promise<void> => {
     const options = { removeOnComplete: true, removeOnFail: true }
     const strange: unknown[] = [
+      { tasks: [toHex(randomBytes(32))] },
+      { tasks: ['../../bridge.key', { $ne: null }, null, 'ff'.repeat(1_000_000), ...tasks.slice(0, 3).map(toHex)] },
+      { tasks: { length: 5, 0: toHex(randomBytes(32)) } },
+      { tasks: Array.from({ length: 10_000 }, () => toHex(randomBytes(32))) },
       { task: toHex(randomBytes(32)) },
-      { task: '../../bridge.key' },
-      { task: { $ne: null } },
-      { task: 'ff'.repeat(1_000_000) },
       { account: toHex(person.identity.account), transaction: 'a'.repeat(100), prefer: 'me' },
       'nothing',
       null,
       []
     ]
     for (const data of strange) await queue.add('drive', data, options)
-    await queue.add('unknown', { task: toHex(randomBytes(32)) }, { ...options, attempts: 5 })
+    await queue.add('unknown', { tasks: [toHex(randomBytes(32))] }, { ...options, attempts: 5 })
     for (const task of tasks)
-      for (let i = 0; i < 3; i++) await queue.add('drive', { task: toHex(task) }, { ...options, priority: i })
+      for (let i = 0; i < 3; i++) await queue.add('drive', { tasks: [toHex(task)] }, { ...options, priority: i })
     await redis.rpush(`${QUEUE_PREFIX}:${QUEUE_NAME}:wait`, 'no-such-job', '{}')
-    await redis.hset(`${QUEUE_PREFIX}:${QUEUE_NAME}:torn`, 'name', 'drive', 'data', '{"task":')
+    await redis.hset(`${QUEUE_PREFIX}:${QUEUE_NAME}:torn`, 'name', 'drive', 'data', '{"tasks":')
     await redis.rpush(`${QUEUE_PREFIX}:${QUEUE_NAME}:wait`, 'torn')
   }
 
@@ -72,10 +73,13 @@ describe('a Redis that others can write to (I5, I6)', function () {
     const client = world.client(person)
     const tasks: Uint8Array[] = []
     for (let i = 0; i < TASKS; i++) tasks.push(await client.submit(cell(`print("${SECRET}", ${i})`)))
-    await until('jobs wait', async () => (await queue.getWaitingCount()) >= TASKS)
+    const waiting = async (): Promise<string[]> =>
+      (await queue.getWaiting(0, 100)).flatMap(({ data }: { data: { tasks: string[] } }) => data.tasks)
+    await until('jobs wait', async () => (await waiting()).length >= TASKS)
 
     // What stands there is the ids of tasks.
-    for (const job of await queue.getWaiting(0, 100)) assert.deepEqual(Object.keys(job.data), ['task'])
+    for (const job of await queue.getWaiting(0, 100)) assert.deepEqual(Object.keys(job.data), ['tasks'])
+    assert.deepEqual((await waiting()).sort(), tasks.map(toHex).sort())
     const dump = await world.redis.dump()
     for (const secret of [
       SECRET,
@@ -89,7 +93,7 @@ describe('a Redis that others can write to (I5, I6)', function () {
     const jobs = await queue.getWaiting(0, 100)
     for (const [i, job] of jobs.entries()) {
       if (i % 4 === 0) await job.remove()
-      if (i % 4 === 1) await redis.hset(`${QUEUE_PREFIX}:${QUEUE_NAME}:${job.id}`, 'data', '{"task":"00"}')
+      if (i % 4 === 1) await redis.hset(`${QUEUE_PREFIX}:${QUEUE_NAME}:${job.id}`, 'data', '{"tasks":["00"]}')
     }
     await forge(tasks)
     settings.workers = 2

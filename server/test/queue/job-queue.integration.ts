@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import { toHex } from '@pekka/node/protocol'
+import { createMetrics } from '../../src/metrics.js'
+import { MAX_TASKS_PER_JOB, QUEUE_NAME, QUEUE_PREFIX } from '../../src/queue/constants.js'
+import { JobQueue } from '../../src/queue/index.js'
+import { TestRedis } from '../support/redis.js'
+import { until } from '../support/world.js'
+
+describe('jobs of tasks', function () {
+  this.timeout(30_000)
+  let folder: string
+  let redis: TestRedis
+  let connection: Redis
+  let looking: Queue
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pekka-jobs-'))
+    redis = new TestRedis(folder)
+    await redis.start()
+    connection = new Redis(redis.path, { maxRetriesPerRequest: null })
+    looking = new Queue(QUEUE_NAME, { connection, prefix: QUEUE_PREFIX })
+  })
+  after(async () => {
+    await looking.close()
+    connection.disconnect()
+    await redis.kill()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  afterEach(() => looking.obliterate({ force: true }))
+
+  const started = async (workers: number, drive: (task: Uint8Array) => Promise<void>): Promise<JobQueue> => {
+    const components = { drive, metrics: createMetrics(), log: pino({ level: 'silent' }) }
+    const queue = new JobQueue(components, { redis: { path: redis.path }, workers })
+    await queue.start()
+    return queue
+  }
+
+  it('are shared by what comes together, as many as a job may hold, and lose none', async () => {
+    const queue = await started(0, async () => undefined)
+    const tasks = Array.from({ length: 2 * MAX_TASKS_PER_JOB }, () => new Uint8Array(randomBytes(32)))
+    const added = await Promise.all(tasks.map(task => queue.add(task)))
+    await queue.stop()
+    assert.ok(added.every(Boolean))
+    const jobs = (await looking.getWaiting(0, 1_000)).map(({ data }: { data: { tasks: string[] } }) => data.tasks)
+    // By count where they come at once; a machine that stands still in between may add a few more.
+    assert.ok(jobs.length < tasks.length / 4, `${jobs.length} jobs`)
+    assert.ok(jobs.every(({ length }) => length <= MAX_TASKS_PER_JOB))
+    assert.deepEqual(jobs.flat().sort(), tasks.map(toHex).sort())
+  })
+
+  it('are worked off whole: one task that fails keeps no other from its turn, and is tried again', async () => {
+    const driven = new Map<string, number>()
+    const [, broken, ...rest] = Array.from({ length: 6 }, () => new Uint8Array(randomBytes(32)))
+    assert.ok(broken)
+    const queue = await started(1, async task => {
+      const times = (driven.get(toHex(task)) ?? 0) + 1
+      driven.set(toHex(task), times)
+      if (toHex(task) === toHex(broken) && times < 3) throw new Error('not yet')
+    })
+    for (const task of [broken, ...rest]) void queue.add(task)
+    await until('all are driven', () => (driven.get(toHex(broken)) ?? 0) === 3 && driven.size === rest.length + 1)
+    await until('no job is left', async () => (await looking.getJobCountByTypes('waiting', 'active', 'delayed')) === 0)
+    await queue.stop()
+  })
+
+  it('whoever waits for a job when the bridge stops is told, and waits no longer', async () => {
+    const queue = await started(0, async () => undefined)
+    const [first, second] = [queue.add(randomBytes(32)), queue.add(randomBytes(32))]
+    assert.equal(await first, true)
+    await queue.stop()
+    assert.notEqual(await Promise.race([second, new Promise(resolve => setImmediate(resolve, 'nothing'))]), 'nothing')
+  })
+})
