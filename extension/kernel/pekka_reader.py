@@ -245,7 +245,12 @@ class Transfer:
         self._file.flush()
         self.size = 0
         self._map: memoryview | None = None
-        self._reader = Reader(self._file, self._begin, self._code) if AHEAD else None
+        self._reader: Reader | None = None
+        if AHEAD:
+            try:
+                self._reader = Reader(self._file, self._begin, self._code)
+            except OSError:
+                pass  # no room for a process now; it is tried again when all is here
 
     @property
     def gone(self) -> bool:

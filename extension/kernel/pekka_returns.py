@@ -25,6 +25,8 @@ LOOK_CHARACTERS = 200
 _transfers: dict[str, Transfer] = {}
 #: One that was begun before anything of it is here.
 _next: Transfer | None = None
+#: Main thread and subshells are called at once; each transfer is one value's.
+_lock = threading.Lock()
 _requests: dict[str, Request] = {}
 #: Whether the page can answer while a cell runs, through a subshell.
 _can_wait = False
@@ -66,25 +68,31 @@ def claim(identifier: str) -> Answer:
 def expect(used: list[str]) -> Answer:
     """Values are about to come, of codecs that may be known: what reads them begins meanwhile."""
     global _next
-    if _next is not None and _next.gone:
-        _next.close()
-        _next = None
-    if _next is None:
-        _next = Transfer()
-    if used:
-        _next.expect([codec for codec in used if codec in codecs.SAFE])
+    with _lock:
+        if _next is not None and _next.gone:
+            _next.close()
+            _next = None
+        if _next is None:
+            _next = Transfer()
+        if used:
+            _next.expect([codec for codec in used if codec in codecs.SAFE])
     return Answer(None)
+
+
+def _begin() -> Transfer:
+    global _next
+    with _lock:
+        begun, _next = _next, None
+    return begun or Transfer()
 
 
 def part(identifier: str, data: bytes, first: bool) -> Answer:
     """Takes a piece of a value."""
-    global _next
     if first:
         drop(identifier)
         while len(_transfers) >= MAX_TRANSFERS:
             drop(next(iter(_transfers)))
-        _transfers[identifier] = _next or Transfer()
-        _next = None
+        _transfers[identifier] = _begin()
     _transfers[identifier].add(data)
     return Answer(None)
 

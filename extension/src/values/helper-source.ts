@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '6bf8432dbae245bf'
+export const HELPER_VERSION = '4e4bdc872e925987'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -1228,7 +1228,12 @@ class Transfer:
         self._file.flush()
         self.size = 0
         self._map: memoryview | None = None
-        self._reader = Reader(self._file, self._begin, self._code) if AHEAD else None
+        self._reader: Reader | None = None
+        if AHEAD:
+            try:
+                self._reader = Reader(self._file, self._begin, self._code)
+            except OSError:
+                pass  # no room for a process now; it is tried again when all is here
 
     @property
     def gone(self) -> bool:
@@ -1434,6 +1439,8 @@ LOOK_CHARACTERS = 200
 _transfers: dict[str, Transfer] = {}
 #: One that was begun before anything of it is here.
 _next: Transfer | None = None
+#: Main thread and subshells are called at once; each transfer is one value's.
+_lock = threading.Lock()
 _requests: dict[str, Request] = {}
 #: Whether the page can answer while a cell runs, through a subshell.
 _can_wait = False
@@ -1475,25 +1482,31 @@ def claim(identifier: str) -> Answer:
 def expect(used: list[str]) -> Answer:
     """Values are about to come, of codecs that may be known: what reads them begins meanwhile."""
     global _next
-    if _next is not None and _next.gone:
-        _next.close()
-        _next = None
-    if _next is None:
-        _next = Transfer()
-    if used:
-        _next.expect([codec for codec in used if codec in codecs.SAFE])
+    with _lock:
+        if _next is not None and _next.gone:
+            _next.close()
+            _next = None
+        if _next is None:
+            _next = Transfer()
+        if used:
+            _next.expect([codec for codec in used if codec in codecs.SAFE])
     return Answer(None)
+
+
+def _begin() -> Transfer:
+    global _next
+    with _lock:
+        begun, _next = _next, None
+    return begun or Transfer()
 
 
 def part(identifier: str, data: bytes, first: bool) -> Answer:
     """Takes a piece of a value."""
-    global _next
     if first:
         drop(identifier)
         while len(_transfers) >= MAX_TRANSFERS:
             drop(next(iter(_transfers)))
-        _transfers[identifier] = _next or Transfer()
-        _next = None
+        _transfers[identifier] = _begin()
     _transfers[identifier].add(data)
     return Answer(None)
 

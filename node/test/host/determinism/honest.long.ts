@@ -47,7 +47,7 @@ function examples(): Program[] {
 const roots = new Map<string, string>()
 for (const name of ['bubblewrap', 'docker'] as const) {
   describe(`the honest set in sandboxes of ${name}`, function () {
-    this.timeout(300_000)
+    this.timeout(900_000)
     let runtime: SandboxRuntime | undefined
     let image: SandboxImage
     let engine: TestEngine | undefined
@@ -75,7 +75,7 @@ for (const name of ['bubblewrap', 'docker'] as const) {
     })
 
     after(async function () {
-      this.timeout(120_000)
+      this.timeout(600_000)
       await runtime?.close()
       await docker?.getImage(reference).remove({ force: true })
       await engine?.stop()
