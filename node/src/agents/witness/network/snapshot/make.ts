@@ -63,6 +63,8 @@ const NAME = /^(\d{12})-(\d+)\.snapshot$/
 export class SnapshotMaker {
   readonly #stopping = new AbortController()
   #work: Promise<void> = Promise.resolve()
+  /** Of the last state that was taken: an earlier one isn't waited for any more. */
+  #latest = -1
 
   constructor(
     private readonly components: SnapshotMakerComponents,
@@ -72,6 +74,7 @@ export class SnapshotMaker {
   /** The state is that after an epoch's last commit. */
   take(state: Reader, point: ResumePoint): void {
     const rows: Row[] = []
+    this.#latest = point.start.firstIndex - 1
     for (const table of TABLE_NAMES) for (const key of state.keys(table)) rows.push([table, key, state.get(table, key)])
     this.#work = this.#work
       .then(() => this.#write(rows, point))
@@ -144,6 +147,8 @@ export class SnapshotMaker {
     for (let looks = 0; looks < CERTIFICATE_LOOKS && !this.#stopping.signal.aborted; looks++) {
       const stored = await this.components.store.checkpointFrom(index)
       if (stored?.index === index) return decodeCertificate(stored.certificate)
+      // One after it is due: no more than two states are held however long nobody signs.
+      if (this.#latest > index) return null
       await pause(CERTIFICATE_LOOK_MS, this.#stopping.signal)
     }
     return null
