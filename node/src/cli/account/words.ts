@@ -1,4 +1,4 @@
-import { billCredits } from '../../core/client/index.js'
+import { credits } from '../../core/client/index.js'
 import {
   shortId,
   toHex,
@@ -28,7 +28,7 @@ const delay = (ms: number): string => {
 export function describeBody(body: Body): string {
   switch (body.kind) {
     case 'transfer':
-      return `pays ${billCredits(body.amount)} credits to ${toHex(body.to)}`
+      return `pays ${credits(body.amount)} credits to ${toHex(body.to)}`
     case 'set-policy':
       return `from then on the account is signed for by ${keysOf(body.policy)}`
     case 'open-account':
@@ -36,7 +36,7 @@ export function describeBody(body: Body): string {
     case 'grant': {
       const { key, cap, perTask, bodies, expiry } = body.delegate
       const until = new Date(expiry).toISOString().slice(0, 16).replace('T', ' ')
-      return `lets the key ${toHex(key)} spend up to ${billCredits(cap)} credits, ${billCredits(perTask)} a task, until ${until} UTC (${bodies.join(', ')})`
+      return `lets the key ${toHex(key)} spend up to ${credits(cap)} credits, ${credits(perTask)} a task, until ${until} UTC (${bodies.join(', ')})`
     }
     case 'revoke':
       return `takes all rights from the key ${toHex(body.key)}`
@@ -58,7 +58,7 @@ export function describeBody(body: Body): string {
     case 'stake':
     case 'unstake':
     case 'faucet':
-      return `${body.kind} of ${billCredits(body.amount)} credits`
+      return `${body.kind} of ${credits(body.amount)} credits`
     default:
       return body.kind
   }
@@ -81,8 +81,8 @@ export function accountWords({ view, row, time, key, next }: OwnerAnswer): strin
   const leaving = unbonding.reduce((sum, { amount }) => sum + amount, 0n)
   return [
     `account ${toHex(view.account)}`,
-    `  ${billCredits(view.balance)} credits free, ${billCredits(view.locked)} on hold`,
-    `  deposit ${billCredits(view.bond)} credits, ${billCredits(view.bondReserved)} of it for tasks under way${leaving === 0n ? '' : `, ${billCredits(leaving)} on their way back`}`,
+    `  ${credits(view.balance)} credits free, ${credits(view.locked)} on hold`,
+    `  deposit ${credits(view.bond)} credits, ${credits(view.bondReserved)} of it for tasks under way${leaving === 0n ? '' : `, ${credits(leaving)} on their way back`}`,
     ...bandwidthWords(row, time),
     `  signed for by ${policy.threshold} of ${policy.keys.length} ${policy.keys.length === 1 ? 'key' : 'keys'}:`,
     ...policy.keys.map(one => `    ${toHex(one)}${toHex(one) === own ? '  this wallet' : ''}`),
@@ -94,7 +94,7 @@ export function accountWords({ view, row, time, key, next }: OwnerAnswer): strin
       const over = delegate.expiry <= time.timestamp ? ', over' : ''
       const until = new Date(delegate.expiry).toISOString().slice(0, 16).replace('T', ' ')
       return [
-        `  key ${shortId(delegateKey, SHOWN)}: ${role}, ${billCredits(used)} of ${billCredits(delegate.cap)} credits used, until ${until} UTC${over}`
+        `  key ${shortId(delegateKey, SHOWN)}: ${role}, ${credits(used)} of ${credits(delegate.cap)} credits used, until ${until} UTC${over}`
       ]
     }),
     recovery === undefined

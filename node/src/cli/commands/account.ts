@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { billCredits } from '../../core/client/index.js'
+import { credits } from '../../core/client/index.js'
 import {
   CLIENT_BODIES,
   PekkaError,
@@ -68,7 +68,7 @@ export function register(program: Command, context: CliContext): void {
       const [receiver, amount] = [readId(to), readCap(text, 'AMOUNT')]
       await withWallet(context, async wallet => {
         const acted = await wallet.act({ kind: 'transfer', to: receiver, amount }, own(options))
-        await report(context, acted, `${billCredits(amount)} credits paid to ${toHex(receiver)}.`, options.out)
+        await report(context, acted, `${credits(amount)} credits paid to ${toHex(receiver)}.`, options.out)
       })
     })
 

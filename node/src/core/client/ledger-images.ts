@@ -1,4 +1,4 @@
-import { toHex, type Clock, type ImageRef, type ImageRow } from '../protocol/index.js'
+import { isPekkaError, toHex, type Clock, type ImageRef, type ImageRow } from '../protocol/index.js'
 import { imageSignersOf, type ImageRegistry, type ImageStanding } from './image-registry.js'
 import type { ProvenLedger } from './proven-ledger.js'
 
@@ -37,8 +37,16 @@ export class LedgerImageRegistry implements ImageRegistry {
     if (imageSignersOf(genesis) === undefined) return await list.standings(images)
     const rows = await this.#rows(images)
     const open = images.filter((_, i) => !isDecided(rows[i]))
-    const listed = open.length === 0 ? [] : await list.standings(open)
-    return images.map((image, i) => decisionOf(image, rows[i]) ?? listed[open.indexOf(image)] ?? 'unlisted')
+    const decided = images.map((image, i) => decisionOf(image, rows[i]))
+    const listed =
+      open.length === 0
+        ? []
+        : await list.standings(open).catch((error: unknown) => {
+            // A network may do without a list; then who offers something else must not keep anybody from what the ledger lists.
+            if (isPekkaError(error) && error.code === 'IMAGE_LIST_INVALID' && decided.includes('listed')) return []
+            throw error
+          })
+    return images.map((image, i) => decided[i] ?? listed[open.indexOf(image)] ?? 'unlisted')
   }
 
   async #rows(images: readonly ImageRef[]): Promise<(ImageRow | null)[]> {

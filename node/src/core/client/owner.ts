@@ -127,11 +127,19 @@ export class OwnerAccount {
    */
   async act(body: Body): Promise<Acted> {
     const { policy } = await this.view()
+    this.#refuseStranger(policy)
     if (policy.threshold > 1) {
       return { status: 'partial', policy, ...(await this.lane.prepare(body, SIGNING_MS)) }
     }
     const id = await this.lane.send(body, signed => submitSigned(this.components.http, signed))
     return { status: 'applied', id }
+  }
+
+  /** The bridge may still know the key from before. */
+  #refuseStranger({ keys }: Policy): void {
+    const { account, signer } = this.init
+    if (keys.some(key => equalBytes(key, signer.publicKey))) return
+    throw new PekkaError('KEY_NOT_OWNER', { account: toHex(account) })
   }
 
   /**
@@ -146,9 +154,7 @@ export class OwnerAccount {
       this.view(),
       this.components.http.request('GET', '/v1/ledger/time', ledgerTimeSchema)
     ])
-    if (!policy.keys.some(key => equalBytes(key, signer.publicKey))) {
-      throw new PekkaError('KEY_NOT_OWNER', { account: toHex(account) })
-    }
+    this.#refuseStranger(policy)
     if (transaction.expiry < timestamp) throw new PekkaError('TRANSACTION_EXPIRED')
     const sequence = lanes.find(({ key }) => key === null)?.sequence ?? 0
     if (transaction.sequence !== sequence) throw new PekkaError('LANE_SEQUENCE', { expected: sequence })

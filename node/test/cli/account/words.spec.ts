@@ -25,9 +25,14 @@ describe('what an owner is shown before it is signed', () => {
   it('is who is paid and how much, by whose account and until when', () => {
     assert.deepEqual(transactionWords(payment), [
       `account ${'08'.repeat(32)}`,
-      `  pays 2.500 credits to ${'05'.repeat(32)}`,
+      `  pays 2.5 credits to ${'05'.repeat(32)}`,
       '  number 4 of its transactions, void after 2027-01-15 08:00 UTC'
     ])
+  })
+
+  it('is the exact amount, however small', () => {
+    const body: Body = { kind: 'transfer', to: bytes(5), amount: 1_000_001n }
+    assert.match(describeBody(body), /^pays 1\.000001 credits/)
   })
 
   it('names every key that is to have a say, whole', () => {

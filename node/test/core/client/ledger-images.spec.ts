@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { LedgerImageRegistry, listedAsks, type ImageStanding, type ProvenLedger } from '@pekka/node/client'
-import { encodeCanonical, toHex, type ImageRef, type ImageRow } from '@pekka/node/protocol'
+import { PekkaError, encodeCanonical, toHex, type ImageRef, type ImageRow } from '@pekka/node/protocol'
 import { createDevnetGenesis } from '@pekka/node/ledger'
 
 const bytes = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
@@ -21,7 +21,7 @@ const rowOf = (fill: number, state: ImageRow['state'], name = 'base'): ImageRow 
 /** The registry in front of a ledger that says what a test has it say. */
 function world(registers = true) {
   const rows = new Map<string, ImageRow>()
-  const seen = { asked: [] as string[][], listed: [] as string[], now: 1_000_000, fails: false }
+  const seen = { asked: [] as string[][], listed: [] as string[], now: 1_000_000, fails: false, noList: false }
   const put = (row: ImageRow): void => void rows.set(toHex(row.digest), row)
   const genesis = encodeCanonical(
     createDevnetGenesis({
@@ -43,6 +43,7 @@ function world(registers = true) {
   }
   const list = {
     standings: async (images: readonly ImageRef[]): Promise<ImageStanding[]> => {
+      if (seen.noList) throw new PekkaError('IMAGE_LIST_INVALID', { issue: 'it shows none' })
       seen.listed.push(...images.map(({ digest }) => toHex(digest)))
       return images.map(({ digest }) => (!registers ? 'open' : digest[0] === 5 ? 'listed' : 'unlisted'))
     }
@@ -71,6 +72,14 @@ describe('the ledger’s registry, as a client reads it', () => {
     put(rowOf(7, 'proposed'))
     assert.equal(await standing(image(5)), 'listed')
     assert.equal(await standing(image(7)), 'unlisted')
+  })
+
+  it('needs no list for what it has decided, whatever else is offered under the name', async () => {
+    const { registry, put, seen, standing } = world()
+    seen.noList = true
+    put(rowOf(6, 'approved'))
+    assert.deepEqual(await registry.standings([image(8), image(6)]), ['unlisted', 'listed'])
+    await assert.rejects(standing(image(8)), { code: 'IMAGE_LIST_INVALID' })
   })
 
   it('is asked for no proof where the genesis names no registrars', async () => {
