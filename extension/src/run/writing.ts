@@ -138,6 +138,7 @@ export class Writing {
       if (signal.aborted) release()
       return this.#takeTurn(locks !== undefined)
     })
+    mine.catch(() => undefined)
     const first = await Promise.race([mine, tick()])
     if (first === undefined) {
       changed('state')
@@ -174,13 +175,17 @@ export class Writing {
   /** Hands the task's events to the writer, from the first on. @throws PekkaError */
   async #feed(writer: TaskWriter): Promise<void> {
     this.#displaced = false
-    this.#sink = {
-      superseded: () => writer.nextAttempt(),
+    // A cell that is found elsewhere begins all anew: of what is being handed on then, the rest comes once more.
+    const sink: EventSink = {
+      superseded: () => {
+        if (this.#sink === sink) writer.nextAttempt()
+      },
       events: events => {
-        for (const event of events) writer.push(event)
+        for (const event of events) if (this.#sink === sink) writer.push(event)
       }
     }
-    await this.components.tasks.follow(this.task, this.#sink)
+    this.#sink = sink
+    await this.components.tasks.follow(this.task, sink)
     this.#remember()
   }
 
@@ -203,6 +208,7 @@ export class Writing {
     this.#wake()
     if (this.#displaced) void this.#again()
   }
+
   /** Lets go; the task goes on. */
   end(): void {
     this.task.changed.disconnect(this.#onTask, this)
