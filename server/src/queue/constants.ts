@@ -10,7 +10,7 @@ export const WORKER_CONCURRENCY = 256
 
 /**
  * Jobs of tasks that come one after another are added at this distance at least, ms, each for all that came meanwhile: a job costs Redis
- * and us seven commands, whatever it is for. What comes after a pause has a job at once, and the first of a lane waits for none.
+ * and us the same few commands, whatever it is for. What comes after a pause has a job at once, and the first of a lane waits for none.
  */
 export const ADD_SPACING_MS = 20
 
