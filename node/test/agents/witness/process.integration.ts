@@ -33,7 +33,7 @@ describe('witness: the process', function () {
 
   it('says where it serves, over IPC and in its ready file', async () => {
     const ready: unknown = JSON.parse(await readFile(join(folder, 'witness', 'ready.json'), 'utf8'))
-    assert.deepEqual(Object.keys(ready as object).sort(), ['addresses', 'pid'])
+    assert.deepEqual(Object.keys(ready as object).sort(), ['addresses', 'pid', 'seat'])
     assert.equal((ready as { pid: number }).pid, witness.child?.pid)
   })
 
