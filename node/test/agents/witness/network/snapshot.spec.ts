@@ -198,6 +198,9 @@ describe('witness: a snapshot', function () {
     const forged = (commits: Commits): Commits =>
       commits.map(commit => ({ ...commit, ordered: commit.ordered.map(([id]) => [id, 'FUNDS_MISSING']) }))
     await refused(inCommits(forged), /ordered other transactions/)
+    const lastLater = (commits: Commits): Commits =>
+      commits.map((commit, i) => (i < commits.length - 1 ? commit : { ...commit, timestamp: commit.timestamp + 1 }))
+    await refused(inCommits(lastLater), /do not lead/)
     const earlier = (commits: Commits): Commits =>
       commits.map(commit => ({ ...commit, timestamp: commit.timestamp - 1 }))
     await refused(inCommits(earlier), /do not follow/)
