@@ -22,8 +22,11 @@ export interface CborRead {
 }
 
 const utf8 = new TextEncoder()
-/** As the library's: what is no UTF-8 is replaced, a byte order mark is dropped. Such bytes aren't canonical. */
-const fromUtf8 = new TextDecoder()
+/**
+ * As the library's, what is no UTF-8 is replaced; such bytes aren't canonical. A byte order mark that begins a text is a character of it: the
+ * library drops it, so that what was written with one could not be read.
+ */
+const fromUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 const NONE = new Uint8Array(0)
 const keys: ({ bytes: Uint8Array; text: string } | undefined)[] = Array.from({ length: KEY_SLOTS })
 
