@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { encodeReceipt, verifyReceipt, RECEIPT_PARTS } from '@pekka/node/client'
-import { asksSchema, decodeSigned, encodeSigned, ledgerProofAnswerSchema, signTransaction } from '@pekka/node/protocol'
+import {
+  asksSchema,
+  decodeSigned,
+  encodeCanonical,
+  encodeSigned,
+  ledgerProofAnswerSchema,
+  sha256,
+  signTransaction
+} from '@pekka/node/protocol'
 import { createPrimitives, createSigner } from '@pekka/node/host/crypto'
 import { World, cell, until, type Person } from '../support/world.js'
 
@@ -38,6 +46,11 @@ describe('the ledger’s proofs through the bridge', function () {
     const last = checks.at(-1)
     assert.ok(last?.ok, last?.note)
     assert.match(last.note, /^Settled: signed by the network’s witnesses/)
+    assert.equal(receipt.draw, 'single witness')
+    const { digest: _, ...fields } = { ...receipt, draw: 'committee' as const }
+    const forged = { ...fields, digest: sha256(encodeCanonical(fields)) }
+    const told = await verifyReceipt(encodeCanonical(forged), verifier)
+    assert.equal(told.checks.at(-1)?.ok, false)
     const changed = { ...receipt, view: { ...receipt.view, paid: receipt.view.paid + 1n } }
     const again = await verifyReceipt(encodeReceipt(changed), verifier)
     assert.ok(again.checks.some(({ ok }) => !ok))

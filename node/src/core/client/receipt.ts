@@ -24,6 +24,7 @@ import {
   type Receipt,
   type SignedTransaction,
   type TaskView,
+  type Trust,
   type Verifier
 } from '../protocol/index.js'
 import { readAnchor, verdictOf } from './proven-ledger.js'
@@ -37,6 +38,13 @@ export interface Proof {
   settlement: { key: Uint8Array; signature: Uint8Array }
 }
 
+/** What the ledger itself shows of a task, for its receipt. */
+export type Shown = Pick<Extract<Receipt, { v: 2 }>, 'ledger' | 'draw'>
+
+/** Who draws audits where these keep the ledger (R26). */
+export const drawOf = ({ members }: Pick<Trust, 'members'>): Shown['draw'] =>
+  members.length === 1 ? 'single witness' : 'committee'
+
 /** Puts a receipt together from the bridge's proof and what this client recomputed. Verify it before it is stored. */
 export function makeReceipt(
   network: Uint8Array,
@@ -44,7 +52,7 @@ export function makeReceipt(
   finished: FinishedRun | null,
   taskKey: Uint8Array,
   madeAt: number,
-  ledger: Extract<Receipt, { v: 2 }>['ledger'] | null = null
+  shown: Shown | null = null
 ): Receipt {
   const committed = proof.view.attempts.find(attempt => attempt.ended === 'committed')
   if (committed && !finished?.signedHead)
@@ -69,8 +77,8 @@ export function makeReceipt(
     draw: 'single witness' as const,
     madeAt
   }
-  if (ledger === null) return sealed({ v: 1 as const, ...fields })
-  return sealed({ v: 2 as const, ...fields, ledger })
+  if (shown === null) return sealed({ v: 1 as const, ...fields })
+  return sealed({ v: 2 as const, ...fields, ...shown })
 }
 
 const sealed = <T extends object>(fields: T): T & { digest: Uint8Array } => ({
@@ -345,6 +353,7 @@ async function checkLedger({ receipt, verifier, signed }: CheckContext): Promise
   demand(equalBytes(sha256(ledger.genesis), network), 'Ledger', 'the genesis is of another network')
   const trust = await verifyWay(ledger.way ?? [], readAnchor(ledger.genesis, network), verifier)
   const proven = await verifyProof(ledger.proof, trust, verifier)
+  demand(receipt.draw === drawOf(proven.trust), 'Ledger', 'others keep the ledger than it says')
   const verdict = verdictOf(proven, view)
   const at = new Date(proven.checkpoint.timestamp).toISOString()
   if (verdict === 'proven') return `Settled: signed by the network’s witnesses, ${at}.`

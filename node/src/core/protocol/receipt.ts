@@ -35,7 +35,7 @@ const receiptV1Schema = z.strictObject({
   stored: storedSchema.nullable(),
   /** Who may re-run it and how it was checked: not re-run in this version. */
   checked: z.literal('not-rerun'),
-  /** How audits would be drawn: `single witness` until there are more. */
+  /** How audits would be drawn; without a proof that is all there was. */
   draw: z.literal('single witness'),
   madeAt: millis,
   /** SHA-256 of the canonical bytes of all fields above. */
@@ -45,6 +45,8 @@ const receiptV1Schema = z.strictObject({
 /** Receipt v2: v1 with the ledger's proof in it, so that its payment rests on the witnesses' signatures. */
 const receiptV2Schema = receiptV1Schema.extend({
   v: z.literal(2),
+  /** Who would draw audits (R26): those who signed the proof, or the one of them there is, who knows every draw before. */
+  draw: z.enum(['single witness', 'committee']),
   ledger: z.strictObject({
     /** Canonical bytes of the genesis, whose hash is `network`: it names who signed, first of all. */
     genesis: bytesUpTo(MAX_GENESIS_BYTES),

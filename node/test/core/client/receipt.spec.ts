@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { RECEIPT_PARTS, encodeReceipt, makeReceipt, verifyReceipt } from '@pekka/node/client'
+import { RECEIPT_PARTS, drawOf, encodeReceipt, makeReceipt, verifyReceipt } from '@pekka/node/client'
 import {
   encodeSigned,
   settlementMessage,
@@ -146,6 +146,12 @@ describe('a receipt', () => {
       )
     }
   }).timeout(60_000)
+
+  it('says who would draw audits: several who sign, or one who knows each draw before (R26)', () => {
+    const member: [Uint8Array, bigint] = [new Uint8Array(32), 1n]
+    assert.equal(drawOf({ members: [member] }), 'single witness')
+    assert.equal(drawOf({ members: [member, member, member, member] }), 'committee')
+  })
 
   const forgeries: [string, string, (receipt: Receipt) => Receipt][] = [
     ['a smaller payment', 'Payment', r => ({ ...r, view: { ...r.view, paid: 1n, refunded: r.view.lock - 1n } })],
