@@ -11,9 +11,9 @@ export interface RunnerFile {
   sha256: string
 }
 
-const NOT_RUNNER = new Set(['__pycache__', 'test', 'tests'])
+const NOT_RUNNER = new Set(['__pycache__', 'test', 'tests', 'README.md'])
 
-/** The files of the runner that go into an image, sorted by path: no tests, no byte code, nothing hidden. */
+/** The files of the runner that go into an image, sorted by path: no tests, no pages, no byte code, nothing hidden. */
 export async function runnerFiles(folder: string): Promise<RunnerFile[]> {
   const found: RunnerFile[] = []
   const walk = async (at: string): Promise<void> => {
