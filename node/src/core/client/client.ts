@@ -44,7 +44,7 @@ import { Market, chooseCandidates, match, type Mismatch, type Requirements, type
 import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNote, type TaskRequest } from './offer.js'
 import { TaskReader, type FinishedRun } from './reader.js'
 import { ProvenLedger, verdictOf, wayOf } from './proven-ledger.js'
-import { drawOf, makeReceipt, type Shown } from './receipt.js'
+import { drawOf, makeReceipt, type OnLedger } from './receipt.js'
 import { RemoteSession, type SessionObserver } from './session.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
 import { packTravel, type Packed, type Travel } from './travel.js'
@@ -397,7 +397,7 @@ export class PekkaClient {
   }
 
   /** The ledger's proof of how a task ended; null where there is none that says something. */
-  async #proofOf(view: TaskView): Promise<Shown | null> {
+  async #proofOf(view: TaskView): Promise<OnLedger | null> {
     const found = await this.ledger.task(view.task).catch((error: unknown) => {
       // A bridge that gives none is no worse than one of before; one that gives a false one is.
       if (asPekkaError(error).code === 'PROOF_INVALID') throw error

@@ -39,10 +39,10 @@ export interface Proof {
 }
 
 /** What the ledger itself shows of a task, for its receipt. */
-export type Shown = Pick<Extract<Receipt, { v: 2 }>, 'ledger' | 'draw'>
+export type OnLedger = Pick<Extract<Receipt, { v: 2 }>, 'ledger' | 'draw'>
 
 /** Who draws audits where these keep the ledger (R26). */
-export const drawOf = ({ members }: Pick<Trust, 'members'>): Shown['draw'] =>
+export const drawOf = ({ members }: Pick<Trust, 'members'>): OnLedger['draw'] =>
   members.length === 1 ? 'single witness' : 'committee'
 
 /** Puts a receipt together from the bridge's proof and what this client recomputed. Verify it before it is stored. */
@@ -52,7 +52,7 @@ export function makeReceipt(
   finished: FinishedRun | null,
   taskKey: Uint8Array,
   madeAt: number,
-  shown: Shown | null = null
+  shown: OnLedger | null = null
 ): Receipt {
   const committed = proof.view.attempts.find(attempt => attempt.ended === 'committed')
   if (committed && !finished?.signedHead)
