@@ -46,7 +46,7 @@ async function main() {
     ...(root && { PEKKA_TEST_IMAGE_ROOT: root }),
     ...(chromium && { PEKKA_TEST_CHROMIUM: chromium })
   }
-  // As our processes run (node/src/cli/house/engine.ts): a bench is provider and client in one.
+  // As our processes run (node/src/cli/house/processes/engine.ts): a bench is provider and client in one.
   const engine = ['--max-semi-space-size=4']
   const child = spawn(node.path, [...engine, '--conditions=pekka-source', '--import=tsx', file, ...args], {
     cwd: ROOT,

@@ -26,7 +26,7 @@ import {
 } from '@pekka/node/protocol'
 import { createPrimitives } from '@pekka/node/host/crypto'
 import type { Put } from '../src/host/runner/index.js'
-import { nativeSha256 } from '../src/agents/provider/travel.js'
+import { nativeSha256 } from '../src/agents/provider/intake/travel.js'
 import { LIMITS, imageRoot, startRunner } from '../test/host/runner/sandboxed-runner.js'
 import { Delivery } from '../../extension/src/values/delivery.js'
 import { exportValues, type ExportedValue, type SurveyRow } from '../../extension/src/values/helper.js'

@@ -26,7 +26,7 @@ import {
   type RunHeader
 } from '@pekka/node/protocol'
 import { createPrimitives } from '@pekka/node/host/crypto'
-import { ENGINE_FLAGS } from '../../node/src/cli/house/engine.js'
+import { ENGINE_FLAGS } from '../../node/src/cli/house/processes/engine.js'
 import type { Opened, StandInProvider } from '../test/support/provider.js'
 import { World, cell, type Person } from '../test/support/world.js'
 import { machine, note, report, round } from './machine.js'

@@ -11,7 +11,7 @@ export const WAIT_MS = 2 * 3_600_000
 /** The market is looked at this often while waiting, ms. */
 export const WAIT_STEP_MS = 10_000
 
-/** Cells named in a task's sealed note; the bound is the note's own (core/client/offer.ts). */
+/** Cells named in a task's sealed note; the bound is the note's own (core/client/task/offer.ts). */
 export const MAX_NOTE_CELLS = 20
 
 /** Last lines of output that the panel shows. */

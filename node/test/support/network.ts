@@ -12,7 +12,7 @@ import { toHex, viewKeyFrom, type AccountView, type TaskItem } from '@pekka/node
 import { MAIN, homeFrom, placesIn } from '@pekka/node/setup/places'
 import type { CliContext } from '../../src/cli/context.js'
 import { connectHouse, type HouseLink } from '../../src/cli/house/control.js'
-import { controlSocket, folderOf, housePlaces, logOf, type HousePlaces } from '../../src/cli/house/places.js'
+import { controlSocket, folderOf, housePlaces, logOf, type HousePlaces } from '../../src/cli/house/state/places.js'
 import { openSession, type Session } from '../../src/cli/task/session.js'
 
 /** What a home needs that is large or slow to make, and that all networks of a test run share. */

@@ -6,7 +6,7 @@ export interface SignatureVectors {
 }
 
 /**
- * Names of the vectors on which a verifier answers otherwise than the one rule (core/protocol/signature.ts). One name is enough to split
+ * Names of the vectors on which a verifier answers otherwise than the one rule (core/protocol/ledger/signature.ts). One name is enough to split
  * the ledger: a transaction that some accept and others refuse. Without a test runner, so that a page can run it too.
  */
 export async function disagreements({ vectors }: SignatureVectors, verifier: Verifier): Promise<string[]> {

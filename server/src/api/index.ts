@@ -1,5 +1,5 @@
 /**
- * The HTTP API (core/protocol/http.ts): routes with their schemas, one place that decides who may see what, problem
+ * The HTTP API (core/protocol/wire/http.ts): routes with their schemas, one place that decides who may see what, problem
  * documents, and the description at `/openapi.json` made from the same schemas.
  *
  * ```ts

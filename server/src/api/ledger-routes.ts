@@ -49,7 +49,7 @@ const tasksQuery = z.strictObject({
 const dagQuery = z.strictObject({ to: commitCursor.optional(), commits: number(MAX_DAG_COMMITS, MAX_DAG_COMMITS / 2) })
 
 /**
- * The ledger for people who look around in it (core/protocol/explorer.ts). Witnesses tell all of it to anybody, so any token of this bridge
+ * The ledger for people who look around in it (core/protocol/wire/explorer.ts). Witnesses tell all of it to anybody, so any token of this bridge
  * sees it; but a token it takes, since a page costs a witness some reading.
  */
 export function ledgerRoutes(explorer: LedgerExplorer): Route[] {

@@ -53,7 +53,7 @@ const MAX_TASKS_LOOKED_AT = 512
 const TASK_BODIES: OpenBody[] = ['offer']
 
 /**
- * The ledger as it is shown to people: what a witness tells of the past and of now, in the shapes of core/protocol/explorer.ts. It keeps
+ * The ledger as it is shown to people: what a witness tells of the past and of now, in the shapes of core/protocol/wire/explorer.ts. It keeps
  * nothing; every page is asked for anew.
  */
 export class LedgerExplorer {

@@ -64,7 +64,7 @@ type ClientSocket = Socket<ClientToServerEvents, ServerToClientEvents, Record<st
 const laneRoom = (account: Uint8Array, lane: Uint8Array): string => `lane:${toHex(account)}:${toHex(lane)}`
 const ownerRoom = (account: Uint8Array): string => `owner:${toHex(account)}`
 
-/** The live stream over socket.io (core/protocol/socket.ts). */
+/** The live stream over socket.io (core/protocol/wire/socket.ts). */
 export class LiveStream {
   readonly #io: Server<ClientToServerEvents, ServerToClientEvents, Record<string, never>, SocketData>
   /** Accounts to be told of, and whether they changed again while they were read. */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { fromHex } from '@pekka/node/protocol'
-import { ENGINE_FLAGS } from '../../../node/src/cli/house/engine.js'
+import { ENGINE_FLAGS } from '../../../node/src/cli/house/processes/engine.js'
 
 const MAIN = new URL('../../src/main.ts', import.meta.url)
 /** What people run. */

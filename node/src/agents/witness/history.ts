@@ -55,7 +55,7 @@ export interface LedgerHistoryInit {
 }
 
 /**
- * The past of a ledger, a page at a time (core/protocol/history.ts). A page reads a bounded number of commits, whatever is asked: where more
+ * The past of a ledger, a page at a time (core/protocol/wire/history.ts). A page reads a bounded number of commits, whatever is asked: where more
  * would have to be read it ends early and says where to go on.
  */
 export class LedgerHistory {

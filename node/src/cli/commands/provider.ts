@@ -11,7 +11,7 @@ import { joinNetwork } from '../../agents/provider/index.js'
 import { PekkaError, toHex } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
 import { HOLD_PRICE } from '../house/constants.js'
-import { ENGINE_FLAGS } from '../house/engine.js'
+import { ENGINE_FLAGS } from '../house/processes/engine.js'
 import { collect } from '../task/options.js'
 
 interface StartOptions {

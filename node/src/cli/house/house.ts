@@ -14,18 +14,18 @@ import {
   textOf,
   writeAddresses,
   type Addresses
-} from './addresses.js'
-import { agentChild } from './agents.js'
-import { Child, StartError, type ChildSpec, type Ready } from './child.js'
+} from './state/addresses.js'
+import { agentChild } from './processes/agents.js'
+import { Child, StartError, type ChildSpec, type Ready } from './processes/child.js'
 import { HOLD_PRICE, PROVIDERS } from './constants.js'
-import type { Devnet } from './devnet.js'
-import { jupyterChild, pageConfigOf } from './jupyter.js'
-import { recordChildren } from './leftovers.js'
-import { ownBridgeSettings } from './own-settings.js'
-import { folderOf, type HousePlaces } from './places.js'
+import type { Devnet } from './state/devnet.js'
+import { jupyterChild, pageConfigOf } from './processes/jupyter.js'
+import { recordChildren } from './processes/leftovers.js'
+import { ownBridgeSettings } from './state/own-settings.js'
+import { folderOf, type HousePlaces } from './state/places.js'
 import type { Reservation } from './ports.js'
-import { chooseRedis, type RedisAddress } from './redis.js'
-import { witnessChildren } from './witnesses.js'
+import { chooseRedis, type RedisAddress } from './processes/redis.js'
+import { witnessChildren } from './processes/witnesses.js'
 
 export interface HouseComponents {
   places: HousePlaces

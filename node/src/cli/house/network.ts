@@ -8,7 +8,7 @@ import { connectHouse, type HouseLink } from './control.js'
 import { HANDOVER_MS } from './constants.js'
 import type { HouseAddress } from './house.js'
 import { openLog } from './log.js'
-import { controlSocket, housePlaces, logOf, type HousePlaces } from './places.js'
+import { controlSocket, housePlaces, logOf, type HousePlaces } from './state/places.js'
 
 /** A network that a command uses. */
 export interface OpenNetwork extends HouseAddress {

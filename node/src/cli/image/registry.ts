@@ -29,9 +29,9 @@ import { createVerifier, readSigner, systemClock } from '../../host/crypto/index
 import type { ImageStore } from '../../host/images/index.js'
 import { readId, report, withWallet } from '../account/signing.js'
 import type { CliContext } from '../context.js'
-import { imageKey } from '../house/image-list.js'
+import { imageKey } from '../house/state/image-list.js'
 import { runningNetwork } from '../house/network.js'
-import { housePlaces } from '../house/places.js'
+import { housePlaces } from '../house/state/places.js'
 
 /** `pekka image propose`, `approve`, `retire`: what registrars say on the ledger; and what the ledger says of images that are here. */
 

@@ -9,7 +9,7 @@ import { homeFrom } from '@pekka/node/setup/places'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openMachine } from '../../agents/provider/machine.js'
+import { openMachine } from '../../agents/provider/machine/machine.js'
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
 const stop = new AbortController()

@@ -5,7 +5,7 @@ import { LastProposed, makeRecord, readRecord, type WitnessRecord } from '../../
 import { createVerifier, random, readSigner } from '../../host/crypto/index.js'
 import { replaceFile } from '../../host/files/index.js'
 import { loadPeerKey, peerIdOf } from '../../host/network/index.js'
-import { makeKey } from '../house/keys.js'
+import { makeKey } from '../house/state/keys.js'
 import { readText } from './files.js'
 import { multiaddrOf, type Endpoint, type WitnessPlaces } from './places.js'
 

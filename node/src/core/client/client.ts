@@ -32,22 +32,29 @@ import {
   type TaskView,
   type TransactionOutcome
 } from '../protocol/index.js'
-import { buyByAuction, type AuctionObserver, type AuctionRequest } from './auction.js'
+import { buyByAuction, type AuctionObserver, type AuctionRequest } from './task/auction.js'
 import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
-import { TaskFollower, type TaskObserver } from './follow.js'
-import { SignedImageRegistry, listedAsks, type ImageRegistry } from './image-registry.js'
-import { LedgerImageRegistry } from './ledger-images.js'
-import { Lane, createExclusive, type Exclusive } from './lane.js'
-import { LedgerTail, type TailListener, type TailRequest } from './ledger-tail.js'
+import { TaskFollower, type TaskObserver } from './task/follow.js'
+import { SignedImageRegistry, listedAsks, type ImageRegistry } from './ledger/image-registry.js'
+import { LedgerImageRegistry } from './ledger/ledger-images.js'
+import { Lane, createExclusive, type Exclusive } from './ledger/lane.js'
+import { LedgerTail, type TailListener, type TailRequest } from './ledger/ledger-tail.js'
 import { Live } from './live.js'
 import { Market, chooseCandidates, match, type Mismatch, type Requirements, type VerifiedAsk } from './market.js'
-import { openNote, prepareTask, requestResources, type PreparedTask, type TaskNote, type TaskRequest } from './offer.js'
-import { TaskReader, type FinishedRun } from './reader.js'
-import { ProvenLedger, verdictOf, wayOf } from './proven-ledger.js'
-import { drawOf, makeReceipt, type OnLedger } from './receipt.js'
-import { RemoteSession, type SessionObserver } from './session.js'
+import {
+  openNote,
+  prepareTask,
+  requestResources,
+  type PreparedTask,
+  type TaskNote,
+  type TaskRequest
+} from './task/offer.js'
+import { TaskReader, type FinishedRun } from './task/reader.js'
+import { ProvenLedger, verdictOf, wayOf } from './ledger/proven-ledger.js'
+import { drawOf, makeReceipt, type OnLedger } from './task/receipt.js'
+import { RemoteSession, type SessionObserver } from './task/session.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
-import { packTravel, type Packed, type Travel } from './travel.js'
+import { packTravel, type Packed, type Travel } from './task/travel.js'
 
 export interface ClientComponents {
   fetch: FetchLike

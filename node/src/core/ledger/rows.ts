@@ -20,7 +20,7 @@ import {
 
 /**
  * The rows of the state, by table. A row's stored form is its canonical dag-cbor; its key is text that sorts as said.
- * Accounts, asks and tasks, which clients read with proofs, stand in core/protocol/state.ts.
+ * Accounts, asks and tasks, which clients read with proofs, stand in core/protocol/ledger/state.ts.
  */
 
 /** Table `lane`, key = account id / key, or account id / `policy` for lane 0 (R27). */

@@ -20,7 +20,7 @@ export interface AddressRead {
   line: number
 }
 
-/** Longest address that an input may have (core/protocol/inputs.ts). */
+/** Longest address that an input may have (core/protocol/task/inputs.ts). */
 const MAX_ADDRESS_CHARS = 2048
 const ADDRESS = /^https?:\/\/[^\s/]+[^\s]*$/i
 /** `requests.get`, `session.get`: what else is called `get` reads dictionaries. */

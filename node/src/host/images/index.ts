@@ -8,16 +8,16 @@
  * // bwrap --ro-bind ${tree.root} / … /opt/pekka/env/bin/python
  */
 import type Docker from 'dockerode'
-import { FileImageStore } from './store.js'
-import type { Standing } from './prune.js'
-import type { OutdatedPackage } from './lock.js'
-import type { PackageCheck } from './verify.js'
+import { FileImageStore } from './store/store.js'
+import type { Standing } from './store/prune.js'
+import type { OutdatedPackage } from './definition/lock.js'
+import type { PackageCheck } from './build/verify.js'
 
-export type { Standing } from './prune.js'
-export { engineTag } from './engine.js'
-export type { OutdatedPackage } from './lock.js'
-export { readModules, type ImageModules, type ModulesFile } from './modules-file.js'
-export type { PackageCheck } from './verify.js'
+export type { Standing } from './store/prune.js'
+export { engineTag } from './store/engine.js'
+export type { OutdatedPackage } from './definition/lock.js'
+export { readModules, type ImageModules, type ModulesFile } from './build/modules-file.js'
+export type { PackageCheck } from './build/verify.js'
 
 /** A built image. All of it is recorded in image.json beside the tree. */
 export interface ImageTree {

@@ -3,7 +3,7 @@ import { AGENT_BODIES, equalBytes, networkId } from '@pekka/node/protocol'
 import { createSigner, createVerifier } from '@pekka/node/host/crypto'
 import { MemoryLedgerStore } from '@pekka/node/host/storage'
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
-import { AgentGrant } from '../../../src/agents/provider/agent-grant.js'
+import { AgentGrant } from '../../../src/agents/provider/ledger/agent-grant.js'
 import { createTestNetwork, seed } from '../witness/support.js'
 
 const DAY = 86_400_000

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Attempt, SessionProgress } from '@pekka/node/protocol'
-import { claimable } from '../../../src/agents/provider/claims.js'
+import { claimable } from '../../../src/agents/provider/intake/claims.js'
 
 const attempt = (
   change: Partial<SessionProgress>,

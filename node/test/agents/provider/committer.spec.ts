@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { PekkaError } from '@pekka/node/protocol'
-import { Committer, type CommitterComponents } from '../../../src/agents/provider/committer.js'
-import type { RunRecord } from '../../../src/agents/provider/run-store.js'
+import { Committer, type CommitterComponents } from '../../../src/agents/provider/attempt/committer.js'
+import type { RunRecord } from '../../../src/agents/provider/output/run-store.js'
 
 const stopping = new AbortController()
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BubblewrapRuntime, type SandboxImage, type SandboxRuntime } from '@pekka/node/host/sandbox'
 import { toHex } from '@pekka/node/protocol'
-import { cpuClassOf, measureCpuPaths } from '../../../src/agents/provider/cpu-path.js'
+import { cpuClassOf, measureCpuPaths } from '../../../src/agents/provider/machine/cpu-path.js'
 import { imageEnvironment, imageRoot, needImage } from '../../host/runner/sandboxed-runner.js'
 import { missing } from '../../host/sandbox/support.js'
 

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict'
 import { mock } from 'node:test'
 import { createBundle, type Done } from '@pekka/node/protocol'
 import type { RunCommand } from '@pekka/node/host/runner'
-import { execute, type ExecutionComponents, type ExecutionInit } from '../../../src/agents/provider/execution.js'
+import {
+  execute,
+  type ExecutionComponents,
+  type ExecutionInit
+} from '../../../src/agents/provider/attempt/execution.js'
 
 const USAGE = { wallMs: 1, cpuMs: 1, maxMemoryBytes: 1, outputBytes: 0 }
 const DONE: Done = { type: 'done', outcome: 'ok', reason: 'completed', detail: {}, exitCode: 0, usage: USAGE, t: 1 }

@@ -11,7 +11,7 @@ import {
   type EventOf,
   type SessionCell
 } from '@pekka/node/protocol'
-import { KeptSession, type CellLimits, type KeptSessionInit } from '../../../src/agents/provider/session.js'
+import { KeptSession, type CellLimits, type KeptSessionInit } from '../../../src/agents/provider/attempt/session.js'
 
 export const primitives = createPrimitives()
 export const bytes = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)

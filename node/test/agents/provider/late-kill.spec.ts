@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { mock } from 'node:test'
-import { LateKill } from '../../../src/agents/provider/late-kill.js'
+import { LateKill } from '../../../src/agents/provider/attempt/late-kill.js'
 
 describe('a run that doesn’t stop by itself', () => {
   let kills = 0

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPrimitives, random } from '@pekka/node/host/crypto'
 import type { ManifestEnvelope } from '@pekka/node/protocol'
 import { RunDigester } from '@pekka/node/verification'
-import { openOpening, sealOpening } from '../../../src/agents/provider/opening.js'
+import { openOpening, sealOpening } from '../../../src/agents/provider/intake/opening.js'
 
 describe('provider: the opening of a commitment', () => {
   const { aead } = createPrimitives()

@@ -26,10 +26,10 @@ import {
   type OfferTask,
   type TransactionOutcome
 } from '@pekka/node/protocol'
-import { openTask, readOffer } from '../../../src/agents/provider/intake.js'
-import { KemKeys } from '../../../src/agents/provider/kem-keys.js'
-import { LedgerLane } from '../../../src/agents/provider/ledger-lane.js'
-import { Places } from '../../../src/agents/provider/places.js'
+import { openTask, readOffer } from '../../../src/agents/provider/intake/intake.js'
+import { KemKeys } from '../../../src/agents/provider/ledger/kem-keys.js'
+import { LedgerLane } from '../../../src/agents/provider/ledger/ledger-lane.js'
+import { Places } from '../../../src/agents/provider/machine/places.js'
 import { readSettings } from '../../../src/agents/provider/settings.js'
 
 const primitives = createPrimitives()

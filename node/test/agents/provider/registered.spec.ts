@@ -9,8 +9,8 @@ import {
   type LedgerAccess
 } from '@pekka/node/protocol'
 import { random, systemClock } from '@pekka/node/host/crypto'
-import { unsoldOf } from '../../../src/agents/provider/registered.js'
-import { AskBook, type AskBookComponents, type Ware } from '../../../src/agents/provider/asks.js'
+import { unsoldOf } from '../../../src/agents/provider/ledger/registered.js'
+import { AskBook, type AskBookComponents, type Ware } from '../../../src/agents/provider/ledger/asks.js'
 
 const bytes = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
 const never = new AbortController().signal

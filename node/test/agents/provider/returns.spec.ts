@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { TaskReader } from '@pekka/node/client'
 import { PekkaError, contentHash, equalBytes, type EventOf } from '@pekka/node/protocol'
-import { Returns } from '../../../src/agents/provider/travel.js'
+import { Returns } from '../../../src/agents/provider/intake/travel.js'
 import { createParties, primitives, printed, sealRun } from '../../support/sealed-run.js'
 
 type Value = EventOf<'values'>['values'][number]

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Warmth } from '../../../src/agents/provider/warmth.js'
+import { Warmth } from '../../../src/agents/provider/machine/warmth.js'
 
 describe('which images wait warm', () => {
   const entries = [

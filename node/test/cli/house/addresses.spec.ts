@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { listenAgain, readAddresses, writeAddresses, type Addresses } from '../../../src/cli/house/addresses.js'
-import { housePlaces, type HousePlaces } from '../../../src/cli/house/places.js'
+import { listenAgain, readAddresses, writeAddresses, type Addresses } from '../../../src/cli/house/state/addresses.js'
+import { housePlaces, type HousePlaces } from '../../../src/cli/house/state/places.js'
 import { freePort } from '../../../src/cli/house/ports.js'
 
 describe('addresses of the network that ran last', () => {

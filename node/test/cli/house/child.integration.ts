@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lives, holder, startTime } from '@pekka/node/setup/hold'
-import { Child, StartError, type ChildSpec } from '../../../src/cli/house/child.js'
+import { Child, StartError, type ChildSpec } from '../../../src/cli/house/processes/child.js'
 
 const forever = new AbortController().signal
 const SAYS_READY = 'process.send({ ready: true, port: 1 });'
@@ -105,7 +105,7 @@ describe('a child of the house', () => {
     const log = JSON.stringify(join(folder, 'sleep.log'))
     await writeFile(
       house,
-      `import { Child } from ${JSON.stringify(new URL('../../../src/cli/house/child.ts', import.meta.url).pathname)}
+      `import { Child } from ${JSON.stringify(new URL('../../../src/cli/house/processes/child.ts', import.meta.url).pathname)}
        const nothing = () => undefined
        const child = new Child(
          { name: 'sleep', ours: false, log: ${log}, command: async () => ({ program: 'sleep', args: ['1000'] }), ready: async () => ({}) },

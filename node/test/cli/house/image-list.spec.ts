@@ -14,9 +14,9 @@ import {
   type ImageList,
   type ImageRef
 } from '@pekka/node/protocol'
-import { openDevnet, type Devnet } from '../../../src/cli/house/devnet.js'
-import { imageKey, inOrderOf, mergeImages } from '../../../src/cli/house/image-list.js'
-import { housePlaces } from '../../../src/cli/house/places.js'
+import { openDevnet, type Devnet } from '../../../src/cli/house/state/devnet.js'
+import { imageKey, inOrderOf, mergeImages } from '../../../src/cli/house/state/image-list.js'
+import { housePlaces } from '../../../src/cli/house/state/places.js'
 
 const image = (name: string, fill: number): ImageRef => ({ name, digest: new Uint8Array(32).fill(fill) })
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ownBridgeSettings } from '../../../src/cli/house/own-settings.js'
-import { housePlaces } from '../../../src/cli/house/places.js'
+import { ownBridgeSettings } from '../../../src/cli/house/state/own-settings.js'
+import { housePlaces } from '../../../src/cli/house/state/places.js'
 
 describe('bridge.json', () => {
   let home: string

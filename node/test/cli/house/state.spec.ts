@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { createDevnetGenesis } from '@pekka/node/ledger'
 import { networkId, toHex } from '@pekka/node/protocol'
 import { DEVNET_FORMAT } from '../../../src/cli/house/constants.js'
-import { copyExamples, offerExamples } from '../../../src/cli/house/examples.js'
-import { housePlaces } from '../../../src/cli/house/places.js'
+import { copyExamples, offerExamples } from '../../../src/cli/house/state/examples.js'
+import { housePlaces } from '../../../src/cli/house/state/places.js'
 import { freePort, isFree, reservePort } from '../../../src/cli/house/ports.js'
 import { makeSocketFolder } from '../../../src/cli/house/sockets.js'
-import { stampVersion } from '../../../src/cli/house/version.js'
+import { stampVersion } from '../../../src/cli/house/state/version.js'
 
 describe('the state in a PEKKA_HOME', () => {
   let home: string

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MAIN } from '@pekka/node/setup/places'
-import { housePlaces } from '../../../src/cli/house/places.js'
+import { housePlaces } from '../../../src/cli/house/state/places.js'
 
 /** A `pekka` that was started: what it says, its end. */
 export interface Running {

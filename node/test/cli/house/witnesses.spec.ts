@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { decodeCanonical, equalBytes, genesisSchema, type Genesis } from '@pekka/node/protocol'
 import { brokenInvariants, genesisState } from '@pekka/node/ledger'
 import { readSigner } from '@pekka/node/host/crypto'
-import { openDevnet, type Devnet } from '../../../src/cli/house/devnet.js'
-import { housePlaces, type HousePlaces } from '../../../src/cli/house/places.js'
-import { witnessChildren } from '../../../src/cli/house/witnesses.js'
+import { openDevnet, type Devnet } from '../../../src/cli/house/state/devnet.js'
+import { housePlaces, type HousePlaces } from '../../../src/cli/house/state/places.js'
+import { witnessChildren } from '../../../src/cli/house/processes/witnesses.js'
 
 describe('the witnesses of an embedded network', function () {
   this.timeout(60_000)

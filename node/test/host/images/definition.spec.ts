@@ -9,9 +9,9 @@ import {
   parseInput,
   parseLock,
   readDefinition
-} from '../../../src/host/images/definition.js'
-import { sandboxEnvironment } from '../../../src/host/images/environment.js'
-import { imageDigest, runnerFiles } from '../../../src/host/images/identity.js'
+} from '../../../src/host/images/definition/definition.js'
+import { sandboxEnvironment } from '../../../src/host/images/build/environment.js'
+import { imageDigest, runnerFiles } from '../../../src/host/images/definition/identity.js'
 import { DEFINITIONS } from './fixtures.js'
 
 const hash = (digit: string): string => `--hash=sha256:${digit.repeat(64)}`

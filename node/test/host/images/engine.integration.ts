@@ -4,8 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Docker from 'dockerode'
-import { engineTag, importTree } from '../../../src/host/images/engine.js'
-import type { TreeRecord } from '../../../src/host/images/tree.js'
+import { engineTag, importTree } from '../../../src/host/images/store/engine.js'
+import type { TreeRecord } from '../../../src/host/images/build/tree.js'
 import { canStartDockerd, startDockerd, type TestEngine } from '../../support/dockerd.js'
 
 describe('images in Docker Engine', function () {

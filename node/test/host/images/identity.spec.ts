@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { contentDigest, normaliseModes } from '../../../src/host/images/identity.js'
+import { contentDigest, normaliseModes } from '../../../src/host/images/definition/identity.js'
 
 describe('content digest of a tree', () => {
   let root: string

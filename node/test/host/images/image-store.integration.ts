@@ -9,9 +9,9 @@ import { promisify } from 'node:util'
 import Docker from 'dockerode'
 import { isPekkaError } from '@pekka/node/protocol'
 import { createImageStore, type BuildProgress, type ImageStore, type ImageTree } from '@pekka/node/host/images'
-import { downloadDebian } from '../../../src/host/images/debian.js'
-import { readDefinition } from '../../../src/host/images/definition.js'
-import { treeSandboxArguments } from '../../../src/host/images/verify.js'
+import { downloadDebian } from '../../../src/host/images/build/debian.js'
+import { readDefinition } from '../../../src/host/images/definition/definition.js'
+import { treeSandboxArguments } from '../../../src/host/images/build/verify.js'
 import { canStartDockerd, startDockerd, type TestEngine } from '../../support/dockerd.js'
 import { DEFINITIONS, findProgram, skipWithout } from './fixtures.js'
 
@@ -210,7 +210,7 @@ print(numpy.show_config.__code__.co_filename)`)
         const [one, other] = await Promise.all([tree, extended].map(({ root }) => stat(join(root, file))))
         assert.equal(one?.ino, other?.ino, file)
       }
-      const { contentDigest } = await import('../../../src/host/images/identity.js')
+      const { contentDigest } = await import('../../../src/host/images/definition/identity.js')
       assert.equal((await contentDigest(tree.root)).digest, tree.contentDigest)
     })
 
@@ -347,7 +347,7 @@ print(numpy.show_config.__code__.co_filename)`)
   })
 
   it('reports a package that cannot be imported or kills the interpreter, and checks the rest', async () => {
-    const { verifyTree } = await import('../../../src/host/images/verify.js')
+    const { verifyTree } = await import('../../../src/host/images/build/verify.js')
     const script = await readFile(join(DEFINITIONS, 'verify.py'), 'utf8')
     const dies = script.replace(
       'importlib.import_module(module)',

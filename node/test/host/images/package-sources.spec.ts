@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isPekkaError } from '@pekka/node/protocol'
-import { packageSources, usualIndexOnly } from '../../../src/host/images/package-sources.js'
-import { installPython, isLocalBuild } from '../../../src/host/images/python.js'
+import { packageSources, usualIndexOnly } from '../../../src/host/images/definition/package-sources.js'
+import { installPython, isLocalBuild } from '../../../src/host/images/build/python.js'
 
 describe('sources of packages', () => {
   it('are what is set for PEKKA, and what uv is told anyway', () => {

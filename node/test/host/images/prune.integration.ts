@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pruneTrees } from '../../../src/host/images/prune.js'
-import { listTrees } from '../../../src/host/images/tree.js'
+import { pruneTrees } from '../../../src/host/images/store/prune.js'
+import { listTrees } from '../../../src/host/images/build/tree.js'
 import { findProgram, placeTree, skipWithout } from './fixtures.js'
 
 describe('a tree of an older definition that a sandbox has mounted', function () {

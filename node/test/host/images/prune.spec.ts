@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { mkdtemp, open, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { holdTree, pruneTrees, standingsOf } from '../../../src/host/images/prune.js'
-import { listTrees } from '../../../src/host/images/tree.js'
+import { holdTree, pruneTrees, standingsOf } from '../../../src/host/images/store/prune.js'
+import { listTrees } from '../../../src/host/images/build/tree.js'
 import { placeTree } from './fixtures.js'
 
 const NOW = '5'.repeat(64)

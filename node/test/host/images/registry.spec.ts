@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isPekkaError } from '@pekka/node/protocol'
-import { ImageRegistry } from '../../../src/host/images/registry.js'
+import { ImageRegistry } from '../../../src/host/images/store/registry.js'
 
 const tree = (digit: string, content = digit) => ({
   name: 'base',

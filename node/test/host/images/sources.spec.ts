@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
-import { compareWithLock, parsePlanned } from '../../../src/host/images/debian.js'
-import { debianSources, formatDeb822, parseDeb822, parseOneLine } from '../../../src/host/images/debian-sources.js'
-import { consoleScripts } from '../../../src/host/images/python.js'
+import { compareWithLock, parsePlanned } from '../../../src/host/images/build/debian.js'
+import {
+  debianSources,
+  formatDeb822,
+  parseDeb822,
+  parseOneLine
+} from '../../../src/host/images/build/debian-sources.js'
+import { consoleScripts } from '../../../src/host/images/build/python.js'
 
 const BOOKWORM = `
 # a comment

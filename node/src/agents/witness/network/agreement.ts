@@ -9,12 +9,12 @@ import {
   type OpenedBlock
 } from '@pekka/node/consensus'
 import type { VerifiedTransaction } from '@pekka/node/ledger'
-import type { BlockKeeper } from './block-keeper.js'
+import type { BlockKeeper } from './blocks/block-keeper.js'
 import { CommitQueue } from './commit-queue.js'
 import { FLUSH_MS, MAX_INBOX, MAX_UNEXECUTED } from './constants.js'
-import type { LastProposed } from './last-proposed.js'
+import type { LastProposed } from './blocks/last-proposed.js'
 import type { WitnessMessage } from './messages.js'
-import type { Opener } from './opener.js'
+import type { Opener } from './blocks/opener.js'
 
 type Blocks = Extract<WitnessMessage, { type: 'blocks' }>
 type Outgoing = Extract<WitnessMessage, { type: 'blocks' | 'spare' | 'fetch' | 'fetch-rounds' }>

@@ -17,8 +17,8 @@
 import { decodeCanonical, genesisSchema, networkId } from '@pekka/node/protocol'
 import { createHashing } from '@pekka/node/host/crypto'
 import { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from '../local-ledger.js'
-import { BlockHistory } from './block-history.js'
-import { CommitteeCheckpoints } from './committee-checkpoints.js'
+import { BlockHistory } from './blocks/block-history.js'
+import { CommitteeCheckpoints } from './checkpoints/committee-checkpoints.js'
 import {
   CommitteeSequencer,
   type CommitteeSequencerComponents,
@@ -26,10 +26,14 @@ import {
 } from './committee-sequencer.js'
 
 export { CommitteeSequencer } from './committee-sequencer.js'
-export { CommitteeCheckpoints, type CommitteeCheckpointsComponents, type Notes } from './committee-checkpoints.js'
-export { OwnerLane, type OwnerLaneComponents } from './owner-lane.js'
-export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './genesis.js'
-export { LastProposed, type Proposed } from './last-proposed.js'
+export {
+  CommitteeCheckpoints,
+  type CommitteeCheckpointsComponents,
+  type Notes
+} from './checkpoints/committee-checkpoints.js'
+export { OwnerLane, type OwnerLaneComponents } from './founding/owner-lane.js'
+export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './founding/genesis.js'
+export { LastProposed, type Proposed } from './blocks/last-proposed.js'
 export { beginWithSnapshot, type BeginInit } from './snapshot/begin.js'
 export { askForSnapshots, fetchSnapshot, piecesOf, serveSnapshots, type SnapshotOffer } from './snapshot/exchange.js'
 export { SnapshotMaker, type KeptSnapshot } from './snapshot/make.js'
@@ -41,8 +45,8 @@ export {
   type RecordsGenesisInit,
   type WitnessRecord,
   type WitnessRecordInit
-} from './record.js'
-export { Registrar, type RegistrarComponents } from './registrar.js'
+} from './founding/record.js'
+export { Registrar, type RegistrarComponents } from './founding/registrar.js'
 export { requestStatus, serveStatus, STATUS_PROTOCOL, type AgreementStatus } from './status.js'
 
 export type CommitteeLedgerComponents = Omit<CommitteeSequencerComponents, 'monotonic'> &

@@ -1,8 +1,8 @@
 import { holderOf } from '@pekka/node/setup/hold'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.js'
-import { stopHouse } from '../stop.js'
-import { housePlaces } from '../places.js'
+import { stopHouse } from '../processes/stop.js'
+import { housePlaces } from '../state/places.js'
 
 export function register(program: Command, context: CliContext): void {
   program

@@ -6,7 +6,7 @@ import { PekkaError } from '@pekka/node/protocol'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.js'
 import { lastLines } from '../log.js'
-import { housePlaces } from '../places.js'
+import { housePlaces } from '../state/places.js'
 
 interface LogsOptions {
   follow: boolean

@@ -5,8 +5,8 @@ import { PekkaError } from '@pekka/node/protocol'
 import { tilde } from '@pekka/node/setup/places'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.js'
-import { housePlaces } from '../places.js'
-import { stopHouse } from '../stop.js'
+import { housePlaces } from '../state/places.js'
+import { stopHouse } from '../processes/stop.js'
 
 interface ResetOptions {
   all: boolean

@@ -2,9 +2,9 @@ import { Steps } from '@pekka/node/setup/steps'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.js'
 import { pekkaVersion } from '../../version.js'
-import { housePlaces } from '../places.js'
-import { reside } from '../residence.js'
-import { witnessCount } from '../witnesses.js'
+import { housePlaces } from '../state/places.js'
+import { reside } from '../state/residence.js'
+import { witnessCount } from '../processes/witnesses.js'
 
 interface ServeOptions {
   witnesses?: number

@@ -35,7 +35,7 @@ export interface RowChange {
 }
 
 /**
- * The compact sparse Merkle tree of core/protocol/state-path.ts. A tree never changes: an update gives another one that shares
+ * The compact sparse Merkle tree of core/protocol/proof/state-path.ts. A tree never changes: an update gives another one that shares
  * what is alike, so the tree of a checkpoint still proves while the state goes on.
  */
 export class StateTree {

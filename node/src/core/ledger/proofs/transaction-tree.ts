@@ -7,7 +7,7 @@ import {
 } from '../../protocol/index.js'
 import type { Hashing } from './hashing.js'
 
-/** The Merkle tree of core/protocol/transaction-path.ts over what was ordered since the checkpoint before. */
+/** The Merkle tree of core/protocol/proof/transaction-path.ts over what was ordered since the checkpoint before. */
 export class TransactionTree {
   /** From the leaves up to the root. */
   readonly #layers: Uint8Array[][]

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { firstBeacon, type CommitRecord, type EpochStart } from '@pekka/node/consensus'
 import { MemoryLedgerStore } from '@pekka/node/host/storage'
-import { BlockKeeper } from '../../../../src/agents/witness/network/block-keeper.js'
+import { BlockKeeper } from '../../../../src/agents/witness/network/blocks/block-keeper.js'
 
 const digest = new Uint8Array(32)
 const beacon = firstBeacon(digest)

@@ -9,8 +9,8 @@ import {
   type Checkpoint
 } from '@pekka/node/protocol'
 import { createSigner } from '@pekka/node/host/crypto'
-import { CheckpointRule } from '../../../../src/agents/witness/network/checkpoint-rule.js'
-import { encodeNote } from '../../../../src/agents/witness/network/checkpoint-messages.js'
+import { CheckpointRule } from '../../../../src/agents/witness/network/checkpoints/checkpoint-rule.js'
+import { encodeNote } from '../../../../src/agents/witness/network/checkpoints/checkpoint-messages.js'
 import { seed } from '../support.js'
 import { CheckpointWorld, type Member } from './checkpoint-world.js'
 

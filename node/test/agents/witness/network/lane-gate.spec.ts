@@ -9,7 +9,7 @@ import {
 } from '@pekka/node/protocol'
 import { executeCommit, genesisState, verifyTransaction, type VerifiedTransaction } from '@pekka/node/ledger'
 import { createSigner, createVerifier } from '@pekka/node/host/crypto'
-import { LaneGate } from '../../../../src/agents/witness/network/lane-gate.js'
+import { LaneGate } from '../../../../src/agents/witness/network/intake/lane-gate.js'
 import { createTestNetwork, faucet, seed, type Sender } from '../support.js'
 
 describe('witness: lanes of a committee', () => {

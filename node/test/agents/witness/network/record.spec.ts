@@ -9,7 +9,7 @@ import {
   type RecordsGenesisInit,
   type WitnessRecord
 } from '../../../../src/agents/witness/network/index.js'
-import { firstEpoch } from '../../../../src/agents/witness/network/first-epoch.js'
+import { firstEpoch } from '../../../../src/agents/witness/network/founding/first-epoch.js'
 import { seed } from '../support.js'
 import { TEST_PARAMETERS } from './committee.js'
 

@@ -33,7 +33,7 @@ import {
 } from '../../../../src/agents/witness/network/index.js'
 import { FINAL_WINDOW } from '../../../../src/agents/witness/network/constants.js'
 import { finalBefore } from '../../../../src/agents/witness/network/executing.js'
-import { decodeEpochStart, encodeEpochStart } from '../../../../src/agents/witness/network/records.js'
+import { decodeEpochStart, encodeEpochStart } from '../../../../src/agents/witness/network/blocks/records.js'
 import { isOfUse } from '../../../../src/agents/witness/network/snapshot/begin.js'
 import {
   decodeSnapshot,

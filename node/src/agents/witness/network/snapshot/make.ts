@@ -15,9 +15,9 @@ import { encodeRow, TABLE_NAMES, type Reader, type Table } from '@pekka/node/led
 import { pause } from '@pekka/node/host/network'
 import type { LedgerStore } from '@pekka/node/host/storage'
 import { askKey } from '../../past.js'
-import { decodeStep, type EpochStep } from '../checkpoint-messages.js'
+import { decodeStep, type EpochStep } from '../checkpoints/checkpoint-messages.js'
 import { FINAL_WINDOW } from '../constants.js'
-import { encodeEpochStart } from '../records.js'
+import { encodeEpochStart } from '../blocks/records.js'
 import {
   CERTIFICATE_LOOK_MS,
   CERTIFICATE_LOOKS,

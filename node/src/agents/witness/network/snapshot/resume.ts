@@ -1,6 +1,6 @@
 import { taggedHash } from '@pekka/node/protocol'
 import type { Commit, Elected, EpochStart, Member } from '@pekka/node/consensus'
-import { encodeEpochStart } from '../records.js'
+import { encodeEpochStart } from '../blocks/records.js'
 
 /** What a witness goes on from after the last commit of an epoch. */
 export interface ResumePoint {

@@ -1,0 +1,190 @@
+import { PekkaError, toHex } from '@pekka/node/protocol'
+import {
+  judge,
+  laneHead,
+  laneKey,
+  timeView,
+  type Judgement,
+  type LaneTip,
+  type Reader,
+  type VerifiedTransaction
+} from '@pekka/node/ledger'
+import { GAP_WAIT_MS, MAX_PENDING_PER_LANE } from '../../constants.js'
+
+/** Transactions that wait for what they need, in all lanes together, … */
+const MAX_EARLY = 2_048
+/** … and of accounts that aren't known here: anybody can name any number of those. */
+const MAX_UNKNOWN = 512
+
+export interface LaneGateComponents {
+  /** The ledger's state after its last commit. */
+  state: () => Reader
+  clock: { now(): number }
+}
+
+/** Whether a vertex is final here. */
+export type IsFinal = (vertex: Uint8Array) => boolean
+
+interface Early {
+  transaction: VerifiedTransaction
+  isFinal: IsFinal
+  /** Why it can't go on yet. */
+  error: PekkaError
+  /** What may change that: its lane, its account, vertices it names. */
+  keys: readonly string[]
+  settle: Pick<ReturnType<typeof Promise.withResolvers<void>>, 'resolve' | 'reject'>
+  timer: NodeJS.Timeout
+}
+
+/**
+ * Lets in only what the ledger will order, by what is executed here and what is under way: whatever else stood in a block of this witness
+ * would be its waste (R30). What may become right by itself, e.g. since its predecessors are on their way or another witness has executed
+ * more, waits a moment.
+ */
+export class LaneGate {
+  /** What is under way by lane: ids and sequences. */
+  readonly #under = new Map<string, Map<string, VerifiedTransaction>>()
+  /** What waits, by what it waits for. */
+  readonly #early = new Map<string, Set<Early>>()
+  #waiting = 0
+  #unknown = 0
+
+  /** @param wait how long what may become right waits, ms; for tests */
+  constructor(
+    private readonly components: LaneGateComponents,
+    private readonly wait = GAP_WAIT_MS
+  ) {}
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /**
+   * Resolves when the transaction may go on; it is under way then, until {@link leave}.
+   * @throws PekkaError as `authorize` where the ledger would refuse it; RATE_LIMITED when too many wait
+   */
+  async enter(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
+    const judgement = this.#judge(transaction, isFinal)
+    if (judgement.status === 'refused') throw judgement.error
+    if (judgement.status === 'early') await this.#wait(transaction, isFinal, judgement.error)
+    else this.#begin(transaction)
+  }
+
+  /** As {@link enter}, for what needn't wait here: its sender's witness waits. */
+  tryEnter(transaction: VerifiedTransaction, isFinal: IsFinal): boolean {
+    if (this.#judge(transaction, isFinal).status !== 'ready') return false
+    this.#begin(transaction)
+    return true
+  }
+
+  /** It is ordered, refused or turned away. No effect where it isn't under way. */
+  leave(transaction: VerifiedTransaction): void {
+    const lane = laneOf(transaction)
+    const under = this.#under.get(lane)
+    if (under?.delete(toHex(transaction.id)) !== true) return
+    if (under.size === 0) this.#under.delete(lane)
+    this.#look([lane])
+  }
+
+  /** A commit has been executed: it ordered these, and changed these accounts. */
+  moved(transactions: readonly VerifiedTransaction[], accounts: readonly Uint8Array[]): void {
+    if (this.#waiting === 0) return
+    this.#look([...transactions.flatMap(one => [laneOf(one), toHex(one.id)]), ...accounts.map(toHex)])
+  }
+
+  /** Lets go what waits: who stops this answers its senders. */
+  stop(): void {
+    for (const early of this.#all()) this.#end(early).settle.resolve()
+  }
+
+  #judge(transaction: VerifiedTransaction, isFinal: IsFinal): Judgement {
+    if (this.#under.get(laneOf(transaction))?.has(toHex(transaction.id))) return { status: 'ready' }
+    const { state, clock } = this.components
+    const reader = state()
+    const time = timeView(reader)
+    // An idle ledger makes no commits; the next one's time is the clock's.
+    const context = { ...time, timestamp: Math.max(time.timestamp, clock.now()) }
+    return judge(reader, context, transaction, { isFinal, tip: this.#tipOf(transaction, reader) })
+  }
+
+  /** Where the lane stands once all that is under way has been ordered. */
+  #tipOf(transaction: VerifiedTransaction, reader: Reader): LaneTip {
+    const { account, key } = transaction.transaction
+    const { sequence, previous } = laneHead(reader, account, key) ?? { sequence: 0, previous: null }
+    let tip: LaneTip = { sequence, previous }
+    for (const { id, transaction: under } of this.#under.get(laneOf(transaction))?.values() ?? []) {
+      if (under.sequence >= tip.sequence) tip = { sequence: under.sequence + 1, previous: id }
+    }
+    return tip
+  }
+
+  #begin(transaction: VerifiedTransaction): void {
+    const lane = laneOf(transaction)
+    const under = this.#under.get(lane) ?? new Map<string, VerifiedTransaction>()
+    this.#under.set(lane, under.set(toHex(transaction.id), transaction))
+    this.#look([lane])
+  }
+
+  #wait(transaction: VerifiedTransaction, isFinal: IsFinal, error: PekkaError): Promise<void> {
+    const lane = laneOf(transaction)
+    const { account, parents } = transaction.transaction
+    const unknown = isUnknown(error)
+    if (
+      this.#waiting >= MAX_EARLY ||
+      (unknown && this.#unknown >= MAX_UNKNOWN) ||
+      (this.#early.get(lane)?.size ?? 0) >= MAX_PENDING_PER_LANE
+    ) {
+      throw new PekkaError('RATE_LIMITED')
+    }
+    this.#waiting += 1
+    if (unknown) this.#unknown += 1
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const timer = setTimeout(() => this.#end(early).settle.reject(early.error), this.wait)
+    const keys = [lane, toHex(account), ...parents.filter(parent => !isFinal(parent)).map(toHex)]
+    const early: Early = { transaction, isFinal, error, keys, settle: { resolve, reject }, timer }
+    for (const key of keys) this.#early.set(key, (this.#early.get(key) ?? new Set()).add(early))
+    return promise
+  }
+
+  /** Looks again at what waits for one of these. */
+  #look(keys: readonly string[]): void {
+    const found = new Set(keys.flatMap(key => [...(this.#early.get(key) ?? [])]))
+    const inOrder = [...found].sort((a, b) => sequenceOf(a) - sequenceOf(b))
+    for (const early of inOrder) {
+      // Gone with one that was before it.
+      if (!early.keys.some(key => this.#early.get(key)?.has(early))) continue
+      const judgement = this.#judge(early.transaction, early.isFinal)
+      if (judgement.status === 'ready') {
+        this.#end(early).settle.resolve()
+        this.#begin(early.transaction)
+      } else if (judgement.status === 'refused') this.#end(early).settle.reject(judgement.error)
+    }
+  }
+
+  /** It waits no longer. */
+  #end(early: Early): Early {
+    const { keys, timer, error } = early
+    clearTimeout(timer)
+    let waited = false
+    for (const key of keys) {
+      const waiting = this.#early.get(key)
+      waited = waiting?.delete(early) || waited
+      if (waiting?.size === 0) this.#early.delete(key)
+    }
+    if (!waited) return early
+    this.#waiting -= 1
+    if (isUnknown(error)) this.#unknown -= 1
+    return early
+  }
+
+  #all(): Set<Early> {
+    return new Set([...this.#early.values()].flatMap(waiting => [...waiting]))
+  }
+}
+
+const isUnknown = ({ code }: PekkaError): boolean => code === 'ACCOUNT_UNKNOWN'
+
+const sequenceOf = ({ transaction: { transaction } }: Early): number => transaction.sequence
+
+const laneOf = ({ transaction: { account, key } }: VerifiedTransaction): string => laneKey(account, key)
