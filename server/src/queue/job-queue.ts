@@ -44,6 +44,8 @@ export class JobQueue {
   /** Tasks whose job is still to be added, and when the last one was. */
   readonly #coming: { task: string; resolve: (added: boolean) => void }[] = []
   #addedAt = -Infinity
+  /** Shared jobs of this life. */
+  #shared = 0
   #timer: NodeJS.Timeout | null = null
 
   constructor(
@@ -133,7 +135,8 @@ export class JobQueue {
         'drive',
         { tasks },
         {
-          jobId: `${tasks[0]}-${tasks.length}-${this.#life}`,
+          // One task's job is found again by its id. A shared one's tasks may come again in other company, and must not be taken for it.
+          jobId: tasks.length === 1 ? `${tasks[0]}-${this.#life}` : `${tasks[0]}-${this.#life}-${++this.#shared}`,
           attempts: JOB_ATTEMPTS,
           backoff: { type: 'exponential', delay: JOB_BACKOFF_MS, jitter: 0.5 },
           removeOnComplete: true,

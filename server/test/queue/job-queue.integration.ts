@@ -8,7 +8,7 @@ import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { toHex } from '@pekka/node/protocol'
 import { createMetrics } from '../../src/metrics.js'
-import { MAX_TASKS_PER_JOB, QUEUE_NAME, QUEUE_PREFIX } from '../../src/queue/constants.js'
+import { ADD_SPACING_MS, MAX_TASKS_PER_JOB, QUEUE_NAME, QUEUE_PREFIX } from '../../src/queue/constants.js'
 import { JobQueue } from '../../src/queue/index.js'
 import { TestRedis } from '../support/redis.js'
 import { until } from '../support/world.js'
@@ -53,6 +53,19 @@ describe('jobs of tasks', function () {
     assert.ok(jobs.length < tasks.length / 4, `${jobs.length} jobs`)
     assert.ok(jobs.every(({ length }) => length <= MAX_TASKS_PER_JOB))
     assert.deepEqual(jobs.flat().sort(), tasks.map(toHex).sort())
+  })
+
+  it('are made for a task that comes again in other company while its first job waits', async () => {
+    const queue = await started(0, async () => undefined)
+    const [alone, again, first, second] = Array.from({ length: 4 }, () => new Uint8Array(randomBytes(32)))
+    assert.ok(alone && again && first && second)
+    await Promise.all([alone, again, first].map(task => queue.add(task)))
+    // After a pause the first to come has a job of its own, and the others share one.
+    await new Promise(resolve => setTimeout(resolve, 2 * ADD_SPACING_MS))
+    await Promise.all([alone, again, second].map(task => queue.add(task)))
+    await queue.stop()
+    const jobs = (await looking.getWaiting(0, 100)).flatMap(({ data }: { data: { tasks: string[] } }) => data.tasks)
+    assert.deepEqual(new Set(jobs), new Set([alone, again, first, second].map(toHex)))
   })
 
   it('are worked off whole: one task that fails keeps no other from its turn, and is tried again', async () => {
