@@ -152,7 +152,8 @@ export class LocalLedger implements LedgerAccess {
       })
     } catch (error) {
       leave()
-      const known = isPekkaError(error) && error.code === 'BANDWIDTH_SPENT' ? this.#sentBefore(idOf(bytes)) : null
+      const again = isPekkaError(error) && (error.code === 'BANDWIDTH_SPENT' || error.code === 'RATE_LIMITED')
+      const known = again ? this.#sentBefore(idOf(bytes)) : null
       return (await known) ?? refusal(idOf(bytes), error)
     }
     const outcome = this.#propose(transaction)
@@ -253,7 +254,10 @@ export class LocalLedger implements LedgerAccess {
       const taken = sequencer.propose(transaction, vertex => this.#recent.has(toHex(vertex)))
       if (taken !== undefined) await taken
     } catch (error) {
-      return this.#answer(key, refusal(transaction.id, error))
+      // Another witness's block may have brought it meanwhile: what the ledger came to is the answer, or it would be signed and paid again.
+      const final = await this.#outcomeOf(transaction.id)
+      if (this.#waiting.get(key) !== waiter) return waiter.promise
+      return this.#answer(key, final ?? refusal(transaction.id, error))
     }
     return waiter.promise
   }

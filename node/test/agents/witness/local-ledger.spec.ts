@@ -4,11 +4,12 @@ import {
   CREDIT,
   DEVNET_PARAMETERS,
   networkId,
+  PekkaError,
   toHex,
   transactionsHash,
   type CommitView
 } from '@pekka/node/protocol'
-import { createLoneLedger, GAP_WAIT_MS, type LocalLedger } from '@pekka/node/agents/witness'
+import { createLoneLedger, GAP_WAIT_MS, LocalLedger, LoneSequencer, type Sequencer } from '@pekka/node/agents/witness'
 import { createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { MemoryLedgerStore, type LedgerBatch } from '@pekka/node/host/storage'
 import { createTestNetwork, faucet, seed, Sender } from './support.js'
@@ -64,6 +65,32 @@ describe('witness: the ledger where it is executed', () => {
     outcomes.push(await ledger.submit(bytes))
     for (const outcome of outcomes) assert.deepEqual(outcome, outcomes[0])
     assert.equal((await ledger.account(demo.account))?.balance, 13n * CREDIT)
+  })
+
+  it('answers what the ledger came to, where its own way in turns a transaction away that another witness’s block has brought', async () => {
+    await ledger.stop()
+    const sequencer: Sequencer = new LoneSequencer({
+      signer: network.witness,
+      clock: systemClock,
+      monotonic: () => performance.now()
+    })
+    const propose = sequencer.propose.bind(sequencer)
+    sequencer.propose = async (transaction, isFinal) => {
+      await propose(transaction, isFinal)
+      while ((await ledger.transaction(transaction.id)) === null) await new Promise(resolve => setImmediate(resolve))
+      throw new PekkaError('LANE_SEQUENCE')
+    }
+    const components = {
+      store: new MemoryLedgerStore(),
+      sequencer,
+      verifier: createVerifier(),
+      clock: systemClock,
+      log: quiet
+    }
+    ledger = new LocalLedger(components, { genesis: network.bytes })
+    await ledger.start()
+    const outcome = await demo.send(ledger, faucet(3n))
+    assert.equal(outcome.status, 'applied')
   })
 
   it('R27: takes several sequences of a lane at once, in any order', async () => {
