@@ -1,12 +1,13 @@
 import {
   OwnerAccount,
-  ProvenLedger,
+  createExclusive,
   joinSigned,
   submitSigned,
   type Acted,
   type Http,
   type OwnerComponents,
-  type PartlySigned
+  type PartlySigned,
+  type ProvenLedger
 } from '../../core/client/index.js'
 import {
   PekkaError,
@@ -31,10 +32,14 @@ export interface AccountKeysComponents extends OwnerComponents {
   http: Http
   vault: Vault
   random: Random
+  /** The one that is kept: it refuses proofs from before what it has seen. */
+  ledger: ProvenLedger
 }
 
 export class AccountKeys {
   readonly #owners = new Map<string, OwnerAccount>()
+  /** One change of the key at a time. */
+  readonly #alone = createExclusive()
 
   constructor(
     private readonly components: AccountKeysComponents,
@@ -60,10 +65,24 @@ export class AccountKeys {
 
   /** An account's row, proved. @throws PekkaError PROOF_INVALID, PROOF_MISSING, KEY_NOT_OWNER */
   async proven(owner: OwnerAccount, account = this.account): Promise<AccountRow | null> {
-    const { http, verifier } = this.components
-    return await new ProvenLedger({ http, verifier, token: () => owner.tokens.get() }, this.info.network).account(
-      account
-    )
+    return await this.components.ledger.account(account, () => owner.tokens.get())
+  }
+
+  /**
+   * Whether a rotation that others had to sign may have ended: the account goes on without this wallet's key. It's the bridge's word, at
+   * the price of no proof; {@link settle} says whether it's true.
+   */
+  async mayHaveChanged(): Promise<boolean> {
+    const { vault } = this.components
+    if (vault.next === null) return false
+    try {
+      const { policy } = await this.of().view()
+      return !policy.keys.some(key => equalBytes(key, vault.owner.publicKey))
+    } catch (error) {
+      if (isPekkaError(error) && error.code === 'KEY_NOT_OWNER') return true
+      if (isPekkaError(error) && error.code === 'ACCOUNT_UNKNOWN') return false
+      throw error
+    }
   }
 
   /**
@@ -71,6 +90,10 @@ export class AccountKeys {
    * @returns whether the key has changed
    */
   async settle(): Promise<boolean> {
+    return await this.#alone(() => this.#settle())
+  }
+
+  async #settle(): Promise<boolean> {
     const { vault } = this.components
     const { next } = vault
     if (next === null) return false
@@ -79,7 +102,7 @@ export class AccountKeys {
       if (row === null) continue
       const has = (key: Signer): boolean => row.policy.keys.some(own => equalBytes(own, key.publicKey))
       if (!has(next) || has(vault.owner)) return false
-      await vault.takeNext(this.info.network)
+      await vault.takeNext(this.info.network, next)
       this.#owners.clear()
       return true
     }
@@ -99,18 +122,26 @@ export class AccountKeys {
   /**
    * A new key in the place of this wallet's, in the account's policy; all else of the policy stays. Where others must sign it comes back for
    * them, and the new key signs from then on.
-   * @throws PekkaError KEY_NOT_OWNER, PROOF_INVALID, and what the ledger answers
+   * @throws PekkaError KEY_NOT_OWNER, ACCOUNT_UNKNOWN, PROOF_INVALID, PROOF_MISSING, and what the ledger answers
    */
   async rotate(): Promise<Acted> {
+    return await this.#alone(() => this.#rotate())
+  }
+
+  async #rotate(): Promise<Acted> {
     const { vault, random } = this.components
     const owner = this.of()
-    const { policy } = await owner.ensure()
-    const next = await vault.makeNext(random)
+    await owner.ensure()
+    // By proof: what is signed here names all keys of the account, and a bridge would like to be one of them.
+    const row = await this.proven(owner)
+    if (row === null) throw new PekkaError('ACCOUNT_UNKNOWN', { account: toHex(this.account) })
+    const { policy } = row
     const mine = (key: Uint8Array): boolean => equalBytes(key, vault.owner.publicKey)
     if (!policy.keys.some(mine)) throw new PekkaError('KEY_NOT_OWNER', { account: toHex(this.account) })
+    const next = await vault.makeNext(random)
     const rotated: Policy = { ...policy, keys: policy.keys.map(key => (mine(key) ? next.publicKey : key)) }
     const acted = await owner.act({ kind: 'set-policy', policy: rotated })
-    if (acted.status === 'applied' && !(await this.settle())) {
+    if (acted.status === 'applied' && !(await this.#settle())) {
       throw new PekkaError('PROOF_INVALID', { issue: 'the bridge tells of new keys that the ledger does not have' })
     }
     return acted

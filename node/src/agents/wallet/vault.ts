@@ -1,5 +1,6 @@
 import { chmod, mkdir, open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { createExclusive } from '../../core/client/index.js'
 import { replaceFile } from '../../host/files/index.js'
 import { z } from 'zod'
 import { accountId, fromHex, toHex, type Policy, type Random, type Signer } from '../../core/protocol/index.js'
@@ -30,6 +31,8 @@ type Content = Omit<Extract<z.infer<typeof fileSchema>, { v: 2 }>, 'v'>
 export class Vault {
   #owner: Signer
   #next: Signer | null
+  /** Changes come one after the other: each writes the whole file, from what the one before left. */
+  readonly #alone = createExclusive()
 
   constructor(
     private readonly path: string,
@@ -65,29 +68,40 @@ export class Vault {
     return known === undefined ? accountId(this.policy) : fromHex(known)
   }
 
-  /** A new key for a rotation, or that of one that hasn't ended; it is on the disk when this resolves. */
-  async makeNext(random: Random): Promise<Signer> {
-    if (this.#next !== null) return this.#next
-    const seed = random.bytes(32)
-    await this.#write({ ...this.content, next: toHex(seed) })
-    return (this.#next = createSigner(seed))
+  /** Whether it was proved on that very network that this wallet's key signs for {@link accountOn}: it was rotated there, or is used. */
+  knows(network: Uint8Array): boolean {
+    return this.content.accounts[toHex(network)] !== undefined
   }
 
-  /** The new key is the account's on this network: from here on it signs. */
-  async takeNext(network: Uint8Array): Promise<void> {
-    const { content } = this
-    if (content.next === null || this.#next === null) throw new TypeError('there is no next key')
-    const accounts = { ...content.accounts, [toHex(network)]: toHex(this.accountOn(network)) }
-    const former = [content.ed25519, ...content.former].slice(0, MAX_FORMER)
-    await this.#write({ ...content, ed25519: content.next, next: null, former, accounts })
-    this.#owner = this.#next
-    this.#next = null
+  /** A new key for a rotation, or that of one that hasn't ended; it is on the disk when this resolves. */
+  async makeNext(random: Random): Promise<Signer> {
+    return await this.#alone(async () => {
+      if (this.#next !== null) return this.#next
+      const seed = random.bytes(32)
+      await this.#write({ ...this.content, next: toHex(seed) })
+      return (this.#next = createSigner(seed))
+    })
+  }
+
+  /** The new key is the account's on this network: from here on it signs. Who says so after another did changes nothing. */
+  async takeNext(network: Uint8Array, next: Signer): Promise<void> {
+    await this.#alone(async () => {
+      const { content } = this
+      if (content.next === null || this.#next !== next) return
+      const accounts = { ...content.accounts, [toHex(network)]: toHex(this.accountOn(network)) }
+      const former = [content.ed25519, ...content.former].slice(0, MAX_FORMER)
+      await this.#write({ ...content, ed25519: content.next, next: null, former, accounts })
+      this.#owner = next
+      this.#next = null
+    })
   }
 
   /** From here on this key acts for that account there: it was recovered to this key, or is shared with it. */
   async use(network: Uint8Array, account: Uint8Array): Promise<void> {
-    const { accounts } = this.content
-    await this.#write({ ...this.content, accounts: { ...accounts, [toHex(network)]: toHex(account) } })
+    await this.#alone(async () => {
+      const { accounts } = this.content
+      await this.#write({ ...this.content, accounts: { ...accounts, [toHex(network)]: toHex(account) } })
+    })
   }
 
   async #write(content: Content): Promise<void> {

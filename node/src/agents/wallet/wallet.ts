@@ -21,11 +21,13 @@ import {
   type PairAnswer,
   type PairRequest,
   type Policy,
-  type Primitives
+  type Primitives,
+  type Signer
 } from '../../core/protocol/index.js'
 import {
   Http,
   PekkaClient,
+  ProvenLedger,
   readNetwork,
   type Acted,
   type FetchLike,
@@ -86,9 +88,20 @@ export interface OwnerView {
   next: Uint8Array | null
 }
 
+/** What the wallet has of its bridge. */
+interface Connection {
+  info: NetworkInfo
+  client: PekkaClient
+  keys: AccountKeys
+  /** This wallet's key, when it was made. */
+  signer: Signer
+}
+
 /** The user's wallet: signs for the account, and grants delegates what they may do (PROTOCOL §10). */
 export class Wallet {
-  #connection: Promise<{ info: NetworkInfo; client: PekkaClient; keys: AccountKeys }> | null = null
+  #connection: Promise<Connection> | null = null
+  /** Outlives connections, so that none shows the ledger as it was before. */
+  #ledger: { network: Uint8Array; proven: ProvenLedger } | null = null
 
   constructor(
     private readonly components: WalletComponents,
@@ -256,31 +269,54 @@ export class Wallet {
     return this.init.bridges[0] ?? ''
   }
 
-  async #connect() {
-    this.#connection ??= this.#open()
+  async #connect(): Promise<Connection> {
+    const connection = await this.#opened()
+    const { keys, signer } = connection
+    if (await keys.mayHaveChanged()) await keys.settle()
+    if (signer === this.components.vault.owner) return connection
+    // Who else was told of the new key meanwhile may have connected with it.
+    if (this.#connection !== null && (await this.#connection) === connection) this.close()
+    return await this.#opened()
+  }
+
+  async #opened(): Promise<Connection> {
+    const opening = (this.#connection ??= this.#open())
     try {
-      return await this.#connection
+      return await opening
     } catch (error) {
-      this.#connection = null
+      if (this.#connection === opening) this.#connection = null
       throw error
     }
   }
 
-  async #open() {
+  async #open(): Promise<Connection> {
     const { vault, clock, primitives } = this.components
     const http = new Http(this.components, { base: this.#base })
     const info = await readNetwork(http)
     const { verifier, random } = primitives
-    const keys = new AccountKeys({ http, clock, verifier, vault, random }, info)
+    const keys = new AccountKeys(
+      { http, clock, verifier, vault, random, ledger: this.#provenOn(info.network, http) },
+      info
+    )
     await keys.settle()
+    const signer = vault.owner
     const identity = {
       network: info.network,
       account: keys.account,
-      signer: vault.owner,
+      signer,
       viewKey: viewKeyFrom(vault.viewKey),
       bridge: info.bridge
     }
-    return { info, keys, client: new PekkaClient(this.components, { base: this.#base, identity }) }
+    return { info, keys, signer, client: new PekkaClient(this.components, { base: this.#base, identity }) }
+  }
+
+  /** Whoever asks brings the token of the account that it is about. */
+  #provenOn(network: Uint8Array, http: Http): ProvenLedger {
+    if (this.#ledger === null || !equalBytes(this.#ledger.network, network)) {
+      const { verifier } = this.components.primitives
+      this.#ledger = { network, proven: new ProvenLedger({ http, verifier, token: async () => '' }, network) }
+    }
+    return this.#ledger.proven
   }
 
   /** For what nobody else can sign beside. @throws PekkaError SIGNATURES_MISSING, or the ledger's refusal or failure */

@@ -102,13 +102,17 @@ export class ProvenLedger {
 
   /** The last checkpoint. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
   async checkpoint(): Promise<Checkpoint> {
-    const { checkpoint } = await this.#read('/v1/ledger/checkpoint', false)
+    const { checkpoint } = await this.#read('/v1/ledger/checkpoint', null)
     return checkpoint
   }
 
-  /** The own account's money; null: there is no such account. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
-  async account(account: Uint8Array): Promise<AccountRow | null> {
-    const { facts } = await this.#read(`/v1/accounts/${toHex(account)}/ledger-proof`, true)
+  /**
+   * The own account's row; null: there is no such account.
+   * @param token for another account than the one that the components' token is for
+   * @throws PekkaError PROOF_INVALID, PROOF_MISSING
+   */
+  async account(account: Uint8Array, token = this.components.token): Promise<AccountRow | null> {
+    const { facts } = await this.#read(`/v1/accounts/${toHex(account)}/ledger-proof`, token)
     const fact = facts.find(one => one.kind === 'account' && equalBytes(one.id, account))
     return fact?.kind === 'account' ? fact.row : refuse('it shows another account')
   }
@@ -126,7 +130,7 @@ export class ProvenLedger {
   async auction(auction: Uint8Array): Promise<AuctionView | null | undefined> {
     const { genesis } = await this.anchor()
     if (!makesCheckpoints(genesis)) return undefined
-    const { facts } = await this.#read(`/v1/auctions/${toHex(auction)}/ledger-proof`, false)
+    const { facts } = await this.#read(`/v1/auctions/${toHex(auction)}/ledger-proof`, null)
     const fact = facts.find(one => one.kind === 'auction' && equalBytes(one.id, auction))
     return fact?.kind === 'auction' ? fact.row : refuse('it shows another auction')
   }
@@ -141,7 +145,7 @@ export class ProvenLedger {
     const rows: (ImageRow | null)[] = []
     for (let at = 0; at < digests.length; at += MAX_CLAIMS) {
       const part = digests.slice(at, at + MAX_CLAIMS)
-      const { facts } = await this.#read(`/v1/ledger/images/proof?images=${part.map(toHex).join(',')}`, false)
+      const { facts } = await this.#read(`/v1/ledger/images/proof?images=${part.map(toHex).join(',')}`, null)
       for (const digest of part) {
         const fact = facts.find(one => one.kind === 'image' && equalBytes(one.id, digest))
         rows.push(fact?.kind === 'image' ? fact.row : refuse('it shows another image'))
@@ -168,7 +172,8 @@ export class ProvenLedger {
       ask: `/v1/ledger/asks/proof?asks=${toHex(id)}`,
       transaction: `/v1/transactions/${toCid(id, 'dag-cbor')}/ledger-proof`
     }[kind]
-    return { ...(await this.#fetch(path, kind === 'task' || kind === 'account')), genesis }
+    const token = kind === 'task' || kind === 'account' ? this.components.token : null
+    return { ...(await this.#fetch(path, token)), genesis }
   }
 
   /** Whether the ledger says of a task that has ended what the bridge says. Never throws. */
@@ -192,7 +197,7 @@ export class ProvenLedger {
     const unknown = asks.filter(ask => !this.#isProven(ask))
     if (unknown.length > 0) {
       const ids = unknown.map(({ ask }) => toHex(ask.ask)).join(',')
-      const { facts } = await this.#read(`/v1/ledger/asks/proof?asks=${ids}`, false)
+      const { facts } = await this.#read(`/v1/ledger/asks/proof?asks=${ids}`, null)
       for (const fact of facts) {
         if (fact.kind === 'ask' && fact.row !== null)
           this.#asks.set(toHex(fact.id), stateValue(encodeCanonical(fact.row)))
@@ -210,18 +215,18 @@ export class ProvenLedger {
     return known !== undefined && equalBytes(known, stateValue(encodeCanonical(row)))
   }
 
-  async #read(path: string, own: boolean): Promise<Proven> {
+  async #read(path: string, token: (() => Promise<string>) | null): Promise<Proven> {
     const seen = this.#newest
-    const { proven } = await this.#fetch(path, own)
+    const { proven } = await this.#fetch(path, token)
     this.#advance(proven, seen)
     return proven
   }
 
   /** Asks on from stage to stage, each believed from the one before, until what was asked for is shown. */
-  async #fetch(path: string, own: boolean): Promise<Shown> {
-    const { http, verifier, token } = this.components
+  async #fetch(path: string, token: (() => Promise<string>) | null): Promise<Shown> {
+    const { http, verifier } = this.components
     const { trust: first } = await this.anchor()
-    const options = own ? { token: await token() } : {}
+    const options = token === null ? {} : { token: await token() }
     for (;;) {
       const since = this.#stages.at(-1)?.to.epoch ?? 0
       const query = since === 0 ? '' : `${path.includes('?') ? '&' : '?'}since=${since}`
