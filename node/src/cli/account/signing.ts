@@ -72,7 +72,16 @@ export async function readParts(files: readonly string[]): Promise<PartlySigned[
   )
 }
 
-/** Shows what somebody is about to sign. */
-export const show = (context: CliContext, { transaction }: PartlySigned): void => {
-  for (const line of transactionWords(transaction)) context.say(line)
+/** Where people read, or what stands in for it. */
+interface StdErr {
+  stderr: Pick<NodeJS.WritableStream, 'write'>
 }
+
+/** Says what must be read, with `-q` too. */
+export const tell = ({ stderr }: StdErr, lines: readonly string[]): void => {
+  for (const line of lines) stderr.write(`${line}\n`)
+}
+
+/** Shows what somebody is about to sign. */
+export const show = (context: StdErr, { transaction }: PartlySigned): void =>
+  tell(context, transactionWords(transaction))

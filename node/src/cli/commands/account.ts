@@ -11,9 +11,9 @@ import {
   type Policy
 } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
-import { accountWords } from '../account/words.js'
+import { accountWords, delegatesWords } from '../account/words.js'
 import { registerRecovery } from '../account/recovery.js'
-import { readId, readParts, report, show, withWallet, writeFor } from '../account/signing.js'
+import { readId, readParts, report, show, tell, withWallet, writeFor } from '../account/signing.js'
 import { askYes } from '../task/ask.js'
 import { collect, readCap } from '../task/options.js'
 
@@ -84,16 +84,13 @@ export function register(program: Command, context: CliContext): void {
         await report(context, acted, 'This wallet has a new key; the old one signs for nothing any more.', options.out)
         const { view, time } = await wallet.owner()
         const live = view.lanes.filter(({ delegate }) => delegate !== null && delegate.expiry > time.timestamp)
-        if (acted.status !== 'applied' || live.length === 0) return
-        if (options.revoke !== true) {
-          context.say(`${live.length} delegates keep their rights; "pekka account show" lists them.`)
-          context.say('If a device was stolen, take them away: pekka account rotate --revoke')
+        if (acted.status !== 'applied') {
+          // What was asked for and not done is said in any case.
+          if (options.revoke === true) tell(context, delegatesWords(live.length, 'must wait'))
           return
         }
-        for (const { key } of live) if (key !== null) await wallet.revoke(key)
-        context.say(
-          `${live.length} delegates have lost their rights. Pages connect anew by themselves, or by "pekka pair".`
-        )
+        if (options.revoke === true) for (const { key } of live) if (key !== null) await wallet.revoke(key)
+        for (const line of delegatesWords(live.length, options.revoke === true ? 'done' : 'unasked')) context.say(line)
       })
     })
 

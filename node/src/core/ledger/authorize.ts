@@ -15,7 +15,7 @@ import type { Reader, View } from './view.js'
 /** What a transaction must satisfy to be ordered at all. Whoever fails here leaves no trace and uses no sequence. */
 
 /** Bodies of lane 0: the owner's own, and the two that let an owner clean up after a lost device. */
-const LANE_0_BODIES: readonly string[] = [...OWNER_BODIES, 'cancel', 'withdraw-ask']
+export const LANE_0_BODIES: readonly string[] = [...OWNER_BODIES, 'cancel', 'withdraw-ask']
 
 /** Where a lane stands: what its next transaction must be numbered, and which one it must name. */
 export interface LaneTip {
