@@ -9,11 +9,24 @@ import {
   readTransactionFile,
   writeTransactionFile,
   type Acted,
+  type FetchLike,
   type PartlySigned
 } from '@pekka/node/client'
 import { Wallet, openVault, type Vault } from '@pekka/node/agents/wallet'
 import { createPrimitives, createSigner, random, systemClock } from '@pekka/node/host/crypto'
-import { CREDIT, accountId, equalBytes, toHex, type Body, type Signer } from '@pekka/node/protocol'
+import {
+  CREDIT,
+  PekkaError,
+  accountId,
+  accountViewSchema,
+  decodeCbor,
+  encodeCbor,
+  equalBytes,
+  toHex,
+  type Body,
+  type Policy,
+  type Signer
+} from '@pekka/node/protocol'
 import { World, cell } from '../support/world.js'
 
 const primitives = createPrimitives()
@@ -26,6 +39,27 @@ interface Person {
   home: string
   vault: Vault
   wallet: Wallet
+}
+
+/** A bridge that says of every account that its policy is another one. */
+const telling =
+  (other: (policy: Policy) => Policy): FetchLike =>
+  async (url, init) => {
+    const response = await fetch(url, init)
+    if (!/\/v1\/accounts\/[0-9a-f]{64}$/.test(url) || response.status !== 200) return response
+    const view = accountViewSchema.parse(decodeCbor(new Uint8Array(await response.arrayBuffer())))
+    return new Response(new Uint8Array(encodeCbor({ ...view, policy: other(view.policy) })))
+  }
+
+/** A bridge that says of every transaction that another one came first. `passes`: it does so only after it carried it out. */
+function denying(passes: boolean, times = Infinity): FetchLike {
+  let denied = 0
+  return async (url, init) => {
+    if (!url.endsWith('/v1/transactions') || ++denied > times) return await fetch(url, init)
+    if (passes) await fetch(url, init)
+    const denial = new PekkaError('LANE_SEQUENCE', { expected: 0 })
+    return new Response(JSON.stringify(denial.toProblem()), { status: denial.status })
+  }
 }
 
 /** What others must sign, as they get it: through a file. */
@@ -58,9 +92,10 @@ describe('the owner’s side of an account, through the bridge', function () {
     return await opened(home)
   }
 
-  async function opened(home: string): Promise<Person> {
+  async function opened(home: string, through: FetchLike = fetch): Promise<Person> {
     const vault = await openVault(home, random)
-    const wallet = new Wallet({ vault, fetch, live, primitives, clock: systemClock }, { bridges: [world.at.url] })
+    const components = { vault, fetch: through, live, primitives, clock: systemClock }
+    const wallet = new Wallet(components, { bridges: [world.at.url] })
     wallets.push(wallet)
     return { home, vault, wallet }
   }
@@ -99,6 +134,59 @@ describe('the owner’s side of an account, through the bridge', function () {
     const { view } = await again.wallet.owner()
     assert.ok(view.lanes.some(({ key, delegate }) => delegate !== null && equalBytes(key ?? account, page.publicKey)))
     assert.ok(equalBytes((await again.wallet.grant(page.publicKey)).account, account))
+  })
+
+  it('rotates only its own key, whatever keys a bridge says that the account has', async () => {
+    const { home, wallet } = await person()
+    await wallet.draw(CREDIT)
+    const greedy = random.bytes(32)
+    const a = await opened(
+      home,
+      telling(policy => ({ threshold: 1, keys: [...policy.keys, greedy] }))
+    )
+    const old = a.vault.owner.publicKey
+    assert.equal((await a.wallet.rotate()).status, 'applied')
+    const { row } = await a.wallet.owner()
+    assert.ok(!equalBytes(a.vault.owner.publicKey, old))
+    assert.deepEqual(row?.policy, { threshold: 1, keys: [a.vault.owner.publicKey] })
+  })
+
+  it('rotates nothing by a proof from before one that it has seen, from another connection too', async () => {
+    const a = await person()
+    await a.wallet.draw(CREDIT)
+    let first: Uint8Array<ArrayBuffer> | null = null
+    let replays = false
+    const replaying: FetchLike = async (url, init) => {
+      if (!url.includes('/ledger-proof')) return await fetch(url, init)
+      const answer = new Uint8Array(await (await fetch(url, init)).arrayBuffer())
+      first ??= answer
+      return new Response(replays ? first : answer)
+    }
+    const cheated = await opened(a.home, replaying)
+    await cheated.wallet.owner()
+    await cheated.wallet.draw(CREDIT)
+    await cheated.wallet.owner()
+    cheated.wallet.close()
+    replays = true
+    await assert.rejects(cheated.wallet.rotate(), { code: 'PROOF_INVALID' })
+    assert.equal(cheated.vault.next, null)
+    await a.wallet.draw(CREDIT)
+  })
+
+  it('pays once, though the bridge denies what it carried out; a grant is simply made again', async () => {
+    const [a, b] = [await person(), await person()]
+    await a.wallet.draw(10n * CREDIT)
+    const to = await idOf(b)
+    const cheated = await opened(a.home, denying(true))
+    await assert.rejects(cheated.wallet.act(pay(to)), { code: 'LANE_SEQUENCE' })
+    assert.equal(await balance(b), CREDIT)
+    const key = random.bytes(32)
+    await (await opened(a.home, denying(false, 1))).wallet.grant(key)
+    const { view } = await a.wallet.owner()
+    assert.ok(view.lanes.some(lane => lane.delegate !== null && equalBytes(lane.key ?? to, key)))
+    // The lane was moved on by others: it's read again before something is signed.
+    await a.wallet.act(pay(to))
+    assert.equal(await balance(b), 2n * CREDIT)
   })
 
   it('ends a rotation that was cut off, whether the ledger had heard of it or not', async () => {
@@ -155,6 +243,8 @@ describe('the owner’s side of an account, through the bridge', function () {
     const old = c.vault.owner.publicKey
     await c.wallet.use(account)
     const rotation = partial(await c.wallet.rotate())
+    // It goes on meanwhile, and needs no new start once the others have signed.
+    await c.wallet.owner()
     await b.wallet.submit([await b.wallet.sign(rotation)])
     const { view } = await c.wallet.owner()
     assert.ok(!view.policy.keys.some(key => equalBytes(key, old)))

@@ -30,6 +30,12 @@ export function createExclusive(): Exclusive {
 /** Several processes that sign on one lane at once get through in turn; more than this many is a fault. */
 const RETRIES = 5
 
+/**
+ * What an owner may sign anew because the bridge says that the lane has moved: done twice it is as done once. A bridge that carried out
+ * a payment and denies it would have it made again. What a delegate signs names its object by an id, so it happens once (R13).
+ */
+const REPEATABLE: readonly Body['kind'][] = ['grant', 'revoke']
+
 /** Interactive offers are void after this, ms (R13 allows two minutes). */
 const OFFER_LIFE_MS = 60_000
 
@@ -57,9 +63,11 @@ export class Lane {
 
   /**
    * Signs `body` as the lane's next transaction and hands it to `send`, which must resolve only when it was taken.
-   * Reads the lane again and retries when it had moved: another process of the same user may sign on it too.
+   * Reads the lane again and retries when it had moved: another process of the same user may sign on it too. Of what an owner signs
+   * this holds for grants alone.
    */
   async send<T>(body: Body, send: (signed: SignedTransaction) => Promise<T>): Promise<T> {
+    const retries = this.init.owner !== true || REPEATABLE.includes(body.kind) ? RETRIES : 0
     return await this.components.exclusive(async () => {
       for (let round = 0; ; round++) {
         const signed = await this.#sign(body)
@@ -71,7 +79,7 @@ export class Lane {
           this.#head = null
           const moved =
             error instanceof PekkaError && (error.code === 'LANE_SEQUENCE' || error.code === 'PARENT_UNKNOWN')
-          if (!moved || round >= RETRIES) throw error
+          if (!moved || round >= retries) throw error
         }
       }
     })

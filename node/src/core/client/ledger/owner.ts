@@ -131,6 +131,8 @@ export class OwnerAccount {
     if (policy.threshold > 1) {
       return { status: 'partial', policy, ...(await this.lane.prepare(body, SIGNING_MS)) }
     }
+    // Another process may have signed since; most of what an owner signs isn't tried twice.
+    this.lane.forget()
     const id = await this.lane.send(body, signed => submitSigned(this.components.http, signed))
     return { status: 'applied', id }
   }
