@@ -141,7 +141,9 @@ class Outbound:
             # Not in the call: IPython takes 15 ms to read a thousand names as source.
             with open(os.path.join(folder, "names.json"), "w", encoding="utf-8") as file:
                 file.write(json.dumps(names))
-            kernel.quietly(_call("take", folder, limit, self._budget), time.monotonic() + TAKE_SECONDS)
+            # Where it didn't end well, what stands there may be of the cell before.
+            if not kernel.quietly(_call("take", folder, limit, self._budget), time.monotonic() + TAKE_SECONDS):
+                return
             with open(os.path.join(folder, "values.json"), encoding="utf-8") as file:
                 told = json.load(file)[: len(names)]
             entries = [_described(entry) for entry in told]

@@ -133,9 +133,9 @@ def _write(folder: str, names: list[str], limit: int, total: int, entries: list[
         value = namespace[name]
         entry: dict[str, Any] = {"name": name, "type": codecs.kind_of(value), "look": look(value), "codec": None}
         entry |= {"reason": None, "size": 0}
-        if isinstance(value, type(sys)) or callable(value) and hasattr(value, "__code__") or isinstance(value, type):
-            continue  # modules, functions and classes came from the source, which the user has
         try:
+            if isinstance(value, type(sys)) or callable(value) and hasattr(value, "__code__") or isinstance(value, type):
+                continue  # modules, functions and classes came from the source, which the user has
             encoded = codecs.encode(value, min(limit, total))
             size = encoded.size
             if size <= PACKED_BYTES:

@@ -55,6 +55,34 @@ describe('runner: values and files', function () {
     }
   })
 
+  it('of the cell before never come back as this one’s, where a value breaks off what writes them', async () => {
+    const { session, end } = warm.take()
+    try {
+      const valuesOf = async (source: string, names: string[]) => {
+        const returns = { names, maxBytes: 1 << 20, totalBytes: 1 << 24 }
+        const seen = await collect(session.run({ ...cellsCommand([source]), keep: true, returns }))
+        return seen.flatMap(event =>
+          event.type === 'values' ? event.values.map(({ name, codec }) => [name, codec]) : []
+        )
+      }
+      const proxy = (error: string): string => `
+class Proxy:
+    @property
+    def __class__(self): raise ${error}
+p = Proxy()`
+      assert.deepEqual(await valuesOf('x = 1', ['x']), [['x', 'json']])
+      // What a value raises is its own loss; what ends the whole leaves nothing to send.
+      assert.deepEqual(await valuesOf(`x = 2${proxy('RuntimeError')}`, ['p', 'x']), [
+        ['p', null],
+        ['x', 'json']
+      ])
+      assert.deepEqual(await valuesOf(`x = 3${proxy('KeyboardInterrupt')}`, ['p', 'x']), [])
+      assert.deepEqual(await valuesOf('x = 4', ['x']), [['x', 'json']])
+    } finally {
+      await end()
+    }
+  })
+
   it('come back: values by safe codecs, files that are regular and new; links and objects stay', async () => {
     const { session, end } = warm.take()
     try {
