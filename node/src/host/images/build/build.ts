@@ -140,10 +140,9 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
   const packages = definition.requested.filter(name => !known.has(name))
   if (packages.length > 0) step('import', `${packages.length} packages, as a program would`)
   const checks = { script: build.verify, packages, processes: VERIFY_PROCESSES, signal }
-  const bake = (): Promise<number> => bakeCaches({ root, environment, warmup: definition.warmup, work, ...options })
-  const importAll = (): Promise<boolean> => checkImports({ root, environment }, checks)
-  // A warm-up's caches spare the imports minutes of compiling; without one, neither waits for the other.
-  const imported = definition.warmup === undefined ? (await both(bake(), importAll()))[1] : await bake().then(importAll)
+  // Each sandbox of the imports begins with the caches, which a tree that is made of another one has from before: never both at once.
+  await bakeCaches({ root, environment, warmup: definition.warmup, work, ...options })
+  const imported = await checkImports({ root, environment }, checks)
   if (!imported) step('import', 'not tried: bubblewrap can’t be used here')
   await normaliseModes(root)
   step('done', `${content.files} files, ${Math.round(content.bytes / 1e6)} MB`)
