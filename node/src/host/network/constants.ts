@@ -104,6 +104,9 @@ export const LEDGER_MESSAGE_BYTES = 16 << 20
 /** Requests one ledger stream may have under way; more are left unread. */
 export const MAX_LEDGER_REQUESTS = 64
 
+/** A ledger stream ends after so many submissions in a row whose signatures don't hold. A relay carries several senders' and makes it anew. */
+export const MAX_UNSIGNED_IN_A_ROW = 8
+
 /** How long a ledger call tries again before it gives up; a witness restarts in a few seconds. */
 export const LEDGER_PATIENCE_MS = 20_000
 

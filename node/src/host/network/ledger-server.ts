@@ -9,7 +9,7 @@ import {
   type LedgerRequest,
   type TransactionOutcome
 } from '@pekka/node/protocol'
-import { LEDGER_MESSAGE_BYTES, MAX_LEDGER_REQUESTS } from './constants.js'
+import { LEDGER_MESSAGE_BYTES, MAX_LEDGER_REQUESTS, MAX_UNSIGNED_IN_A_ROW } from './constants.js'
 import type { NetworkHost } from './index.js'
 import { TypedChannel } from './typed-channel.js'
 
@@ -21,7 +21,7 @@ export interface ServeLedgerOptions {
 /**
  * Serves `/pekka/ledger/1` from any access to the ledger: a witness gives its own, a bridge relays by giving its client. Each
  * stream may have MAX_LEDGER_REQUESTS requests under way; the next one is read when one of them is done. Of pages of the past one is made at a
- * time for a stream: they are much work for a short question.
+ * time for a stream: they are much work for a short question. A stream that brings MAX_UNSIGNED_IN_A_ROW is answered and ended.
  */
 export async function serveLedger(
   host: NetworkHost,
@@ -44,6 +44,10 @@ class LedgerSession {
   readonly #signal: AbortSignal
   readonly #running = new Set<Promise<void>>()
   readonly #follows = new Map<number, AbortController>()
+  /** Submissions in a row whose signatures don't hold, and what ends the reading after too many. */
+  #unsigned = 0
+  readonly #enough = new AbortController()
+  readonly #reading: AbortSignal
   /** The page of the past that is made now, and all that wait for it. */
   #history: Promise<unknown> = Promise.resolve()
 
@@ -54,6 +58,7 @@ class LedgerSession {
     private readonly submitted: ServeLedgerOptions['submitted']
   ) {
     this.#signal = AbortSignal.any([stopping, this.#ended.signal])
+    this.#reading = AbortSignal.any([this.#signal, this.#enough.signal])
   }
 
   async run(): Promise<void> {
@@ -61,7 +66,7 @@ class LedgerSession {
     try {
       for (;;) {
         if (this.#running.size >= MAX_LEDGER_REQUESTS) await Promise.race(this.#running)
-        const request = await this.typed.receive(this.#signal)
+        const request = await this.#next()
         if (request === null) break
         if (request.method === 'unfollow') {
           this.#follows.get(request.id)?.abort(new Error('unfollowed'))
@@ -75,6 +80,16 @@ class LedgerSession {
       await Promise.all(this.#running)
     } finally {
       this.#ended.abort(new Error('the stream is closed'))
+    }
+  }
+
+  /** null: no more is read. */
+  async #next(): Promise<LedgerRequest | null> {
+    try {
+      return await this.typed.receive(this.#reading)
+    } catch (error) {
+      if (this.#enough.signal.aborted) return null
+      throw error
     }
   }
 
@@ -131,6 +146,8 @@ class LedgerSession {
     const began = performance.now()
     const outcome = await this.ledger.submit(transaction, this.#signal)
     this.submitted?.(outcome, performance.now() - began)
+    this.#unsigned = 'code' in outcome && UNSIGNED.includes(outcome.code) ? this.#unsigned + 1 : 0
+    if (this.#unsigned >= MAX_UNSIGNED_IN_A_ROW) this.#enough.abort()
     return outcome
   }
 
@@ -149,6 +166,9 @@ class LedgerSession {
     }
   }
 }
+
+/** What a submission is refused with whose signatures don't hold: no honest sender's, but each costs as much to find out as one that does. */
+const UNSIGNED: readonly string[] = ['SIGNATURE_INVALID', 'PEER_NOT_VOUCHED']
 
 /** Amounts as text: an answer's data is shown to people, not counted with. */
 const plain = (data: ErrorData): Record<string, unknown> =>

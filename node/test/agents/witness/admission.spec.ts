@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { genesisState, unitsOf, type VerifiedTransaction } from '@pekka/node/ledger'
-import { DEVNET_PARAMETERS, networkId } from '@pekka/node/protocol'
+import { CREDIT, DEVNET_PARAMETERS, networkId, sha256, toHex, u32 } from '@pekka/node/protocol'
 import { Admission } from '../../../src/agents/witness/admission.js'
 import { createTestNetwork } from './support.js'
 
@@ -61,5 +61,75 @@ describe('witness: what an account may have waiting', () => {
     admitting.wasted(transaction)
     admitting.wasted(transaction)
     assert.equal(room(admitting), most - 2)
+  })
+
+  describe('of accounts with nothing behind them', () => {
+    const plain = createTestNetwork()
+    const [{ account: bare }] = plain.providers
+    const keyOf = new Map([plain.demo, ...plain.providers].map(({ account, signer }) => [account, signer.publicKey]))
+    const of = (account: Uint8Array): VerifiedTransaction => ({
+      ...transaction,
+      transaction: { ...transaction.transaction, account },
+      signatures: [{ key: keyOf.get(account) ?? new Uint8Array(32), signature: new Uint8Array(64) }]
+    })
+
+    function world(state = genesisState(plain.genesis)) {
+      const time = { now: 0 }
+      const clock = { now: () => plain.genesis.createdAt }
+      const admitting = new Admission({ state: () => state, clock, monotonic: () => time.now })
+      const enter = (account: Uint8Array, change: Partial<VerifiedTransaction['transaction']> = {}) => {
+        const sent = of(account)
+        return admitting.enter({ ...sent, transaction: { ...sent.transaction, ...change } }, SIZE)
+      }
+      return { time, admitting, enter, state }
+    }
+
+    it('random ones that the ledger doesn’t know take no room of those that it knows', () => {
+      const { time, enter } = world()
+      for (let at = 0; at < 10 * 512; at++) {
+        time.now += 1_000 / 512
+        try {
+          // Signed, so that it stays counted.
+          enter(sha256(u32(at)))('refused')
+        } catch {}
+        if (at % 50 === 0) enter(bare)('applied')
+      }
+    })
+
+    it('forged ones that name them take no room either', () => {
+      const { time, enter } = world()
+      for (let at = 0; at < 10 * 512; at++) {
+        time.now += 1_000 / 512
+        enter(at % 2 === 0 ? bare : plain.demo.account)()
+        if (at % 50 === 0) enter(bare)('applied')
+      }
+    })
+
+    it('nor what strangers have signed in their name, and it is not their waste', () => {
+      const { time, admitting, enter } = world()
+      const stranger = { ...of(bare), signatures: of(plain.demo.account).signatures }
+      for (let wasted = 0; wasted < 100_000; wasted++) admitting.wasted(stranger)
+      for (let at = 0; at < 10 * 512; at++) {
+        time.now += 1_000 / 512
+        try {
+          admitting.enter(stranger, SIZE)('refused')
+        } catch {}
+        if (at % 50 === 0) enter(bare)('applied')
+      }
+    })
+
+    it('a witness’s registration comes in beside any flood', () => {
+      const { time, enter, state } = world()
+      const witness = plain.witness.publicKey
+      state.put('witness', toHex(plain.witness.publicKey), { account: bare, witness, stake: CREDIT, chains: [] })
+      const full = () => {
+        for (;;) enter(plain.demo.account)('applied')
+      }
+      assert.throws(full, { code: 'RATE_LIMITED' })
+      time.now += 1
+      const body = { kind: 'stake', amount: 0n, witness, witnessSignature: new Uint8Array(64), chains: [] } as const
+      for (let at = 0; at < 512; at++) enter(bare, { body })('applied')
+      assert.throws(() => enter(plain.demo.account, { body }), { code: 'RATE_LIMITED' })
+    })
   })
 })

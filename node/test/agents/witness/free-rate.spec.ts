@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { FREE_PER_SECOND, FreeRate } from '../../../src/agents/witness/free-rate.js'
+import { FIRST_FEW, FREE_PER_SECOND, FreeRate } from '../../../src/agents/witness/free-rate.js'
 
 describe('witness: how much of what costs nothing is looked at', () => {
   function world() {
@@ -21,10 +21,16 @@ describe('witness: how much of what costs nothing is looked at', () => {
     assert.equal(world().flood(10, FREE_PER_SECOND - 6, 3), 10 * (FREE_PER_SECOND - 6))
   })
 
+  it('of one that is alone more, since its own credit bounds it', () => {
+    assert.equal(world().flood(20, 300, 1), 6_000)
+    assert.ok(world().flood(20, 1_000, 1) <= 20 * 1.5 * FREE_PER_SECOND)
+  })
+
   it('a bounded part of a flood, in which who sends little is let in every time', () => {
     const { time, rate, flood } = world()
+    flood(20, 1_000, 200)
     const admitted = flood(20, 1_000, 200)
-    assert.ok(admitted <= 21 * FREE_PER_SECOND, `${admitted}`)
+    assert.ok(admitted <= 22 * FREE_PER_SECOND, `${admitted}`)
     for (let turn = 0; turn < 5; turn++) {
       flood(11, 1_000, 200)
       assert.ok(rate.admit('honest'))
@@ -32,6 +38,39 @@ describe('witness: how much of what costs nothing is looked at', () => {
     // Once it is over it is over.
     time.now += 1_001
     assert.ok(rate.admit('dust 1'))
+  })
+
+  for (const accounts of [1, 2, 20, 200, 1_000]) {
+    it(`a newcomer’s first few in a row, beside a flood of ${accounts} accounts`, () => {
+      const { rate, flood } = world()
+      flood(30, 1_000, accounts)
+      for (let step = 0; step < FIRST_FEW; step++) {
+        assert.ok(rate.admit('newcomer'), `step ${step}`)
+        flood(1, 1_000, accounts)
+      }
+    })
+  }
+
+  it('ten a second of one account beside another one’s flood: that has less than its share', () => {
+    const { rate, flood } = world()
+    flood(30, 1_000, 1)
+    for (let sent = 0; sent < 200; sent++) {
+      assert.ok(rate.admit('honest'), `${sent}`)
+      flood(0.1, 1_000, 1)
+    }
+  })
+
+  it('what others sent in an account’s name doesn’t count', () => {
+    const { time, rate, flood } = world()
+    flood(20, 1_000, 200)
+    const { size } = rate
+    for (let forged = 0; forged < 200; forged++) {
+      time.now += 1
+      assert.ok(rate.admit('honest'), `${forged}`)
+      rate.takeBack('honest')
+      if (forged % 20 === 0) flood(0.2, 1_000, 200)
+    }
+    assert.equal(rate.size, size)
   })
 
   it('at most twice as many, however many accounts they come from, and remembers a bounded number of those', () => {

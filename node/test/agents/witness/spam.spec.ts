@@ -3,6 +3,7 @@ import {
   CREDIT,
   DEVNET_PARAMETERS,
   encodeCanonical,
+  encodeSigned,
   networkId,
   type Genesis,
   type TransactionOutcome
@@ -12,10 +13,12 @@ import { createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { MemoryLedgerStore, type LedgerBatch } from '@pekka/node/host/storage'
 import { FREE_PER_SECOND } from '../../../src/agents/witness/free-rate.js'
 import { makeDust, withDust } from '../../support/dust.js'
-import { createTestNetwork, faucet, type TestNetwork } from './support.js'
+import { createTestNetwork, faucet, seed, type TestNetwork } from './support.js'
 
 const quiet = { info: () => {}, error: () => {} }
 const ACCOUNTS = 300
+/** The most that come in of one second. */
+const MOST = 2 * FREE_PER_SECOND
 
 /** Lets everything go on that waits for nothing outside. */
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
@@ -122,5 +125,27 @@ describe('witness: dust', function () {
     // What is asked for again needn't be paid again.
     const again = await Promise.all(signed.map(({ bytes }) => ledger.submit(bytes)))
     assert.deepEqual(again.slice(0, applied), outcomes.slice(0, applied))
+  })
+
+  it('lets an honest account in beside twice as many forged ones as fit, of random accounts and in its name', async () => {
+    const network = createTestNetwork()
+    await open(network)
+    const [honest] = network.providers
+    const { transaction } = await network.demo.sign(ledger, faucet())
+    const forged = async (account: Uint8Array) => {
+      const signatures = [{ key: honest.signer.publicKey, signature: new Uint8Array(64).fill(1) }]
+      const outcome = await ledger.submit(encodeSigned({ transaction: { ...transaction, account }, signatures }))
+      return 'code' in outcome ? outcome.code : outcome.status
+    }
+    const codes = new Set<string>()
+    for (let sent = 0; sent < 2 * MOST; sent += 32) {
+      const accounts = Array.from({ length: 32 }, (_, at) => (at % 2 === 0 ? honest.account : seed()))
+      for (const code of await Promise.all(accounts.map(forged))) codes.add(code)
+      if (sent % 128 === 0) assert.equal((await honest.send(ledger, faucet())).status, 'applied')
+    }
+    assert.deepEqual(
+      [...codes].filter(code => !['SIGNATURE_INVALID', 'RATE_LIMITED'].includes(code)),
+      []
+    )
   })
 })

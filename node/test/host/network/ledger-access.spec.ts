@@ -13,6 +13,7 @@ import {
   type ProofRequest,
   type TransactionOutcome
 } from '@pekka/node/protocol'
+import { MAX_UNSIGNED_IN_A_ROW } from '../../../src/host/network/constants.js'
 import { TestNetwork, firstAddress } from './support.js'
 
 const code = (expected: string) => (error: unknown) =>
@@ -190,6 +191,37 @@ describe('ledger access', () => {
       return true
     })
     assert.equal(ledger.submitted, 1)
+  })
+
+  it('ends a stream that brings too many in a row whose signatures don’t hold, with all its answers', async () => {
+    const ledger = new CountingLedger()
+    const submit = ledger.submit.bind(ledger)
+    ledger.submit = async transaction => {
+      const { id } = await submit(transaction)
+      if (transaction[0] === 1) return { status: 'applied', id, index: 7, timestamp: 5 }
+      return { status: 'refused', id, code: 'SIGNATURE_INVALID', data: {} }
+    }
+    const host = await network.host()
+    let streams = 0
+    const open: typeof host.open = (...how) => {
+      streams += 1
+      return host.open(...how)
+    }
+    const addresses = [firstAddress(await witness(ledger))]
+    const access = new LedgerClient({ host: { ...host, open } }, { addresses })
+    clients.push(access)
+    const send = async (holds: boolean, times = 1) => {
+      for (let sent = 0; sent < times; sent++) await access.submit(new Uint8Array([holds ? 1 : 0, sent]))
+    }
+    await send(false, MAX_UNSIGNED_IN_A_ROW - 1)
+    await send(true)
+    await send(false, MAX_UNSIGNED_IN_A_ROW - 1)
+    await send(true)
+    await send(false, MAX_UNSIGNED_IN_A_ROW)
+    assert.equal(streams, 1)
+    await send(true)
+    assert.equal(streams, 2)
+    assert.equal(ledger.submitted, 3 * MAX_UNSIGNED_IN_A_ROW + 1)
   })
 
   it('follows commits in order and without gaps over a cut, and stops when told', async () => {

@@ -8,7 +8,7 @@ import type { Admission } from '../../admission.js'
  */
 export class Guests {
   /** What ends an entry, by transaction. As many as the mempool holds of them. */
-  readonly #leave = new Map<string, () => void>()
+  readonly #leave = new Map<string, (outcome: 'left') => void>()
 
   constructor(private readonly admission: Admission) {}
 
@@ -37,7 +37,8 @@ export class Guests {
   /** It is ordered, refused, or there was no room. */
   leave({ id }: { id: Uint8Array }): void {
     const key = toHex(id)
-    this.#leave.get(key)?.()
+    // Its signatures hold, whatever became of it.
+    this.#leave.get(key)?.('left')
     this.#leave.delete(key)
   }
 }
