@@ -4,6 +4,7 @@ import { asPekkaError, fromHex, isPekkaError } from '@pekka/node/protocol'
 import { Signal, type ISignal } from '@lumino/signaling'
 import {
   METADATA_KEY,
+  cellMetadataJson,
   memoryOf,
   runIdOf,
   type CellClaims,
@@ -215,9 +216,6 @@ export class OpenNotebook {
     const [panel] = this.panels
     const at = (panel?.content.activeCellIndex ?? this.model.cells.length - 1) + 1
     const source = `# Output of ${title}, whose cell was deleted`
-    const made = cells.map(id => ({ cell_type: 'code' as const, id, source, metadata: { trusted: false } }))
-    this.model.sharedModel.insertCells(at, made)
-    if (panel) panel.content.activeCellIndex = at
     const metadata: CellMetadata = {
       v: 1,
       task: task.id,
@@ -226,6 +224,14 @@ export class OpenNotebook {
       state: 'running',
       submitted: submittedAt
     }
+    // In a shared notebook whoever writes a cell looks first whether it remembers the run.
+    const memory = (id: string) => cellMetadataJson({ ...metadata, cell: id, source: sourceMark(source) })
+    const made = cells.map(id => ({
+      ...{ cell_type: 'code' as const, id, source },
+      metadata: { trusted: false, [METADATA_KEY]: memory(id) }
+    }))
+    this.model.sharedModel.insertCells(at, made)
+    if (panel) panel.content.activeCellIndex = at
     const sources = new Map(cells.map(id => [id, sourceMark(source)]))
     await this.#resumeTask([...cells], metadata, sources)
   }

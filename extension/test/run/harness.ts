@@ -1,0 +1,57 @@
+/** Runs in the browser: a notebook's real model around our {@link OpenNotebook}. Bundled by ../outputs/browser.ts. */
+import type { DocumentRegistry } from '@jupyterlab/docregistry'
+import { NotebookModel, type INotebookModel } from '@jupyterlab/notebook'
+import { Signal } from '@lumino/signaling'
+import type { Connection } from '../../src/connection/index.js'
+import { CellClaims, Preludes } from '../../src/outputs/index.js'
+import { OpenNotebook } from '../../src/run/open-notebook.js'
+import { RemoteTask } from '../../src/run/remote-task.js'
+import type { Tasks } from '../../src/run/tasks.js'
+
+/** A notebook that pages share, of which this one is alone there, with a run that is known to the bridge. */
+export class SharedNotebook {
+  readonly model = new NotebookModel({ collaborationEnabled: true })
+  readonly task = new RemoteTask({ nameOf: () => undefined, now: () => 0 }, new Uint8Array(32).fill(0xab), 0)
+  readonly notebook: OpenNotebook
+  /** Resolves when the run's output is asked for, to be written here. */
+  readonly followed: Promise<void>
+  #tell: () => void = () => undefined
+
+  constructor(cells: string[]) {
+    this.followed = new Promise(resolve => (this.#tell = resolve))
+    this.task.note = { title: 'a.ipynb', kind: 'cell', path: 'a.ipynb', cells }
+    const owner = {}
+    const { task } = this
+    const connection = {
+      setting: 'auto',
+      changed: new Signal<object, unknown>(owner),
+      client: { task: () => Promise.resolve({}), note: () => Promise.resolve(null) }
+    } as unknown as Connection // as much of one as a notebook uses
+    const tasks = {
+      get: () => task,
+      learn: () => task,
+      follow: (_: unknown, sink: unknown) => {
+        if (sink !== null) this.#tell()
+        return Promise.resolve(task)
+      }
+    } as unknown as Tasks // as much as following takes
+    const context = {
+      ...{ path: 'a.ipynb', isReady: true, ready: Promise.resolve(), isDisposed: false },
+      model: this.model
+    } as unknown as DocumentRegistry.IContext<INotebookModel> // as much of one as a notebook that isn't saved uses
+    this.notebook = new OpenNotebook(
+      {
+        ...{ tasks, connection, claims: new CellClaims(), preludes: new Preludes(), locks: navigator.locks },
+        ...{ now: () => 0, owner: 'me', kept: () => Promise.reject(new Error('none is kept')) }
+      },
+      context
+    )
+  }
+
+  /** What a cell remembers of its remote run. */
+  memory(id: string): unknown {
+    return [...this.model.cells].find(cell => cell.id === id)?.getMetadata('pekka')
+  }
+}
+
+Object.assign(globalThis, { notebooks: { SharedNotebook } })

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { browserMissing, openBench, type Bench } from '../outputs/browser.js'
+import type * as Harness from './harness.js'
+
+declare const notebooks: typeof Harness
+
+describe('run: an open notebook, in a real browser', function () {
+  this.timeout(60_000)
+  let bench: Bench
+
+  before(async function () {
+    const missing = browserMissing()
+    if (missing !== undefined) {
+      console.log(`      left out: ${missing}`)
+      this.skip()
+    }
+    bench = await openBench('../run/harness.ts')
+  })
+  after(async () => await bench?.close())
+
+  it('puts the output of a deleted cell into a new one also where pages share the notebook', async () => {
+    const result = await bench.page.evaluate(async () => {
+      const shared = new notebooks.SharedNotebook(['gone'])
+      // Pages that share it are known from then on.
+      await Promise.resolve()
+      const lost = shared.notebook.hasLost(shared.task)
+      const wholly = shared.notebook.insertOutput(shared.task)
+      const memory = shared.memory('gone') as { task: string; cell: string } | undefined
+      await wholly
+      const followed = await Promise.race([shared.followed.then(() => true), wholly.then(() => false)])
+      return { lost, followed, memory: [memory?.task, memory?.cell], shown: shared.notebook.cellRun('gone')?.kind }
+    })
+    assert.deepEqual(result, { lost: true, followed: true, memory: ['ab'.repeat(32), 'gone'], shown: 'task' })
+  })
+})
