@@ -195,9 +195,4 @@ export class CheckpointTrees {
   }
 }
 
-/** The tree of a whole state. */
-export function stateTreeOf(hashing: Hashing, state: Reader): StateTree {
-  return new CheckpointTrees(hashing, state).last.state
-}
-
 const keyOf = (hashing: Hashing, table: Table, key: string): Uint8Array => hashing.hash(stateKeyPreimage(table, key))

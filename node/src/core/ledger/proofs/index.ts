@@ -12,7 +12,8 @@
  *
  * @packageDocumentation
  */
-export { CheckpointTrees, CheckpointView, orderedAs, stateTreeOf, type CheckpointPlace } from './checkpoints.js'
+export { CheckpointTrees, CheckpointView, orderedAs, type CheckpointPlace } from './checkpoints.js'
 export { scriptHashing, type Hashing } from './hashing.js'
+export { StateRoot } from './state-root.js'
 export { StateTree, type RowChange } from './state-tree.js'
 export { TransactionTree } from './transaction-tree.js'

@@ -16,7 +16,7 @@ import {
   type OrderedTransaction,
   type StatePath
 } from '@pekka/node/protocol'
-import { scriptHashing, StateTree, TransactionTree } from '@pekka/node/ledger'
+import { scriptHashing, StateRoot, StateTree, TransactionTree } from '@pekka/node/ledger'
 import { tries } from '../../../support/effort.js'
 
 const digest = (...parts: Uint8Array[]): Uint8Array =>
@@ -130,6 +130,19 @@ describe('ledger: the tree of the state', () => {
     assert.equal(toHex(before.root), root)
     assert.ok(shows(before.root, keyOf(7), value, path))
     assert.equal(shows(after.root, keyOf(7), value, path), false)
+  })
+
+  it('has the root that is reckoned row by row, from 64 bytes of each', () => {
+    for (const count of [0, 1, 2, 3, 100, 700]) {
+      const rows = Array.from({ length: count }, (_, at) => ({ key: String(at), value: u32(at % 5) }))
+      const root = new StateRoot(scriptHashing)
+      for (const { key, value } of rows) root.add('account', key, value)
+      const leaves = rows.map(({ key, value }) => ({ key: stateKey('account', key), value: digest(value) }))
+      assert.equal(toHex(root.root()), toHex(StateTree.empty(scriptHashing).update(leaves).root), `${count} rows`)
+    }
+    const twice = new StateRoot(scriptHashing)
+    for (const value of [0, 1]) twice.add('account', 'a', u32(value))
+    assert.throws(() => twice.root(), TypeError)
   })
 
   it('refuses a batch that changes a row twice', () => {
