@@ -1,6 +1,12 @@
 import { rename, rm } from 'node:fs/promises'
 import { asPekkaError, networkId, PekkaError, type Checkpoint } from '../../core/protocol/index.js'
-import { askForSnapshots, fetchSnapshot, piecesOf, verifySnapshot } from '../../agents/witness/network/index.js'
+import {
+  askForSnapshots,
+  checkSnapshot,
+  fetchSnapshot,
+  piecesOf,
+  verifySnapshot
+} from '../../agents/witness/network/index.js'
 import { createHashing, createVerifier } from '../../host/crypto/index.js'
 import { readGenesis } from './files.js'
 import { addressesFor, withHost } from './ledger.js'
@@ -28,11 +34,14 @@ export async function saveSnapshot(
   const part = `${out}.part`
   return await withHost(async host => {
     let failure: PekkaError | null = null
-    for (const offer of await askForSnapshots(host, addresses)) {
+    const { offers } = await askForSnapshots(host, addresses)
+    const components = { verifier: createVerifier(), hashing: createHashing() }
+    const network = networkId(genesis)
+    for (const offer of offers) {
       try {
-        await fetchSnapshot(host, offer, part, signal)
-        const components = { verifier: createVerifier(), hashing: createHashing() }
-        const { certificate } = await verifySnapshot(components, networkId(genesis), piecesOf(part))
+        const check = (pieces: AsyncIterable<Uint8Array>) => checkSnapshot(components, network, pieces, offer)
+        await fetchSnapshot(host, offer, part, check, signal)
+        const { certificate } = await verifySnapshot(components, network, piecesOf(part))
         await rename(part, out)
         return { checkpoint: certificate.checkpoint, size: offer.size }
       } catch (error) {

@@ -35,9 +35,16 @@ export { OwnerLane, type OwnerLaneComponents } from './founding/owner-lane.js'
 export { chainEnds, committeeGenesis, type CommitteeGenesisInit, type FirstMember } from './founding/genesis.js'
 export { LastProposed, type Proposed } from './blocks/last-proposed.js'
 export { beginWithSnapshot, type BeginInit } from './snapshot/begin.js'
-export { askForSnapshots, fetchSnapshot, piecesOf, serveSnapshots, type SnapshotOffer } from './snapshot/exchange.js'
+export {
+  askForSnapshots,
+  fetchSnapshot,
+  piecesOf,
+  serveSnapshots,
+  type Offers,
+  type SnapshotOffer
+} from './snapshot/exchange.js'
 export { SnapshotMaker, type KeptSnapshot } from './snapshot/make.js'
-export { verifySnapshot, type VerifiedSnapshot } from './snapshot/restore.js'
+export { checkSnapshot, verifySnapshot, type VerifiedSnapshot } from './snapshot/restore.js'
 export {
   genesisOfRecords,
   makeRecord,

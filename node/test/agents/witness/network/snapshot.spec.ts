@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   accountId,
+  AGENT_BODIES,
   CREDIT,
   decodeCanonical,
+  decodeSigned,
   encodeCanonical,
+  encodeSigned,
   networkId,
+  peerVouchMessage,
+  signTransaction,
   toHex,
   type CommitView,
   type LedgerAccess,
@@ -21,9 +26,10 @@ import { MemoryLedgerStore } from '@pekka/node/host/storage'
 import type { LocalLedger } from '../../../../src/agents/witness/index.js'
 import {
   askForSnapshots,
+  beginWithSnapshot,
+  checkSnapshot,
   committeeGenesis,
   createCommitteeLedger,
-  fetchSnapshot,
   LastProposed,
   piecesOf,
   serveSnapshots,
@@ -34,21 +40,22 @@ import {
 import { FINAL_WINDOW } from '../../../../src/agents/witness/network/constants.js'
 import { finalBefore } from '../../../../src/agents/witness/network/executing.js'
 import { decodeEpochStart, encodeEpochStart } from '../../../../src/agents/witness/network/blocks/records.js'
-import { isOfUse } from '../../../../src/agents/witness/network/snapshot/begin.js'
 import {
   decodeSnapshot,
   encodeSnapshot,
   type SnapshotPart,
   type SnapshotRecord
 } from '../../../../src/agents/witness/network/snapshot/format.js'
+import { askOf, grantOf } from '../../../core/ledger/support.js'
 import { createTestNetwork, faucet, seed, Sender } from '../support.js'
 import { startHost } from './committee.js'
+import { startLiar, type Lie } from './snapshot-liar.js'
 
 const silent = { info: () => {}, warn: () => {}, error: () => {} }
-const PARAMETERS = { ...STANDARD_PARAMETERS, epochCommits: 40, epochRounds: 400, gcDepth: 8 }
-/** Epochs of some 200 ms … */
+const PARAMETERS = { ...STANDARD_PARAMETERS, epochCommits: 80, epochRounds: 800, gcDepth: 8 }
+/** Epochs of some 400 ms … */
 const QUICK: Pace = { ...STANDARD_PACE, minRoundDelay: 0, idleDelay: 5 }
-/** … and of half a minute, so that the blocks of one are still there when somebody begins with its snapshot. */
+/** … and of a minute, so that the blocks of one are still there when somebody begins with its snapshot. */
 const SLOW: Pace = { ...STANDARD_PACE, idleDelay: 800 }
 
 const components = { verifier: createVerifier(), hashing: createHashing() }
@@ -113,9 +120,10 @@ describe('witness: a snapshot', function () {
     const sender = new Sender(accountId(policy), null, owner)
     const { bytes } = await sender.sign(ledger, faucet())
     early = { bytes, outcome: await ledger.submit(bytes) }
-    // That of epoch 1 at least, so that a step leads to its committee.
+    const published = await publishAsk(ledger, sender)
+    // That of epoch 1 at least, so that a step leads to its committee; and with the ask in it.
     let newest = await snapshots.newest()
-    while (newest === null || newest.epoch < 2) {
+    while (newest === null || newest.epoch < 2 || newest.index < published) {
       await new Promise(resolve => setTimeout(resolve, 50))
       newest = await snapshots.newest()
     }
@@ -129,6 +137,26 @@ describe('witness: a snapshot', function () {
     for (const host of hosts) await host.stop()
     await rm(folder, { recursive: true, force: true })
   })
+
+  /** The account becomes a provider; gives the commit of its ask. */
+  async function publishAsk(ledger: LocalLedger, sender: Sender): Promise<number> {
+    const peer = createSigner(seed())
+    const agent = createSigner(seed())
+    const peerSignature = await peer.sign(peerVouchMessage(network, accountId(policy)))
+    const about = { name: 'machine', operator: null, peerKey: peer.publicKey, peerSignature }
+    const expiry = Date.now() + 3_600_000
+    for (const body of [
+      { kind: 'register-provider' as const, ...about },
+      { kind: 'bond' as const, amount: CREDIT },
+      grantOf(agent.publicKey, [...AGENT_BODIES], { cap: CREDIT, perTask: CREDIT, expiry })
+    ])
+      assert.equal((await sender.send(ledger, body)).status, 'applied', body.kind)
+    const ask = askOf(accountId(policy), 1, { kemExpiry: expiry, expiry })
+    const lane = new Sender(accountId(policy), agent.publicKey, agent)
+    const outcome = await lane.send(ledger, { kind: 'ask', ask })
+    assert.equal(outcome.status, 'applied', JSON.stringify(outcome))
+    return 'index' in outcome ? outcome.index : assert.fail()
+  }
 
   /** The snapshot as a liar would give it. */
   async function* lie(change: (record: SnapshotRecord) => SnapshotRecord | null): AsyncGenerator<Uint8Array> {
@@ -206,6 +234,65 @@ describe('witness: a snapshot', function () {
     await refused(inCommits(earlier), /do not follow/)
   })
 
+  it('is refused without the transaction of an ask, and with one that its publisher has not signed so', async () => {
+    const inAsks = (change: (transaction: Uint8Array) => Uint8Array[]) =>
+      lie(record =>
+        record.kind === 'asks' ? { ...record, transactions: record.transactions.flatMap(change) } : record
+      )
+    const [published] = records.flatMap(record => (record.kind === 'asks' ? record.transactions : []))
+    const { transaction, signatures } = decodeSigned(published ?? assert.fail('no ask'))
+    await refused(
+      inAsks(() => []),
+      /transaction of an ask is missing/
+    )
+    await refused(
+      lie(record => (record.kind === 'asks' ? null : record)),
+      /transaction of an ask is missing/
+    )
+    const broken = signatures.map(one => ({
+      ...one,
+      signature: one.signature.map((byte, i) => (i === 5 ? byte ^ 1 : byte))
+    }))
+    await refused(
+      inAsks(() => [encodeSigned({ transaction, signatures: broken })]),
+      /signature does not hold/
+    )
+    const stranger = await signTransaction(transaction, [createSigner(seed())])
+    await refused(
+      inAsks(() => [encodeSigned(stranger)]),
+      /signed by somebody else/
+    )
+    await refused(
+      inAsks(bytes => [bytes, bytes]),
+      /published none of its asks/
+    )
+    await refused(
+      inAsks(bytes => [bytes, early.bytes]),
+      /somebody else|none of its asks/
+    )
+  })
+
+  it('is read no further than its head where that is of another one than was offered', async () => {
+    const pieces: Uint8Array[] = []
+    for await (const piece of piecesOf(snapshot.path)) pieces.push(piece)
+    const whole = Buffer.concat(pieces)
+    let pulled = 0
+    const given = async function* (): AsyncGenerator<Uint8Array> {
+      for (pulled = 0; pulled < whole.length; pulled += 500) yield whole.subarray(pulled, pulled + 500)
+    }
+    await checkSnapshot(components, network, given(), snapshot)
+    assert.ok(pulled >= whole.length)
+    const rows = records.findIndex(({ kind }) => kind === 'rows')
+    const head = records.slice(0, rows + 1).reduce((size, record) => size + encodeCanonical(record).length + 4, 17)
+    for (const offered of [
+      { ...snapshot, index: 2 ** 50 },
+      { ...snapshot, epoch: 1e9 }
+    ]) {
+      await assert.rejects(checkSnapshot(components, network, given(), offered), /another one than was offered/)
+      assert.ok(pulled <= head, `read on to ${pulled} of ${whole.length}`)
+    }
+  })
+
   it('is refused where the next epoch would begin otherwise: other members, history, or state', async () => {
     const inHead = (change: (head: Extract<SnapshotRecord, { kind: 'head' }>) => object) =>
       lie(record => (record.kind === 'head' ? { ...record, ...change(record) } : record))
@@ -277,13 +364,13 @@ describe('witness: a snapshot', function () {
 
     const host = await startHost()
     hosts.push(host)
-    const [offer = assert.fail()] = await askForSnapshots(host, [address])
+    const [offer = assert.fail()] = (await askForSnapshots(host, [address])).offers
     assert.equal(offer.index, snapshot.index)
-    const path = join(folder, 'fetched')
-    await fetchSnapshot(host, offer, path, new AbortController().signal)
-    const { ledger: restored } = await verifySnapshot(components, network, piecesOf(path))
+    const other: Lie = { part: async () => await readFile(snapshot.path), size: snapshot.size, parts: 0 }
     const own = new MemoryLedgerStore()
-    await own.restore(restored)
+    await begin(host, own, [await liar(small), address, await liar(other)])
+    assert.equal(own.last(), snapshot.index, 'two that lie, and one that does not')
+    assert.deepEqual([small.parts, other.parts], [1, 1])
     await LastProposed.create(join(folder, 'second'))
     const second = ledgerOf('second', { host, store: own, seed: seed(), pace: SLOW, peers: [address] })
     open.push(second.ledger)
@@ -306,12 +393,40 @@ describe('witness: a snapshot', function () {
     await assert.rejects(commits(second.ledger, -1, last), { code: 'NOT_ON_LEDGER' })
   })
 
-  it('is of use to who has nothing, or is behind by more epochs than anybody keeps blocks of', () => {
-    assert.ok(isOfUse({ index: 10, epoch: 1 }, { last: null, epoch: null }))
-    assert.ok(!isOfUse({ index: 10, epoch: 1 }, { last: 5, epoch: 0 }))
-    assert.ok(!isOfUse({ index: 100, epoch: 4 }, { last: 50, epoch: 2 }))
-    assert.ok(isOfUse({ index: 100, epoch: 5 }, { last: 50, epoch: 2 }))
-    assert.ok(!isOfUse({ index: 40, epoch: 9 }, { last: 50, epoch: 2 }))
+  const small: Lie = { part: async () => new Uint8Array(1), size: 1 << 30, parts: 0 }
+  async function liar(lie: Lie): Promise<string> {
+    const { host, address } = await startLiar(lie)
+    hosts.push(host)
+    return address
+  }
+  const begin = (host: NetworkHost, to: MemoryLedgerStore, peers: string[]): Promise<void> =>
+    beginWithSnapshot(
+      { store: to, host, log: silent, ...components },
+      { network, data: join(folder, 'data'), peers, file: null },
+      new AbortController().signal
+    )
+
+  it('is not taken on the word of one of three by who has a ledger', async () => {
+    const host = await startHost()
+    hosts.push(host)
+    const { ledger } = await verifySnapshot(components, network, piecesOf(snapshot.path))
+    const own = new MemoryLedgerStore()
+    await own.restore(ledger)
+    const one: Lie = { ...small, parts: 0 }
+    const honest: string[] = []
+    for (const newest of [null, snapshot]) {
+      const another = await startHost(['/ip4/127.0.0.1/tcp/0'])
+      hosts.push(another)
+      await serveSnapshots(another, { newest: async () => newest, kept: async () => [] })
+      honest.push(another.addresses()[0] ?? '')
+    }
+    await begin(host, own, [await liar(one), ...honest])
+    assert.equal(one.parts, 0)
+    assert.equal(own.last(), snapshot.index)
+    // Alone it is asked; its small part is the last.
+    await begin(host, own, [await liar(one)])
+    assert.equal(one.parts, 1)
+    assert.equal(own.last(), snapshot.index)
   })
 })
 

@@ -6,7 +6,7 @@ import type { LedgerStore } from '@pekka/node/host/storage'
 import { BlockKeeper } from '../blocks/block-keeper.js'
 import { KEPT_EPOCHS } from '../constants.js'
 import { askForSnapshots, fetchSnapshot, piecesOf, type SnapshotOffer } from './exchange.js'
-import { verifySnapshot } from './restore.js'
+import { checkSnapshot, verifySnapshot } from './restore.js'
 
 export interface BeginComponents {
   /** The ledger's; started here, and left open. */
@@ -38,7 +38,8 @@ interface Standing {
 
 /**
  * Before the ledger is opened: one that is empty begins with the newest snapshot that another witness has, and so does one that is so far behind
- * that nobody has the blocks any more; that one's data are put aside. A snapshot that doesn't hold is left for the next witness's.
+ * that nobody has the blocks any more, as more than a third of those who answer say; that one's data are put aside. A snapshot that doesn't hold is left
+ * for the next witness's, and in the end one begins without.
  *
  * @throws PekkaError USAGE (a file, and there is a ledger), SNAPSHOT_INVALID, NETWORK_MISMATCH (of the file)
  */
@@ -54,14 +55,18 @@ export async function beginWithSnapshot(
       throw new PekkaError('USAGE', {
         issue: `There is a ledger in ${data} already, at commit ${standing.last}. It goes on without a snapshot; to begin with one, move that folder away first.`
       })
+    await checkSnapshot(components, network, piecesOf(file))
     const { ledger } = await verifySnapshot(components, network, piecesOf(file))
     await components.store.restore(ledger)
     components.log.info({ file }, 'begun with a snapshot')
     return
   }
-  const offers = await askForSnapshots(components.host, init.peers)
-  for (const offer of offers) {
-    if (signal.aborted || !isOfUse(offer, standing)) continue
+  const { answered, offers } = await askForSnapshots(components.host, init.peers)
+  const useful = offers.filter(offer => isOfUse(offer, standing))
+  // With a ledger one can begin without: a third may lie, and cost no more than their answers.
+  if (standing.last !== null && useful.length * 3 <= answered) return
+  for (const offer of useful) {
+    if (signal.aborted) return
     try {
       return await take(components, init, { offer, standing }, signal)
     } catch (error) {
@@ -72,9 +77,12 @@ export async function beginWithSnapshot(
   }
 }
 
-/** Whether one goes on from it rather than from what is here. Nobody vouches for what an offer says. */
+/**
+ * Whether one goes on from it rather than from what is here. In the oldest epoch of which others keep blocks it is, since they are gone as soon as the
+ * present one ends, and fetching may take longer. Nobody vouches for what an offer says.
+ */
 export const isOfUse = ({ index, epoch }: Pick<SnapshotOffer, 'index' | 'epoch'>, standing: Standing): boolean =>
-  standing.last === null || (index > standing.last && epoch - KEPT_EPOCHS > (standing.epoch ?? 0))
+  standing.last === null || (index > standing.last && epoch - KEPT_EPOCHS >= (standing.epoch ?? 0))
 
 async function take(
   components: BeginComponents,
@@ -85,19 +93,17 @@ async function take(
   const incoming = `${data}.incoming`
   onFetch?.(offer)
   try {
-    await fetchSnapshot(components.host, offer, incoming, signal)
-    const snapshot = await verifySnapshot(components, network, piecesOf(incoming))
-    const { index, epoch } = snapshot.certificate.checkpoint
-    if (index !== offer.index || epoch + 1 !== offer.epoch)
-      throw new PekkaError('SNAPSHOT_INVALID', { issue: 'it is another one than was offered' })
+    const check = (pieces: AsyncIterable<Uint8Array>) => checkSnapshot(components, network, pieces, offer)
+    await fetchSnapshot(components.host, offer, incoming, check, signal)
+    const { ledger } = await verifySnapshot(components, network, piecesOf(incoming))
     const { store } = components
     if (standing.last !== null) {
       await store.stop()
       await rename(data, await freeName(`${data}.until-${standing.last}`))
       await store.start()
     }
-    await store.restore(snapshot.ledger)
-    components.log.info({ from: offer.address, index }, 'begun with a snapshot')
+    await store.restore(ledger)
+    components.log.info({ from: offer.address, index: offer.index }, 'begun with a snapshot')
   } finally {
     await rm(incoming, { force: true })
   }

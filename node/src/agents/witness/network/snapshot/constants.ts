@@ -7,10 +7,10 @@ export const MAX_SNAPSHOT_RECORD_BYTES = 8 << 20
 /** Bytes of rows, commits or transactions after which a record ends. */
 export const RECORD_BYTES = 1 << 20
 
-/** Largest snapshot that is taken from a peer, bytes: some million open tasks. A file of one's own has no bound. */
-export const MAX_SNAPSHOT_BYTES = 4 * 1024 ** 3
+/** Largest snapshot that is taken from a peer, bytes, on disk: some million open tasks. A file of one's own has no bound. */
+export const MAX_SNAPSHOT_BYTES = 1024 ** 3
 
-/** Most rows: what is checked and hashed in memory. */
+/** Most rows: 64 bytes of each are in memory before it is known that a quorum has signed them, 256 MiB in all. */
 export const MAX_SNAPSHOT_ROWS = 4_000_000
 
 /** Bytes of one answer. */
@@ -18,6 +18,11 @@ export const PART_BYTES = 1 << 20
 
 /** How long a peer may take for one answer, ms. */
 export const PART_TIMEOUT_MS = 20_000
+/** How long a peer may take for a whole snapshot, ms: some 800 kbit/s of what it says is its size, and so much more, … */
+export const FETCH_BASE_MS = 60_000
+export const FETCH_BYTES_PER_S = 100_000
+/** … but no more than this, ms: each of them that lies costs a start so much at most. */
+export const FETCH_MAX_MS = 20 * 60_000
 /** How long peers are asked for what they have, when a witness starts, ms. */
 export const OFFER_TIMEOUT_MS = 4_000
 

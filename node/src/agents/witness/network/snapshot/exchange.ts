@@ -1,11 +1,12 @@
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
-import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { asPekkaError, bytesUpTo, PekkaError, whole } from '@pekka/node/protocol'
 import { request, serveRequests, type NetworkHost } from '@pekka/node/host/network'
 import {
+  FETCH_BASE_MS,
+  FETCH_BYTES_PER_S,
+  FETCH_MAX_MS,
   MAX_PARTS_AT_ONCE,
   MAX_SNAPSHOT_BYTES,
   OFFER_TIMEOUT_MS,
@@ -74,52 +75,88 @@ async function readPart({ path }: KeptSnapshot, offset: number): Promise<Uint8Ar
   }
 }
 
-/** What the witnesses at these addresses offer, the newest first; those that don't answer are left out. */
+/** What witnesses say they have. */
+export interface Offers {
+  /** How many have answered, also those that have none. */
+  answered: number
+  /** First what most of them name; among those that are named alike often the newest. */
+  offers: SnapshotOffer[]
+}
+
+/** What the witnesses at these addresses offer. Nobody vouches for what they say. */
 export async function askForSnapshots(
   host: NetworkHost,
   addresses: readonly string[],
   timeout = OFFER_TIMEOUT_MS
-): Promise<SnapshotOffer[]> {
-  const offers = await Promise.all(
+): Promise<Offers> {
+  const answers = await Promise.all(
     addresses.map(async address => {
       const options = { timeout, maxMessageBytes: MESSAGE_BYTES }
       const answer = await request(host, address, SNAPSHOT_PROTOCOL, { type: 'newest' }, offerSchema, options).catch(
         asPekkaError
       )
-      if (answer instanceof PekkaError || answer.snapshot === null) return []
-      return [{ address, ...answer.snapshot }]
+      return answer instanceof PekkaError ? [] : [{ address, snapshot: answer.snapshot }]
     })
   )
-  return offers.flat().sort((a, b) => b.index - a.index)
+  const answered = answers.flat()
+  const offers = answered.flatMap(({ address, snapshot }) => (snapshot === null ? [] : [{ address, ...snapshot }]))
+  return { answered: answered.length, offers: inOrder(offers) }
 }
 
+/** One liar's word stands behind what two witnesses say. */
+export function inOrder(offers: readonly SnapshotOffer[]): SnapshotOffer[] {
+  const named = ({ index, epoch }: SnapshotOffer): number =>
+    offers.filter(other => other.index === index && other.epoch === epoch).length
+  return [...offers].sort((a, b) => named(b) - named(a) || b.index - a.index)
+}
+
+/** How long one of this size may take, ms. */
+export const timeFor = (size: number): number =>
+  Math.min(FETCH_MAX_MS, FETCH_BASE_MS + Math.ceil((size / FETCH_BYTES_PER_S) * 1_000))
+
 /**
- * Fetches what a witness offers into a file. Nothing of it is verified here.
- * @throws PekkaError SNAPSHOT_INVALID: larger than it said or than is taken; of the link
+ * Fetches what a witness offers into a file, and hands it on as it comes: where `read` throws nothing more is fetched. It is here whole when this resolves.
+ * @throws PekkaError SNAPSHOT_INVALID: larger than it said or than is taken; LINK_TIMEOUT; of the link; what `read` throws
  */
 export async function fetchSnapshot(
   host: NetworkHost,
   { address, index, size }: Pick<SnapshotOffer, 'address' | 'index' | 'size'>,
   path: string,
-  signal: AbortSignal
+  read: (pieces: AsyncIterable<Uint8Array>) => Promise<void>,
+  signal: AbortSignal,
+  time = timeFor(size)
 ): Promise<void> {
   if (size > MAX_SNAPSHOT_BYTES) throw new PekkaError('SNAPSHOT_INVALID', { issue: 'it is too large' })
+  const limit = AbortSignal.timeout(time)
+  const options = {
+    signal: AbortSignal.any([signal, limit]),
+    timeout: PART_TIMEOUT_MS,
+    maxMessageBytes: MESSAGE_BYTES
+  }
+  const file = await open(path, 'w', 0o600)
+  let offset = 0
   const parts = async function* (): AsyncGenerator<Uint8Array> {
-    for (let offset = 0; offset < size;) {
+    while (offset < size) {
       const asked = { type: 'part', index, offset }
-      const options = { signal, timeout: PART_TIMEOUT_MS, maxMessageBytes: MESSAGE_BYTES }
       const { bytes } = await request(host, address, SNAPSHOT_PROTOCOL, asked, partSchema, options)
-      if (bytes.length === 0 || offset + bytes.length > size)
-        throw new PekkaError('SNAPSHOT_INVALID', { issue: 'it ends early, or is larger than was said' })
+      // Smaller ones would make any number of questions of it.
+      if (bytes.length !== Math.min(PART_BYTES, size - offset))
+        throw new PekkaError('SNAPSHOT_INVALID', { issue: 'a part is not as large as was said' })
+      await file.writeFile(bytes)
       offset += bytes.length
       yield bytes
     }
   }
   try {
-    await pipeline(Readable.from(parts()), createWriteStream(path, { mode: 0o600 }), { signal })
+    await read(parts())
+    if (offset < size) throw new PekkaError('SNAPSHOT_INVALID', { issue: 'there is more behind its end' })
   } catch (error) {
     await rm(path, { force: true })
+    signal.throwIfAborted()
+    if (limit.aborted) throw new PekkaError('LINK_TIMEOUT', { seconds: Math.round(time / 1_000) }, { cause: error })
     throw error
+  } finally {
+    await file.close()
   }
 }
 

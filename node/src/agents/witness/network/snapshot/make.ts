@@ -205,7 +205,9 @@ export class SnapshotMaker {
     for (const [table, , row] of rows) {
       if (table !== 'ask' || row === undefined || !('ask' in row) || !('transaction' in row)) continue
       const bytes = await this.#transaction(row.transaction)
-      if (bytes !== null) yield bytes
+      // Nobody would take one without it.
+      if (bytes === null) throw new TypeError('the transaction of an ask is gone')
+      yield bytes
     }
   }
 

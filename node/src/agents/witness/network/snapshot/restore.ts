@@ -1,7 +1,6 @@
 import {
   blockMessage,
   decodeCanonical,
-  decodeSigned,
   encodeCertificate,
   equalBytes,
   genesisSchema,
@@ -9,7 +8,6 @@ import {
   networkId,
   PekkaError,
   toHex,
-  transactionId,
   transactionsHash,
   trustGenesis,
   trustNext,
@@ -18,7 +16,7 @@ import {
   type Trust,
   type Verifier
 } from '@pekka/node/protocol'
-import { decodeRow, MemoryState, stateTreeOf, TABLE_NAMES, type Hashing, type Table } from '@pekka/node/ledger'
+import { decodeRow, StateRoot, TABLE_NAMES, verifyTransaction, type Hashing } from '@pekka/node/ledger'
 import type { BesideRow, RestoredLedger, StoredRow } from '@pekka/node/host/storage'
 import { pastAskRow, pastRow, type PastOutcome } from '../../past.js'
 import { resumeRows } from '../blocks/block-keeper.js'
@@ -47,8 +45,27 @@ const refuse = (issue: string): never => {
 }
 
 /**
+ * Whether a quorum has signed what is in a snapshot: to be asked while it comes and before {@link verifySnapshot} reads it, of one that others made.
+ * Nothing of it is held but 64 bytes a row, 256 MiB at most, since until the last row is here whoever knows a public checkpoint could say anything.
+ *
+ * @param offered what its maker said that it is after; another one is refused as soon as its head is here
+ * @throws PekkaError SNAPSHOT_INVALID, NETWORK_MISMATCH
+ */
+export async function checkSnapshot(
+  components: RestoreComponents,
+  network: Uint8Array,
+  pieces: AsyncIterable<Uint8Array>,
+  offered?: { index: number; epoch: number }
+): Promise<void> {
+  const reading = new Reading(components, network, { keeps: false, offered })
+  for await (const record of decodeSnapshot(pieces)) await reading.take(record)
+  reading.finish()
+}
+
+/**
  * Reads a snapshot and believes none of it: the genesis must be that of the network; committees are followed from it by their certificates
- * to the one that has signed the checkpoint; the rows must have its root, the commits lead to its head, and where the epoch begins is what it names.
+ * to the one that has signed the checkpoint; the rows must have its root, the commits lead to its head, where the epoch begins is what it names, and
+ * each ask's transaction is there, signed by who published it. The rows are held in memory, as the ledger that begins with them does.
  *
  * @param network id of the network
  * @param pieces the file's bytes
@@ -59,9 +76,15 @@ export async function verifySnapshot(
   network: Uint8Array,
   pieces: AsyncIterable<Uint8Array>
 ): Promise<VerifiedSnapshot> {
-  const reading = new Reading(components, network)
+  const reading = new Reading(components, network, { keeps: true })
   for await (const record of decodeSnapshot(pieces)) await reading.take(record)
   return reading.finish()
+}
+
+interface ReadingInit {
+  /** false: it is only checked, and nothing that could be made up is held. */
+  keeps: boolean
+  offered?: { index: number; epoch: number }
 }
 
 /** What has been read so far. */
@@ -71,28 +94,36 @@ class Reading {
   readonly #steps: EpochStep[] = []
   #index = -1
   readonly #rows: StoredRow[] = []
-  readonly #state = new MemoryState()
+  readonly #root: StateRoot
   #lastRow = ''
+  /** Whether the rows are all here, and those that a quorum has signed. */
+  #settled = false
   #lastCommit: { index: number; message: Uint8Array } | null = null
   #commits = 0
   readonly #past: PastOutcome[] = []
   readonly #places: { id: Uint8Array; index: number; position: number }[] = []
-  readonly #asks = new Map<string, Uint8Array>()
+  /** Transactions that published asks, by id; null: not here yet. */
+  readonly #asks = new Map<string, Uint8Array | null>()
   #verified = false
 
   constructor(
     private readonly components: RestoreComponents,
-    private readonly network: Uint8Array
-  ) {}
+    private readonly network: Uint8Array,
+    private readonly init: ReadingInit
+  ) {
+    this.#root = new StateRoot(components.hashing)
+  }
 
   async take(record: SnapshotRecord): Promise<void> {
     if (record.kind === 'head') return this.#takeHead(record)
     if (record.kind === 'steps') return await this.#takeSteps(record.steps)
     // What follows may be large: first who vouches for it.
     await this.#verifyHead()
-    if (record.kind === 'rows') this.#takeRows(record.rows)
-    else if (record.kind === 'commits') for (const commit of record.commits) this.#takeCommit(commit)
-    else if (record.kind === 'asks') for (const bytes of record.transactions) this.#takeAsk(bytes)
+    if (record.kind === 'rows') return this.#takeRows(record.rows)
+    this.#settleRows()
+    if (record.kind === 'commits') for (const commit of record.commits) this.#takeCommit(commit)
+    else if (record.kind === 'asks' && this.init.keeps)
+      for (const bytes of record.transactions) await this.#takeAsk(bytes)
   }
 
   #takeHead(head: SnapshotHead): void {
@@ -119,6 +150,9 @@ class Reading {
     if (this.#verified) return
     const { certificate, start: bytes, state } = this.#needHead()
     const { checkpoint } = certificate
+    const { offered } = this.init
+    if (offered !== undefined && (checkpoint.index !== offered.index || checkpoint.epoch + 1 !== offered.epoch))
+      refuse('it is another one than was offered')
     await this.#checked(() => verifyCertificate(certificate, this.#needTrust(), this.components.verifier))
     if (checkpoint.index <= this.#index) refuse('an epoch does not follow the one before')
     const start = parseOr(() => decodeEpochStart(bytes), 'the beginning of its epoch is none')
@@ -129,7 +163,7 @@ class Reading {
   }
 
   #takeRows(rows: readonly (readonly [string, string, Uint8Array])[]): void {
-    if (this.#rows.length + rows.length > MAX_SNAPSHOT_ROWS) refuse('it has too many rows')
+    if (this.#root.rows + rows.length > MAX_SNAPSHOT_ROWS) refuse('it has too many rows')
     for (const [name, key, value] of rows) {
       const place = `${TABLE_NAMES.findIndex(table => table === name)
         .toString()
@@ -137,17 +171,22 @@ class Reading {
       const table = TABLE_NAMES.find(one => one === name)
       if (table === undefined || place <= this.#lastRow) return refuse('its rows are out of order')
       this.#lastRow = place
-      this.#put(table, key, value)
-      this.#rows.push({ table, key, value })
+      this.#root.add(table, key, value)
+      if (this.init.keeps) this.#rows.push({ table, key, value })
     }
   }
 
-  #put<T extends Table>(table: T, key: string, value: Uint8Array): void {
-    this.#state.put(
-      table,
-      key,
-      parseOr(() => decodeRow(table, decodeCanonical(value)), 'a row is of another version')
-    )
+  /** Behind the last row: from here on they are the state's, and may cost what it costs. */
+  #settleRows(): void {
+    if (this.#settled) return
+    if (!equalBytes(this.#root.root(), this.#needHead().certificate.checkpoint.stateRoot))
+      refuse('its rows are not those that a quorum has signed')
+    this.#settled = true
+    for (const { table, value } of this.#rows) {
+      const name = TABLE_NAMES.find(one => one === table) ?? refuse('a row is of no table')
+      const row = parseOr(() => decodeRow(name, decodeCanonical(value)), 'a row is of another version')
+      if (name === 'ask' && 'transaction' in row) this.#asks.set(toHex(row.transaction), null)
+    }
   }
 
   #takeCommit({ ordered, ...header }: SnapshotCommit): void {
@@ -158,14 +197,22 @@ class Reading {
     if (!equalBytes(header.transactionsHash, transactionsHash(ordered.map(([id, code]) => ({ id, code })))))
       refuse('a commit ordered other transactions')
     this.#lastCommit = { index: header.index, message: blockMessage(this.network, header) }
+    if (!this.init.keeps) return
     ordered.forEach(([id, code], position) => {
       this.#places.push({ id, index: header.index, position })
       this.#past.push({ id, index: header.index, timestamp: header.timestamp, code })
     })
   }
 
-  #takeAsk(bytes: Uint8Array): void {
-    const id = parseOr(() => toHex(transactionId(decodeSigned(bytes).transaction)), 'the transaction of an ask is none')
+  /** Its id is the state's word; the id leaves out who signed. Asks are published by a delegate, alone. */
+  async #takeAsk(bytes: Uint8Array): Promise<void> {
+    const verified = await verifyTransaction(bytes, this.components.verifier).catch(() => null)
+    if (verified === null) return refuse('the transaction of an ask is none, or its signature does not hold')
+    const { transaction, signatures } = verified
+    const own = ({ key }: { key: Uint8Array }): boolean => transaction.key !== null && equalBytes(key, transaction.key)
+    if (!signatures.every(own)) refuse('the transaction of an ask is signed by somebody else')
+    const id = toHex(verified.id)
+    if (this.#asks.get(id) !== null) refuse('a transaction published none of its asks')
     this.#asks.set(id, bytes)
   }
 
@@ -173,8 +220,7 @@ class Reading {
     if (!this.#verified) refuse('it has no state')
     const { certificate, genesis, start: bytes, state } = this.#needHead()
     const { checkpoint } = certificate
-    if (!equalBytes(stateTreeOf(this.components.hashing, this.#state).root, checkpoint.stateRoot))
-      refuse('its rows are not those that a quorum has signed')
+    this.#settleRows()
     const last = this.#lastCommit
     const needed = Math.min(FINAL_WINDOW, checkpoint.index + 1)
     if (last === null || last.index !== checkpoint.index || !equalBytes(last.message, checkpoint.head))
@@ -199,11 +245,8 @@ class Reading {
     const next = signersOf(start.members)
     const made = { checkpoint: certificate.checkpoint, members: this.#needTrust().members, next }
     const asks: BesideRow[] = []
-    for (const key of this.#state.keys('ask')) {
-      const id = toHex(this.#state.get('ask', key)?.transaction ?? new Uint8Array())
-      const bytes = this.#asks.get(id)
-      if (bytes !== undefined) asks.push(pastAskRow(id, bytes))
-    }
+    for (const [id, bytes] of this.#asks)
+      asks.push(pastAskRow(id, bytes ?? refuse('the transaction of an ask is missing')))
     return [
       ...resumeRows(start, point.state),
       ...certifiedRows(made, [...this.#steps, { certificate, next }]),
