@@ -201,6 +201,11 @@ export const ERRORS = {
     title: 'This name is not served here.',
     advice: 'Use the address that "pekka up" prints.'
   },
+  LEDGER_BEHIND: {
+    status: 503,
+    title: 'The other witnesses are at commit {told}, this one is at {last}, and nobody gives it what comes after that.',
+    advice: 'Start it again: it then begins with a snapshot of another witness, if those blocks are gone.'
+  },
   LEDGER_UNREACHABLE: {
     status: 503,
     title: 'The ledger does not answer.',

@@ -27,7 +27,7 @@ import { Agreement } from './agreement.js'
 import { Answers } from './blocks/answers.js'
 import { BlockKeeper } from './blocks/block-keeper.js'
 import type { Notes } from './checkpoints/committee-checkpoints.js'
-import { CATCH_UP_LOOK_MS, CATCH_UP_WAIT_MS } from './constants.js'
+import { catchUp } from './catch-up.js'
 import { electAfter, finalBefore, signersOf, stateDigest } from './executing.js'
 import { FinalityTimes } from './intake/finality-times.js'
 import { firstEpoch } from './founding/first-epoch.js'
@@ -197,15 +197,15 @@ export class CommitteeSequencer implements Sequencer, Notes {
   /**
    * Resolves once this witness is as far as the others were when they introduced themselves: before that it would answer clients from
    * the past. Of members with more than f stake one is honest. Without a quorum it waits no longer than CATCH_UP_WAIT_MS: there may be none.
+   * @throws PekkaError LEDGER_BEHIND: nobody gives what it lacks; the next start begins with a snapshot
    */
   async caughtUp(signal: AbortSignal): Promise<void> {
     const { store, monotonic } = this.components
-    const began = monotonic()
-    while (!signal.aborted) {
-      const told = await this.#told()
-      if (told === null ? monotonic() - began > CATCH_UP_WAIT_MS : store.last() >= told) return
-      await pause(CATCH_UP_LOOK_MS, signal)
+    const taken = async (): Promise<string> => {
+      const consensus = (await this.#opening)?.consensus
+      return consensus === undefined ? '' : `${consensus.epoch}/${consensus.round}/${consensus.sizes.blocks}`
     }
+    await catchUp({ told: () => this.#told(), last: () => store.last(), taken, monotonic, pause }, signal)
   }
 
   async #told(): Promise<number | null> {

@@ -22,6 +22,12 @@ export const CATCH_UP_LOOK_MS = 50
 /** Without a quorum of others it serves what it has after this, ms: they may all be down. */
 export const CATCH_UP_WAIT_MS = 10_000
 
+/**
+ * A witness that starts, knows that others are further and gets neither a commit nor a block for so long ends, ms: nobody has its next blocks any more, and
+ * the next start takes a snapshot. An answer's part of ANSWER_BYTES comes in this time over 300 kbit/s.
+ */
+export const STRANDED_MS = 120_000
+
 /** Questions of one peer that are answered at once; each reads at most one part ahead. */
 export const MAX_ANSWERS_PER_PEER = 4
 
