@@ -106,7 +106,8 @@ export const ERRORS = {
   LANE_SEQUENCE: {
     status: 409,
     title: 'Another transaction of this key came first (expected {expected}).',
-    advice: 'Read the lane and sign again.'
+    advice:
+      'Look whether this one has come through (“pekka account show”) before it is signed again: a payment would be made twice.'
   },
   LIMIT_EXCEEDED: {
     status: 409,
@@ -203,7 +204,8 @@ export const ERRORS = {
   },
   LEDGER_BEHIND: {
     status: 503,
-    title: 'The other witnesses are at commit {told}, this one is at {last}, and nobody gives it what comes after that.',
+    title:
+      'The other witnesses are at commit {told}, this one is at {last}, and nobody gives it what comes after that.',
     advice: 'Start it again: it then begins with a snapshot of another witness, if those blocks are gone.'
   },
   LEDGER_UNREACHABLE: {
