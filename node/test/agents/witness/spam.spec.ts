@@ -107,6 +107,11 @@ describe('witness: dust', function () {
     const last = Math.max(...outcomes.map(indexOf))
     assert.ok(last > at + 1, 'the dust waited')
     assert.ok(verified < 3 * FREE_PER_SECOND, 'what is turned away costs no signature')
+    // What is asked for again is answered, also where there is no room for more.
+    const again = await Promise.all(rest.map(bytes => ledger.submit(bytes)))
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.status === 'applied') assert.deepEqual(again[i], outcome)
+    }
   })
 
   it('asks of an account that has spent its bandwidth not even whether its signature holds', async () => {
