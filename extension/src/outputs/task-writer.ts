@@ -44,6 +44,8 @@ export interface TaskWriterInit {
  */
 export class TaskWriter implements Claimant {
   private readonly runs = new Map<string, CellRun>()
+  /** Cells that were made to remember this run. */
+  private readonly taken = new Set<string>()
   private readonly displays = new Map<string, Set<string>>()
   private metadata: CellMetadata
   private current: string | undefined
@@ -73,9 +75,11 @@ export class TaskWriter implements Claimant {
     this.begun += 1
     for (const cell of this.init.cells) {
       if (this.runs.get(cell)?.state === 'given-up') continue
-      this.components.claims.claim(cell, this)
       const place = this.components.locate(cell)
+      if (place !== undefined && this.isLost(cell, place.model)) continue
+      this.components.claims.claim(cell, this)
       if (place === undefined) continue
+      this.taken.add(cell)
       place.model.sharedModel.setMetadata(METADATA_KEY, this.memory(cell))
       place.model.executionState = 'running'
     }
@@ -190,6 +194,22 @@ export class TaskWriter implements Claimant {
     return remembered !== undefined && runIdOf(remembered) === runIdOf(this.metadata)
   }
 
+  /** Gives a cell up that this run had taken and somebody else has run since: what stands there is theirs. */
+  private isLost(cell: string, model: ICodeCellModel): boolean {
+    return this.taken.has(cell) && this.isTheirs(cell, model)
+  }
+
+  /** Gives the cell up where it isn't this run's. */
+  private isTheirs(cell: string, model: ICodeCellModel): boolean {
+    if (this.owns(model)) return false
+    const run = this.runs.get(cell)
+    if (run !== undefined) this.giveUp(run)
+    else this.components.claims.release(cell, this)
+    const remote = parseCellMetadata(model.sharedModel.getMetadata(METADATA_KEY)) !== undefined
+    this.emit({ type: remote ? 'superseded' : 'run-locally', cell })
+    return true
+  }
+
   private emit(event: WriterEvent): void {
     this.init.onEvent?.(event)
   }
@@ -204,6 +224,8 @@ export class TaskWriter implements Claimant {
     for (const cell of this.init.cells) {
       const before = this.runs.get(cell)
       if (before?.state === 'given-up' || this.components.claims.holder(cell) !== this) continue
+      const place = this.components.locate(cell)
+      if (place !== undefined && this.isLost(cell, place.model)) continue
       if (before !== undefined) this.letGo(before)
       const future = new RemoteFuture(
         {
@@ -230,7 +252,6 @@ export class TaskWriter implements Claimant {
         ended: false
       }
       this.runs.set(cell, run)
-      const place = this.components.locate(cell)
       if (place !== undefined) this.enter(run, place)
       future.onDisposed(() => this.lost(run))
       if (again) this.emit({ type: 'stale', cell, stale: false })
@@ -240,6 +261,7 @@ export class TaskWriter implements Claimant {
   private enter(run: CellRun, { model, outputArea }: CellPlace): void {
     clearUntrusted(model)
     model.sharedModel.setMetadata(METADATA_KEY, this.memory(run.id))
+    this.taken.add(run.id)
     model.executionState = 'running'
     outputArea.future = run.future
     run.state = 'writing'
@@ -284,12 +306,7 @@ export class TaskWriter implements Claimant {
       return !run.future.isDisposed
     }
     const { model, outputArea } = place
-    if (!this.owns(model)) {
-      const remote = parseCellMetadata(model.sharedModel.getMetadata(METADATA_KEY)) !== undefined
-      this.giveUp(run)
-      this.emit({ type: remote ? 'superseded' : 'run-locally', cell: run.id })
-      return false
-    }
+    if (this.isTheirs(run.id, model)) return false
     // JupyterLab's type leaves out that there may be no future.
     const attached = outputArea.future as RemoteFuture | null | undefined
     if (attached !== run.future) {

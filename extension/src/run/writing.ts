@@ -104,6 +104,9 @@ export class Writing {
     // Only a reopened notebook may find another writer.
     if (keep) {
       if (!(await this.#turn())) return
+      // Meanwhile some of them may have been run by somebody else.
+      this.#cells = this.#cells.filter(cell => locate(cell) === undefined || this.#remembers(cell))
+      if (this.#cells.length === 0) return this.#stop.abort()
     } else {
       const held = writerLock(task.id, signal, locks)
       held.then(({ release }) => signal.addEventListener('abort', release, { once: true })).catch(() => undefined)
@@ -168,8 +171,13 @@ export class Writing {
 
   /** What the cells remember of this run. */
   #memory(): CellMetadata | null {
-    const all = this.#cells.map(cell => this.components.memoryOf(cell))
-    return all.find(memory => memory !== undefined && runIdOf(memory) === this.task.id) ?? null
+    const cell = this.#cells.find(id => this.#remembers(id))
+    return (cell === undefined ? undefined : this.components.memoryOf(cell)) ?? null
+  }
+
+  #remembers(cell: string): boolean {
+    const memory = this.components.memoryOf(cell)
+    return memory !== undefined && runIdOf(memory) === this.task.id
   }
 
   /** Hands the task's events to the writer, from the first on. @throws PekkaError */

@@ -428,6 +428,40 @@ describe('outputs: in a real browser', function () {
       assert.deepEqual(result.states, ['running', 'idle'])
     })
 
+    for (const [how, keep] of [
+      ['another attempt', false],
+      ['begun anew', true]
+    ] as const)
+      it(`leaves what another page of a shared notebook ran since also where its own output comes once more: ${how}`, async () => {
+        const result = await bench.page.evaluate(async anew => {
+          const page = new lab.Page()
+          const [, b, c] = [page.add('a'), page.add('b'), page.add('c')]
+          const writer = page.writer(['a', 'b', 'c'])
+          writer.begin()
+          const say = (cell: string): void => writer.push({ type: 'stream', cell, name: 'stdout', text: 'ours', t: 0 })
+          say('a')
+          await writer.settled()
+          for (const { model } of [b, c])
+            model.outputs.fromJSON([{ output_type: 'stream', name: 'stdout', text: 'theirs' }])
+          b.model.sharedModel.deleteMetadata('pekka')
+          const theirs = { ...c.model.getMetadata('pekka'), task: 'f'.repeat(64), owner: 'other' }
+          c.model.sharedModel.setMetadata('pekka', theirs)
+          if (anew) writer.begin({ keep: true })
+          else writer.nextAttempt()
+          writer.push({ type: 'cell-start', cell: 'a', t: 0 })
+          for (const cell of ['a', 'b', 'c']) say(cell)
+          await writer.finish()
+          return {
+            texts: ['a', 'b', 'c'].map(cell => page.outputs(cell).map(output => output['text'])),
+            tasks: [b, c].map(({ model }) => (model.getMetadata('pekka') as { task: string } | undefined)?.task[0]),
+            given: page.events.flatMap(({ type, cell }) => (/superseded|locally/.test(type) ? `${type} ${cell}` : []))
+          }
+        }, keep)
+        assert.deepEqual(result.texts, [['ours'], ['theirs'], ['theirs']])
+        assert.deepEqual(result.tasks, [undefined, 'f'])
+        assert.deepEqual(result.given, ['run-locally b', 'superseded c'])
+      })
+
     it('leaves the cell to a local run and to a later remote run', async () => {
       const result = await bench.page.evaluate(async () => {
         const page = new lab.Page()
