@@ -1,4 +1,5 @@
 import {
+  equalBytes,
   PekkaError,
   toHex,
   trustGenesis,
@@ -28,7 +29,7 @@ import { Answers } from './blocks/answers.js'
 import { BlockKeeper } from './blocks/block-keeper.js'
 import type { Notes } from './checkpoints/committee-checkpoints.js'
 import { catchUp } from './catch-up.js'
-import { electAfter, finalBefore, signersOf, stateDigest } from './executing.js'
+import { electAfter, finalBefore, refuseOldParents, signersOf, stateDigest } from './executing.js'
 import { FinalityTimes } from './intake/finality-times.js'
 import { firstEpoch } from './founding/first-epoch.js'
 import { Guests } from './intake/guests.js'
@@ -132,6 +133,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
   async propose(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
     const { agreement, consensus } = await this.#open(this.#needState())
     if (this.#isSpare(transaction)) throw new PekkaError('RATE_LIMITED')
+    await refuseOldParents(transaction, this.components.store, this.#needState())
     await this.#gate.enter(transaction, isFinal)
     this.#opener.remember(transaction)
     this.#times.begin(transaction)
@@ -459,9 +461,16 @@ export class CommitteeSequencer implements Sequencer, Notes {
     return bucketFor(this.#needState(), transaction)
   }
 
-  /** Whether it is left to other witnesses: half of what this one may waste is gone, and accounts with nothing behind them cost nothing. */
+  /**
+   * Whether it is left to other witnesses: half of what this one may waste is gone, and accounts with nothing behind them cost nothing. Never
+   * what the account sends that stakes on it: others don't have its registration, and it leaves the committee without.
+   */
   #isSpare(transaction: VerifiedTransaction): boolean {
-    return this.#bucketOf(transaction) === 0 && isWasteful(this.#needState(), this.components.signer.publicKey)
+    const state = this.#needState()
+    const { publicKey } = this.components.signer
+    const own = state.get('witness', toHex(publicKey))
+    if (own !== undefined && equalBytes(own.account, transaction.transaction.account)) return false
+    return this.#bucketOf(transaction) === 0 && isWasteful(state, publicKey)
   }
 
   #needState(): Reader {

@@ -1,4 +1,4 @@
-import { taggedHash, toHex, utf8, type CommitteeMembers } from '@pekka/node/protocol'
+import { PekkaError, taggedHash, toHex, utf8, type CommitteeMembers } from '@pekka/node/protocol'
 import { elect, type Elected, type Member, type PayloadTransaction } from '@pekka/node/consensus'
 import { candidatesFor, encodeRow, Overlay, timeView, type CommitResult, type Reader } from '@pekka/node/ledger'
 import type { LedgerStore } from '@pekka/node/host/storage'
@@ -28,6 +28,27 @@ export async function finalBefore(
     }
   }
   return vertex => final.has(toHex(vertex))
+}
+
+/** So many commits before a vertex is too old to be named, a witness takes no transaction any more that names it: it waits for some first. */
+const ORDERED_WITHIN = 256
+
+/**
+ * Refuses what names a vertex that will be none of {@link finalBefore} when it is ordered: it would be this witness's waste (R30).
+ * @throws PekkaError PARENT_UNKNOWN
+ */
+export async function refuseOldParents(
+  { transaction: { parents, previous } }: Pick<PayloadTransaction, 'transaction'>,
+  store: Pick<LedgerStore, 'locate'>,
+  state: Reader
+): Promise<void> {
+  const { index, parents: tips } = timeView(state)
+  const fresh = new Set([...tips, ...(previous === null ? [] : [previous])].map(toHex))
+  for (const parent of parents) {
+    if (fresh.has(toHex(parent))) continue
+    const place = await store.locate(parent)
+    if (place !== null && place.index <= index - FINAL_WINDOW + ORDERED_WITHIN) throw new PekkaError('PARENT_UNKNOWN')
+  }
 }
 
 /** Who sits in an epoch, by the state after a commit that isn't in `state` yet; null: nobody can be elected. */

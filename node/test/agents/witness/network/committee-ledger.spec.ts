@@ -12,8 +12,10 @@ import {
   committeeGenesis,
   createCommitteeLedger,
   LastProposed,
+  OwnerLane,
   Registrar
 } from '../../../../src/agents/witness/network/index.js'
+import { FINAL_WINDOW } from '../../../../src/agents/witness/network/constants.js'
 import { createTestNetwork, faucet, seed, Sender } from '../support.js'
 import { startHost } from './committee.js'
 
@@ -29,10 +31,15 @@ describe('witness: a committee of one', function () {
   let host: NetworkHost
   const owner = createSigner(seed())
   const policy = { threshold: 1, keys: [owner.publicKey] }
+  const bareOwner = createSigner(seed())
+  const barePolicy = { threshold: 1, keys: [bareOwner.publicKey] }
   const witnessSeed = seed()
   const signer = { ...createSigner(witnessSeed), seed: witnessSeed }
   const genesis = committeeGenesis({
-    base: { ...createTestNetwork().genesis, accounts: [{ policy, balance: 10n * CREDIT }] },
+    base: {
+      ...createTestNetwork().genesis,
+      accounts: [policy, barePolicy].map(of => ({ policy: of, balance: 10n * CREDIT }))
+    },
     members: [{ seed: witnessSeed, stake: 5n, account: accountId(policy) }],
     parameters: PARAMETERS,
     epochs: 4
@@ -145,6 +152,39 @@ describe('witness: a committee of one', function () {
       'TRANSACTION_EXPIRED'
     ])
     assert.deepEqual([...ledger.state.keys('includer')], [])
+    await ledger.stop()
+  })
+
+  it('takes no parent that is too old for a commit, however well its own disk knows it', async () => {
+    await LastProposed.create(join(folder, 'fourth'))
+    const old = new Uint8Array(32).fill(9)
+    class OldStore extends MemoryLedgerStore {
+      override async locate(id: Uint8Array): Promise<{ index: number; position: number } | null> {
+        return toHex(id) === toHex(old) ? { index: -FINAL_WINDOW, position: 0 } : await super.locate(id)
+      }
+    }
+    const sender = new Sender(accountId(policy), null, owner)
+    const { ledger } = open(new OldStore(), 'fourth')
+    await ledger.start()
+    await sender.send(ledger, faucet())
+    const outcome = await ledger.submit((await sender.sign(ledger, faucet(), { parents: [old] })).bytes)
+    assert.equal('code' in outcome && outcome.code, 'PARENT_UNKNOWN')
+    assert.deepEqual([...ledger.state.keys('includer')], [])
+    await ledger.stop()
+  })
+
+  it('takes its own registration when it has wasted its quota, and nothing else of who has no bond', async () => {
+    await LastProposed.create(join(folder, 'fifth'))
+    const { ledger } = open(new MemoryLedgerStore(), 'fifth')
+    await ledger.start()
+    const staked = new OwnerLane({ ledger, signer, owner })
+    const bare = new Sender(accountId(barePolicy), null, bareOwner)
+    assert.equal((await bare.send(ledger, faucet())).status, 'applied')
+    const { publicKey: witness } = signer
+    ledger.state.put('includer', toHex(witness), { witness, left: 0, at: Date.now() - 1_000 })
+    await staked.stake(0n, [])
+    const outcome = await bare.send(ledger, faucet())
+    assert.equal('code' in outcome && outcome.code, 'RATE_LIMITED')
     await ledger.stop()
   })
 
