@@ -188,6 +188,11 @@ export class OpenNotebook {
     }
     return [...runs].map(([task, { metadata, cells }]) => ({
       ...{ task, submitted: metadata.submitted ?? 0, names: new Set(returnNames(cells)) },
+      reached: async () => {
+        const { tasks, connection } = this.components
+        if (tasks.get(task) !== undefined || this.#runs.has(task)) return true
+        return (await connection.client?.task(fromHex(metadata.task)).catch(() => undefined)) !== undefined
+      },
       load: async () => await this.components.tasks.values(await this.#taskOf(metadata))
     }))
   }
@@ -197,7 +202,11 @@ export class OpenNotebook {
     const id = fromHex(metadata.task)
     const { place } = metadata
     if (place === undefined) return id
-    return this.#runs.get(runIdOf(metadata))?.task ?? (await this.components.kept(this, metadata.task, place))
+    const run = this.#runs.get(runIdOf(metadata))
+    if (run !== undefined) return run.task
+    // Another browser's machine isn't this page's to follow.
+    await this.components.connection.client?.task(id)
+    return await this.components.kept(this, metadata.task, place)
   }
 
   /** Whether a task was sent from this notebook and none of its cells is there any more. */

@@ -79,11 +79,13 @@ export class Tasks {
 
   /**
    * A task of which all output is here that will come. One that is followed, or about to be, goes on to its sink: only one
-   * that nobody follows is followed for this.
+   * that nobody follows is followed for this. Of a task that isn't known yet the bridge is asked first: in a shared notebook it
+   * may be another browser's, which is not to be listed here.
    *
-   * @throws PekkaError
+   * @throws PekkaError TASK_UNKNOWN, …
    */
   async whole(which: Uint8Array | RemoteTask): Promise<RemoteTask> {
+    if (which instanceof Uint8Array && this.get(toHex(which)) === undefined) await this.#client().task(which)
     const known = which instanceof Uint8Array ? this.get(toHex(which)) : which
     const task = known?.followed === true ? known : await this.follow(which, null)
     await task.whole()

@@ -13,6 +13,8 @@ const TARGET = 'pekka'
 const SMALL_BYTES = 32 << 10
 /** What the kernel starts waits for 120 s, and one is enough. */
 const EXPECT_EVERY_MS = 60_000
+/** So long a page that can't reach the notebook's runs leaves the answer to others; a cell waits for it 20 s (_TAKEN_SECONDS there). */
+const STRANGER_WAITS_MS = 2_000
 
 const askedSchema = z.discriminatedUnion('op', [
   z.object({ op: z.literal('get'), id: z.string().max(64), name: z.string().max(256) }),
@@ -151,6 +153,7 @@ export class ReturnDesk {
     try {
       const door = await openKernel(kernel)
       try {
+        if (await this.#isStranger(asked.data)) await new Promise(resolve => setTimeout(resolve, STRANGER_WAITS_MS))
         const first = await door.call('returns.claim', [id])
         if (!('json' in first) || first.json !== true) return
         const said = await this.#find(door, asked.data).catch((error: unknown) => ({
@@ -165,9 +168,29 @@ export class ReturnDesk {
     }
   }
 
+  /** Whether other pages may know the runs that were asked for, which share the notebook, and this one can reach none of them. */
+  async #isStranger(asked: z.infer<typeof askedSchema>): Promise<boolean> {
+    const sources = this.#sourcesFor(asked)
+    if (sources.length === 0) return false
+    const reached = async (): Promise<boolean> => {
+      for (const source of sources) if (await source.reached()) return true
+      return false
+    }
+    let timer: ReturnType<typeof setTimeout> | undefined
+    // Where the network doesn't answer, the cell is to hear that.
+    const patience = new Promise<boolean>(resolve => (timer = setTimeout(() => resolve(true), STRANGER_WAITS_MS)))
+    return !(await Promise.race([reached(), patience]).finally(() => clearTimeout(timer)))
+  }
+
+  /** The runs that may have what is asked for, the newest first. */
+  #sourcesFor(asked: z.infer<typeof askedSchema>): ReturnSource[] {
+    const sources = [...this.components.sources()].sort((a, b) => b.submitted - a.submitted)
+    return asked.op === 'list' ? sources : sources.filter(({ names }) => names.has(asked.name))
+  }
+
   /** What a request is answered with; the bytes of a value are in the kernel by then. */
   async #find(door: KernelDoor, asked: z.infer<typeof askedSchema>): Promise<object> {
-    const sources = [...this.components.sources()].sort((a, b) => b.submitted - a.submitted)
+    const sources = this.#sourcesFor(asked)
     if (asked.op === 'list') {
       const rows = new Map<string, ReturnType<typeof rowOf>>()
       for (const source of sources) {
@@ -178,14 +201,19 @@ export class ReturnDesk {
       }
       return { values: [...rows.values()] }
     }
+    const failed: unknown[] = []
     for (const source of sources) {
-      if (!source.names.has(asked.name)) continue
-      const loaded = await source.load()
+      // Another browser's, or one whose output is gone: an older one may have it.
+      const loaded = await source.load().catch((error: unknown) => {
+        failed.push(error)
+        return null
+      })
       const value = expected(loaded?.values ?? [], source.names).find(({ name }) => name === asked.name)
       if (loaded === null || value === undefined) continue
       if (comes(value)) await deliver(door, loaded.follower, asked.id, value)
       return { row: rowOf(value) }
     }
+    if (failed.length > 0) throw asPekkaError(failed[0])
     return {
       issue: `No remote run of this notebook has brought back ${asked.name}. A cell that assigns it must have run remotely, with the setting “Values that remote cells assign” not at “never”.`
     }

@@ -55,6 +55,8 @@ export interface ReturnSource {
   submitted: number
   /** Names that its cells assign, as they stand now. */
   names: ReadonlySet<string>
+  /** Whether this page can follow it: in a shared notebook it may be another browser's. */
+  reached(): Promise<boolean>
   /** What it brought back, once it is over; null where its output is not to be used or tells of none. @throws PekkaError */
   load(): Promise<{ values: readonly ReturnedValue[]; follower: Pick<TaskFollower, 'open'> } | null>
 }

@@ -13,6 +13,10 @@ export class SharedNotebook {
   readonly model = new NotebookModel({ collaborationEnabled: true })
   readonly task: RemoteTask
   readonly notebook: OpenNotebook
+  /** What the bridge answers of the run. */
+  asked = (): Promise<object> => Promise.resolve({})
+  /** How a kept machine's cell is found. */
+  kept = (): Promise<RemoteTask> => Promise.reject(new Error('none is kept'))
   /** Resolves when the run's output is asked for, to be written here. */
   readonly followed: Promise<void>
   #tell: () => void = () => undefined
@@ -27,7 +31,7 @@ export class SharedNotebook {
     const connection = {
       setting: 'auto',
       changed: new Signal<object, unknown>(owner),
-      client: { task: () => Promise.resolve({}), note: () => Promise.resolve(null) }
+      client: { task: () => this.asked(), note: () => Promise.resolve(null) }
     } as unknown as Connection // as much of one as a notebook uses
     const tasks = {
       get: () => task,
@@ -44,16 +48,24 @@ export class SharedNotebook {
     this.notebook = new OpenNotebook(
       {
         ...{ tasks, connection, claims: new CellClaims(), preludes: new Preludes(), locks: navigator.locks },
-        ...{ now: () => 0, owner: 'me', kept: () => Promise.reject(new Error('none is kept')) }
+        ...{ now: () => 0, owner: 'me', kept: () => this.kept() }
       },
       context
     )
   }
 
-  /** Adds a cell that another page sent, which is gone. */
-  add(id: string): void {
+  /** Adds a cell that another page sent, which is gone; `place`: to a kept machine. */
+  add(id: string, place?: number): void {
     const { taskId: task } = this.task
-    const pekka = cellMetadataJson({ v: 1, task, bridge: 'auto', owner: 'other', state: 'running', cell: id })
+    const pekka = cellMetadataJson({
+      v: 1,
+      task,
+      bridge: 'auto',
+      owner: 'other',
+      state: 'running',
+      cell: id,
+      ...(place === undefined ? {} : { place })
+    })
     this.model.sharedModel.addCell({ cell_type: 'code', id, source: '1', metadata: { pekka } })
   }
 

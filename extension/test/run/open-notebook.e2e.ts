@@ -63,4 +63,21 @@ describe('run: an open notebook, in a real browser', function () {
     })
     assert.deepEqual(result, [true, undefined])
   })
+
+  it('makes nothing of another browser’s kept machine when its values are asked for', async () => {
+    const result = await bench.page.evaluate(async () => {
+      const shared = new notebooks.SharedNotebook(0xef)
+      shared.add('a', 3)
+      let made = 0
+      shared.kept = () => {
+        made++
+        return Promise.resolve(shared.task)
+      }
+      shared.asked = () => Promise.reject(new Error('the bridge knows no such task'))
+      const [source] = shared.notebook.returnSources()
+      const said = await source?.load().catch((error: unknown) => String(error))
+      return { said, made }
+    })
+    assert.deepEqual(result, { said: 'Error: the bridge knows no such task', made: 0 })
+  })
 })

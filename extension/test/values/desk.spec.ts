@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { ISessionContext } from '@jupyterlab/apputils'
 import type { Kernel } from '@jupyterlab/services'
 import { Signal } from '@lumino/signaling'
+import { PekkaError } from '@pekka/node/protocol'
 import { ReturnDesk } from '../../src/values/desk.js'
 import type { ReturnSource, ReturnedValue } from '../../src/values/returns.js'
 
@@ -27,7 +28,7 @@ class TestKernel {
     if (name !== undefined) this.calls.push(name)
     for (const tell of this.#told.splice(0)) tell()
     const answers: Record<string, unknown> = {
-      'returns.claim': true,
+      'returns.claim': this.calls.filter(call => call === 'returns.claim').length === 1,
       'returns.bind': { issue: null },
       'returns.bind_all': { issues: [null, 'it claims 9 bytes and has 1'] }
     }
@@ -45,8 +46,8 @@ class TestKernel {
   }
 
   /** What `pekka.get` in a cell does. */
-  ask(name: string): void {
-    this.target?.(null, { content: { data: { op: 'get', id: 'one', name } } })
+  ask(name: string, target = this.target): void {
+    target?.(null, { content: { data: { op: 'get', id: 'one', name } } })
   }
 }
 
@@ -70,9 +71,10 @@ function world() {
   }
   const source: ReturnSource = {
     ...{ task: 't', submitted: 1, names: new Set(['x', 'y', 'big', 'model']) },
+    reached: () => Promise.resolve(true),
     load: () => Promise.resolve({ values, follower })
   }
-  const desk = (): ReturnDesk => new ReturnDesk({ session, sources: () => [source] })
+  const desk = (sources = [source]): ReturnDesk => new ReturnDesk({ session, sources: () => sources })
   return { kernel, status: (next: Kernel.Status) => status.emit(next), desk, source }
 }
 
@@ -88,6 +90,40 @@ describe('values: the page that hands them out', () => {
     kernel.ask('big')
     await kernel.called('returns.settle')
     assert.deepEqual(kernel.calls.slice(2), ['returns.claim', 'returns.expect', 'returns.part', 'returns.settle'])
+  })
+
+  it('answers from an older run where the newest is another browser’s', async () => {
+    const { kernel, desk, source } = world()
+    const theirs: ReturnSource = {
+      ...{ ...source, task: 'theirs', submitted: 2 },
+      reached: () => Promise.resolve(false),
+      load: () => Promise.reject(new PekkaError('TASK_UNKNOWN'))
+    }
+    desk([source, theirs])
+    await kernel.called('returns.ready')
+    kernel.ask('x')
+    await kernel.called('returns.settle')
+    assert.ok(kernel.calls.includes('returns.part'))
+  })
+
+  it('leaves the answer to other pages first where it can reach none of the runs', async () => {
+    const { kernel, desk, source } = world()
+    const theirs: ReturnSource = {
+      ...source,
+      reached: () => Promise.resolve(false),
+      load: () => Promise.reject(new PekkaError('TASK_UNKNOWN'))
+    }
+    desk([theirs])
+    await kernel.called('returns.ready')
+    const stranger = kernel.target
+    desk()
+    await kernel.called('returns.ready', 2)
+    // The stranger hears of it first.
+    kernel.ask('x', stranger)
+    await new Promise(resolve => setImmediate(resolve))
+    kernel.ask('x')
+    await kernel.called('returns.settle')
+    assert.ok(kernel.calls.includes('returns.part'))
   })
 
   it('tells a kernel that was restarted that it is there, and answers it', async () => {
