@@ -26,6 +26,14 @@ export interface AdmissionComponents {
   monotonic?: () => number
 }
 
+/** A transaction that was let in. One of the two is called, once. */
+export interface Entry {
+  /** It has been ordered or refused, or there was no room for it. */
+  leave(): void
+  /** Its signatures don't hold: it wasn't its account's, and counts for nobody. */
+  disown(): void
+}
+
 /**
  * Lets in only what its account has bandwidth for, counting what waits already (R30), before a signature is checked. The ledger would leave
  * the rest out when it is ordered; but then it would have cost every witness its share, and counted as this one's waste.
@@ -52,12 +60,11 @@ export class Admission {
   }
 
   /**
-   * It waits from here on, until what is returned is called: with what became of it, or with nothing where its signatures don't hold.
-   * Then it wasn't its account's, and counts for nobody.
+   * Lets one in: it waits from here on, until it leaves.
    * @param size of the signed bytes
    * @throws PekkaError BANDWIDTH_SPENT; RATE_LIMITED where too much comes of accounts with nothing behind them
    */
-  enter(signed: SignedTransaction, size: number): (...outcome: unknown[]) => void {
+  enter(signed: SignedTransaction, size: number): Entry {
     const { transaction, signatures } = signed
     const state = this.components.state()
     const time = timeView(state)
@@ -67,17 +74,21 @@ export class Admission {
     const account = nameOf(signed, own)
     const waiting = (this.#waiting.get(account) ?? 0) + this.#wastedBy(account, context)
     refuseUnpaid(state, context, signed, { size, waiting })
-    if (own && isPrepaid(state, context, transaction)) return () => {}
+    if (own && isPrepaid(state, context, transaction)) return { leave: () => {}, disown: () => {} }
     const free = own ? this.#freeOf(state, transaction) : this.#unknown
     if (free?.admit(account) === false) throw new PekkaError('RATE_LIMITED')
     const units = unitsOf(transaction, signatures.length, size)
     this.#waiting.set(account, (this.#waiting.get(account) ?? 0) + units)
-    return (...outcome) => {
-      if (outcome.length === 0) free?.takeBack(account)
+    const leave = (): void => {
       const left = (this.#waiting.get(account) ?? 0) - units
       if (left > 0) this.#waiting.set(account, left)
       else this.#waiting.delete(account)
     }
+    const disown = (): void => {
+      free?.takeBack(account)
+      leave()
+    }
+    return { leave, disown }
   }
 
   /**

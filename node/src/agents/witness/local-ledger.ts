@@ -53,7 +53,7 @@ import {
 } from '@pekka/node/ledger'
 import type { LedgerStore, StoredRow } from '@pekka/node/host/storage'
 import type { LedgerProver } from './checkpoints.js'
-import { Admission } from './admission.js'
+import { Admission, type Entry } from './admission.js'
 import { RECENT_TRANSACTIONS } from './constants.js'
 import { CommitFeed } from './feed.js'
 import { LedgerHistory, type DecidingHistory } from './history.js'
@@ -144,19 +144,21 @@ export class LocalLedger implements LedgerAccess {
   async submit(bytes: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome> {
     signal?.throwIfAborted()
     if (this.#stopping.signal.aborted || this.#failed !== null) throw new PekkaError('LEDGER_UNREACHABLE')
-    let leave = (): void => {}
+    // The compiler doesn't see that the callback sets it.
+    let entry = null as Entry | null
     let transaction: VerifiedTransaction
     try {
       transaction = await verifyTransaction(bytes, this.components.verifier, signed => {
-        leave = this.#admission.enter(signed, bytes.length)
+        entry = this.#admission.enter(signed, bytes.length)
       })
     } catch (error) {
-      leave()
+      entry?.disown()
       const again = isPekkaError(error) && (error.code === 'BANDWIDTH_SPENT' || error.code === 'RATE_LIMITED')
       const known = again ? this.#sentBefore(idOf(bytes)) : null
       return (await known) ?? refusal(idOf(bytes), error)
     }
     const outcome = this.#propose(transaction)
+    const leave = (): void => entry?.leave()
     outcome.then(leave, leave)
     return await withSignal(outcome, signal)
   }

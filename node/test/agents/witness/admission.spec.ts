@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { genesisState, unitsOf, type VerifiedTransaction } from '@pekka/node/ledger'
-import { CREDIT, DEVNET_PARAMETERS, networkId, sha256, toHex, u32 } from '@pekka/node/protocol'
-import { Admission } from '../../../src/agents/witness/admission.js'
+import { CREDIT, DEVNET_PARAMETERS, networkId, sha256, toHex, u32, type Body } from '@pekka/node/protocol'
+import { Admission, type Entry } from '../../../src/agents/witness/admission.js'
 import { createTestNetwork } from './support.js'
 
 const SIZE = 400
@@ -36,11 +36,11 @@ describe('witness: what an account may have waiting', () => {
 
   /** How many more it lets in. */
   function room(admitting: Admission): number {
-    const entered: (() => void)[] = []
+    const entered: Entry[] = []
     try {
       for (;;) entered.push(admitting.enter(transaction, SIZE))
     } catch {
-      for (const leave of entered) leave()
+      for (const entry of entered) entry.leave()
       return entered.length
     }
   }
@@ -48,16 +48,16 @@ describe('witness: what an account may have waiting', () => {
   it('lets in what its units are enough for, and again once that is ordered', () => {
     const admitting = admission()
     assert.equal(room(admitting), most)
-    const leave = admitting.enter(transaction, SIZE)
+    const entry = admitting.enter(transaction, SIZE)
     assert.equal(room(admitting), most - 1)
-    leave()
+    entry.leave()
     assert.equal(room(admitting), most)
     assert.equal(admitting.size, 0)
   })
 
   it('counts what the ledger refused as used: it has cost its sender nothing there, and this witness its quota', () => {
     const admitting = admission()
-    admitting.enter(transaction, SIZE)()
+    admitting.enter(transaction, SIZE).leave()
     admitting.wasted(transaction)
     admitting.wasted(transaction)
     assert.equal(room(admitting), most - 2)
@@ -90,9 +90,9 @@ describe('witness: what an account may have waiting', () => {
         time.now += 1_000 / 512
         try {
           // Signed, so that it stays counted.
-          enter(sha256(u32(at)))('refused')
+          enter(sha256(u32(at))).leave()
         } catch {}
-        if (at % 50 === 0) enter(bare)('applied')
+        if (at % 50 === 0) enter(bare).leave()
       }
     })
 
@@ -100,8 +100,8 @@ describe('witness: what an account may have waiting', () => {
       const { time, enter } = world()
       for (let at = 0; at < 10 * 512; at++) {
         time.now += 1_000 / 512
-        enter(at % 2 === 0 ? bare : plain.demo.account)()
-        if (at % 50 === 0) enter(bare)('applied')
+        enter(at % 2 === 0 ? bare : plain.demo.account).disown()
+        if (at % 50 === 0) enter(bare).leave()
       }
     })
 
@@ -112,9 +112,9 @@ describe('witness: what an account may have waiting', () => {
       for (let at = 0; at < 10 * 512; at++) {
         time.now += 1_000 / 512
         try {
-          admitting.enter(stranger, SIZE)('refused')
+          admitting.enter(stranger, SIZE).leave()
         } catch {}
-        if (at % 50 === 0) enter(bare)('applied')
+        if (at % 50 === 0) enter(bare).leave()
       }
     })
 
@@ -123,12 +123,12 @@ describe('witness: what an account may have waiting', () => {
       const witness = plain.witness.publicKey
       state.put('witness', toHex(plain.witness.publicKey), { account: bare, witness, stake: CREDIT, chains: [] })
       const full = () => {
-        for (;;) enter(plain.demo.account)('applied')
+        for (;;) enter(plain.demo.account).leave()
       }
       assert.throws(full, { code: 'RATE_LIMITED' })
       time.now += 1
-      const body = { kind: 'stake', amount: 0n, witness, witnessSignature: new Uint8Array(64), chains: [] } as const
-      for (let at = 0; at < 512; at++) enter(bare, { body })('applied')
+      const body: Body = { kind: 'stake', amount: 0n, witness, witnessSignature: new Uint8Array(64), chains: [] }
+      for (let at = 0; at < 512; at++) enter(bare, { body }).leave()
       assert.throws(() => enter(plain.demo.account, { body }), { code: 'RATE_LIMITED' })
     })
   })

@@ -1,27 +1,27 @@
 import { isPekkaError, toHex } from '@pekka/node/protocol'
 import type { VerifiedTransaction } from '@pekka/node/ledger'
-import type { Admission } from '../../admission.js'
+import type { Admission, Entry } from '../../admission.js'
 
 /**
  * Transactions that other witnesses pass on from their clients. They are let in as our own clients' are: what a dishonest witness passes
  * on without its account having bandwidth would be this one's waste (R30).
  */
 export class Guests {
-  /** What ends an entry, by transaction. As many as the mempool holds of them. */
-  readonly #leave = new Map<string, (outcome: 'left') => void>()
+  /** By transaction. As many as the mempool holds of them. */
+  readonly #entries = new Map<string, Entry>()
 
   constructor(private readonly admission: Admission) {}
 
   get size(): number {
-    return this.#leave.size
+    return this.#entries.size
   }
 
   /** Whether it may be put up. It waits from here on, until {@link leave}. */
   enter(transaction: VerifiedTransaction): boolean {
     const id = toHex(transaction.id)
-    if (this.#leave.has(id)) return false
+    if (this.#entries.has(id)) return false
     try {
-      this.#leave.set(id, this.admission.enter(transaction, transaction.bytes.length))
+      this.#entries.set(id, this.admission.enter(transaction, transaction.bytes.length))
       return true
     } catch (error) {
       if (isPekkaError(error)) return false
@@ -31,14 +31,13 @@ export class Guests {
 
   /** The ledger has refused it: its account has used up what it cost here. No effect where another witness brought it. */
   wasted(transaction: VerifiedTransaction): void {
-    if (this.#leave.has(toHex(transaction.id))) this.admission.wasted(transaction)
+    if (this.#entries.has(toHex(transaction.id))) this.admission.wasted(transaction)
   }
 
   /** It is ordered, refused, or there was no room. */
   leave({ id }: { id: Uint8Array }): void {
     const key = toHex(id)
-    // Its signatures hold, whatever became of it.
-    this.#leave.get(key)?.('left')
-    this.#leave.delete(key)
+    this.#entries.get(key)?.leave()
+    this.#entries.delete(key)
   }
 }
