@@ -172,6 +172,23 @@ describe('extension: one notebook in several pages at once', function () {
     await first.prints(0, 'local\n')
   })
 
+  it('the output of a deleted cell is put into a new one, for all to see', async () => {
+    const first = await open('for i in range(3):\n    print("n", i)', 'print("stays")')
+    const other = await join_(first.beside())
+    await first.run(0)
+    await first.done(0)
+    await first.select(0)
+    await first.page.keyboard.press('d')
+    await first.page.keyboard.press('d')
+    for (const { page } of [first, other])
+      await page.waitForFunction(() => document.querySelectorAll('.jp-Notebook .jp-Cell').length === 1)
+    await first.page.locator('.pk-Status button').click()
+    await first.page.locator('.pk-Row').first().click()
+    await first.page.locator('.pk-Detail .pk-Button', { hasText: 'Insert output' }).click()
+    for (const page of [first, other]) await page.prints(1, 'n 0\nn 1\nn 2\n')
+    await first.done(1)
+  })
+
   it('a kept machine stays the notebook’s, whoever else opens it', async () => {
     const first = await open('x = 41', 'print(x + 1)')
     await first.keep()
