@@ -169,7 +169,7 @@ describe('the owner’s side of an account, through the bridge', function () {
     cheated.wallet.close()
     replays = true
     await assert.rejects(cheated.wallet.rotate(), { code: 'PROOF_INVALID' })
-    assert.equal(cheated.vault.next, null)
+    assert.equal(cheated.vault.nextOn(world.network), null)
     await a.wallet.draw(CREDIT)
   })
 
@@ -194,7 +194,7 @@ describe('the owner’s side of an account, through the bridge', function () {
       const a = await person()
       const account = await idOf(a)
       const before = a.vault.owner
-      const next = await a.vault.makeNext(random)
+      const next = await a.vault.makeNext(random, world.network)
       if (sent) await ownerOf(account, before).act({ kind: 'set-policy', policy: policyOf(next) })
       a.wallet.close()
       const again = await opened(a.home)
@@ -249,7 +249,7 @@ describe('the owner’s side of an account, through the bridge', function () {
     const { view } = await c.wallet.owner()
     assert.ok(!view.policy.keys.some(key => equalBytes(key, old)))
     assert.ok(view.policy.keys.some(key => equalBytes(key, c.vault.owner.publicKey)))
-    assert.equal(c.vault.next, null)
+    assert.equal(c.vault.nextOn(world.network), null)
     await assert.rejects(c.wallet.use(await idOf(b)), { code: 'KEY_NOT_OWNER' })
   })
 

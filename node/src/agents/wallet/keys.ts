@@ -74,7 +74,7 @@ export class AccountKeys {
    */
   async mayHaveChanged(): Promise<boolean> {
     const { vault } = this.components
-    if (vault.next === null) return false
+    if (vault.nextOn(this.info.network) === null) return false
     try {
       const { policy } = await this.of().view()
       return !policy.keys.some(key => equalBytes(key, vault.owner.publicKey))
@@ -95,7 +95,7 @@ export class AccountKeys {
 
   async #settle(): Promise<boolean> {
     const { vault } = this.components
-    const { next } = vault
+    const next = vault.nextOn(this.info.network)
     if (next === null) return false
     for (const signer of [next, vault.owner]) {
       const row = await this.#rowBy(signer)
@@ -138,7 +138,7 @@ export class AccountKeys {
     const { policy } = row
     const mine = (key: Uint8Array): boolean => equalBytes(key, vault.owner.publicKey)
     if (!policy.keys.some(mine)) throw new PekkaError('KEY_NOT_OWNER', { account: toHex(this.account) })
-    const next = await vault.makeNext(random)
+    const next = await vault.makeNext(random, this.info.network)
     const rotated: Policy = { ...policy, keys: policy.keys.map(key => (mine(key) ? next.publicKey : key)) }
     const acted = await owner.act({ kind: 'set-policy', policy: rotated })
     if (acted.status === 'applied' && !(await this.#settle())) {

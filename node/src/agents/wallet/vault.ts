@@ -19,6 +19,8 @@ const fileSchema = z.discriminatedUnion('v', [
     viewKey: hex,
     /** The key that is to sign once the ledger has it: on the disk before anybody hears of it. */
     next: hex.nullable(),
+    /** The network on which it is to: what another one says of it, even a made-up one, changes nothing here. */
+    nextNetwork: hex.nullable(),
     /** Keys from before, newest first. */
     former: z.array(hex).max(MAX_FORMER),
     /** Account by network, where it isn't the one that begins with this key: its keys were rotated, or it was recovered. */
@@ -47,9 +49,14 @@ export class Vault {
     return this.#owner
   }
 
-  /** The key that a rotation under way names. */
+  /** The key that a rotation under way names, on whichever network: for people, see {@link nextOn}. */
   get next(): Signer | null {
     return this.#next
+  }
+
+  /** The key that a rotation under way on this network names. */
+  nextOn(network: Uint8Array): Signer | null {
+    return this.content.nextNetwork === toHex(network) ? this.#next : null
   }
 
   /** 32 bytes; all task secrets derive from it (R6). */
@@ -73,12 +80,18 @@ export class Vault {
     return this.content.accounts[toHex(network)] !== undefined
   }
 
-  /** A new key for a rotation, or that of one that hasn't ended; it is on the disk when this resolves. */
-  async makeNext(random: Random): Promise<Signer> {
+  /**
+   * A new key for a rotation on this network, or that of one that hasn't ended there; it is on the disk when this resolves. One that
+   * hasn't ended on another network, which may be gone, is given up; its key stays among the former ones.
+   */
+  async makeNext(random: Random, network: Uint8Array): Promise<Signer> {
     return await this.#alone(async () => {
-      if (this.#next !== null) return this.#next
+      const pending = this.nextOn(network)
+      if (pending !== null) return pending
       const seed = random.bytes(32)
-      await this.#write({ ...this.content, next: toHex(seed) })
+      const { content } = this
+      const former = [...(content.next === null ? [] : [content.next]), ...content.former].slice(0, MAX_FORMER)
+      await this.#write({ ...content, next: toHex(seed), nextNetwork: toHex(network), former })
       return (this.#next = createSigner(seed))
     })
   }
@@ -87,10 +100,10 @@ export class Vault {
   async takeNext(network: Uint8Array, next: Signer): Promise<void> {
     await this.#alone(async () => {
       const { content } = this
-      if (content.next === null || this.#next !== next) return
+      if (content.next === null || this.nextOn(network) !== next) return
       const accounts = { ...content.accounts, [toHex(network)]: toHex(this.accountOn(network)) }
       const former = [content.ed25519, ...content.former].slice(0, MAX_FORMER)
-      await this.#write({ ...content, ed25519: content.next, next: null, former, accounts })
+      await this.#write({ ...content, ed25519: content.next, next: null, nextNetwork: null, former, accounts })
       this.#owner = next
       this.#next = null
     })
@@ -141,5 +154,5 @@ export async function openVault(home: string, random: Random): Promise<Vault> {
   const parsed = fileSchema.safeParse(JSON.parse(text))
   if (!parsed.success) throw new TypeError(`${path} is not a wallet of this version; it was left as it is`)
   const { v: _, ...keys } = parsed.data
-  return new Vault(path, { next: null, former: [], accounts: {}, ...keys })
+  return new Vault(path, { next: null, nextNetwork: null, former: [], accounts: {}, ...keys })
 }
