@@ -109,7 +109,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     log.error({ err: error }, 'the task table could not be written')
     components.fatal(error)
   }
-  const writer = () => new GroupWriter(table, broken, () => disk.has('table'))
+  const writer = () => new GroupWriter(table, broken, { has: () => disk.has('table'), look: () => disk.look() })
   const store = await TaskStore.open(table, writer())
   const refs = new BlobRefs(table, writer())
   const later = writer()

@@ -6,9 +6,6 @@ import type { Metrics } from './metrics.js'
 /** How often free space is looked at, ms: less than the fastest link fills of the smallest step between two uses. */
 const LOOK_MS = 1_000
 
-/** New work is taken on what was seen at most so long ago, ms. */
-const FRESH_MS = 100
-
 /**
  * After a write failed for want of space, free space isn't believed for so long, ms: a quota doesn't show in it, so trying is the
  * only way to find out.
@@ -38,7 +35,7 @@ export interface DiskSpaceInit {
 /** Knows how much room the bridge's disk has, so that it stops taking what it couldn't keep. */
 export class DiskSpace {
   #free = Infinity
-  #lookedAt = 0
+  #looking: Promise<void> | null = null
   #distrustedUntil = 0
   #timer: NodeJS.Timeout | null = null
   readonly #waiting = new Set<() => void>()
@@ -61,10 +58,14 @@ export class DiskSpace {
     if (this.#timer !== null) clearInterval(this.#timer)
   }
 
-  /** Looks now. */
-  async look(): Promise<void> {
+  /** Looks now; with others who do so at the same moment. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = null))
+    return this.#looking
+  }
+
+  async #look(): Promise<void> {
     const had = this.has('intake')
-    this.#lookedAt = performance.now()
     try {
       const { bavail, bsize } = await statfs(this.init.path)
       this.#free = bavail * bsize
@@ -86,9 +87,9 @@ export class DiskSpace {
     return this.#free >= this.init.reserve * SHARES[use]
   }
 
-  /** @throws PekkaError BRIDGE_FULL */
+  /** Looks, since what another process wrote a moment ago counts too. @throws PekkaError BRIDGE_FULL */
   async require(use: DiskUse): Promise<void> {
-    if (performance.now() - this.#lookedAt > FRESH_MS) await this.look()
+    await this.look()
     if (!this.has(use)) throw new PekkaError('BRIDGE_FULL')
   }
 

@@ -7,6 +7,12 @@ export interface BatchTarget {
   batch(operations: WriteOperation[], options: { sync: boolean }): Promise<void>
 }
 
+/** Says whether there is room on the disk, and looks anew. */
+export interface Room {
+  has(): boolean
+  look(): Promise<void>
+}
+
 /**
  * How long a change that nobody waits for may stay in memory, ms. A short task changes its record four times within some
  * 20 ms; this way it is written once or twice.
@@ -34,7 +40,7 @@ export class GroupWriter {
   constructor(
     private readonly target: BatchTarget,
     private readonly failed: (error: unknown) => void = () => undefined,
-    private readonly room: () => boolean = () => true
+    private readonly room: Room = { has: () => true, look: () => Promise.resolve() }
   ) {}
 
   /**
@@ -42,7 +48,7 @@ export class GroupWriter {
    * @throws PekkaError INTERNAL, BRIDGE_FULL (then nothing of it is or will be written)
    */
   write(operations: WriteOperation[]): Promise<void> {
-    if (!this.room()) return Promise.reject(new PekkaError('BRIDGE_FULL'))
+    if (!this.room.has()) return Promise.reject(new PekkaError('BRIDGE_FULL'))
     for (const operation of operations) this.#pending.set(operation.key, operation)
     return this.#flushSoon(true)
   }
@@ -50,12 +56,15 @@ export class GroupWriter {
   /** Writes the changes some time soon; a crash may lose them, in the order in which they came or later ones only. */
   writeLazily(operations: WriteOperation[]): void {
     for (const operation of operations) this.#pending.set(operation.key, operation)
-    this.#timer ??= setTimeout(() => this.#flushLazily(), LAZY_MS)
+    this.#timer ??= setTimeout(() => void this.#flushLazily(), LAZY_MS)
   }
 
-  #flushLazily(): void {
-    if (this.room()) void this.#flushSoon(false).catch(() => undefined)
-    else this.#timer = setTimeout(() => this.#flushLazily(), FULL_MS).unref()
+  async #flushLazily(): Promise<void> {
+    this.#timer = null
+    await this.room.look()
+    if (this.#pending.size === 0) return
+    if (this.room.has()) void this.#flushSoon(false).catch(() => undefined)
+    else this.#timer ??= setTimeout(() => void this.#flushLazily(), FULL_MS).unref()
   }
 
   /** The change of a key that isn't written yet: what a reader must see instead of the table's. */
@@ -65,7 +74,7 @@ export class GroupWriter {
 
   /** Resolves once all that was given is written; on a full disk, once nothing is under way. */
   async settled(): Promise<void> {
-    if (this.#pending.size > 0 && this.room()) await this.#flushSoon(false)
+    if (this.#pending.size > 0 && this.room.has()) await this.#flushSoon(false)
     await this.#running
   }
 

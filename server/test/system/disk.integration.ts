@@ -4,8 +4,7 @@ import { appendFile, mkdtemp, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { isPekkaError, toHex, type TaskEvent } from '@pekka/node/protocol'
-import { FULL } from '../../../node/test/support/effort.js'
+import { isPekkaError, type TaskEvent } from '@pekka/node/protocol'
 import { printed, type SealedRun } from '../../../node/test/support/sealed-run.js'
 import { expectApplied, type Opened, type StandInProvider } from '../support/provider.js'
 import { World, cell, until, type Person } from '../support/world.js'
@@ -26,8 +25,6 @@ for (const { name, reserve } of [
     let disk = ''
     let world: World
     let person: Person
-    /** Tasks that it took, and has, before it saw that the disk was full: it looks each second. Nobody runs them. */
-    const inTime = new Set<string>()
 
     before(async function () {
       disk = await mkdtemp(join(tmpdir(), 'pekka-disk-'))
@@ -100,11 +97,11 @@ for (const { name, reserve } of [
       if (reserve > 0) {
         const other = world.client(person)
         for (const source of ['print(1)', `# ${'x'.repeat(300_000)}`])
-          await until('new work is refused', async () => {
-            const refusal: unknown = await other.submit(cell(source)).catch((error: unknown) => error)
-            if (refusal instanceof Uint8Array) inTime.add(toHex(refusal))
-            return isPekkaError(refusal) && refusal.code === 'BRIDGE_FULL' && refusal.status === 507
-          })
+          await assert.rejects(
+            other.submit(cell(source)),
+            (error: unknown) => isPekkaError(error) && error.code === 'BRIDGE_FULL' && error.status === 507,
+            'new work is refused at once, not only after the next look'
+          )
       }
       await send(run, 20, run.sealed.length)
       await provider().tell({ kind: 'head', head: run.signed })
@@ -142,12 +139,10 @@ for (const { name, reserve } of [
       await world.killAndRestart()
       const again = world.client(person)
       assert.equal((await again.tasks()).tasks.length, before.length + 1)
-      // Among all integration tests this was seen never to come, and by itself always to: only where there is time to look into it.
-      if (!FULL) return
       let left: unknown[] = []
       const settled = async (): Promise<boolean> => {
         const { tasks } = await again.tasks()
-        const open = tasks.filter(({ task, view }) => view?.state !== 'settled' && !inTime.has(toHex(task)))
+        const open = tasks.filter(({ view }) => view?.state !== 'settled')
         left = open.map(({ view, ...rest }) => [view?.state, rest])
         return left.length === 0
       }
