@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { bundledValkey } from '@pekka/node/setup/python'
 import { find } from '@pekka/node/setup/search'
 import type { ChildSpec, Ready } from './child.js'
@@ -28,10 +30,11 @@ export async function chooseRedis(
   const program = find('redis-server') ?? find('valkey-server') ?? (await bundledValkey(python))
   if (program === undefined) return undefined
   const socket = join(places.sockets, 'valkey')
-  return { address: { path: socket }, child: valkeyChild(program, socket, places, env) }
+  return { address: { path: socket }, child: redisChild(program, socket, places, env) }
 }
 
-function valkeyChild(program: string, socket: string, places: HousePlaces, env: NodeJS.ProcessEnv): ChildSpec {
+/** @param program the server to run: Redis or Valkey */
+export function redisChild(program: string, socket: string, places: HousePlaces, env: NodeJS.ProcessEnv): ChildSpec {
   const folder = folderOf(places, 'valkey')
   return {
     name: 'valkey',
@@ -39,12 +42,16 @@ function valkeyChild(program: string, socket: string, places: HousePlaces, env: 
     log: logOf(places, 'valkey'),
     command: async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 })
+      const appended = await ownFiles(program)
+      for (const other of await readdir(folder))
+        if (other !== appended) await rm(join(folder, other), { recursive: true, force: true })
       const settings = {
         port: '0',
         unixsocket: socket,
         unixsocketperm: '700',
         dir: folder,
         appendonly: 'yes',
+        appenddirname: appended,
         appendfsync: 'everysec',
         save: '',
         'maxmemory-policy': 'noeviction',
@@ -65,6 +72,17 @@ function valkeyChild(program: string, socket: string, places: HousePlaces, env: 
       return { path: socket } satisfies Ready
     }
   }
+}
+
+/**
+ * The folder of a server's append-only files. One server can't read what another or a newer one wrote (a distribution's Redis 7.0
+ * the files of the Valkey 8 that served before it was installed), so each has its own, and what others left is of no use: the bridge
+ * adds the jobs of open tasks again from its own disk.
+ */
+async function ownFiles(program: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, ['--version'])
+  const [, name = 'server', version = ''] = /^(\w+) server v=(\d+\.\d+)/i.exec(stdout) ?? []
+  return `appendonly-${name.toLowerCase()}-${version}`
 }
 
 /** Whether the server answers a PING; while it loads its file it says LOADING. */
