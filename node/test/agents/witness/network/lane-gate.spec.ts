@@ -159,6 +159,37 @@ describe('witness: lanes of a committee', () => {
     assert.equal(gate.tryEnter(await verified(right, demo), isFinal), true)
   })
 
+  it('counts no longer with what has expired on its way, which nobody will order', async () => {
+    const { gate, execute } = world()
+    const { demo } = network
+    const soon = Date.now() + 50
+    const [dead, next] = await Promise.all([
+      verified(contentOf(demo, { expiry: soon }), demo),
+      verified(contentOf(demo, { body: faucet(2n) }), demo)
+    ])
+    await gate.enter(dead, isFinal)
+    assert.equal(gate.tryEnter(next, isFinal), false)
+    while (Date.now() <= soon) await new Promise(resolve => setTimeout(resolve, 10))
+    execute()
+    assert.equal(gate.tryEnter(next, isFinal), true)
+  })
+
+  it('lets nobody take the places of another account’s lane by signing in its name', async () => {
+    const { gate } = world()
+    const { demo } = network
+    const stranger = createSigner(seed())
+    const waiting: Promise<void>[] = []
+    const foreign = (n: number) => verified(contentOf(demo, { expiry: Date.now() + 50_000 + n }), { signer: stranger })
+    for (let n = 0; n < 64; n++) waiting.push(gate.enter(await foreign(n), isFinal))
+    await assert.rejects(gate.enter(await foreign(64), isFinal), { code: 'RATE_LIMITED' })
+    const [first, second] = await chain(demo, 2)
+    const early = gate.enter(second ?? assert.fail(), isFinal)
+    await gate.enter(first ?? assert.fail(), isFinal)
+    await early
+    gate.stop()
+    await Promise.all(waiting)
+  })
+
   it('holds a bounded number that waits, of a lane and of accounts that nobody knows', async () => {
     const { gate } = world()
     const lane = await chain(network.demo, 66)

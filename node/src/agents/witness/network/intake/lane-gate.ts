@@ -13,8 +13,8 @@ import { GAP_WAIT_MS, MAX_PENDING_PER_LANE } from '../../constants.js'
 
 /** Transactions that wait for what they need, in all lanes together, … */
 const MAX_EARLY = 2_048
-/** … and of accounts that aren't known here: anybody can name any number of those. */
-const MAX_UNKNOWN = 512
+/** … and such as anybody can make any number of: of accounts that aren't known here, or in an account's name by a key that isn't its own. */
+const MAX_STRANGE = 512
 
 export interface LaneGateComponents {
   /** The ledger's state after its last commit. */
@@ -47,7 +47,7 @@ export class LaneGate {
   /** What waits, by what it waits for. */
   readonly #early = new Map<string, Set<Early>>()
   #waiting = 0
-  #unknown = 0
+  #strange = 0
 
   /** @param wait how long what may become right waits, ms; for tests */
   constructor(
@@ -105,16 +105,16 @@ export class LaneGate {
     const time = timeView(reader)
     // An idle ledger makes no commits; the next one's time is the clock's.
     const context = { ...time, timestamp: Math.max(time.timestamp, clock.now()) }
-    return judge(reader, context, transaction, { isFinal, tip: this.#tipOf(transaction, reader) })
+    return judge(reader, context, transaction, { isFinal, tip: this.#tipOf(transaction, reader, time.timestamp) })
   }
 
-  /** Where the lane stands once all that is under way has been ordered. */
-  #tipOf(transaction: VerifiedTransaction, reader: Reader): LaneTip {
+  /** Where the lane stands once all that is under way has been ordered. What has expired by the ledger's time never will be. */
+  #tipOf(transaction: VerifiedTransaction, reader: Reader, now: number): LaneTip {
     const { account, key } = transaction.transaction
     const { sequence, previous } = laneHead(reader, account, key) ?? { sequence: 0, previous: null }
     let tip: LaneTip = { sequence, previous }
     for (const { id, transaction: under } of this.#under.get(laneOf(transaction))?.values() ?? []) {
-      if (under.sequence >= tip.sequence) tip = { sequence: under.sequence + 1, previous: id }
+      if (under.expiry >= now && under.sequence >= tip.sequence) tip = { sequence: under.sequence + 1, previous: id }
     }
     return tip
   }
@@ -129,16 +129,18 @@ export class LaneGate {
   #wait(transaction: VerifiedTransaction, isFinal: IsFinal, error: PekkaError): Promise<void> {
     const lane = laneOf(transaction)
     const { account, parents } = transaction.transaction
-    const unknown = isUnknown(error)
+    const strange = isStrange(error)
     if (
       this.#waiting >= MAX_EARLY ||
-      (unknown && this.#unknown >= MAX_UNKNOWN) ||
-      (this.#early.get(lane)?.size ?? 0) >= MAX_PENDING_PER_LANE
+      (strange && this.#strange >= MAX_STRANGE) ||
+      // What strangers send in a lane's name takes none of its own places.
+      [...(this.#early.get(lane) ?? [])].filter(({ error }) => isStrange(error) === strange).length >=
+        MAX_PENDING_PER_LANE
     ) {
       throw new PekkaError('RATE_LIMITED')
     }
     this.#waiting += 1
-    if (unknown) this.#unknown += 1
+    if (strange) this.#strange += 1
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const timer = setTimeout(() => this.#end(early).settle.reject(early.error), this.wait)
     const keys = [lane, toHex(account), ...parents.filter(parent => !isFinal(parent)).map(toHex)]
@@ -174,7 +176,7 @@ export class LaneGate {
     }
     if (!waited) return early
     this.#waiting -= 1
-    if (isUnknown(error)) this.#unknown -= 1
+    if (isStrange(error)) this.#strange -= 1
     return early
   }
 
@@ -183,7 +185,8 @@ export class LaneGate {
   }
 }
 
-const isUnknown = ({ code }: PekkaError): boolean => code === 'ACCOUNT_UNKNOWN'
+const STRANGE: readonly string[] = ['ACCOUNT_UNKNOWN', 'DELEGATE_UNKNOWN', 'SIGNATURE_INVALID']
+const isStrange = ({ code }: PekkaError): boolean => STRANGE.includes(code)
 
 const sequenceOf = ({ transaction: { transaction } }: Early): number => transaction.sequence
 
