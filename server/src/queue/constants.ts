@@ -3,8 +3,9 @@ export const QUEUE_NAME = 'pekka-tasks'
 export const QUEUE_PREFIX = '{pekka}'
 
 /**
- * Offers on their way to the ledger at once. A job waits for finality (a few ms with one witness, 300 ms with four), so
- * 256 of them are more than 800 a second even then, and their data is small.
+ * Jobs at once, and tasks of theirs that are on their way to the ledger at once, of a worker. A task waits there for finality (a few ms
+ * with one witness, 300 ms with four), so 256 of them are more than 800 a second even then. More would only stand in the ledger's
+ * line before whoever reads from it, and be given up there when it stands still.
  */
 export const WORKER_CONCURRENCY = 256
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Queue, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
+import PQueue from 'p-queue'
 import type { Logger } from 'pino'
 import { fromHex, toHex } from '@pekka/node/protocol'
 import type { Metrics } from '../metrics.js'
@@ -47,11 +48,14 @@ export class JobQueue {
   /** Shared jobs of this life. */
   #shared = 0
   #timer: NodeJS.Timeout | null = null
+  /** Jobs hold several tasks: what is bounded is the tasks. */
+  readonly #driving: PQueue
 
   constructor(
     private readonly components: JobQueueComponents,
     private readonly init: JobQueueInit
   ) {
+    this.#driving = new PQueue({ concurrency: WORKER_CONCURRENCY * Math.max(1, init.workers) })
     this.#adding = this.#connect()
     this.#adding.on('ready', () => {
       for (const listener of this.#listeners) listener()
@@ -153,7 +157,8 @@ export class JobQueue {
 
   /** All of them, whatever happens to one; then the job is tried again, and those that are done have nothing to do. */
   async #work(tasks: Uint8Array[], signal?: AbortSignal): Promise<void> {
-    const results = await Promise.allSettled(tasks.map(task => this.components.drive(task, signal)))
+    const { drive } = this.components
+    const results = await Promise.allSettled(tasks.map(task => this.#driving.add(() => drive(task, signal))))
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 

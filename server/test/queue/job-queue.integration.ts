@@ -8,7 +8,13 @@ import { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { toHex } from '@pekka/node/protocol'
 import { createMetrics } from '../../src/metrics.js'
-import { ADD_SPACING_MS, MAX_TASKS_PER_JOB, QUEUE_NAME, QUEUE_PREFIX } from '../../src/queue/constants.js'
+import {
+  ADD_SPACING_MS,
+  MAX_TASKS_PER_JOB,
+  QUEUE_NAME,
+  QUEUE_PREFIX,
+  WORKER_CONCURRENCY
+} from '../../src/queue/constants.js'
 import { JobQueue } from '../../src/queue/index.js'
 import { TestRedis } from '../support/redis.js'
 import { until } from '../support/world.js'
@@ -70,16 +76,39 @@ describe('jobs of tasks', function () {
 
   it('are worked off whole: one task that fails keeps no other from its turn, and is tried again', async () => {
     const driven = new Map<string, number>()
-    const [, broken, ...rest] = Array.from({ length: 6 }, () => new Uint8Array(randomBytes(32)))
-    assert.ok(broken)
+    const [first, broken, ...rest] = Array.from({ length: 6 }, () => new Uint8Array(randomBytes(32)))
+    assert.ok(first && broken)
     const queue = await started(1, async task => {
       const times = (driven.get(toHex(task)) ?? 0) + 1
       driven.set(toHex(task), times)
       if (toHex(task) === toHex(broken) && times < 3) throw new Error('not yet')
     })
-    for (const task of [broken, ...rest]) void queue.add(task)
-    await until('all are driven', () => (driven.get(toHex(broken)) ?? 0) === 3 && driven.size === rest.length + 1)
+    // The first one comes after a pause and has a job of its own; all others share one.
+    for (const task of [first, broken, ...rest]) void queue.add(task)
+    await until('all are driven', () => (driven.get(toHex(broken)) ?? 0) === 3 && driven.size === rest.length + 2)
+    for (const task of rest) assert.equal(driven.get(toHex(task)), 3, 'they are tried again with it')
     await until('no job is left', async () => (await looking.getJobCountByTypes('waiting', 'active', 'delayed')) === 0)
+    await queue.stop()
+  })
+
+  it('let no more tasks on their way to the ledger at once than there may be, however many a job holds', async () => {
+    let underWay = 0
+    let most = 0
+    const held = Promise.withResolvers<void>()
+    const driven = new Set<string>()
+    const queue = await started(1, async task => {
+      most = Math.max(most, ++underWay)
+      driven.add(toHex(task))
+      await held.promise
+      underWay--
+    })
+    const tasks = Array.from({ length: 3 * WORKER_CONCURRENCY }, () => new Uint8Array(randomBytes(32)))
+    await Promise.all(tasks.map(task => queue.add(task)))
+    await until('as many as may are under way', () => underWay === WORKER_CONCURRENCY)
+    await until('all jobs are taken', async () => (await looking.getWaitingCount()) === 0)
+    held.resolve()
+    await until('all are driven', () => driven.size === tasks.length && underWay === 0)
+    assert.equal(most, WORKER_CONCURRENCY)
     await queue.stop()
   })
 
