@@ -113,7 +113,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const store = await TaskStore.open(table, writer())
   const refs = new BlobRefs(table, writer())
   const later = writer()
-  const extras = keptIn(table, later, disk)
+  const extras = keptIn(table, later)
   const logs = await createEventLog({ index: countsIn(extras, later) }, join(settings.home, 'logs'))
   const blobs = await createBlobStore(join(settings.home, 'blobs'))
   const mirror = new LedgerMirror({ ledger, log })
@@ -167,7 +167,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     { redis: settings.redis, workers: settings.workers }
   )
   const sweeper = new Sweeper(
-    { store, refs, queue, driver, ledger, mirror, logs, blobs, clock, metrics, log },
+    { store, refs, queue, driver, ledger, mirror, logs, blobs, disk, clock, metrics, log },
     { retention: settings.retention, contestMs: genesis.parameters.contestWindowMs }
   )
 
@@ -351,19 +351,15 @@ async function untilReached(ledger: LedgerAccess, log: Logger): Promise<Uint8Arr
 
 type Extras = ReturnType<typeof keptIn>
 
-/** What may be lost without harm (hashes of tokens, counts of logs): on a full disk it waits in memory. */
-function keptIn(table: Level<string, Uint8Array>, later: GroupWriter, disk: DiskSpace) {
+/** What may be lost without harm (hashes of tokens, counts of logs): written soon, and on a full disk it waits in memory. */
+function keptIn(table: Level<string, Uint8Array>, later: GroupWriter) {
   return {
     get: async (key: string): Promise<Uint8Array | undefined> => {
       const coming = later.peek(key)
       return coming === undefined ? table.get(key) : coming.type === 'put' ? coming.value : undefined
     },
-    put: async (key: string, value: Uint8Array): Promise<void> =>
-      disk.has('table') && later.peek(key) === undefined
-        ? table.put(key, value)
-        : later.writeLazily([{ type: 'put', key, value }]),
-    del: async (key: string): Promise<void> =>
-      disk.has('table') && later.peek(key) === undefined ? table.del(key) : later.writeLazily([{ type: 'del', key }]),
+    put: async (key: string, value: Uint8Array): Promise<void> => later.writeLazily([{ type: 'put', key, value }]),
+    del: async (key: string): Promise<void> => later.writeLazily([{ type: 'del', key }]),
     iterator: (range: { gte: string; lt: string }) => table.iterator(range)
   }
 }

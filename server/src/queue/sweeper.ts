@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
 import { fromHex, type Clock, type LedgerAccess } from '@pekka/node/protocol'
+import type { DiskSpace } from '../disk.js'
 import type { BlobStore, EventLog } from '../eventlog/index.js'
 import type { LedgerMirror } from '../ledger/index.js'
 import type { Metrics } from '../metrics.js'
 import type { BlobRefs, TaskRecord, TaskStore } from '../tasks/index.js'
-
 import { ORPHAN_BLOB_MS, SWEEP_BATCH, SWEEP_MS, SWEEP_PATIENCE_MS } from './constants.js'
 import { mayHaveMoved, type TaskDriver } from './driver.js'
 import type { JobQueue } from './job-queue.js'
@@ -18,6 +18,7 @@ export interface SweeperComponents {
   mirror: LedgerMirror
   logs: EventLog
   blobs: BlobStore
+  disk: Pick<DiskSpace, 'look'>
   clock: Clock
   metrics: Metrics
   log: Logger
@@ -76,6 +77,8 @@ export class Sweeper {
     }
     const now = this.components.clock.now()
     const keep = Math.max(this.init.retention, this.init.contestMs)
+    // What it lets go of is written, too.
+    await this.components.disk.look()
     for (const record of await store.endedBefore(now - keep, SWEEP_BATCH))
       if (await this.#isClosed(record)) await this.#remove(record)
     for await (const { owner, hash } of this.components.blobs.all(now - ORPHAN_BLOB_MS)) {
@@ -84,7 +87,7 @@ export class Sweeper {
     }
   }
 
-  /** Gives every task that still waits for the ledger a job; those that have one keep it. */
+  /** Gives every task that still waits for the ledger a job; those that have one of their own keep it. */
   async addMissing(patience: number): Promise<void> {
     const before = this.components.clock.now() - patience
     for (const record of this.components.store.open()) {
