@@ -9,7 +9,8 @@
  * Plain JavaScript for Node 18: it is what installs the Node that the tests run on.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findNode, installModules, modulesAreCurrent, withModules } from '../node/bin/setup/modules.mjs'
@@ -88,6 +89,19 @@ function killGroup(child, signal) {
   }
 }
 
+/** The folder of counts and compiled code of this run. @type {string | undefined} */
+let scratch
+
+/** What still ends may write into it once more; nothing of that may turn the run's result. */
+function removeScratch() {
+  if (!scratch) return
+  try {
+    rmSync(scratch, { recursive: true, force: true, maxRetries: 5 })
+  } catch {
+    console.error(`${scratch} could not be removed`)
+  }
+}
+
 /** Suites under way, so that an interrupted run leaves none behind. @type {Set<import('node:child_process').ChildProcess>} */
 const running = new Set()
 
@@ -123,11 +137,11 @@ async function runGroup([program = '', ...args], env, limit) {
 /**
  * @typedef {{ title: string, file?: string, error: string }} Failure
  * @typedef {{ name: string, passed: number, failed: number, skipped: string[], failures: Failure[], took: number }} Result
- * @param {Suite} suite @param {NodeJS.ProcessEnv} env @param {string} scratch
+ * @param {Suite} suite @param {NodeJS.ProcessEnv} env @param {string} folder
  * @returns {Promise<Result | undefined>}
  */
-async function runSuite(suite, env, scratch) {
-  const counts = join(scratch, `${suite.name}.json`)
+async function runSuite(suite, env, folder) {
+  const counts = join(folder, `${suite.name}.json`)
   let command = suite.command
   if (suite.tests) {
     const files = (await Promise.all(TEST_ROOTS.map(root => filesIn(root, suite.tests ?? '')))).flat()
@@ -141,12 +155,13 @@ async function runSuite(suite, env, scratch) {
   if (!command) throw new Error(`${suite.name} has nothing to run`)
   const began = Date.now()
   // Hundreds of processes load the same code, those of each network from an empty home. Compiled beforehand it would be counted less well.
-  const compiled = suite.coverage ? {} : { NODE_COMPILE_CACHE: join(scratch, 'compiled') }
+  const compiled = suite.coverage ? {} : { NODE_COMPILE_CACHE: join(folder, 'compiled') }
   const own = { ...env, ...compiled, PEKKA_TEST_COUNTS: counts }
   const { code, overtime, output } = await runGroup(command, own, suite.limit)
   const took = Date.now() - began
   const counted = suite.tests ? JSON.parse(await readFile(counts, 'utf8').catch(() => 'null')) : undefined
-  const broke = code !== 0 && !(counted && counted.failed > 0)
+  // Also one that ends well without its counts: a test that ends the process would take the others with it.
+  const broke = overtime || (suite.tests && !counted) || (code !== 0 && !(counted && counted.failed > 0))
   const result = {
     name: suite.name,
     passed: counted ? counted.passed : broke ? 0 : 1,
@@ -247,7 +262,7 @@ async function main() {
   const { env, leftOut, started } = await prepare({ quick: quick && !only?.includes(START), start })
   // see node/test/support/effort.ts
   if (full) env.PEKKA_TEST_FULL = '1'
-  const scratch = await mkdtemp(join(tmpdir(), 'pekka-test-'))
+  const folder = (scratch = await mkdtemp(join(tmpdir(), 'pekka-test-')))
   /** @type {Result[]} */
   const results = started ? [started] : []
   try {
@@ -257,14 +272,14 @@ async function main() {
           for (const suite of lane) {
             if (!chosen(suite)) continue
             const limit = full ? FULL_LIMIT * suite.limit : suite.limit
-            const result = await runSuite({ ...suite, limit }, env, scratch)
+            const result = await runSuite({ ...suite, limit }, env, folder)
             if (result) results.push(result)
           }
         })
       )
     }
   } finally {
-    await rm(scratch, { recursive: true, force: true })
+    removeScratch()
   }
   return report(results, leftOut, Date.now() - began)
 }
@@ -300,6 +315,7 @@ function report(results, leftOut, took) {
 for (const signal of /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
   process.on(signal, () => {
     for (const child of running) killGroup(child, 'SIGKILL')
+    removeScratch()
     console.log('\n0 passed, 1 failed')
     process.exit(130)
   })
