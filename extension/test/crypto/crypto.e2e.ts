@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import type { PrimitiveVectors } from '../../../node/test/support/primitives-conformance.js'
-import { browserMissing, openBench } from '../outputs/browser.js'
-import type { Bench } from '../outputs/browser.js'
+import { browserBench } from '../outputs/browser.js'
 import type { SignatureVectors } from '../../../node/test/support/signature-cases.js'
 import { largeProof } from './large-proof.js'
 import type * as Harness from './harness.js'
@@ -22,17 +21,7 @@ const proofs = read('proofs') as {
 
 describe('crypto: in a real browser', function () {
   this.timeout(60_000)
-  let bench: Bench
-
-  before(async function () {
-    const missing = browserMissing()
-    if (missing !== undefined) {
-      console.log(`      left out: ${missing}`)
-      this.skip()
-    }
-    bench = await openBench('../crypto/harness.ts')
-  })
-  after(async () => await bench?.close())
+  const bench = browserBench('../crypto/harness.ts')
 
   for (const scriptOnly of [false, true]) {
     it(`${scriptOnly ? 'pure JavaScript' : 'WebCrypto'} passes the conformance suite`, async () => {

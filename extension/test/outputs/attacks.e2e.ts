@@ -3,8 +3,7 @@ import fc from 'fast-check'
 import { attacks, HOSTILE_ERROR } from './attacks.js'
 import type { CleanBundle } from '../../src/outputs/index.js'
 import type { Attack } from './attacks.js'
-import { browserMissing, openBench } from './browser.js'
-import type { Bench } from './browser.js'
+import { browserBench } from './browser.js'
 import type * as Harness from './harness.js'
 
 declare const lab: typeof Harness
@@ -18,16 +17,10 @@ interface Shown {
 
 describe("outputs: attacks in a real browser, with JupyterLab's own renderers", function () {
   this.timeout(120_000)
-  let bench: Bench
+  const bench = browserBench('harness.ts')
   let table: Attack[]
 
-  before(async function () {
-    const missing = browserMissing()
-    if (missing !== undefined) {
-      console.log(`      left out: ${missing}`)
-      this.skip()
-    }
-    bench = await openBench('harness.ts')
+  before(async () => {
     table = attacks(bench.beacon)
     await bench.page.evaluate(() => {
       const hits: string[] = []
@@ -40,7 +33,6 @@ describe("outputs: attacks in a real browser, with JupyterLab's own renderers", 
     })
     bench.page.on('dialog', dialog => void dialog.dismiss())
   })
-  after(async () => await bench?.close())
 
   /** Renders attacks, cleaned or raw, and clicks whatever can be clicked. Hits and beacons carry the attacks' ids. */
   async function play(list: Attack[], how: { clean: boolean; trusted: boolean; saved?: boolean }): Promise<Shown> {

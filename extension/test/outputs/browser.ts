@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -9,22 +10,50 @@ import type { Browser, Page } from 'playwright-core'
 const CHROMIUM = process.env['PEKKA_CHROMIUM'] ?? '/usr/bin/chromium'
 
 /** Says what is missing; under CI that is a failure, elsewhere the tests are left out. */
-export function browserMissing(): string | undefined {
+function browserMissing(): string | undefined {
   if (existsSync(CHROMIUM) || process.env['CI'] !== undefined) return undefined
   return `no Chromium at ${CHROMIUM} (apt-get install chromium)`
 }
 
+/** A module in a real page. */
 export interface Bench {
-  page: Page
+  readonly page: Page
   /** Paths below /beacon/ that something asked for, at the page's own origin or another. */
-  beacons: string[]
+  readonly beacons: string[]
   /** Address of another origin; what is appended is recorded. */
-  beacon: string
-  close: () => Promise<void>
+  readonly beacon: string
+}
+
+type OpenBench = Bench & { close: () => Promise<void> }
+
+/** The bench of a suite, for a module named from this folder; call it first in its `describe`. It is there while tests run. */
+export function browserBench(entry: string): Bench {
+  let open: OpenBench | undefined
+  before(async function () {
+    const missing = browserMissing()
+    if (missing !== undefined) {
+      console.log(`      left out: ${missing}`)
+      this.skip()
+    }
+    open = await openBench(entry)
+  })
+  after(async () => await open?.close())
+  const here = (): OpenBench => open ?? assert.fail('the bench is not open yet')
+  return {
+    get page() {
+      return here().page
+    },
+    get beacons() {
+      return here().beacons
+    },
+    get beacon() {
+      return here().beacon
+    }
+  }
 }
 
 /** Bundles a module of this folder and opens it in a real page served over http. */
-export async function openBench(entry: string): Promise<Bench> {
+async function openBench(entry: string): Promise<OpenBench> {
   const bundled = await build({
     entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     bundle: true,

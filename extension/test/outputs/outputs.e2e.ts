@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TaskEvent } from '@pekka/node/protocol'
-import { browserMissing, openBench } from './browser.js'
-import type { Bench } from './browser.js'
+import { browserBench } from './browser.js'
 import type * as Harness from './harness.js'
 
 declare const lab: typeof Harness
@@ -17,17 +16,7 @@ const STYLER = `<style type="text/css">#T_a th { color: blue; } #T_a_row0_col0, 
 
 describe('outputs: in a real browser', function () {
   this.timeout(60_000)
-  let bench: Bench
-
-  before(async function () {
-    const missing = browserMissing()
-    if (missing !== undefined) {
-      console.log(`      left out: ${missing}`)
-      this.skip()
-    }
-    bench = await openBench('harness.ts')
-  })
-  after(async () => await bench?.close())
+  const bench = browserBench('harness.ts')
 
   const clean = async (data: Record<string, unknown>): Promise<Record<string, unknown>> =>
     await bench.page.evaluate(

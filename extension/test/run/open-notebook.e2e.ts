@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict'
-import { browserMissing, openBench, type Bench } from '../outputs/browser.js'
+import { browserBench } from '../outputs/browser.js'
 import type * as Harness from './harness.js'
 
 declare const notebooks: typeof Harness
 
 describe('run: an open notebook, in a real browser', function () {
   this.timeout(60_000)
-  let bench: Bench
-
-  before(async function () {
-    const missing = browserMissing()
-    if (missing !== undefined) {
-      console.log(`      left out: ${missing}`)
-      this.skip()
-    }
-    bench = await openBench('../run/harness.ts')
-  })
-  after(async () => await bench?.close())
+  const bench = browserBench('../run/harness.ts')
 
   it('puts the output of a deleted cell into a new one also where pages share the notebook', async () => {
     const result = await bench.page.evaluate(async () => {
