@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
 import { DelayProxy } from '../../../node/test/support/delay-proxy.js'
+import { counted, counting } from './counting.js'
 import { textOf } from './lab-page.js'
 import { labSuite } from './suite.js'
-
-/** Prints numbers, slowly enough to do something meanwhile. */
-const counting = (n: number, seconds: number): string =>
-  `import time\nfor i in range(${n}):\n    print("n", i, flush=True)\n    time.sleep(${seconds})\nprint("end")`
-const counted = (n: number): string => `${Array.from({ length: n }, (_, i) => `n ${i}\n`).join('')}end\n`
 
 describe('extension: a cell out of sight, and a bridge far away', function () {
   this.timeout(180_000)

@@ -367,6 +367,16 @@ export class LabPage {
     await this.ready()
   }
 
+  /** Opens the panel, and cancels the newest task there. */
+  async cancelInPanel(): Promise<void> {
+    const { page } = this
+    await page.locator('.pk-Status button').click()
+    await page.locator('.pk-Row').first().click()
+    await page.locator('.pk-Detail .pk-Button', { hasText: 'Cancel' }).click()
+    await page.locator('.pk-Detail-ask .pk-mod-go').click()
+    await page.locator('.pk-Row-state', { hasText: 'Cancelled by you' }).first().waitFor()
+  }
+
   async handle(selector: string): Promise<ElementHandle> {
     return await this.page.waitForSelector(selector, { timeout: PATIENCE_MS })
   }

@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict'
+import { counted, counting } from './counting.js'
 import { textOf } from './lab-page.js'
 import { labSuite } from './suite.js'
-
-/** Prints numbers, slowly enough to do something meanwhile. */
-const counting = (n: number, seconds = 0.25): string =>
-  `import time\nfor i in range(${n}):\n    print("n", i, flush=True)\n    time.sleep(${seconds})\nprint("end")`
-const counted = (n: number): string => `${Array.from({ length: n }, (_, i) => `n ${i}\n`).join('')}end\n`
 
 describe('extension: what happens to a run meanwhile', function () {
   this.timeout(180_000)
@@ -113,11 +109,7 @@ describe('extension: what happens to a run meanwhile', function () {
     await lab.page.waitForFunction(() => document.querySelector('.pk-Line') === null)
     await lab.savesAs(([cell]) => textOf(cell) === 'local\n' && cell?.metadata.pekka === undefined)
     // The task goes on in the panel, and is cancelled there.
-    await lab.page.locator('.pk-Status button').click()
-    await lab.page.locator('.pk-Row').first().click()
-    await lab.page.locator('.pk-Detail .pk-Button', { hasText: 'Cancel' }).click()
-    await lab.page.locator('.pk-Detail-ask .pk-mod-go').click()
-    await lab.page.locator('.pk-Row-state', { hasText: 'Cancelled by you' }).first().waitFor()
+    await lab.cancelInPanel()
   })
 
   it('deleted meanwhile, the notebook stays whole and the task is listed', async () => {

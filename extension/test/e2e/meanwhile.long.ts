@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict'
+import { counted, counting } from './counting.js'
 import { textOf } from './lab-page.js'
 import { labSuite } from './suite.js'
 
-/** Prints numbers, slowly enough to do something meanwhile. */
-const counting = (n: number): string =>
-  `import time\nfor i in range(${n}):\n    print("n", i, flush=True)\n    time.sleep(0.25)\nprint("end")`
-const counted = (n: number): string => `${Array.from({ length: n }, (_, i) => `n ${i}\n`).join('')}end\n`
 const ENDLESS = counting(10_000)
 
 describe('extension: a notebook that is changed while cells run (docs/jupyterlab.md)', function () {
@@ -83,11 +80,7 @@ describe('extension: a notebook that is changed while cells run (docs/jupyterlab
     await lab.reload()
     await lab.prints(1, 'here\n')
     // The endless one goes on in the panel.
-    await lab.page.locator('.pk-Status button').click()
-    await lab.page.locator('.pk-Row').first().click()
-    await lab.page.locator('.pk-Detail .pk-Button', { hasText: 'Cancel' }).click()
-    await lab.page.locator('.pk-Detail-ask .pk-mod-go').click()
-    await lab.page.locator('.pk-Row-state', { hasText: 'Cancelled by you' }).first().waitFor()
+    await lab.cancelInPanel()
     await lab.run(1)
     await lab.done(1)
     await lab.prints(1, 'here\n')

@@ -164,11 +164,7 @@ describe('extension: one notebook in several pages at once', function () {
       await page.prints(0, 'local\n')
       await page.page.waitForFunction(() => document.querySelector('.pk-Line') === null)
     }
-    await first.page.locator('.pk-Status button').click()
-    await first.page.locator('.pk-Row').first().click()
-    await first.page.locator('.pk-Detail .pk-Button', { hasText: 'Cancel' }).click()
-    await first.page.locator('.pk-Detail-ask .pk-mod-go').click()
-    await first.page.locator('.pk-Row-state', { hasText: 'Cancelled by you' }).first().waitFor()
+    await first.cancelInPanel()
     await first.prints(0, 'local\n')
   })
 
