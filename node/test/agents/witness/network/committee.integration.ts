@@ -45,8 +45,7 @@ describe('witness: a committee of four processes', function () {
   })
 
   after(async () => {
-    await Promise.all(committee?.witnesses.map(({ client }) => client.stop()) ?? [])
-    await Promise.all(committee?.witnesses.map(({ process }) => process.end('SIGKILL')) ?? [])
+    await committee?.end()
     await host?.stop()
     await rm(folder, { recursive: true, force: true })
   })
@@ -170,22 +169,12 @@ async function writesAgain(witness: TestWitness): Promise<void> {
 /** Every witness comes to the same commits, has what was acknowledged, and a quorum has vouched for the states. */
 async function sameEverywhere(witnesses: TestWitness[], acknowledged: readonly TransactionOutcome[]): Promise<void> {
   const last = Math.max(...acknowledged.map(outcome => ('index' in outcome ? outcome.index : 0)))
-  const histories = await Promise.all(witnesses.map(({ client }) => history(client, last)))
+  const histories = await Promise.all(witnesses.map(one => one.history(last)))
   const [first = []] = histories
   for (const commits of histories) assert.deepEqual(commits.map(contentOf), first.map(contentOf))
   const outcomes = new Map(first.flatMap(({ transactions }) => transactions.map(t => [toHex(t.outcome.id), t.outcome])))
   for (const outcome of acknowledged) assert.deepEqual(outcomes.get(toHex(outcome.id)), outcome)
   for (const witness of witnesses) await witness.until(({ certified }) => certified >= last)
-}
-
-async function history(client: TestWitness['client'], last: number): Promise<CommitView[]> {
-  const stop = new AbortController()
-  const commits: CommitView[] = []
-  for await (const commit of client.follow(-1, stop.signal)) {
-    commits.push(commit)
-    if (commit.header.index === last) stop.abort()
-  }
-  return commits
 }
 
 /** What must be the same everywhere; each witness signs the headers that it serves itself. */

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { accountId, CREDIT, encodeCanonical, networkId, type Genesis } from '@pekka/node/protocol'
+import { accountId, CREDIT, encodeCanonical, networkId, type CommitView, type Genesis } from '@pekka/node/protocol'
 import { STANDARD_PARAMETERS, type ConsensusParameters } from '@pekka/node/consensus'
 import { createSigner, writeSigner } from '@pekka/node/host/crypto'
 import { createNetworkHost, LedgerClient, peerKeyFromSeed, type NetworkHost } from '@pekka/node/host/network'
@@ -25,6 +25,8 @@ export interface TestCommittee {
   witnesses: TestWitness[]
   /** Funded accounts, one lane each. */
   senders: Sender[]
+  /** Kills all of them, and ends their clients. */
+  end: () => Promise<void>
 }
 
 /** One witness of a committee: its process, and a client of it. */
@@ -56,6 +58,17 @@ export class TestWitness {
       if (status !== null && holds(status)) return status
       await new Promise(resolve => setTimeout(resolve, 50))
     }
+  }
+
+  /** Its commits up to one. */
+  async history(last: number): Promise<CommitView[]> {
+    const stop = new AbortController()
+    const commits: CommitView[] = []
+    for await (const commit of this.client.follow(-1, stop.signal)) {
+      commits.push(commit)
+      if (commit.header.index === last) stop.abort()
+    }
+    return commits
   }
 
   /** A witness that the genesis doesn't name, at an address of the same net. */
@@ -138,7 +151,11 @@ export async function createCommittee(
     })
   )
   const senders = keys.map((key, i) => new Sender(accountId(policies[i] ?? first), null, key))
-  return { genesis, bytes, network: networkId(genesis), witnesses, senders }
+  const end = async (): Promise<void> => {
+    await Promise.all(witnesses.map(({ client }) => client.stop()))
+    await Promise.all(witnesses.map(({ process }) => process.end('SIGKILL')))
+  }
+  return { genesis, bytes, network: networkId(genesis), witnesses, senders, end }
 }
 
 export const startHost = async (listen: string[] = []): Promise<NetworkHost> => {

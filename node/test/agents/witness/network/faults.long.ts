@@ -61,8 +61,7 @@ describe('witness: a committee of four, one of them dishonest, under faults', fu
     watch.abort()
     await watching.catch(() => {})
     await client?.stop()
-    await Promise.all(committee?.witnesses.map(one => one.client.stop()) ?? [])
-    await Promise.all(committee?.witnesses.map(({ process }) => process.end('SIGKILL')) ?? [])
+    await committee?.end()
     await net.stop()
     await host?.stop()
     await rm(folder, { recursive: true, force: true })
@@ -172,23 +171,13 @@ describe('witness: a committee of four, one of them dishonest, under faults', fu
   /** All honest ones have the same commits, and in them all that was acknowledged. */
   async function same(): Promise<void> {
     const last = Math.max(...acknowledged.map(outcome => ('index' in outcome ? outcome.index : 0)))
-    const histories = await Promise.all(honest().map(one => history(one.client, last)))
+    const histories = await Promise.all(honest().map(one => one.history(last)))
     const [first = []] = histories
     for (const commits of histories) assert.deepEqual(commits.map(headOf), first.map(headOf))
     const final = new Set(first.flatMap(({ transactions }) => transactions.map(({ outcome }) => toHex(outcome.id))))
     for (const { id } of acknowledged) assert.ok(final.has(toHex(id)))
   }
 })
-
-async function history(client: LedgerClient, last: number): Promise<CommitView[]> {
-  const stop = new AbortController()
-  const commits: CommitView[] = []
-  for await (const commit of client.follow(-1, stop.signal)) {
-    commits.push(commit)
-    if (commit.header.index === last) stop.abort()
-  }
-  return commits
-}
 
 /** What must be the same everywhere; each witness signs the headers that it serves itself. */
 const headOf = ({ header: { signature: _, ...header } }: CommitView) => header

@@ -43,8 +43,7 @@ describe('witness: joining a committee of processes', function () {
     await Promise.all(committee.witnesses.map(({ process }) => process.start()))
   })
   after(async () => {
-    await Promise.all(committee?.witnesses.map(({ client }) => client.stop()) ?? [])
-    await Promise.all(committee?.witnesses.map(({ process }) => process.end('SIGKILL')) ?? [])
+    await committee?.end()
     await host?.stop()
     await rm(folder, { recursive: true, force: true })
   })
