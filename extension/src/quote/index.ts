@@ -8,5 +8,5 @@
 export { tellComparison } from './comparison-dialog.js'
 export { askCode, reasonOf } from './connect-dialog.js'
 export { askNeeds } from './needs-dialog.js'
-export { askQuote, type QuoteQuestion } from './popover.js'
+export { askQuote } from './popover.js'
 export { noPrice, quoteLine, quoteView, readCap, type QuoteView } from './view.js'

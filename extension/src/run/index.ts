@@ -9,7 +9,15 @@
  * await runner.run(notebook, [panel.content.activeCell.model.id], 'cell')
  * ```
  */
-export type { Agreements, EnvironmentQuestion, KeptPlace, Questions, QuoteDecision, TravelChoice } from './questions.js'
+export type {
+  Agreements,
+  EnvironmentQuestion,
+  KeptPlace,
+  Questions,
+  QuoteDecision,
+  QuoteQuestion,
+  TravelChoice
+} from './questions.js'
 export { addressRows, isFetched, type AddressRow } from './addresses.js'
 export { codeCells, languageOf, modelOf, placeOf, sourceMark, widgetOf, type CodeSource } from './cells.js'
 export { AUTOMATIC, DEFAULT_CAP, WAIT_MS } from './constants.js'

@@ -20,33 +20,40 @@ export interface Questions {
     /** How many were chosen. */
     chosen: number
   }): Promise<'all' | 'only' | undefined>
-  quote(question: {
-    notebook: OpenNotebook
-    /** The cell beside which to ask. */
-    anchor: string
-    cells: CodeSource[]
-    kind: RunKind
-    settings: RunSettings
-    notes: string[]
-    environment: EnvironmentQuestion
-    travel: TravelChoice
-    /** Addresses that the code reads; ticks are among those of `travel`. */
-    addresses: readonly AddressRow[]
-    /** How often it is run. */
-    runs: 1 | 2
-    /** The machine is to be kept for later cells. */
-    keep?: SessionTerms
-    /** It goes to a machine that is kept already, at its price a second. */
-    on?: { provider: string; price: bigint }
-    /** Fetches the price, again every time that it is called. @throws PekkaError */
-    price: (settings: RunSettings) => Promise<Quote>
-    /** Why machines don't serve. */
-    why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
-  }): Promise<QuoteDecision | undefined>
+  quote(
+    question: QuoteQuestion & {
+      notebook: OpenNotebook
+      /** The cell beside which to ask. */
+      anchor: string
+      cells: CodeSource[]
+      kind: RunKind
+    }
+  ): Promise<QuoteDecision | undefined>
   /** Tells how two runs compare; null where one of them brought no result. */
   compared(report: TwiceReport | null): void
   /** There is no wallet or bridge. */
   connect(): void
+}
+
+/** What a quote shows, and what can be changed in it. */
+export interface QuoteQuestion {
+  settings: RunSettings
+  /** What is worth knowing before. */
+  notes: readonly string[]
+  environment: EnvironmentQuestion
+  travel: TravelChoice
+  /** Addresses that the code reads; ticks are among those of `travel`. */
+  addresses: readonly AddressRow[]
+  /** How often it is run. */
+  runs: 1 | 2
+  /** The machine is to be kept for later cells. */
+  keep?: SessionTerms
+  /** It goes to a machine that is kept already, at its price a second. */
+  on?: { provider: string; price: bigint }
+  /** Fetches the price, again every time that it is called. @throws PekkaError */
+  price: (settings: RunSettings) => Promise<Quote>
+  /** Why machines don't serve. */
+  why: (settings: RunSettings) => Promise<ReturnType<typeof whyNot>>
 }
 
 /** The environment as it was chosen, and a way to choose it anew. */
