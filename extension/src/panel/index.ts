@@ -9,7 +9,7 @@
 export { BatchProgress, batchWords } from './batch-progress.js'
 export { showReceipt, verdict, type ShownReceipt } from './receipt-dialog.js'
 export { StatusItem } from './status.js'
-export { TasksPanel, type TasksPanelActions, type TasksPanelComponents } from './tasks-panel.js'
+export { TasksPanel } from './tasks-panel.js'
 export {
   balanceWords,
   connectionWords,

@@ -1,31 +1,12 @@
 import React, { useEffect, useReducer, useRef, useState } from 'react'
 import { ReactWidget } from '@jupyterlab/ui-components'
-import { billCredits, credits, guessCredits } from '@pekka/node/client'
 import type { Message } from '@lumino/messaging'
 import { Signal, type ISignal } from '@lumino/signaling'
-import type { Connection } from '../connection/index.js'
-import { labIcon, type IconName } from '../line/index.js'
-import { costOf, isOver, type RemoteTask, type Tasks } from '../run/index.js'
-import { balanceWords, connectionWords, groupTasks, type TaskRow } from './view.js'
-
-export interface TasksPanelActions {
-  cancel(task: RemoteTask): void
-  goTo(task: RemoteTask): void
-  receipt(task: RemoteTask): void
-  /** Undefined unless the task's cells are gone from its open notebook. */
-  insertOutput(task: RemoteTask): (() => void) | undefined
-  connect(): void
-  settings(): void
-  retry(): void
-}
-
-export interface TasksPanelComponents {
-  tasks: Tasks
-  connection: Connection
-  actions: TasksPanelActions
-  now: () => number
-  clock: (ms: number) => string
-}
+import type { TasksPanelComponents } from './components.js'
+import { Foot, Lost, Unpaired } from './connection.js'
+import { Icon } from './icon.js'
+import { TaskDetail } from './task-detail.js'
+import { groupTasks } from './view.js'
 
 /** Made once: making one takes the browser a millisecond. */
 const DAY = new Intl.DateTimeFormat([], { weekday: 'long', day: 'numeric', month: 'long' })
@@ -49,13 +30,6 @@ export class TasksPanel extends ReactWidget {
   protected override render(): React.ReactElement {
     return <PanelBody {...this.components} visible={() => this.isVisible} shown={this.#shown} />
   }
-}
-
-const Icon = ({ name, tone = 'plain' }: { name: IconName; tone?: TaskRow['tone'] }): React.ReactElement => {
-  const Drawing = labIcon(name)
-  return (
-    <Drawing.react tag="span" className={`pk-Icon pk-mod-${tone}${name === 'spinner' ? ' pk-mod-spinning' : ''}`} />
-  )
 }
 
 /** A panel behind another one or in a closed side bar draws nothing; it catches up when it is shown. */
@@ -179,7 +153,7 @@ function PanelBody(components: TasksPanelComponents & Visibility): React.ReactEl
         )}
       </div>
       {selected && (
-        <Detail
+        <TaskDetail
           task={selected}
           components={components}
           asking={asking === selected.id}
@@ -193,40 +167,6 @@ function PanelBody(components: TasksPanelComponents & Visibility): React.ReactEl
       )}
       <Foot {...components} clock={clock} />
     </>
-  )
-}
-
-function Lost({ connection, actions, clock }: TasksPanelComponents): React.ReactElement | null {
-  const { state } = connection
-  if (state.status !== 'off') return null
-  return (
-    <div className="pk-Panel-banner" role="status">
-      <Icon name="offline" tone="warn" />
-      <div>
-        <strong>No connection since {clock(state.since)}</strong>
-        <p>{state.reason} Tasks go on without you. Outputs catch up by themselves.</p>
-        <button className="pk-Button" onClick={actions.retry}>
-          Try now
-        </button>
-      </div>
-    </div>
-  )
-}
-
-function Unpaired({ connection, actions }: TasksPanelComponents): React.ReactElement | null {
-  const { state } = connection
-  if (state.status !== 'unpaired') return null
-  return (
-    <div className="pk-Panel-banner" role="status">
-      <Icon name="offline" tone="warn" />
-      <div>
-        <strong>Not connected</strong>
-        <p>{state.reason}</p>
-        <button className="pk-Button" onClick={actions.connect}>
-          How to connect
-        </button>
-      </div>
-    </div>
   )
 }
 
@@ -247,158 +187,4 @@ function Empty(props: { filter: string; loaded: boolean; offline: boolean; clear
       </p>
     )
   return <p className="pk-Panel-empty">No remote tasks yet. Select a cell and press Run remotely.</p>
-}
-
-function Detail(props: {
-  task: RemoteTask
-  components: TasksPanelComponents
-  asking: boolean
-  ask: (wanted: boolean) => void
-  close: () => void
-}): React.ReactElement {
-  const { task, components, asking, ask, close } = props
-  const { now, actions } = components
-  const { snapshot } = task
-  const cost = costOf(snapshot, now())
-  const over = isOver(snapshot)
-  const insert = actions.insertOutput(task)
-  return (
-    <section className="pk-Detail" aria-label={`Details of ${snapshot.title}`}>
-      <div className="pk-Detail-header">
-        <h3>{snapshot.title}</h3>
-        <button className="pk-IconButton" aria-label="Close details" onClick={close}>
-          <Icon name="close" />
-        </button>
-      </div>
-      <p>
-        {cost.known ? `${billCredits(cost.amount)} credits` : `About ${guessCredits(cost.amount)} credits`}
-        {snapshot.cap > 0n && ` of at most ${credits(snapshot.cap)}`}
-        {snapshot.provider !== null && ` · ${snapshot.provider}`}
-        {snapshot.image !== null && ` · ${snapshot.image}`}
-      </p>
-      {snapshot.lastLines.length > 0 && (
-        <>
-          <h4>Output, last lines</h4>
-          <pre>{snapshot.lastLines.join('\n')}</pre>
-        </>
-      )}
-      <Timeline task={task} clock={components.clock} />
-      {asking ? (
-        <div role="alertdialog" aria-label={`Cancel ${snapshot.title}?`} className="pk-Detail-ask">
-          <p>Cancel {snapshot.title}? You pay for the time until now; output so far is kept.</p>
-          <button
-            className="pk-Button pk-mod-go"
-            autoFocus
-            onClick={() => {
-              ask(false)
-              actions.cancel(task)
-            }}
-          >
-            Cancel task
-          </button>
-          <button className="pk-Button" onClick={() => ask(false)}>
-            Keep it
-          </button>
-        </div>
-      ) : (
-        <div className="pk-Detail-actions">
-          {!over && (
-            <button className="pk-Button" disabled={snapshot.cancelling} onClick={() => ask(true)}>
-              <Icon name="stop" /> Cancel
-            </button>
-          )}
-          {insert !== undefined && (
-            <button className="pk-Button" title="Its cell was deleted: show its output in a new one" onClick={insert}>
-              Insert output
-            </button>
-          )}
-          {insert === undefined && snapshot.path !== null && snapshot.kind !== 'script' && (
-            <button className="pk-Button" onClick={() => actions.goTo(task)}>
-              Go to cell
-            </button>
-          )}
-          {snapshot.phase.phase === 'settled' && (
-            <button className="pk-Button" onClick={() => actions.receipt(task)}>
-              <Icon name="receipt" /> Receipt
-            </button>
-          )}
-        </div>
-      )}
-    </section>
-  )
-}
-
-/** Whose word it is that it was paid so. */
-function paidStep(proof: 'proven' | 'refuted' | undefined) {
-  const step = { at: null, icon: 'done', tone: 'plain' } as const
-  if (proof === 'refuted')
-    return { ...step, text: 'The ledger says something else', icon: 'error', tone: 'bad' } as const
-  return { ...step, text: proof === 'proven' ? 'Settled' : 'Paid, as the bridge says' }
-}
-
-function Timeline({ task, clock }: { task: RemoteTask; clock: (ms: number) => string }): React.ReactElement {
-  const view = task.item?.view ?? null
-  const { snapshot } = task
-  const steps: { text: string; at: number | null; icon: IconName; tone: TaskRow['tone'] }[] = [
-    { text: 'Sent', at: snapshot.submittedAt, icon: 'done', tone: 'plain' }
-  ]
-  view?.attempts.forEach((attempt, index) => {
-    const failed = attempt.ended === 'failed' || attempt.ended === 'lapsed'
-    const name =
-      index === view.attempts.length - 1 ? (snapshot.provider ?? 'a machine') : (snapshot.lost ?? 'a machine')
-    steps.push({
-      text: failed ? `Try ${index + 1}: ${name} lost contact, not paid` : `Machine found: ${name}`,
-      at: attempt.acceptedAt,
-      icon: failed ? 'error' : 'done',
-      tone: failed ? 'warn' : 'plain'
-    })
-  })
-  if (snapshot.phase.phase === 'running')
-    steps.push({ text: 'Running', at: snapshot.runningSince, icon: 'spinner', tone: 'live' })
-  if (snapshot.phase.phase === 'settled') steps.push(paidStep(snapshot.phase.proof))
-  return (
-    <>
-      <h4>Timeline</h4>
-      <ol className="pk-Timeline">
-        {steps.map(({ text, at, icon, tone }) => (
-          <li key={text}>
-            <Icon name={icon} tone={tone} />
-            <span>{text}</span>
-            <time>{at === null ? '' : clock(at)}</time>
-          </li>
-        ))}
-      </ol>
-    </>
-  )
-}
-
-function Foot({ connection, actions, clock }: TasksPanelComponents): React.ReactElement {
-  const { account, state, grant } = connection
-  const words = connectionWords(state, clock)
-  const money = account === null ? null : balanceWords(account.view)
-  return (
-    <div className="pk-Panel-foot">
-      {money && (
-        <p
-          title={
-            grant === null
-              ? ''
-              : `This browser’s key can spend ${credits(grant.cap)} credits in all, until ${new Date(grant.expiry).toLocaleString()}`
-          }
-        >
-          <Icon name="wallet" />
-          <span>{money.free}</span> <span className="pk-Quiet">{money.held}</span>
-        </p>
-      )}
-      <p className="pk-Small">
-        <Icon name={words.icon} tone={words.tone} />
-        <span>{state.status === 'off' && account !== null ? `Balance as of ${clock(account.at)}` : words.text}</span>
-        {words.help !== null && (
-          <button className="pk-Link" onClick={state.status === 'off' ? actions.retry : actions.connect}>
-            {words.help}
-          </button>
-        )}
-      </p>
-    </div>
-  )
 }
