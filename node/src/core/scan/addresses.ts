@@ -1,7 +1,7 @@
 import type { SyntaxNode } from '@lezer/common'
 import { ADDRESS_READERS, PATH_KEYWORDS } from './constants.js'
 import type { CellNames } from './names.js'
-import { childrenOf } from './walker.js'
+import { childrenOf } from './sink.js'
 
 export interface AddressFacts {
   /** Addresses that the cell reads, as they stand in it: there is no network where it runs. */

@@ -1,7 +1,7 @@
 import type { SyntaxNode } from '@lezer/common'
 import { AddressFinder, type AddressFacts } from './addresses.js'
 import { PATH_KEYWORDS, PATH_READ_METHODS, READERS } from './constants.js'
-import { childrenOf } from './walker.js'
+import { childrenOf } from './sink.js'
 
 export interface CellFacts extends AddressFacts {
   /** Literal local files that the cell reads: they stand on the user's computer. */

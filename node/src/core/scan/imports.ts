@@ -6,7 +6,7 @@ import { lineFinder } from './lines.js'
 import { parseInstall, scriptRequirements, type Requirement } from './requirements.js'
 import { IMAGE_PYTHON } from './syntax.js'
 import { IPYTHON_EXTENSIONS } from './stdlib.js'
-import { childrenOf } from './walker.js'
+import { childrenOf } from './sink.js'
 
 /** A module that code imports. */
 export interface ModuleUse {

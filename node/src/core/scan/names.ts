@@ -3,8 +3,8 @@ import { CHANGING_METHODS, IPYTHON_HISTORY, IPYTHON_NAMES, PYTHON_BUILTINS, SHOW
 import { FactFinder } from './facts.js'
 import type { CellFacts } from './facts.js'
 import type { PlainPython } from './magics.js'
+import type { Sink } from './sink.js'
 import { Walker } from './walker.js'
-import type { Sink } from './walker.js'
 
 /** A name and the first line (from 1) where it stands. */
 export interface NameAt {

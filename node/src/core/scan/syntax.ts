@@ -5,7 +5,7 @@ import { lineFinder } from './lines.js'
 import { plainPython } from './magics.js'
 import type { ModuleUse, NamedSource } from './imports.js'
 import { NEWER_STANDARD_LIBRARY } from './stdlib.js'
-import { childrenOf } from './walker.js'
+import { childrenOf } from './sink.js'
 
 /** Python in the images, as major and minor. */
 export const IMAGE_PYTHON: readonly [number, number] = [3, 11]

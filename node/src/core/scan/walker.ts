@@ -1,26 +1,6 @@
 import type { SyntaxNode } from '@lezer/common'
-
-/** What a walk over Python's syntax reports, in the order in which Python evaluates it. */
-export interface Sink {
-  read(name: string, node: SyntaxNode): void
-  bind(name: string, node: SyntaxNode, how: 'assign' | 'import'): void
-  remove(name: string, node: SyntaxNode): void
-  /** `x.a = …`, `x[i] = …`, `del x[i]`: the object that `x` names changes. */
-  change(name: string, node: SyntaxNode): void
-  scope(kind: 'global' | 'nonlocal', name: string): void
-  imports(module: string, star: boolean, node: SyntaxNode): void
-  call(node: SyntaxNode): void
-  /** A statement that is nothing but an expression. */
-  statement(node: SyntaxNode): void
-  member(node: SyntaxNode): void
-  /** A function or lambda: its body runs later, if ever. */
-  function(parameters: string[], body: SyntaxNode[], walk: (node: SyntaxNode) => void): void
-  classBody(parameters: string[], body: SyntaxNode[], walk: (node: SyntaxNode) => void): void
-  /** A comprehension: `inner` runs at once, in a scope of its own. `bindLocal` binds its loop names. */
-  comprehension(inner: (bindLocal: (name: string) => void) => void): void
-  /** A body whose NameErrors are caught: what it reads may be missing on purpose. */
-  guarded(body: () => void): void
-}
+import { walkImport } from './import-statement.js'
+import { childrenOf, type Sink } from './sink.js'
 
 const COMPREHENSIONS = new Set([
   'ArrayComprehensionExpression',
@@ -28,13 +8,6 @@ const COMPREHENSIONS = new Set([
   'DictionaryComprehensionExpression',
   'ComprehensionExpression'
 ])
-
-/** The children of a node, punctuation included. */
-export function childrenOf(node: SyntaxNode): SyntaxNode[] {
-  const children: SyntaxNode[] = []
-  for (let child = node.firstChild; child !== null; child = child.nextSibling) children.push(child)
-  return children
-}
 
 /** Walks a Lezer Python tree in evaluation order. Tolerates trees with errors in them. */
 export class Walker {
@@ -61,7 +34,7 @@ export class Walker {
       case 'DeleteStatement':
         return this.visitAll(childrenOf(node).slice(1), this.remove)
       case 'ImportStatement':
-        return this.importing(node)
+        return walkImport(node, this.sink, part => this.textOf(part))
       case 'FunctionDefinition':
       case 'LambdaExpression':
         return this.functionLike(node)
@@ -174,49 +147,6 @@ export class Walker {
     const root = this.rootOf(target)
     if (target.name === 'VariableName') this.bind(target)
     else if (root !== null) this.sink.change(this.textOf(root), target)
-  }
-
-  private importing(node: SyntaxNode): void {
-    const children = childrenOf(node)
-    const from = children[0]?.name === 'from'
-    let module = ''
-    let i = 1
-    if (from) {
-      for (; i < children.length && children[i]?.name !== 'import'; i += 1) module += this.textOf(children[i] ?? node)
-      const names = children.slice(i + 1)
-      this.sink.imports(
-        module.trim(),
-        names.some(child => child.name === '*'),
-        node
-      )
-      names.forEach((child, at) => {
-        if (child.name === 'VariableName' && names[at + 1]?.name !== 'as') {
-          this.sink.bind(this.textOf(child), child, 'import')
-        }
-      })
-      return
-    }
-    let dotted: SyntaxNode[] = []
-    let alias: SyntaxNode | undefined
-    const finish = (): void => {
-      const first = dotted[0]
-      if (first === undefined) return
-      this.sink.imports(dotted.map(part => this.textOf(part)).join('.'), false, first)
-      const bound = alias ?? first
-      this.sink.bind(this.textOf(bound), bound, 'import')
-      dotted = []
-      alias = undefined
-    }
-    for (; i < children.length; i += 1) {
-      const child = children[i]
-      if (child === undefined) continue
-      if (child.name === ',') finish()
-      else if (child.name === 'VariableName') {
-        if (children[i - 1]?.name === 'as') alias = child
-        else dotted.push(child)
-      }
-    }
-    finish()
   }
 
   /** Visits defaults and annotations of a parameter list here and now; gives the parameters' names. */
