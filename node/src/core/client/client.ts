@@ -2,7 +2,6 @@ import {
   PekkaError,
   accountViewSchema,
   asPekkaError,
-  contentHash,
   encodeSigned,
   fromProblem,
   healthSchema,
@@ -13,7 +12,6 @@ import {
   outcomeSchema,
   proofSchema,
   readKey,
-  submittedSchema,
   taskItemSchema,
   taskKey,
   taskListSchema,
@@ -35,20 +33,15 @@ import {
 import { buyByAuction, type AuctionObserver, type AuctionRequest } from './task/auction.js'
 import { TokenSource, type Identity, type OwnerSignature } from './credentials.js'
 import { TaskFollower, type TaskObserver } from './task/follow.js'
-import { SignedImageRegistry, listedAsks, type ImageRegistry } from './ledger/image-registry.js'
+import { SignedImageRegistry, type ImageRegistry } from './ledger/image-registry.js'
 import { LedgerImageRegistry } from './ledger/ledger-images.js'
 import { Lane, createExclusive, type Exclusive } from './ledger/lane.js'
 import { LedgerTail, type TailListener, type TailRequest } from './ledger/ledger-tail.js'
 import { Live } from './live.js'
-import { Market, chooseCandidates, match, type Mismatch, type Requirements, type VerifiedAsk } from './market.js'
-import {
-  openNote,
-  prepareTask,
-  requestResources,
-  type PreparedTask,
-  type TaskNote,
-  type TaskRequest
-} from './task/offer.js'
+import { Market } from './market.js'
+import { HandIn } from './task/hand-in.js'
+import { openNote, prepareTask, type TaskNote, type TaskRequest } from './task/offer.js'
+import { findQuote, type Quote, type QuoteRequest } from './quote.js'
 import { TaskReader, type FinishedRun } from './task/reader.js'
 import { ProvenLedger, verdictOf, wayOf } from './ledger/proven-ledger.js'
 import { drawOf, makeReceipt, type OnLedger } from './task/receipt.js'
@@ -76,21 +69,6 @@ export interface ClientInit {
   headers?: Record<string, string>
 }
 
-/** One candidate and one alternate (R3). */
-const CANDIDATES = 2
-/** How often candidates are chosen anew because the ledger doesn't have them; asks may end meanwhile, many don't. */
-const CHOICES = 8
-
-export interface Quote {
-  image: string
-  candidates: VerifiedAsk[]
-  matching: number
-  misfit: { ask: VerifiedAsk; why: Mismatch }[]
-  /** Micro-credits a second: the least and the most among the candidates. */
-  least: bigint
-  most: bigint
-}
-
 /** A client of one bridge, for one delegate of one account. */
 export class PekkaClient {
   readonly http: Http
@@ -104,8 +82,7 @@ export class PekkaClient {
   readonly #lane: Lane
   readonly #cells: Exclusive = createExclusive()
   readonly #agents = new Map<string, Uint8Array>()
-  /** Tasks that may have to be sent again, until they end. */
-  readonly #prepared = new Map<string, { prepared: PreparedTask; tries: number }>()
+  readonly #handIn: HandIn
 
   constructor(
     private readonly components: ClientComponents,
@@ -126,6 +103,8 @@ export class PekkaClient {
     this.live = new Live({ live: components.live, tokens: this.tokens })
     const exclusive = components.exclusive ?? createExclusive()
     this.#lane = new Lane({ http: this.http, tokens: this.tokens, clock, identity, exclusive })
+    const authorised = <T>(work: (token: string) => Promise<T>): Promise<T> => this.#authorised(work)
+    this.#handIn = new HandIn({ http: this.http, tokens: this.tokens, lane: this.#lane, authorised })
   }
 
   get identity(): Identity {
@@ -140,37 +119,9 @@ export class PekkaClient {
   }
 
   /** What it would cost and who would run it. @throws PekkaError NO_MATCH, IMAGE_UNKNOWN, IMAGE_RETIRED, IMAGE_UNLISTED, IMAGE_LIST_INVALID, SESSION_NOT_OFFERED, BRIDGE_UNREACHABLE */
-  async quote(
-    request: Pick<TaskRequest, 'milliCpus' | 'memoryBytes' | 'diskBytes' | 'gpu' | 'session'> & { image: string }
-  ): Promise<Quote> {
-    const all = await listedAsks(this.registry, await this.market.asks(), request.image)
-    const asks = request.session === undefined ? all : all.filter(({ ask }) => ask.holdPricePerSecond !== null)
-    if (asks.length === 0 && all.length > 0) throw new PekkaError('SESSION_NOT_OFFERED')
-    const need = {
-      image: request.image,
-      resources: requestResources({ ...EMPTY, ...request }),
-      maxPrice: null,
-      only: null,
-      avoid: []
-    }
-    const candidates = await this.#choose(asks, need)
-    const { fit, misfit } = match(asks, need)
-    const prices = candidates.map(({ ask }) => ask.pricePerSecond)
-    const least = prices.reduce((a, b) => (a < b ? a : b))
-    const most = prices.reduce((a, b) => (a > b ? a : b))
-    return { image: request.image, candidates, matching: fit.length, misfit, least, most }
-  }
-
-  /** Candidates that the ledger has (R3b): nothing is ever sealed to a key that only the bridge knows. */
-  async #choose(asks: VerifiedAsk[], need: Requirements): Promise<VerifiedAsk[]> {
-    let left = asks
-    for (let round = 0; round < CHOICES; round++) {
-      const chosen = chooseCandidates(left, need, CANDIDATES, this.components.primitives.random)
-      const proven = await this.ledger.asks(chosen)
-      if (proven.length === chosen.length) return chosen
-      left = left.filter(ask => !chosen.includes(ask) || proven.includes(ask))
-    }
-    throw new PekkaError('PROOF_INVALID', { issue: 'the bridge names prices that the ledger does not have' })
+  async quote(request: QuoteRequest): Promise<Quote> {
+    const { registry, market, ledger } = this
+    return await findQuote({ registry, market, ledger, random: this.components.primitives.random }, request)
   }
 
   /**
@@ -209,7 +160,8 @@ export class PekkaClient {
     const { primitives } = this.components
     const packed = request.travel === undefined ? undefined : await this.pack(request.travel)
     const prepared = await prepareTask({ primitives, identity: this.identity }, request, candidates, packed)
-    await this.#handIn(prepared)
+    await this.#handIn.upload(prepared)
+    await this.#handIn.offer(prepared)
     return prepared.offer.task
   }
 
@@ -235,52 +187,13 @@ export class PekkaClient {
         post: body => this.#post(body),
         offer: async (prepared, { provider, agentKey }) => {
           this.#agents.set(provider.provider.join(), agentKey)
-          await this.#handOver(prepared)
+          await this.#handIn.offer(prepared)
         },
-        upload: sealed => this.#upload(sealed)
+        upload: sealed => this.#handIn.upload(sealed)
       },
       request,
       { quote, packed, observer }
     )
-  }
-
-  async #handIn(prepared: PreparedTask): Promise<void> {
-    await this.#upload(prepared)
-    await this.#handOver(prepared)
-  }
-
-  /** Brings a bundle that is too large for the request of its offer to the bridge. */
-  async #upload({ inline, sealedBundle }: Pick<PreparedTask, 'inline' | 'sealedBundle'>): Promise<void> {
-    if (inline) return
-    const path = `/v1/blobs/${toCid(contentHash(sealedBundle), 'raw')}`
-    await this.http.bytes('PUT', path, { body: sealedBundle, token: await this.tokens.get() })
-  }
-
-  /** @param prepared its bundle is with the bridge, or travels along */
-  async #handOver(prepared: PreparedTask): Promise<void> {
-    await this.#offer(prepared)
-    this.#prepared.set(toHex(prepared.offer.task), { prepared, tries: 0 })
-  }
-
-  async #offer(prepared: PreparedTask): Promise<void> {
-    const { boxes, inline, sealedBundle, note, parts } = prepared
-    await this.#lane.send({ kind: 'offer', tasks: [prepared.offer] }, async signed => {
-      const body = {
-        transaction: encodeSigned(signed),
-        tasks: [{ boxes, bundle: inline ? sealedBundle : null, note, parts }]
-      }
-      return await this.#authorised(token => this.http.request('POST', '/v1/tasks', submittedSchema, { body, token }))
-    })
-  }
-
-  /** The same task, signed anew for its new place in the lane (R27): the id stays, so it can't run twice (R13). */
-  async #resubmit(task: Uint8Array, code: string): Promise<boolean> {
-    const entry = this.#prepared.get(toHex(task))
-    const moved = code === 'LANE_SEQUENCE' || code === 'PARENT_UNKNOWN' || code === 'TRANSACTION_EXPIRED'
-    if (!entry || !moved || entry.tries++ >= RESUBMITS) return false
-    this.#lane.forget()
-    await this.#offer(entry.prepared)
-    return true
   }
 
   /** Follows a task from its beginning. The follower starts at once; stop it when its widget goes. */
@@ -292,10 +205,10 @@ export class PekkaClient {
       { network, task, readKey: read, taskKey: key, agents: this.#agents }
     )
     const judge = (view: TaskView) => this.ledger.judge(view)
-    const resubmit = (code: string) => this.#resubmit(task, code)
+    const resubmit = (code: string) => this.#handIn.again(task, code)
     const follower = new TaskFollower({ live: this.live, reader, resubmit, judge }, task, observer)
     const forget = () => {
-      this.#prepared.delete(toHex(task))
+      this.#handIn.forget(task)
       // Who runs which task has changed; the next run finds it known.
       this.market.freshen()
     }
@@ -439,17 +352,8 @@ export class PekkaClient {
   }
 }
 
-/** How often one task is signed anew before its refusal is shown. */
-const RESUBMITS = 5
-
 /** The image when nobody chose one. */
 export const DEFAULT_IMAGE = 'base'
-
-const EMPTY = {
-  program: { kind: 'cells', cells: [], stopOnError: true },
-  cap: 0n,
-  note: { v: 1, title: '', kind: 'cell', path: null, cells: [] }
-} as const satisfies TaskRequest
 
 /** The public facts of a bridge's network, before anything is signed. */
 export const readNetwork = (http: Http): Promise<NetworkInfo> => http.request('GET', '/v1/network', networkSchema)

@@ -17,7 +17,7 @@ import {
   type TransactionOutcome
 } from '../../protocol/index.js'
 import type { Identity } from '../credentials.js'
-import type { Quote } from '../client.js'
+import type { Quote } from '../quote.js'
 import type { Market, VerifiedAsk } from '../market.js'
 import { nameCandidates, sealTask, type PreparedTask, type SealedTask, type TaskRequest } from './offer.js'
 import type { ProvenLedger } from '../ledger/proven-ledger.js'
