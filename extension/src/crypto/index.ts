@@ -9,7 +9,7 @@
  * const { signer, view } = await store.keys('default')
  * ```
  */
-import type { Clock, Primitives, Random } from '@pekka/node/protocol'
+import type { Primitives, Random } from '@pekka/node/protocol'
 import { scriptAead, scriptAgreement, scriptVerifier } from './fallback.js'
 import type { Support } from './support.js'
 import { webAead, webAgreement, webVerifier } from './webcrypto.js'
@@ -38,8 +38,6 @@ export const webRandom: Random = {
     return bytes
   }
 }
-
-export const webClock: Clock = { now: () => Date.now() }
 
 /** The best primitives that the page allows. */
 export function createPrimitives({ subtle, ed25519, x25519 }: Support): Primitives {

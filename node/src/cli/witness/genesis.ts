@@ -1,5 +1,4 @@
 import {
-  accountId,
   CREDIT,
   DEVNET_PARAMETERS,
   encodeCanonical,
@@ -85,9 +84,6 @@ function readKey(text: string): Uint8Array {
     throw new PekkaError('USAGE', { issue: `"${text}" is no public key: 64 hexadecimal digits.` })
   return fromHex(text.toLowerCase())
 }
-
-/** Id of the account that a single key owns, for printing. */
-export const accountOfKey = (key: string): string => toHex(accountId({ threshold: 1, keys: [readKey(key)] }))
 
 /** Says which file a refusal is about. */
 async function readNamed<T>(path: string, read: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import { access, mkdir, readFile } from 'node:fs/promises'
+import { access, mkdir } from 'node:fs/promises'
 import { STANDARD_PARAMETERS, type ConsensusParameters } from '../../core/consensus/index.js'
 import { fromHex } from '../../core/protocol/index.js'
 import { LastProposed, makeRecord, readRecord, type WitnessRecord } from '../../agents/witness/network/index.js'
@@ -52,12 +52,6 @@ export const peerOf = async ({ peerKey }: WitnessPlaces): Promise<string> => pee
 /** The address of a witness that listens there. */
 export const addressAt = async (places: WitnessPlaces, endpoint: Endpoint): Promise<string> =>
   `${multiaddrOf(endpoint)}/p2p/${await peerOf(places)}`
-
-/** The record of this folder; null: none was made. */
-export async function ownRecord(places: WitnessPlaces): Promise<WitnessRecord | null> {
-  if (!(await isThere(places.record))) return null
-  return await readRecord(await readFile(places.record, 'utf8'), createVerifier())
-}
 
 const isThere = (path: string): Promise<boolean> =>
   access(path).then(

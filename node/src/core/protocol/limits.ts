@@ -14,9 +14,6 @@ export const DEFAULT_DISK_BYTES = 2048 * MIB
 export const DEFAULT_OUTPUT_BYTES = 64 * MIB
 /** Stream text of one cell. */
 export const CELL_TEXT_BYTES = 16 * MIB
-/** Of a cell's text over the limit, what stays from its beginning and from its end. */
-export const TEXT_KEPT_HEAD = 8 * MIB
-export const TEXT_KEPT_TAIL = MIB
 
 /** Limits are chosen from these steps, so that they tell little about the program (R37). */
 export const WALL_STEPS_MS = [

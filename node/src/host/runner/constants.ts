@@ -10,8 +10,5 @@ export const MAX_RUNNER_PAYLOAD_BYTES = 64 << 20
 /** Largest record of a runner, without its length in front. */
 export const MAX_RUNNER_RECORD_BYTES = 4 + MAX_HEADER_BYTES + MAX_RUNNER_PAYLOAD_BYTES
 
-/** Largest record to a runner: a bundle has at most 256 MiB, twice that leaves room for JSON escapes. */
-export const MAX_HOST_RECORD_BYTES = 512 << 20
-
 /** Mime types of one display; IPython makes a dozen at most. */
 export const MAX_MIMES = 64

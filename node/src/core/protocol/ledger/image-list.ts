@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { policySchema, type Policy } from './account.js'
+import type { Policy } from './account.js'
 import { equalBytes, toHex } from '../encoding/bytes.js'
 import { decodeCanonical, encodeCanonical } from '../encoding/encoding.js'
 import { PekkaError } from '../errors.js'
@@ -31,7 +31,6 @@ export const signedImageListSchema = z.strictObject({
 export type SignedImageList = z.infer<typeof signedImageListSchema>
 
 /** Who may say what the images of a network are: stands in its genesis. */
-export const imageSignersSchema = policySchema
 export type ImageSigners = Policy
 
 /** What each of the signers signs. */
