@@ -72,7 +72,11 @@ async function useHouse(link: HouseLink, signal: AbortSignal): Promise<OpenNetwo
   const status = await link.until(({ state }) => state !== 'starting')
   signal.removeEventListener('abort', stop)
   signal.throwIfAborted()
-  if (status?.state === 'failed') throw new StepError({ step: 'The start of the network', reason: status.reason })
+  if (status?.state === 'failed') {
+    // Nothing of it is left when this is said.
+    if (status.kind === 'temporary') await ended(status.pid)
+    throw new StepError({ step: 'The start of the network', reason: status.reason })
+  }
   if (status?.state !== 'ready') return undefined
   const gone = new AbortController()
   void link.closed.then(() => gone.abort())

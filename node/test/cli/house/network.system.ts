@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Http, PekkaClient } from '@pekka/node/client'
 import { createPrimitives, createSigner, random, systemClock } from '@pekka/node/host/crypto'
@@ -36,6 +36,13 @@ describe('a network on this computer', function () {
     assert.equal(await run.ended, 7, run.said.err)
     assert.equal(run.said.out, "['a', '--json']\n")
     assert.equal(run.said.err, 'oops\n')
+    await home.assertNothingLeft()
+    const valkey = join(home.path, 'devnet', 'valkey')
+    await rm(valkey, { recursive: true })
+    await writeFile(valkey, 'in the way')
+    const failing = pekka('run', '-q', echo)
+    assert.equal(await failing.ended, 70)
+    assert.match(failing.said.err, /The start of the network failed/)
     await home.assertNothingLeft()
     const pair = pekka('pair')
     assert.equal(await pair.ended, 64)
