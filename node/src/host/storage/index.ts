@@ -60,6 +60,20 @@ export interface RestoredLedger {
   beside: readonly BesideRow[]
 }
 
+/** History that goes: the oldest commits, and what is found by them. */
+export interface ForgottenHistory {
+  /** All commits before this one; it becomes the first. Lower than the first: none. */
+  before: number
+  /** Ids of the transactions that those commits ordered. */
+  transactions: readonly Uint8Array[]
+  /** What they changed of accounts, for `changesOf`. */
+  changes: readonly { account: Uint8Array; index: number }[]
+  /** Last views of tasks that go. */
+  closedTasks: readonly Uint8Array[]
+  /** What is kept of them elsewhere, written in the same step. */
+  beside: readonly BesideRow[]
+}
+
 /** Two versions: on disk (level) and in memory; one conformance suite for both. */
 export interface LedgerStore {
   /** Rows beside the ledger, in the same database. */
@@ -85,9 +99,18 @@ export interface LedgerStore {
   commit(index: number): Promise<Uint8Array | null>
   /** Index of the oldest commit that is here; where there is none, of the next one. */
   first(): Promise<number>
+  /**
+   * Forgets the oldest commits, all or nothing. It outlives a `kill -9`; a power cut may take it back, and then it is forgotten again.
+   * The last commit stays. Throws when it would go.
+   */
+  forget(history: ForgottenHistory): Promise<void>
+  /** Gives the disk the space of what was forgotten, piece by piece; commits go between. Ends early when the signal aborts. */
+  compact(signal: AbortSignal): Promise<void>
+  /** About how many bytes the commits take, with what is found by them. What was written last may not be counted yet. */
+  historyBytes(): Promise<number>
   /** Indices of the commits before `before` that changed an account, newest first. Complete from `indexedFrom` on. */
   changesOf(account: Uint8Array, before: number): AsyncIterable<number>
-  /** The oldest commit that `changesOf` knows: 0, or the next one at the first start on data from before it was kept. */
+  /** The oldest commit that `changesOf` knows: the first, or the next one at the first start on data from before it was kept. */
   indexedFrom(): number
   /** In which commit a transaction stands, and as the how manieth. */
   locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null>

@@ -2,7 +2,14 @@ import { Level } from 'level'
 import { PekkaError, toHex, u32, u64 } from '@pekka/node/protocol'
 import { besideOperations, LevelBeside, type BesideStore } from './beside.js'
 import { INDEX_DIGITS, STORE_VERSION, WRITE_BUFFER_BYTES } from './constants.js'
-import type { LedgerBatch, LedgerStore, RestoredLedger, StoredCheckpoint, StoredRow } from './index.js'
+import type {
+  ForgottenHistory,
+  LedgerBatch,
+  LedgerStore,
+  RestoredLedger,
+  StoredCheckpoint,
+  StoredRow
+} from './index.js'
 
 export interface LevelLedgerStoreInit {
   /** The folder of the database; made where it is missing. */
@@ -28,6 +35,10 @@ const changesKey = (account: Uint8Array): string => `${CHANGE}${toHex(account)}/
 const INDEXED_FROM = `${META}indexed-from`
 /** The commit after which a restored ledger begins. */
 const BASE = `${META}base`
+/** The oldest commit after some were forgotten. */
+const FIRST = `${META}first`
+/** Kinds of rows that go with old commits. */
+const OF_HISTORY = [COMMIT, TRANSACTION, CLOSED, CHANGE]
 /** Rows written at once by a restoration. */
 const RESTORED_AT_ONCE = 4_096
 const NOTHING = new Uint8Array()
@@ -39,6 +50,7 @@ export class LevelLedgerStore implements LedgerStore {
   readonly #db: Level<string, Uint8Array>
   readonly beside: BesideStore
   #last = -1
+  #first = 0
   #indexedFrom = 0
 
   constructor(private readonly init: LevelLedgerStoreInit) {
@@ -69,14 +81,25 @@ export class LevelLedgerStore implements LedgerStore {
     }
     const base = await this.#db.get(BASE)
     if (base !== undefined) this.#last = Math.max(this.#last, numberIn(base))
+    this.#first = await this.#findFirst()
     if (found !== null) await this.#startIndex()
+  }
+
+  /** Begins at what was noted: before it stand nothing but marks of what was deleted, maybe millions of them. */
+  async #findFirst(): Promise<number> {
+    const noted = await this.#db.get(FIRST)
+    const from = noted === undefined ? COMMIT : commitKey(numberIn(noted))
+    for await (const key of this.#db.keys({ gte: from, lt: after(COMMIT), limit: 1 })) {
+      return Number(key.slice(COMMIT.length))
+    }
+    return this.#last + 1
   }
 
   /** Data from before accounts' commits were noted: they are from here on. */
   async #startIndex(): Promise<void> {
     const noted = await this.#db.get(INDEXED_FROM)
     if (noted !== undefined) {
-      this.#indexedFrom = numberIn(noted)
+      this.#indexedFrom = Math.max(numberIn(noted), this.#first)
       return
     }
     this.#indexedFrom = this.#last + 1
@@ -130,6 +153,7 @@ export class LevelLedgerStore implements LedgerStore {
       { type: 'put', key: BASE, value: u64(index) }
     ])
     this.#last = index
+    this.#first = index + 1
     this.#indexedFrom = index + 1
   }
 
@@ -171,10 +195,42 @@ export class LevelLedgerStore implements LedgerStore {
   }
 
   async first(): Promise<number> {
-    for await (const key of this.#db.keys({ gte: COMMIT, lt: after(COMMIT), limit: 1 })) {
-      return Number(key.slice(COMMIT.length))
+    return this.#first
+  }
+
+  async forget({ before, transactions, changes, closedTasks, beside }: ForgottenHistory): Promise<void> {
+    if (before > this.#last) throw new TypeError(`commit ${this.#last} is the last and stays`)
+    const operations: Operation[] = []
+    const drop = (key: string): void => void operations.push({ type: 'del', key })
+    for (let index = this.#first; index < before; index++) drop(commitKey(index))
+    for (const id of transactions) drop(TRANSACTION + toHex(id))
+    for (const { account, index } of changes) drop(changesKey(account) + digits(index))
+    for (const task of closedTasks) drop(CLOSED + toHex(task))
+    if (before > this.#first) operations.push({ type: 'put', key: FIRST, value: u64(before) })
+    operations.push(...besideOperations(beside))
+    // Not synced: the log is read in order, so what a power cut leaves is this whole, or nothing of it and of all after it.
+    await this.#db.batch(operations)
+    this.#first = Math.max(this.#first, before)
+    this.#indexedFrom = Math.max(this.#indexedFrom, this.#first)
+  }
+
+  async compact(signal: AbortSignal): Promise<void> {
+    const { compactRange } = native(this.#db)
+    // Commits stand in their order: what went is one range, and nothing that is here has to be written again.
+    const ranges: [string, string][] = [[COMMIT, commitKey(this.#first)]]
+    // The others stand by hashes: one such range is read and written whole, and meanwhile LevelDB does no other work.
+    for (const kind of [TRANSACTION, CLOSED, CHANGE])
+      for (const [i, start] of HEX.entries()) ranges.push([kind + start, HEX[i + 1] ? kind + HEX[i + 1] : after(kind)])
+    for (const [start, end] of ranges) {
+      if (signal.aborted) return
+      await compactRange(start, end)
     }
-    return this.#last + 1
+  }
+
+  async historyBytes(): Promise<number> {
+    const { approximateSize } = native(this.#db)
+    const sizes = await Promise.all(OF_HISTORY.map(kind => approximateSize(kind, after(kind))))
+    return sizes.reduce((sum, size) => sum + size, 0)
   }
 
   async *changesOf(account: Uint8Array, before: number): AsyncGenerator<number> {
@@ -222,6 +278,23 @@ export class LevelLedgerStore implements LedgerStore {
   /** One batch in LevelDB's log is written and synced as a whole; after a crash a torn one is dropped as a whole. */
   #write(operations: Operation[]): Promise<void> {
     return this.#db.batch(operations, { sync: true })
+  }
+}
+
+const HEX = [...'0123456789abcdef']
+
+/** What LevelDB can do and a Level of a browser can't; in Node a Level is LevelDB. */
+interface Native {
+  compactRange(start: string, end: string): Promise<void>
+  approximateSize(start: string, end: string): Promise<number>
+}
+const isNative = (db: object): db is Native => 'compactRange' in db && 'approximateSize' in db
+
+function native(db: object): Native {
+  if (!isNative(db)) throw new TypeError('this is no LevelDB')
+  return {
+    compactRange: (start, end) => db.compactRange(start, end),
+    approximateSize: (start, end) => db.approximateSize(start, end)
   }
 }
 

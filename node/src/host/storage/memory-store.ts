@@ -1,14 +1,21 @@
 import { toHex } from '@pekka/node/protocol'
 import { MemoryBeside, type BesideStore } from './beside.js'
-import type { LedgerBatch, LedgerStore, RestoredLedger, StoredCheckpoint, StoredRow } from './index.js'
+import type {
+  ForgottenHistory,
+  LedgerBatch,
+  LedgerStore,
+  RestoredLedger,
+  StoredCheckpoint,
+  StoredRow
+} from './index.js'
 
 /** The ledger in memory: for simulations and unit tests. It keeps what it holds over stop and start. */
 export class MemoryLedgerStore implements LedgerStore {
   #genesis: Uint8Array | null = null
   readonly #rows = new Map<string, StoredRow>()
   readonly #commits = new Map<number, Uint8Array>()
-  /** Index of the commit that a restored one begins after; −1: it begins with the genesis. */
-  #base = -1
+  #last = -1
+  #first = 0
   readonly #transactions = new Map<string, { index: number; position: number }>()
   readonly #closed = new Map<string, Uint8Array>()
   /** Commits that changed an account, ascending. */
@@ -33,7 +40,8 @@ export class MemoryLedgerStore implements LedgerStore {
 
   async restore({ genesis, index, rows, transactions, checkpoint, beside }: RestoredLedger): Promise<void> {
     await this.create(genesis, rows)
-    this.#base = index
+    this.#last = index
+    this.#first = index + 1
     for (const { id, index: at, position } of transactions) this.#transactions.set(toHex(id), { index: at, position })
     await this.writeCheckpoint(checkpoint, 0)
     await this.beside.write(beside)
@@ -47,11 +55,12 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   last(): number {
-    return this.#base + this.#commits.size
+    return this.#last
   }
 
   async write(batch: LedgerBatch): Promise<void> {
     if (batch.index !== this.last() + 1) throw new TypeError(`commit ${batch.index} after ${this.last()}`)
+    this.#last = batch.index
     this.#commits.set(batch.index, batch.commit.slice())
     for (const { table, key, value } of batch.rows) {
       if (value === null) this.#rows.delete(`${table}/${key}`)
@@ -73,7 +82,25 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   async first(): Promise<number> {
-    return this.#base + 1
+    return this.#first
+  }
+
+  async forget({ before, transactions, changes, closedTasks, beside }: ForgottenHistory): Promise<void> {
+    if (before > this.#last) throw new TypeError(`commit ${this.#last} is the last and stays`)
+    for (; this.#first < before; this.#first++) this.#commits.delete(this.#first)
+    for (const id of transactions) this.#transactions.delete(toHex(id))
+    for (const task of closedTasks) this.#closed.delete(toHex(task))
+    for (const { account, index } of changes) {
+      const left = (this.#changes.get(toHex(account)) ?? []).filter(one => one !== index)
+      this.#changes.set(toHex(account), left)
+    }
+    await this.beside.write(beside)
+  }
+
+  async compact(): Promise<void> {}
+
+  async historyBytes(): Promise<number> {
+    return [...this.#commits.values()].reduce((sum, { length }) => sum + length, 0)
   }
 
   async *changesOf(account: Uint8Array, before: number): AsyncGenerator<number> {
@@ -81,7 +108,7 @@ export class MemoryLedgerStore implements LedgerStore {
   }
 
   indexedFrom(): number {
-    return this.#base + 1
+    return this.#first
   }
 
   async locate(transaction: Uint8Array): Promise<{ index: number; position: number } | null> {

@@ -123,6 +123,51 @@ export function storeConformance(
       }
     })
 
+    it('forgets the oldest commits whole, with what finds them, and goes on', async () => {
+      const [alice, bob] = [bytes(7), bytes(8)]
+      for (let index = 0; index < 6; index++) {
+        const closedTasks = [{ task: bytes(100 + index), view: bytes(index, 200) }]
+        await store.write(batch(index, { accounts: index === 4 ? [alice] : [alice, bob], closedTasks }))
+      }
+      const bytesBefore = await store.historyBytes()
+      const [transactions, changes] = [
+        [0, 1, 2, 3].map(seed => bytes(seed)),
+        [0, 1].flatMap(index => [
+          { account: alice, index },
+          { account: bob, index }
+        ])
+      ]
+      const beside = [{ key: 'past/a', value: bytes(3) }]
+      await store.forget({ before: 2, transactions, changes, closedTasks: [bytes(100)], beside })
+      for (let opened = 0; opened < 2; opened++) {
+        assert.deepEqual([await store.first(), store.indexedFrom(), store.last()], [2, 2, 5 + opened])
+        assert.deepEqual([await store.commit(1), await store.commit(2)], [null, bytes(2, 100)])
+        assert.deepEqual(
+          [await store.locate(bytes(3)), await store.locate(bytes(4))],
+          [null, { index: 2, position: 0 }]
+        )
+        assert.deepEqual(
+          [await store.closedTask(bytes(100)), await store.closedTask(bytes(101))],
+          [null, bytes(1, 200)]
+        )
+        const changed: number[] = []
+        for await (const index of store.changesOf(bob, 6)) changed.push(index)
+        assert.deepEqual(changed, [5, 3, 2])
+        assert.deepEqual(await store.beside.get('past/a'), bytes(3))
+        // Nothing older than the first comes to nothing; the last one stays.
+        await store.forget({ before: 0, transactions: [], changes: [], closedTasks: [], beside: [] })
+        if (opened === 0) await store.write(batch(6))
+        await reopen()
+      }
+      await assert.rejects(
+        store.forget({ before: 7, transactions: [], changes: [], closedTasks: [], beside: [] }),
+        TypeError
+      )
+      await store.compact(new AbortController().signal)
+      assert.ok((await store.historyBytes()) <= Math.max(bytesBefore, 4_000))
+      assert.deepEqual(await store.commit(6), bytes(6, 100))
+    })
+
     it('says null for what it does not have', async () => {
       assert.equal(await store.locate(bytes(99)), null)
       assert.equal(await store.closedTask(bytes(99)), null)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
@@ -52,6 +53,37 @@ describe('ledger store: level, on disk', () => {
     await db.open()
     assert.deepEqual(new Uint8Array((await db.get('m/version')) ?? []), new Uint8Array([0, 0, 0, 99]))
     await db.close()
+  })
+
+  it('takes less of the disk once old commits are forgotten and it is compacted', async () => {
+    const size = async (): Promise<number> => {
+      const sizes = (await readdir(folder)).filter(name => name.endsWith('.ldb')).map(name => stat(join(folder, name)))
+      return (await Promise.all(sizes)).reduce((sum, one) => sum + one.size, 0)
+    }
+    const store = createLedgerStore({ folder })
+    await store.start()
+    await store.create(bytes(1), [])
+    const id = (index: number): Uint8Array => new Uint8Array(randomBytes(32)).fill(index, 0, 1)
+    const ids = Array.from({ length: 100 }, (_, index) => [id(index), id(index)])
+    for (const [index, transactions] of ids.entries())
+      await store.write(batch(index, { commit: new Uint8Array(randomBytes(60_000)), transactions }))
+    await store.compact(new AbortController().signal)
+    const before = await size()
+    assert.ok(before > 5e6, `${before}`)
+    assert.ok((await store.historyBytes()) > 5e6)
+    await store.forget({
+      before: 90,
+      transactions: ids.slice(0, 90).flat(),
+      changes: [],
+      closedTasks: [],
+      beside: []
+    })
+    await store.compact(new AbortController().signal)
+    const after = await size()
+    assert.ok(after < 0.25 * before, `${after} of ${before} bytes`)
+    assert.ok((await store.historyBytes()) < 1.5e6)
+    assert.equal((await store.commit(90))?.length, 60_000)
+    await store.stop()
   })
 
   it('says from where on it knows which commits changed an account, on data from before it did', async () => {
