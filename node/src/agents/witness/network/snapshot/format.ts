@@ -4,6 +4,7 @@ import {
   bytes32,
   bytesUpTo,
   certificateSchema,
+  commitHeaderSchema,
   committeeSchema,
   concat,
   decodeCanonical,
@@ -11,11 +12,9 @@ import {
   equalBytes,
   fromUtf8,
   MAX_TRANSACTION_BYTES,
-  millis,
   PekkaError,
   u32,
-  utf8,
-  whole
+  utf8
 } from '@pekka/node/protocol'
 import { MAX_SNAPSHOT_RECORD_BYTES } from './constants.js'
 
@@ -43,13 +42,7 @@ export type SnapshotHead = z.infer<typeof headSchema>
 const rowSchema = z.tuple([z.string().max(1024), z.string().max(1024), bytesUpTo(MAX_SNAPSHOT_RECORD_BYTES)])
 
 /** A commit as its successors name it, with what it ordered: [id, code; null: applied]. */
-const commitSchema = z.strictObject({
-  index: whole,
-  timestamp: millis,
-  contractTime: millis,
-  previous: bytes32,
-  transactionsHash: bytes32,
-  witness: bytes32,
+const commitSchema = commitHeaderSchema.omit({ signature: true }).extend({
   ordered: z.array(z.tuple([bytes32, z.string().max(64).nullable()]))
 })
 export type SnapshotCommit = z.infer<typeof commitSchema>
