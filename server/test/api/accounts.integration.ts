@@ -12,7 +12,7 @@ import {
   type FetchLike,
   type PartlySigned
 } from '@pekka/node/client'
-import { Wallet, openVault, type Vault } from '@pekka/node/agents/wallet'
+import { AccountKeys, Wallet, openVault, type AccountKeysComponents, type Vault } from '@pekka/node/agents/wallet'
 import { createPrimitives, createSigner, random, systemClock } from '@pekka/node/host/crypto'
 import {
   CREDIT,
@@ -171,6 +171,61 @@ describe('the owner’s side of an account, through the bridge', function () {
     await assert.rejects(cheated.wallet.rotate(), { code: 'PROOF_INVALID' })
     assert.equal(cheated.vault.nextOn(world.network), null)
     await a.wallet.draw(CREDIT)
+  })
+
+  it('rotates nothing by a proof from before a key was removed, after a new start too', async () => {
+    const a = await person()
+    await a.wallet.draw(CREDIT)
+    const policy = policyOf(a.vault.owner, createSigner(random.bytes(32)))
+    await a.wallet.act({ kind: 'set-policy', policy })
+    let first: Uint8Array<ArrayBuffer> | null = null
+    const replaying: FetchLike = async (url, init) => {
+      if (!url.includes('/ledger-proof')) return await fetch(url, init)
+      return new Response((first ??= new Uint8Array(await (await fetch(url, init)).arrayBuffer())))
+    }
+    const cheated = await opened(a.home, replaying)
+    assert.deepEqual((await cheated.wallet.owner()).row?.policy, policy)
+    await a.wallet.act({ kind: 'set-policy', policy: policyOf(a.vault.owner) })
+    const again = await opened(a.home, replaying)
+    await assert.rejects(again.wallet.rotate(), { code: 'PROOF_INVALID', message: /older than what was shown before/ })
+    assert.equal(again.vault.nextOn(world.network), null)
+    assert.equal((await (await opened(a.home)).wallet.rotate()).status, 'applied')
+  })
+
+  it('says of new keys that a bridge keeps to itself that the ledger does not have them', async () => {
+    const a = await person()
+    await a.wallet.draw(CREDIT)
+    const { row } = await a.wallet.owner()
+    const withholding: FetchLike = async (url, init) =>
+      url.endsWith('/v1/transactions')
+        ? new Response(new Uint8Array(encodeCbor({ status: 'applied', id: random.bytes(32), index: 1, timestamp: 0 })))
+        : await fetch(url, init)
+    const cheated = await opened(a.home, withholding)
+    const policy = policyOf(a.vault.owner, createSigner(random.bytes(32)))
+    await assert.rejects(cheated.wallet.act({ kind: 'set-policy', policy }), { code: 'PROOF_INVALID' })
+    assert.deepEqual((await a.wallet.owner()).row?.policy, row?.policy)
+  })
+
+  it('rotates, and acts for an account, by what holds now: two minutes at most may lie between', async () => {
+    const a = await person()
+    await a.wallet.draw(CREDIT)
+    const now = systemClock.now()
+    const bounds: unknown[] = []
+    const ledger: AccountKeysComponents['ledger'] = {
+      newest: -1,
+      account: async (_, options) => {
+        bounds.push(options?.notBefore)
+        throw new PekkaError('PROOF_INVALID', { issue: 'it is too old' })
+      }
+    }
+    const http = new Http({ fetch }, { base: world.at.url })
+    const keys = new AccountKeys(
+      { http, clock: { now: () => now }, verifier, vault: a.vault, random, ledger },
+      { network: world.network, bridge: world.at.key }
+    )
+    await assert.rejects(keys.rotate(), { code: 'PROOF_INVALID' })
+    await assert.rejects(keys.use(keys.account), { code: 'PROOF_INVALID' })
+    assert.deepEqual(bounds, [now - 120_000, now - 120_000])
   })
 
   it('pays once, though the bridge denies what it carried out; a grant is simply made again', async () => {

@@ -11,6 +11,7 @@ import {
 } from '../../core/client/index.js'
 import {
   PekkaError,
+  encodeCanonical,
   equalBytes,
   isPekkaError,
   toHex,
@@ -33,7 +34,7 @@ export interface AccountKeysComponents extends OwnerComponents {
   vault: Vault
   random: Random
   /** The one that is kept: it refuses proofs from before what it has seen. */
-  ledger: ProvenLedger
+  ledger: Pick<ProvenLedger, 'account' | 'newest'>
 }
 
 export class AccountKeys {
@@ -63,9 +64,21 @@ export class AccountKeys {
     return owner
   }
 
-  /** An account's row, proved. @throws PekkaError PROOF_INVALID, PROOF_MISSING, KEY_NOT_OWNER */
-  async proven(owner: OwnerAccount, account = this.account): Promise<AccountRow | null> {
-    return await this.components.ledger.account(account, () => owner.tokens.get())
+  /**
+   * An account's row, proved, and never from before what this wallet has seen, in an earlier life too.
+   * @param notBefore see {@link ProvenLedger.account}
+   * @throws PekkaError PROOF_INVALID, PROOF_MISSING, KEY_NOT_OWNER
+   */
+  async proven(owner: OwnerAccount, account = this.account, notBefore = 0): Promise<AccountRow | null> {
+    const { ledger, vault } = this.components
+    const row = await ledger.account(account, { token: () => owner.tokens.get(), notBefore })
+    await vault.seen.note(this.info.network, ledger.newest)
+    return row
+  }
+
+  /** From when a proof must be that something is signed by. */
+  get #recent(): number {
+    return this.components.clock.now() - RECENT_MS
   }
 
   /**
@@ -133,7 +146,7 @@ export class AccountKeys {
     const owner = this.of()
     await owner.ensure()
     // By proof: what is signed here names all keys of the account, and a bridge would like to be one of them.
-    const row = await this.proven(owner)
+    const row = await this.proven(owner, this.account, this.#recent)
     if (row === null) throw new PekkaError('ACCOUNT_UNKNOWN', { account: toHex(this.account) })
     const { policy } = row
     const mine = (key: Uint8Array): boolean => equalBytes(key, vault.owner.publicKey)
@@ -142,7 +155,7 @@ export class AccountKeys {
     const rotated: Policy = { ...policy, keys: policy.keys.map(key => (mine(key) ? next.publicKey : key)) }
     const acted = await owner.act({ kind: 'set-policy', policy: rotated })
     if (acted.status === 'applied' && !(await this.#settle())) {
-      throw new PekkaError('PROOF_INVALID', { issue: 'the bridge tells of new keys that the ledger does not have' })
+      throw untold()
     }
     return acted
   }
@@ -151,7 +164,23 @@ export class AccountKeys {
   async act(body: Body, account = this.account): Promise<Acted> {
     const owner = this.of(account)
     if (equalBytes(account, this.account)) await owner.ensure()
-    return await owner.act(body)
+    const acted = await owner.act(body)
+    if (acted.status === 'applied') await this.#confirm(owner, account, body)
+    return acted
+  }
+
+  /**
+   * Other keys for an account count as done when the ledger shows them: a bridge may have kept the change to itself. That it has seen them
+   * this wallet remembers, so that none can show a later life of it the keys from before.
+   */
+  async #confirm(owner: OwnerAccount, account: Uint8Array, body: Body): Promise<void> {
+    if (body.kind !== 'set-policy') return
+    const row = await this.proven(owner, account).catch((error: unknown) => {
+      // This wallet's key may be none of them any more, and then it is shown nothing.
+      if (isPekkaError(error) && error.code !== 'PROOF_INVALID') return null
+      throw error
+    })
+    if (row !== null && !equalBytes(encodeCanonical(row.policy), encodeCanonical(body.policy))) throw untold()
   }
 
   async sign(partly: PartlySigned): Promise<PartlySigned & { policy: Policy }> {
@@ -167,7 +196,9 @@ export class AccountKeys {
       throw new PekkaError('SIGNATURES_MISSING', { have: counted.length, need: policy.threshold })
     }
     const id = await submitSigned(this.components.http, { transaction, signatures: counted })
-    this.of(transaction.account).lane.forget()
+    const owner = this.of(transaction.account)
+    owner.lane.forget()
+    await this.#confirm(owner, transaction.account, transaction.body)
     return id
   }
 
@@ -179,13 +210,19 @@ export class AccountKeys {
     const { vault } = this.components
     const owner = this.of(account)
     await owner.view()
-    const row = await this.proven(owner, account)
+    const row = await this.proven(owner, account, this.#recent)
     if (row === null || !row.policy.keys.some(key => equalBytes(key, vault.owner.publicKey))) {
       throw new PekkaError('KEY_NOT_OWNER', { account: toHex(account) })
     }
     await vault.use(this.info.network, account)
   }
 }
+
+const untold = (): PekkaError =>
+  new PekkaError('PROOF_INVALID', { issue: 'the bridge tells of new keys that the ledger does not have' })
+
+/** How old a proof may be by which the wallet signs, ms. A committee makes a checkpoint each 5 s; the rest is for clocks that differ. */
+const RECENT_MS = 120_000
 
 /** Accounts whose tokens and lanes are kept at hand. */
 const MAX_OWNERS = 64

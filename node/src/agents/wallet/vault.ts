@@ -5,6 +5,7 @@ import { replaceFile } from '../../host/files/index.js'
 import { z } from 'zod'
 import { accountId, fromHex, toHex, type Policy, type Random, type Signer } from '../../core/protocol/index.js'
 import { createSigner } from '../../host/crypto/index.js'
+import { SeenCheckpoints } from './seen.js'
 
 /** Keys that were rotated out and are kept: nothing needs them, but a key that was thrown away too early can't be had again. */
 const MAX_FORMER = 16
@@ -38,7 +39,9 @@ export class Vault {
 
   constructor(
     private readonly path: string,
-    private content: Content
+    private content: Content,
+    /** How far each network's ledger was seen. */
+    readonly seen: SeenCheckpoints
   ) {
     this.#owner = createSigner(fromHex(content.ed25519))
     this.#next = content.next === null ? null : createSigner(fromHex(content.next))
@@ -154,5 +157,6 @@ export async function openVault(home: string, random: Random): Promise<Vault> {
   const parsed = fileSchema.safeParse(JSON.parse(text))
   if (!parsed.success) throw new TypeError(`${path} is not a wallet of this version; it was left as it is`)
   const { v: _, ...keys } = parsed.data
-  return new Vault(path, { next: null, nextNetwork: null, former: [], accounts: {}, ...keys })
+  const seen = await SeenCheckpoints.open(join(directory, 'seen.json'))
+  return new Vault(path, { next: null, nextNetwork: null, former: [], accounts: {}, ...keys }, seen)
 }

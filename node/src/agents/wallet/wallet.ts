@@ -313,8 +313,9 @@ export class Wallet {
   /** Whoever asks brings the token of the account that it is about. */
   #provenOn(network: Uint8Array, http: Http): ProvenLedger {
     if (this.#ledger === null || !equalBytes(this.#ledger.network, network)) {
-      const { verifier } = this.components.primitives
-      this.#ledger = { network, proven: new ProvenLedger({ http, verifier, token: async () => '' }, network) }
+      const { vault, primitives } = this.components
+      const components = { http, verifier: primitives.verifier, token: async () => '' }
+      this.#ledger = { network, proven: new ProvenLedger(components, network, vault.seen.of(network)) }
     }
     return this.#ledger.proven
   }

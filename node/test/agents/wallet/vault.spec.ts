@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openVault, type Vault } from '@pekka/node/agents/wallet'
@@ -51,6 +51,20 @@ describe('the wallet’s file', () => {
       former.map(seed => name(createSigner(fromHex(seed)))),
       [name(next)]
     )
+  })
+
+  it('remembers in a file of its own how far it has seen each network, and never goes back', async () => {
+    const other = new Uint8Array(32).fill(3)
+    const keys = await readFile(join(home, 'wallet', 'wallet.json'), 'utf8')
+    await Promise.all([vault.seen.note(network, 7), vault.seen.note(other, 0), vault.seen.note(network, 5)])
+    const { seen } = await again()
+    assert.deepEqual(
+      [network, other, account].map(one => seen.of(one)),
+      [7, 0, -1]
+    )
+    assert.equal(await readFile(join(home, 'wallet', 'wallet.json'), 'utf8'), keys)
+    await writeFile(join(home, 'wallet', 'seen.json'), '{"v":2}')
+    await assert.rejects(again(), TypeError)
   })
 
   it('takes a next key once, and not another one than was meant', async () => {

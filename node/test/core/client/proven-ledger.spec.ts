@@ -16,6 +16,7 @@ import {
   encodeCbor,
   encodeProof,
   equalBytes,
+  networkId,
   signCheckpoint,
   toHex,
   type Checkpoint,
@@ -102,28 +103,28 @@ async function openBridge() {
     }
   }
   const http = new Http({ fetch }, { base: '' })
-  const reader = () => new ProvenLedger({ http, verifier, token: async () => 'token' }, chain.network)
-  return { chain, client, providers, task, view, ask, commit, running, settled, answers, give, paths, reader }
+  const components = { http, verifier, token: async () => 'token' }
+  const reader = (network = chain.network, newest?: number) => new ProvenLedger(components, network, newest)
+  return { market, chain, client, providers, task, view, ask, commit, running, settled, answers, give, paths, reader }
 }
 
-/** The ledger as it stands now, with a certificate over it. */
-async function signed(market: ReturnType<typeof openMarket>, by = witness) {
-  const { chain } = market
+/** The ledger as it stands now, with a certificate over it. `network`: as if it were of another one. */
+async function signed(market: ReturnType<typeof openMarket>, by = witness, network = market.chain.network) {
   const { trees, state } = follow(market)
   const members: CommitteeMembers = [[bytes(8), 1n]]
-  const committee = committeeDigest(chain.network, 0, members)
-  const checkpoint: Checkpoint = trees.checkpoint(state, {
-    epoch: 0,
-    previous: chain.network,
-    committee,
-    nextCommittee: null
-  })
+  const committee = committeeDigest(network, 0, members)
+  const checkpoint: Checkpoint = {
+    ...trees.checkpoint(state, { epoch: 0, previous: network, committee, nextCommittee: null }),
+    network
+  }
   const certificate = certify(checkpoint, members, new Map([[0, await signCheckpoint(checkpoint, by)]]))
   assert.ok(certificate)
+  const { timestamp } = checkpoint
   const encode = (claims: Claim[]): Uint8Array => encodeProof({ v: 1, steps: [], certificate, claims })
   const claim = (table: 'account' | 'ask' | 'task', id: Uint8Array): Claim => trees.proveRow(state, table, id)
   return {
     encode,
+    timestamp,
     claim,
     prove: (table?: 'account' | 'ask' | 'task', id?: Uint8Array): Uint8Array =>
       encode(table === undefined || id === undefined ? [] : [claim(table, id)])
@@ -183,6 +184,30 @@ describe('a client that believes its bridge nothing', () => {
     await ledger.account(client.account)
     give(paths.account, running.prove('account', client.account))
     await assert.rejects(ledger.account(client.account), invalid(/older/))
+  })
+
+  it('catches a checkpoint from before what an earlier life has seen', async () => {
+    const { client, chain, reader } = world
+    const ledger = reader()
+    await ledger.account(client.account)
+    assert.equal(ledger.newest, chain.results.length - 1)
+    assert.ok(await reader(chain.network, ledger.newest).account(client.account))
+    await assert.rejects(reader(chain.network, ledger.newest + 1).account(client.account), invalid(/older/))
+  })
+
+  it('catches one that is older than a reader bears, where checkpoints are made all the time', async () => {
+    const { client, chain, market, answers, give, paths, settled, reader } = world
+    const soon = { notBefore: settled.timestamp + 1 }
+    assert.ok(await reader().account(client.account, soon), 'one witness makes none while nothing changes')
+    const members = [{ account: bytes(8), tips: [bytes(2), bytes(3)] }]
+    const numbers = { leadersPerRound: 1, gcDepth: 60, epochCommits: 36_000, epochRounds: 120_000, seats: 21 }
+    const genesis = { ...chain.genesis, agreement: { ...numbers, members } }
+    const network = networkId(genesis)
+    const facts = answers.get('/v1/network') as object
+    answers.set('/v1/network', { ...facts, network, genesis: encodeCanonical(genesis) })
+    give(paths.account, (await signed(market, witness, network)).prove('account', client.account))
+    assert.ok(await reader(network).account(client.account, { notBefore: settled.timestamp }))
+    await assert.rejects(reader(network).account(client.account, soon), invalid(/clock right/))
   })
 
   it('catches a proof of another object', async () => {

@@ -47,6 +47,16 @@ export interface ProvenLedgerComponents {
   token: () => Promise<string>
 }
 
+interface AccountOptions {
+  /** For another account than the one that the components' token is for. */
+  token?: () => Promise<string>
+  /**
+   * Where the network makes checkpoints all the time, one from before this is refused, ms: what is signed by what it shows must be so now.
+   * Elsewhere the last one may be as old as the last change.
+   */
+  notBefore?: number
+}
+
 /** A checked proof: its bytes, what it shows, and stages of the way to where it begins. */
 export interface Shown {
   bytes: Uint8Array
@@ -75,15 +85,23 @@ export class ProvenLedger {
   #trust: Promise<Anchor> | null = null
   /** The way from the first committee to the newest one that was asked from, where that is many epochs later. */
   readonly #stages: { to: Trust; bytes: Uint8Array }[] = []
-  /** Index of the newest checkpoint that was seen: an older one is refused from then on. */
-  #newest = -1
+  #newest: number
   /** Asks that were proved, with the digest of what was; an ask never changes. */
   readonly #asks = new Map<string, Uint8Array>()
 
+  /** @param newest index of the newest checkpoint that was seen before, by another process too */
   constructor(
     private readonly components: ProvenLedgerComponents,
-    private readonly network: Uint8Array
-  ) {}
+    private readonly network: Uint8Array,
+    newest = -1
+  ) {
+    this.#newest = newest
+  }
+
+  /** Index of the newest checkpoint that was seen: an older one is refused from then on. */
+  get newest(): number {
+    return this.#newest
+  }
 
   /** What all trust rests on, read once, or anew where it is wanted `fresh`. @throws PekkaError PROOF_INVALID, BRIDGE_UNREACHABLE */
   async anchor(fresh = false): Promise<Anchor> {
@@ -108,11 +126,14 @@ export class ProvenLedger {
 
   /**
    * The own account's row; null: there is no such account.
-   * @param token for another account than the one that the components' token is for
    * @throws PekkaError PROOF_INVALID, PROOF_MISSING
    */
-  async account(account: Uint8Array, token = this.components.token): Promise<AccountRow | null> {
-    const { facts } = await this.#read(`/v1/accounts/${toHex(account)}/ledger-proof`, token)
+  async account(account: Uint8Array, options: AccountOptions = {}): Promise<AccountRow | null> {
+    const { token = this.components.token, notBefore = 0 } = options
+    const { checkpoint, facts } = await this.#read(`/v1/accounts/${toHex(account)}/ledger-proof`, token)
+    const isOld = checkpoint.timestamp < notBefore && makesHeartbeats((await this.anchor()).genesis)
+    // Right after a network's start too, until its first checkpoint is made.
+    if (isOld) refuse(`it is as of ${new Date(checkpoint.timestamp).toISOString()}; is this computer’s clock right?`)
     const fact = facts.find(one => one.kind === 'account' && equalBytes(one.id, account))
     return fact?.kind === 'account' ? fact.row : refuse('it shows another account')
   }
@@ -273,6 +294,10 @@ export function makesCheckpoints(genesis: Uint8Array): boolean {
   const { agreement, witnesses } = genesisSchema.parse(decodeCanonical(genesis))
   return agreement !== undefined || witnesses.length === 1
 }
+
+/** Whether they make some without any change too, as a committee does: the last one is seconds old then. */
+const makesHeartbeats = (genesis: Uint8Array): boolean =>
+  genesisSchema.parse(decodeCanonical(genesis)).agreement !== undefined
 
 /** What a checked proof says of a task whose end the bridge told. */
 export function verdictOf(proven: Proven, view: TaskView): ProofVerdict {
