@@ -301,6 +301,9 @@ describe('the owner’s side of an account, through the bridge', function () {
     // It goes on meanwhile, and needs no new start once the others have signed.
     await c.wallet.owner()
     await b.wallet.submit([await b.wallet.sign(rotation)])
+    // A token first: the wallet learns of its new key on the way to it.
+    const token = await c.wallet.signToken(random.bytes(32))
+    assert.ok(equalBytes(token.key, c.vault.owner.publicKey) && !equalBytes(token.key, old))
     const { view } = await c.wallet.owner()
     assert.ok(!view.policy.keys.some(key => equalBytes(key, old)))
     assert.ok(view.policy.keys.some(key => equalBytes(key, c.vault.owner.publicKey)))

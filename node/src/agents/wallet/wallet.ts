@@ -247,8 +247,9 @@ export class Wallet {
 
   /** Signs a bridge's challenge with the account's key: the owner's token sees all lanes (R38). */
   async signToken(challenge: Uint8Array): Promise<{ key: Uint8Array; signature: Uint8Array }> {
-    const { owner } = this.components.vault
     const { info, keys } = await this.#connect()
+    // Only now: the way there may have brought the key that a rotation named.
+    const { owner } = this.components.vault
     return {
       key: owner.publicKey,
       signature: await owner.sign(tokenMessage(info.bridge, challenge, keys.account, owner.publicKey))
