@@ -194,7 +194,7 @@ export function endMessage(snapshot: TaskSnapshot, now: number): { text: string;
   }
 }
 
-/** `4.218 credits`, `0.5 on hold`. */
+/** `4.218 credits`, `0.50 on hold`. */
 export const balanceWords = (account: { balance: bigint; locked: bigint }): { free: string; held: string } => ({
   free: `${credits(account.balance - (account.balance % 1000n))} credits`,
   held: account.locked > 0n ? `${credits(account.locked)} on hold` : ''

@@ -180,7 +180,7 @@ export function QuoteForm(props: QuoteFormProps): React.ReactElement {
               onChange={event => setCapText(event.target.value)}
             />{' '}
             credits{' '}
-            <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.5' : capWords(runs)}</span>
+            <span className="pk-Quiet">{cap === null ? 'write a number, for example 0.50' : capWords(runs)}</span>
           </dd>
         )}
         {goes !== null && (

@@ -58,7 +58,7 @@ export const capWords = (runs: 1 | 2): string => (runs === 2 ? 'in each run, the
 const msFor = (cap: bigint, perSecond: bigint): number =>
   perSecond === 0n ? Number.MAX_SAFE_INTEGER : Number((cap * 1000n) / perSecond)
 
-/** For a button's tooltip: `0.001 credits a second · at most 0.5`. */
+/** For a button's tooltip: `0.001 credits a second · at most 0.50`. */
 export const quoteLine = ({ most }: Pick<Quote, 'most'>, cap: bigint): string =>
   `${credits(most)} credits a second · at most ${credits(cap)}`
 

@@ -39,7 +39,7 @@ describe('line: environments, packages, caps', () => {
     const run = task({ ...ended('wall-limit', 'limit', { atCap: true }), cap: 100_000n })
     assert.equal(
       shown(run),
-      'Stopped at your cap of 0.1 credits | output so far is kept · 41 s | Raise to 0.2 and run again, Receipt'
+      'Stopped at your cap of 0.10 credits | output so far is kept · 41 s | Raise to 0.20 and run again, Receipt'
     )
   })
 

@@ -109,7 +109,7 @@ describe('line: what else it tells', () => {
     const line = view({}, {}, { connection: { status: 'off', seenAt: HOUR_14_06 } })
     assert.equal(
       shown(line),
-      'Not connected | running when last seen, 14:06 · at most 0.5 credits · output catches up | Try now, Cancel'
+      'Not connected | running when last seen, 14:06 · at most 0.50 credits · output catches up | Try now, Cancel'
     )
     assert.equal(line.ticking, false)
   })
@@ -194,7 +194,7 @@ describe('line: what else it tells', () => {
     assert.match(failed(new PekkaError('NOT_CONNECTED')), /^Not sent: not connected/)
     assert.match(
       failed(new PekkaError('FUNDS_MISSING', { have: 20_000n, need: 500_000n })),
-      /^Not sent \| You have 0\.02 credits, this needs 0\.5 credits/
+      /^Not sent \| You have 0\.02 credits, this needs 0\.50 credits/
     )
   })
 

@@ -52,7 +52,7 @@ describe('panel: list', () => {
     const [now] = groupTasks(tasks, { ...options, offline: true })
     assert.deepEqual(
       now?.rows.map(({ state, figure }) => [state, figure]),
-      [['Was running on birch-2 · at most 0.5 credits', '']]
+      [['Was running on birch-2 · at most 0.50 credits', '']]
     )
     const [cancelling] = groupTasks([snapshot({ cancelling: true })], { ...options, offline: true })
     assert.equal(cancelling?.rows[0]?.state, 'Will cancel when connected')
@@ -118,7 +118,7 @@ describe('panel: connection, money, messages', () => {
   it('tells balance and hold', () => {
     assert.deepEqual(balanceWords({ balance: 4_218_999n, locked: 500_000n }), {
       free: '4.218 credits',
-      held: '0.5 on hold'
+      held: '0.50 on hold'
     })
     assert.equal(balanceWords({ balance: 1n, locked: 0n }).held, '')
   })

@@ -20,14 +20,14 @@ describe('quote: words', () => {
     assert.equal(view.price, '0.001 to 0.0012 credits a second')
     assert.equal(view.minute, 'about 0.08 credits a minute')
     assert.equal(view.machines, '9 match · it may go to alder-17 or birch-2')
-    assert.match(view.until, /^It stops at 0\.5 credits or after 6 min 57 s\. What isn’t used comes back\.$/)
+    assert.match(view.until, /^It stops at 0\.50 credits or after 6 min 57 s\. What isn’t used comes back\.$/)
   })
 
   it('tells twice the price of two runs', () => {
     const view = quoteView(quote({ least: 1_000n, most: 1_000n }), settings, 2)
     assert.equal(view.price, '2 × 0.001 credits a second')
     assert.equal(view.minute, 'about 0.12 credits a minute for both')
-    assert.match(view.until, /^Each run stops at 0\.5 credits or after .*: at most 1 for both\./)
+    assert.match(view.until, /^Each run stops at 0\.50 credits or after .*: at most 1 for both\./)
   })
 
   it('names the time limit where the cap lasts longer', () => {
@@ -45,6 +45,6 @@ describe('quote: words', () => {
   })
 
   it('holds the price for a tooltip', () => {
-    assert.equal(quoteLine(quote(), 500_000n), '0.0012 credits a second · at most 0.5')
+    assert.equal(quoteLine(quote(), 500_000n), '0.0012 credits a second · at most 0.50')
   })
 })

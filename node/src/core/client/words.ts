@@ -1,4 +1,4 @@
-import { CREDIT, type DoneReason } from '../protocol/index.js'
+import { CREDIT, creditsText, type DoneReason } from '../protocol/index.js'
 
 /** How amounts, times and ends are said to people (UX §2, §4, §5); the CLI and the extension share these words. */
 
@@ -14,11 +14,8 @@ function decimals(amount: bigint, digits: number): string {
   return `${text.slice(0, -digits)}.${text.slice(-digits)}`
 }
 
-/** A plain amount, without trailing zeros: `10`, `0.5`. */
-export function credits(amount: bigint): string {
-  const text = amount.toString().padStart(7, '0')
-  return `${text.slice(0, -6)}.${text.slice(-6)}`.replace(/\.?0+$/, '')
-}
+/** A plain amount, e.g. a cap: `10`, `0.50`. */
+export const credits = creditsText
 
 /** Reads `0.5` credits. Null when it is no amount. */
 export function parseCredits(text: string): bigint | null {

@@ -1,3 +1,5 @@
+import { creditsText } from './encoding/schema.js'
+
 /** One entry of the catalogue: what HTTP status it has and what it says to people. */
 export interface ErrorEntry {
   /** HTTP status of the problem document (RFC 9457). */
@@ -97,6 +99,12 @@ export const ERRORS = {
     status: 402,
     title: 'You have {have}, this needs {need}.',
     advice: 'Lower the cap, or add credits.'
+  },
+  HISTORY_PRUNED: {
+    status: 410,
+    title: 'The history is kept here from commit {first} on; {what} is not in it.',
+    advice:
+      'It was before that, or the id is wrong. Ask a witness that keeps more of the history; who follows the ledger goes on from that commit, or begins with a certified snapshot ("pekka witness snapshot"). Receipts hold their proofs themselves.'
   },
   KEY_NOT_OWNER: {
     status: 403,
@@ -636,6 +644,5 @@ const fill = (text: string, data: ErrorData): string =>
 function shown(value: ErrorData[string] | undefined): string {
   const micro = typeof value === 'bigint' ? value : /^(\d+) micro-credits$/.exec(String(value))?.[1]
   if (micro === undefined) return String(value)
-  const digits = micro.toString().padStart(7, '0')
-  return `${digits.slice(0, -6)}.${digits.slice(-6)}`.replace(/\.?0+$/, '') + ' credits'
+  return `${creditsText(BigInt(micro))} credits`
 }

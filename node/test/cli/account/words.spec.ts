@@ -83,7 +83,7 @@ describe('what an owner is shown before it is signed', () => {
   it('is who is paid and how much, by whose account and until when', () => {
     assert.deepEqual(transactionWords(payment), [
       `account ${'08'.repeat(32)}`,
-      `  pays 2.5 credits to ${'05'.repeat(32)}`,
+      `  pays 2.50 credits to ${'05'.repeat(32)}`,
       '  number 4 of its transactions, void after 2027-01-15 08:00 UTC'
     ])
   })
@@ -128,7 +128,7 @@ describe('what an owner is shown before it is signed', () => {
     const stderr = new PassThrough()
     stderr.on('data', (chunk: Buffer) => written.push(chunk.toString()))
     show({ stderr }, { transaction: payment, signatures: [] })
-    assert.match(written.join(''), /pays 2\.5 credits to 0505/)
+    assert.match(written.join(''), /pays 2\.50 credits to 0505/)
   })
 
   it('names every key that is to have a say, whole', () => {

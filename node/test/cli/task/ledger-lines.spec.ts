@@ -24,7 +24,7 @@ describe('a transaction in a line', () => {
   it('says when, where, what, by whom and how much', () => {
     assert.equal(
       transactionLine(transfer),
-      '2026-11-23 04:05:06       12-3  transfer          by abababab  1.5 credits, to cdcdcdcd'
+      '2026-11-23 04:05:06       12-3  transfer          by abababab  1.50 credits, to cdcdcdcd'
     )
   })
 

@@ -1,6 +1,20 @@
 import assert from 'node:assert/strict'
-import { describeEnd } from '@pekka/node/client'
-import { DONE_REASONS } from '@pekka/node/protocol'
+import { billCredits, credits, describeEnd, guessCredits, parseCredits } from '@pekka/node/client'
+import { CREDIT, DONE_REASONS } from '@pekka/node/protocol'
+
+describe('how money is told', () => {
+  it('says a plain amount exactly: whole, or with two decimals at least', () => {
+    const amounts = [0n, CREDIT, 10n * CREDIT, CREDIT / 2n, 12_500_000n, 1_000n, 1_230_000n, 1n, 100_000_001n]
+    const words = ['0', '1', '10', '0.50', '12.50', '0.001', '1.23', '0.000001', '100.000001']
+    assert.deepEqual(amounts.map(credits), words)
+    assert.deepEqual(words.map(parseCredits), amounts)
+  })
+
+  it('says a guess in two decimals and a bill in three, rounded up and never 0 for a real cost', () => {
+    assert.deepEqual([0n, 1n, 500_000n, 501_000n, CREDIT].map(guessCredits), ['0.00', '0.01', '0.50', '0.51', '1.00'])
+    assert.deepEqual([0n, 1n, 500_000n, 500_001n].map(billCredits), ['0.000', '0.001', '0.500', '0.501'])
+  })
+})
 
 describe('how an end is told', () => {
   it('names the numbers that the runner gives', () => {

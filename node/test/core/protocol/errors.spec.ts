@@ -20,7 +20,7 @@ describe('the catalogue of errors', () => {
     const error = new PekkaError('FUNDS_MISSING', { have: 20_000n, need: 500_000n })
     const back = fromProblem(JSON.parse(JSON.stringify(error.toProblem())))
     assert.equal(back.code, 'FUNDS_MISSING')
-    assert.equal(back.message, 'You have 0.02 credits, this needs 0.5 credits.')
+    assert.equal(back.message, 'You have 0.02 credits, this needs 0.50 credits.')
   })
 
   it('wraps what is not ours once and hides nothing', () => {

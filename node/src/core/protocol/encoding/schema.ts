@@ -14,6 +14,13 @@ export const CREDIT = 1_000_000n
 /** Largest amount a field may hold; sums of 2^20 of them still fit 64 bits. */
 export const MAX_CREDITS = 1n << 43n
 
+/** A plain amount as people read it: `10`, `0.50`, `0.0012`. Never rounded. */
+export function creditsText(amount: bigint): string {
+  const digits = amount.toString().padStart(7, '0')
+  const [whole, part] = [digits.slice(0, -6), digits.slice(-6).replace(/0+$/, '')]
+  return part === '' ? whole : `${whole}.${part.padEnd(2, '0')}`
+}
+
 /**
  * The same schema with a shorter way for what it takes: most fields of everything that comes in are ids, numbers and money, and zod's
  * general way through checks, unions and transforms takes ten times as long as looking at them. Whatever `read` doesn't take is
