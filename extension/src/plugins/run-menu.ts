@@ -1,11 +1,13 @@
 import type { CommandRegistry } from '@lumino/commands'
-import { Menu, Widget } from '@lumino/widgets'
+import { MenuSvg } from '@jupyterlab/ui-components'
+import { Widget } from '@lumino/widgets'
 import { iconElement, type IconName } from '../line/index.js'
 import { CommandIds } from './command-ids.js'
 
 /** `Run remotely ⌄` in the notebook's toolbar: a click runs the selected cells, the arrow offers the rest. */
 export function createRunMenu(commands: CommandRegistry): Widget {
-  const menu = new Menu({ commands })
+  // Lab's own kind: Lumino's gives drawings no size.
+  const menu = new MenuSvg({ commands })
   for (const command of [CommandIds.runSelected, CommandIds.runAbove, CommandIds.runNotebook, CommandIds.runTwice])
     menu.addItem({ command })
   menu.addItem({ type: 'separator' })

@@ -2,7 +2,15 @@ import { DEFAULT_DISK_BYTES, DEFAULT_MILLI_CPUS, PekkaError, asPekkaError, isPek
 import { whyNot, type PekkaClient, type Quote } from '@pekka/node/client'
 import type { Connection } from '../connection/index.js'
 import { readAddresses, type ImageChoice } from '@pekka/node/scan'
-import { analyse, lackSentences, neededCells, needsSentence, travelHints, type Needed } from '../scan/index.js'
+import {
+  absentSentence,
+  analyse,
+  lackSentences,
+  neededCells,
+  needsSentence,
+  travelHints,
+  type Needed
+} from '../scan/index.js'
 import { addressRows } from './addresses.js'
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
@@ -136,7 +144,7 @@ export class Runner {
       const chosen = await this.environment(notebook, cells, settings)
       let { choice } = chosen
       settings = { ...settings, image: choice.image }
-      const hints = [...travelHints(names), ...busyHint(plan)]
+      const hints = [...travelHints(names), ...absentHint(plan), ...busyHint(plan)]
       const notes = [...hints, ...choice.notes, ...lackSentences(choice)]
       const travel: TravelChoice = { plan, chosen: ticksOf(notebook, ids) }
       const numberOf = this.#numbers(notebook)
@@ -298,6 +306,8 @@ const isPlain = ({ settings = {}, wait, add, ask, twice }: RunOptions): boolean 
 
 /** Whether the kernel has the name. What can't travel is told by the sheet, with a way out. */
 const isThere = (plan: TravelPlan, name: string): boolean => plan.values.some(value => value.name === name)
+
+const absentHint = ({ absent }: TravelPlan): string[] => (absent.length === 0 ? [] : [absentSentence(absent)])
 
 const busyHint = ({ busy }: TravelPlan): string[] =>
   busy ? ['Your kernel is busy, so its values can’t be taken now: only the code goes. Wait for it to send them.'] : []

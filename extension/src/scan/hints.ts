@@ -29,6 +29,15 @@ export function needsSentence(needed: Needed, selected: number, numberOf: (id: s
 export const pathSentence = (path: string): string =>
   `${path} wasn't there. A file travels if it stands beside the notebook and is ticked under What travels.`
 
+/** Files that the code names and that are nowhere. It may make them itself in a way that its text doesn't show. */
+export function absentSentence(paths: readonly string[]): string {
+  const rest = paths.length - LISTED_NAMES
+  const listed = joined(rest > 0 ? [...paths.slice(0, LISTED_NAMES), `${rest} more`] : [...paths])
+  return paths.length === 1
+    ? `${listed} isn’t in this folder. Unless the code makes it, put it beside the notebook, and it travels.`
+    : `${listed} aren’t in this folder. Unless the code makes them, put them beside the notebook, and they travel.`
+}
+
 export const environmentSentence = (name: string): string =>
   `${name} is not set there: nothing of your environment travels.`
 

@@ -5,6 +5,7 @@
 export { analyse, neededCells } from '@pekka/node/scan'
 export type { CellNames, MissingName, Needed, SourceCell } from '@pekka/node/scan'
 export {
+  absentSentence,
   environmentSentence,
   hintFor,
   inputSentence,

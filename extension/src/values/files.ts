@@ -10,7 +10,11 @@ export interface LabFilesComponents {
 }
 
 export type Found =
-  { kind: 'file'; size: number; source: TravelSource } | { kind: 'other'; why: string } | { kind: 'none' }
+  | { kind: 'file'; size: number; source: TravelSource }
+  | { kind: 'other'; why: string }
+  | { kind: 'none' }
+  /** Jupyter doesn't say, or hides it. */
+  | { kind: 'unknown' }
 
 export class LabFiles {
   constructor(
@@ -29,7 +33,7 @@ export class LabFiles {
       }
     }
     const model = await this.#model(path)
-    if (model === null) return { kind: 'none' }
+    if (typeof model === 'string') return { kind: model }
     if (model.type === 'directory') return { kind: 'other', why: 'It’s a folder. Name its files in the code.' }
     const size = model.size ?? 0
     return {
@@ -39,14 +43,18 @@ export class LabFiles {
     }
   }
 
-  async #model(path: string): Promise<Contents.IModel | null> {
+  async #model(path: string): Promise<Contents.IModel | 'none' | 'unknown'> {
     try {
       return await this.components.contents.get(this.root + path, { content: false })
-    } catch {
-      return null
+    } catch (error) {
+      // Of what begins with a dot it says the same as of what isn't there.
+      return isNotFound(error) && !/(^|\/)\./.test(path) ? 'none' : 'unknown'
     }
   }
 }
+
+const isNotFound = (error: unknown): boolean =>
+  error instanceof Error && 'response' in error && error.response instanceof Response && error.response.status === 404
 
 class LabFile implements TravelSource {
   constructor(

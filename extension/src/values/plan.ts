@@ -36,11 +36,13 @@ export interface TravelPlan {
   /** What the kernel said, by name, in the order in which values must be put in place. */
   values: readonly SurveyRow[]
   files: ReadonlyMap<string, Omit<TravelFile, 'size' | 'content'> & { source: TravelSource }>
+  /** Files that the code reads and that aren't there. */
+  absent: readonly string[]
   /** The kernel runs a cell and can't be asked meanwhile. */
   busy: boolean
 }
 
-export const EMPTY_PLAN: TravelPlan = { rows: [], values: [], files: new Map(), busy: false }
+export const EMPTY_PLAN: TravelPlan = { rows: [], values: [], files: new Map(), absent: [], busy: false }
 
 /** Where a cell reads a name. */
 export interface Reading {

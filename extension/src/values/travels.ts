@@ -1,7 +1,7 @@
 import type { Contents } from '@jupyterlab/services'
 import { utf8, type Returns } from '@pekka/node/protocol'
 import { memorySource, type Travel } from '@pekka/node/client'
-import { IMAGE_PYTHON, localModules, type ModuleFolder } from '@pekka/node/scan'
+import { IMAGE_PYTHON, isFileName, localModules, type ModuleFolder } from '@pekka/node/scan'
 import type { CellNames, Needed } from '../scan/index.js'
 import { exportValues, survey, type Survey } from './helper.js'
 import { openKernel, type KernelDoor } from './kernel.js'
@@ -48,7 +48,7 @@ export class Travels {
   /** What the cells need from this computer. Never throws: what can't be found out stays at home. */
   async look(question: TravelQuestion): Promise<TravelPlan> {
     const [values, files] = await Promise.all([this.#values(question), this.#files(question)])
-    return { ...values, rows: [...values.rows, ...files.rows], files: files.files }
+    return { ...values, ...files, rows: [...values.rows, ...files.rows] }
   }
 
   /**
@@ -98,7 +98,7 @@ export class Travels {
     return { ...EMPTY_PLAN, rows, values: found.values }
   }
 
-  async #files({ notebook, names, cells }: TravelQuestion): Promise<Pick<TravelPlan, 'rows' | 'files'>> {
+  async #files({ notebook, names, cells }: TravelQuestion): Promise<Pick<TravelPlan, 'rows' | 'files' | 'absent'>> {
     const root = notebook.includes('/') ? notebook.slice(0, notebook.lastIndexOf('/') + 1) : ''
     const lab = new LabFiles(this.components, root)
     const rows: TravelRow[] = []
@@ -113,6 +113,7 @@ export class Travels {
       files.set(`module:${path}`, { path, executable: false, source: memorySource(bytes) })
     }
     const written = new Set<string>()
+    const absent = new Set<string>()
     for (const cell of names) {
       for (const { path: named, line } of cell.paths) {
         const path = named.replace(/^\.\//, '')
@@ -122,10 +123,11 @@ export class Travels {
           rows.push(fileRow(path, line, found.size))
           files.set(`file:${path}`, { path, executable: false, source: found.source })
         } else if (found.kind === 'other') rows.push(stayingFile(path, line, found.why))
+        else if (found.kind === 'none' && isFileName(path)) absent.add(path)
       }
       for (const path of cell.writes) written.add(path.replace(/^\.\//, ''))
     }
-    return { rows, files }
+    return { rows, files, absent: [...absent] }
   }
 }
 

@@ -112,9 +112,12 @@ describe('extension: cells and notebooks run remotely', function () {
     await lab.outputs(1, /NameError[\s\S]*This cell needs `x` from cell 1\./)
   })
 
-  it('says under an error what did not travel', async () => {
+  it('says before a run which file is nowhere, and under an error what did not travel', async () => {
     const lab = await suite.open(['open("measured.csv").read()', '__import__("no_such" + "_module_here")'])
-    await lab.run(0)
+    await lab.select(0)
+    await lab.page.keyboard.press('Control+Shift+Enter')
+    await lab.page.locator('.pk-Quote-notes', { hasText: 'measured.csv isn’t in this folder.' }).waitFor()
+    await lab.agree()
     await lab.line(0, 'Your code stopped: FileNotFoundError')
     await lab.outputs(0, /measured\.csv wasn't there/)
     await lab.run(1)
@@ -162,7 +165,10 @@ describe('extension: cells and notebooks run remotely', function () {
     await lab.select(0)
     await page.keyboard.press('Shift+ArrowDown')
     await page.getByRole('button', { name: 'More ways to run remotely' }).click()
-    await page.locator('.lm-Menu-item', { hasText: 'Run Selected Cells Twice and Compare' }).click()
+    const twice = page.locator('.lm-Menu-item', { hasText: 'Run Selected Cells Twice and Compare' })
+    const drawing = await twice.locator('.lm-Menu-itemIcon svg').boundingBox()
+    assert.equal(drawing?.height, 16)
+    await twice.click()
     const quote = page.locator('.pk-Quote')
     await quote.getByText('Run 2 cells twice and compare').waitFor()
     await quote.getByText(/2 × [\d.]+ credits a second/).waitFor()

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { analyse, hintFor, neededCells, needsSentence, travelHints } from '../../src/scan/index.js'
+import { absentSentence, analyse, hintFor, neededCells, needsSentence, travelHints } from '../../src/scan/index.js'
 import type { SourceCell } from '../../src/scan/index.js'
 
 /** Cells with the ids '1', '2', … */
@@ -100,6 +100,13 @@ describe('scan: sentences', () => {
       travelHints([analyse("open('new.txt', 'w')"), analyse("open('new.txt'); open('data.csv'); os.getenv('X')")]),
       ['X is not set there: nothing of your environment travels.']
     )
+  })
+
+  it('names files that are nowhere, and counts them where they are many', () => {
+    assert.match(absentSentence(['a.csv']), /^a\.csv isn’t in this folder\. Unless the code makes it, put it beside/)
+    assert.match(absentSentence(['a.csv', 'b.csv']), /^a\.csv and b\.csv aren’t in this folder\./)
+    const many = Array.from({ length: 9 }, (_, i) => `${i}.csv`)
+    assert.match(absentSentence(many), /^0\.csv, 1\.csv, 2\.csv, 3\.csv, 4\.csv, 5\.csv and 3 more aren’t/)
   })
 
   it('explains a remote error by the same words', () => {

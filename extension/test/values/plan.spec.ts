@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { HELPER_SOURCE, helperSource } from '../../../scripts/docs/kernel-helper.js'
 import {
+  EMPTY_PLAN,
   consequences,
   fileRow,
   going,
@@ -18,7 +19,7 @@ const row = (name: string, more: Partial<SurveyRow> = {}): SurveyRow => ({
   ...{ python: null, secret: false },
   ...more
 })
-const plan = (...rows: TravelPlan['rows']): TravelPlan => ({ rows, values: [], files: new Map(), busy: false })
+const plan = (...rows: TravelPlan['rows']): TravelPlan => ({ ...EMPTY_PLAN, rows })
 const none = new Map<string, boolean>()
 
 describe('values: what travels', () => {

@@ -2,7 +2,7 @@ import { open, readdir, readFile, realpath, stat, type FileHandle } from 'node:f
 import { join, relative, resolve, sep } from 'node:path'
 import { memorySource, size, type Travel, type TravelSource } from '../../core/client/index.js'
 import { PekkaError, isPekkaError, isTravelPath, utf8 } from '../../core/protocol/index.js'
-import { analyse, localModules, type ModuleFolder } from '../../core/scan/index.js'
+import { analyse, isFileName, localModules, type ModuleFolder } from '../../core/scan/index.js'
 
 /** What the command line was told about files. */
 export interface FileOptions {
@@ -83,11 +83,13 @@ export async function findFiles(
     }
     const { paths, writes } = literalPaths(sources)
     const home: string[] = []
+    const absent: string[] = []
     for (const path of paths) {
       if (taken.has(path)) continue
       const here = await whatIs(work, path)
-      if (here.kind === 'none') continue
-      if (here.kind === 'file' && options.withFiles) {
+      if (here.kind === 'none') {
+        if (isFileName(path)) absent.push(path)
+      } else if (here.kind === 'file' && options.withFiles) {
         await add(path, path)
         named.push(path)
       } else home.push(here.kind === 'file' ? `${path} (${size(here.size)})` : `${path} (${here.why})`)
@@ -98,6 +100,8 @@ export async function findFiles(
     }
     if (home.length > 0)
       lines.push(`Left at home: ${listed(home)}. To send it: --file PATH, or --with-files for all that the code names.`)
+    if (absent.length > 0)
+      lines.push(`Not found: ${listed(absent)}. What the code does not make itself, it will not find there either.`)
     return { files, lines, modules: found.modules, writes, close }
   } catch (error) {
     await close()

@@ -14,6 +14,9 @@ export interface CellFacts extends AddressFacts {
   input: number[]
 }
 
+/** Whether a literal path surely names one file, and no folder, pattern or model that a library knows by a name. */
+export const isFileName = (path: string): boolean => /[^./\\]\.\w{1,12}$/.test(path) && !/[*?[\]]/.test(path)
+
 /** Places of the machine itself, which every machine has of its own. */
 const MACHINE_PATHS = /^\/(proc|sys|dev|etc|usr|bin|lib|opt)(\/|$)/
 

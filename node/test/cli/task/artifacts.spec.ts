@@ -110,12 +110,15 @@ describe('pekka run: files that travel', () => {
     await writeFile(join(root, 'pkg', 'sub', 'deep.py'), 'x = 1\n')
     await writeFile(join(root, 'unused.py'), '')
     await writeFile(join(root, 'data.csv'), '1,2\n')
-    const found = await find("import numpy, mine\nopen('data.csv')\nopen('nowhere.csv')\nopen('../up.csv')")
+    const found = await find(
+      "import numpy, mine\nopen('data.csv')\nopen('nowhere.csv')\nopen('../up.csv')\nopen('made.csv', 'w')\nopen('made.csv')\nload('a_model')\nglob('*.csv')"
+    )
     assert.deepEqual(
       found.files.map(({ path }) => path),
       ['mine.py', 'pkg/__init__.py', 'pkg/sub/deep.py']
     )
     assert.match(found.lines.join('\n'), /Left at home: data\.csv \(4 B\)\. To send it: --file PATH/)
+    assert.match(found.lines.join('\n'), /Not found: nowhere\.csv, \.\.\/up\.csv\. What the code does not make/)
     await found.close()
     const all = await find("open('data.csv')", { withFiles: true })
     assert.deepEqual(

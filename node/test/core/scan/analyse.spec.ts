@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { analyse, plainPython } from '@pekka/node/scan'
+import { analyse, isFileName, plainPython } from '@pekka/node/scan'
 import { tries } from '../../support/effort.js'
 
 const sorted = (list: { name: string }[]): string =>
@@ -118,6 +118,13 @@ describe('scan: files, environment and input', () => {
     ])
     assert.deepEqual(paths("Path('e').read_text(); pd.read_csv(Path('f') / 'g.csv')"), ['e', 'f/g.csv'])
     assert.deepEqual(paths("def f():\n  return Image.open('/home/ada/h.png')"), ['/home/ada/h.png'])
+  })
+
+  it('tells a file from a folder, a pattern and a name that only a library knows', () => {
+    for (const path of ['a.csv', 'data/b.tar.gz', '../up.h5', '/abs/c.npy', 'b\\c.txt'])
+      assert.ok(isFileName(path), path)
+    for (const path of ['en_core_web_sm', 'data', 'runs.v2/', '*.csv', 'a?.csv', 'a[12].csv', '..', '.env', ''])
+      assert.ok(!isFileName(path), path)
   })
 
   it('leaves out what is written, remote, computed or part of any machine', () => {
