@@ -1,10 +1,9 @@
 import React from 'react'
-import { billCredits, credits, guessCredits } from '@pekka/node/client'
 import type { IconName } from '../line/index.js'
 import { costOf, isOver, type RemoteTask } from '../run/index.js'
 import type { TasksPanelComponents } from './components.js'
 import { Icon } from './icon.js'
-import type { TaskRow } from './view.js'
+import { costWords, type TaskRow } from './view.js'
 
 /** The open task: what it cost, its last lines, how it went, and what can be done with it. */
 export function TaskDetail(props: {
@@ -17,7 +16,6 @@ export function TaskDetail(props: {
   const { task, components, asking, ask, close } = props
   const { now, actions } = components
   const { snapshot } = task
-  const cost = costOf(snapshot, now())
   const over = isOver(snapshot)
   const insert = actions.insertOutput(task)
   return (
@@ -29,8 +27,7 @@ export function TaskDetail(props: {
         </button>
       </div>
       <p>
-        {cost.known ? `${billCredits(cost.amount)} credits` : `About ${guessCredits(cost.amount)} credits`}
-        {snapshot.cap > 0n && ` of at most ${credits(snapshot.cap)}`}
+        {costWords(costOf(snapshot, now()), snapshot.cap)}
         {snapshot.provider !== null && ` · ${snapshot.provider}`}
         {snapshot.image !== null && ` · ${snapshot.image}`}
       </p>

@@ -194,6 +194,12 @@ export function endMessage(snapshot: TaskSnapshot, now: number): { text: string;
   }
 }
 
+/** What a task costs, of its cap where that is known: `About 0.02 of at most 0.50 credits`. */
+export function costWords({ amount, known }: ReturnType<typeof costOf>, cap: bigint): string {
+  const cost = known ? billCredits(amount) : `About ${guessCredits(amount)}`
+  return cap > 0n ? `${cost} of at most ${credits(cap)} credits` : `${cost} credits`
+}
+
 /** `4.218 credits`, `0.50 on hold`. */
 export const balanceWords = (account: { balance: bigint; locked: bigint }): { free: string; held: string } => ({
   free: `${credits(account.balance - (account.balance % 1000n))} credits`,

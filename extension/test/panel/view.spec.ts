@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import type { TaskItem } from '@pekka/node/protocol'
-import { balanceWords, connectionWords, endMessage, groupTasks, rowOf, statusWords } from '../../src/panel/view.js'
+import {
+  balanceWords,
+  connectionWords,
+  costWords,
+  endMessage,
+  groupTasks,
+  rowOf,
+  statusWords
+} from '../../src/panel/view.js'
 import { RemoteTask } from '../../src/run/remote-task.js'
 import { costOf } from '../../src/run/snapshot.js'
 import { HOUR_14_06, ended, snapshot } from '../run/snapshots.js'
@@ -113,6 +121,12 @@ describe('panel: connection, money, messages', () => {
       statusWords({ status: 'off', reason: '', since: 0, retryAt: null }, [snapshot()], 0).text,
       'Not connected: tasks go on'
     )
+  })
+
+  it('tells what a task costs, a guess in two decimals, a bill in three, of its cap where that is known', () => {
+    assert.equal(costWords({ amount: 12_000n, known: false }, 500_000n), 'About 0.02 of at most 0.50 credits')
+    assert.equal(costWords({ amount: 12_100n, known: true }, 500_000n), '0.013 of at most 0.50 credits')
+    assert.equal(costWords({ amount: 12_000n, known: true }, 0n), '0.012 credits')
   })
 
   it('tells balance and hold', () => {

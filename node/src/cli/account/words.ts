@@ -1,4 +1,4 @@
-import { credits } from '../../core/client/index.js'
+import { credits, dateText } from '../../core/client/index.js'
 import {
   shortId,
   toHex,
@@ -39,12 +39,6 @@ function delay(ms: number): string {
   return parts.length === 0 ? 'less than a second' : parts.join(' ')
 }
 
-/** The last moment that is written with a year of four digits, ms: what is later is told as this. */
-const LAST_DATE_MS = Date.UTC(9999, 11, 31, 23, 59)
-
-const dateOf = (ms: number): string =>
-  `${new Date(Math.min(ms, LAST_DATE_MS)).toISOString().slice(0, 16).replace('T', ' ')} UTC`
-
 const locksOf = (locks: readonly Uint8Array[]): string =>
   locks.length === 0 ? 'no locks' : `locks ${locks.map(toHex).join(', ')}`
 
@@ -59,7 +53,7 @@ export function describeBody(body: Body): string {
       return `opens an account for ${keysOf(body.policy)}${body.deposit === 0n ? '' : `, with a deposit of ${credits(body.deposit)} credits`}`
     case 'grant': {
       const { key, cap, perTask, bodies, expiry } = body.delegate
-      return `lets the key ${toHex(key)} spend up to ${credits(cap)} credits, ${credits(perTask)} a task, until ${dateOf(expiry)} (${bodies.join(', ')})`
+      return `lets the key ${toHex(key)} spend up to ${credits(cap)} credits, ${credits(perTask)} a task, until ${dateText(expiry)} (${bodies.join(', ')})`
     }
     case 'revoke':
       return `takes all rights from the key ${toHex(body.key)}`
@@ -105,7 +99,7 @@ export function transactionWords({ account, body, expiry, sequence }: Transactio
   return [
     `account ${toHex(account)}`,
     `  ${describeBody(body)}`,
-    `  number ${sequence} of its transactions, void after ${dateOf(expiry)}`
+    `  number ${sequence} of its transactions, void after ${dateText(expiry)}`
   ]
 }
 
@@ -129,7 +123,7 @@ export function accountWords({ view, row, time, key, next }: OwnerAnswer): strin
       const role = delegate.bodies.includes('offer') ? 'may buy' : 'machine'
       const over = delegate.expiry <= time.timestamp ? ', over' : ''
       return [
-        `  key ${shortId(delegateKey, SHOWN)}: ${role}, ${credits(used)} of ${credits(delegate.cap)} credits used, until ${dateOf(delegate.expiry)}${over}`
+        `  key ${shortId(delegateKey, SHOWN)}: ${role}, ${credits(used)} of ${credits(delegate.cap)} credits used, until ${dateText(delegate.expiry)}${over}`
       ]
     }),
     recovery === undefined

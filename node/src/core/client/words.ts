@@ -23,6 +23,13 @@ export function parseCredits(text: string): bigint | null {
   return match ? BigInt(match[1] ?? '0') * CREDIT + BigInt((match[2] ?? '').padEnd(6, '0')) : null
 }
 
+/** The last moment that is written with a year of four digits, ms: what is later is told as this. */
+const LAST_DATE_MS = Date.UTC(9999, 11, 31, 23, 59)
+
+/** A date that means the same everywhere: `2026-11-23 11:11 UTC`. */
+export const dateText = (ms: number): string =>
+  `${new Date(Math.min(ms, LAST_DATE_MS)).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+
 /** `0.4 s`, `12 s`, `1 min 14 s`, `2 h 5 min`. */
 export function duration(ms: number): string {
   if (ms < 950) return `${(Math.max(ms, 50) / 1000).toFixed(1)} s`

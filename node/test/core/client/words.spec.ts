@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { billCredits, credits, describeEnd, guessCredits, parseCredits } from '@pekka/node/client'
+import { billCredits, credits, dateText, describeEnd, guessCredits, parseCredits } from '@pekka/node/client'
 import { CREDIT, DONE_REASONS } from '@pekka/node/protocol'
 
 describe('how money is told', () => {
@@ -13,6 +13,13 @@ describe('how money is told', () => {
   it('says a guess in two decimals and a bill in three, rounded up and never 0 for a real cost', () => {
     assert.deepEqual([0n, 1n, 500_000n, 501_000n, CREDIT].map(guessCredits), ['0.00', '0.01', '0.50', '0.51', '1.00'])
     assert.deepEqual([0n, 1n, 500_000n, 500_001n].map(billCredits), ['0.000', '0.001', '0.500', '0.501'])
+  })
+})
+
+describe('how a date is told', () => {
+  it('means the same everywhere, also far beyond all calendars', () => {
+    assert.equal(dateText(Date.UTC(2026, 10, 23, 11, 11, 40, 500)), '2026-11-23 11:11 UTC')
+    assert.equal(dateText(Number.MAX_SAFE_INTEGER), '9999-12-31 23:59 UTC')
   })
 })
 

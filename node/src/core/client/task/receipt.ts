@@ -28,6 +28,7 @@ import {
   type Verifier
 } from '../../protocol/index.js'
 import { readAnchor, verdictOf } from '../ledger/proven-ledger.js'
+import { dateText } from '../words.js'
 import type { FinishedRun } from './reader.js'
 import { auctionIssue } from './receipt-auction.js'
 
@@ -355,7 +356,7 @@ async function checkLedger({ receipt, verifier, signed }: CheckContext): Promise
   const proven = await verifyProof(ledger.proof, trust, verifier)
   demand(receipt.draw === drawOf(proven.trust), 'Ledger', 'others keep the ledger than it says')
   const verdict = verdictOf(proven, view)
-  const at = new Date(proven.checkpoint.timestamp).toISOString()
+  const at = dateText(proven.checkpoint.timestamp)
   if (verdict === 'proven') return `Settled: signed by the network’s witnesses, ${at}.`
   demand(verdict === 'open', 'Ledger', 'the ledger says something else')
   const last = signed.at(-1)?.transaction
