@@ -13,6 +13,7 @@ import { TaskExtras } from './intake/extras.js'
 import { joinLedger, loadIdentity } from './ledger/identity.js'
 import { KemKeys } from './ledger/kem-keys.js'
 import { LedgerLane } from './ledger/ledger-lane.js'
+import { RegistryRows } from './ledger/registry-rows.js'
 import { openMachine, type Machine } from './machine/machine.js'
 import { createProviderMetrics } from './metrics.js'
 import { Provider } from './provider.js'
@@ -94,8 +95,9 @@ export class ProviderProcess {
     const lane = new LedgerLane({ ledger, clock }, { network, account: provider, signer: agent, lane: 'delegate' })
     const kem = new KemKeys({ agreement: primitives.agreement, clock }, join(directory, 'kem'))
     const { concurrency, name, bridges } = settings
+    const registry = new RegistryRows({ ledger, verifier: primitives.verifier }, network)
     const asks = new AskBook(
-      { ledger, lane, kem, clock, random: primitives.random, log },
+      { ledger, registry, lane, kem, clock, random: primitives.random, log },
       { provider, wares: machine.wares, concurrency }
     )
     const paths = new Map(

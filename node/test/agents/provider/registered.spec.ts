@@ -1,16 +1,26 @@
 import assert from 'node:assert/strict'
 import {
   PekkaError,
+  accountId,
+  concat,
+  encodeCanonical,
+  sha256,
   toHex,
+  u64,
   type Body,
-  type HistoryPage,
   type HistoryRequest,
   type ImageRow,
-  type LedgerAccess
+  type LedgerAccess,
+  type PageOf,
+  type ProofRequest
 } from '@pekka/node/protocol'
-import { random, systemClock } from '@pekka/node/host/crypto'
+import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
+import { createSigner, createVerifier, random, systemClock } from '@pekka/node/host/crypto'
+import { MemoryLedgerStore } from '@pekka/node/host/storage'
 import { unsoldOf } from '../../../src/agents/provider/ledger/registered.js'
+import { RegistryRows } from '../../../src/agents/provider/ledger/registry-rows.js'
 import { AskBook, type AskBookComponents, type Ware } from '../../../src/agents/provider/ledger/asks.js'
+import { Sender, createTestNetwork, seed } from '../witness/support.js'
 
 const bytes = (fill: number): Uint8Array => new Uint8Array(32).fill(fill)
 const never = new AbortController().signal
@@ -36,18 +46,9 @@ const rowOf = (fill: number, change: Partial<ImageRow> = {}, name = 'base'): Ima
   ...change
 })
 
-/** A ledger that gives its rows one at a time. */
-const ledgerOf = (rows: readonly ImageRow[]): Pick<LedgerAccess, 'history'> => ({
-  history: async <R extends HistoryRequest>(what: R) => {
-    assert.ok(what.kind === 'images')
-    const { after } = what.query
-    const at = after === null ? 0 : rows.findIndex(({ digest }) => digest[0] === after[0]) + 1
-    const page: HistoryPage<'images'> = {
-      images: rows.slice(at, at + 1),
-      next: at + 1 < rows.length ? (rows[at]?.digest ?? null) : null
-    }
-    return page as HistoryPage<R['kind']>
-  }
+/** A registry with these rows. */
+const registryOf = (rows: readonly ImageRow[]): Pick<RegistryRows, 'of'> => ({
+  of: async () => new Map(rows.map(row => [toHex(row.digest), row]))
 })
 
 describe('what a provider sells, as the network’s registrars have it', () => {
@@ -58,15 +59,104 @@ describe('what a provider sells, as the network’s registrars have it', () => {
       rowOf(2, {}, 'chemistry'),
       rowOf(3)
     ]
-    const unsold = await unsoldOf(ledgerOf(rows), [retired, renamed, good, unknown], never)
+    const unsold = await unsoldOf(registryOf(rows), [retired, renamed, good, unknown], never)
     assert.deepEqual([...unsold.keys()], [retired, renamed])
     assert.match(unsold.get(retired) ?? '', /a wheel was withdrawn/)
     assert.match(unsold.get(renamed) ?? '', /as chemistry/)
   })
 
   it('isn’t asked for where nothing is sold', async () => {
-    const silent: Pick<LedgerAccess, 'history'> = { history: async () => assert.fail('asked') }
+    const silent: Pick<RegistryRows, 'of'> = { of: async () => assert.fail('asked') }
     assert.equal((await unsoldOf(silent, [], never)).size, 0)
+  })
+})
+
+describe('the registry of images, as a machine reads it through who may lie', () => {
+  const registrar = createSigner(seed())
+  const policy = { threshold: 1, keys: [registrar.publicKey] }
+  const net = createTestNetwork(undefined, policy)
+  const verifier = createVerifier()
+  const forged = rowOf(1, { state: 'retired', retired: { reason: 'so that others sell', at: 6 } })
+  let ledger: LocalLedger
+
+  before(async () => {
+    const log = { info: () => {}, warn: () => {}, error: () => {} }
+    const components = { store: new MemoryLedgerStore(), signer: net.witness, verifier, clock: systemClock, log }
+    ledger = createLoneLedger(components, { genesis: net.bytes })
+    await ledger.start()
+    const sender = new Sender(accountId(policy), null, registrar)
+    const content = { name: 'base', contentDigest: bytes(9), locks: [] }
+    for (const body of [
+      { kind: 'open-account', policy, deposit: 0n },
+      { kind: 'image-propose', digest: bytes(1), content },
+      { kind: 'image-propose', digest: bytes(2), content },
+      { kind: 'image-retire', digest: bytes(2), reason: 'a wheel was withdrawn' }
+    ] satisfies Body[])
+      assert.equal((await sender.send(ledger, body)).status, 'applied', body.kind)
+  })
+  after(() => ledger.stop())
+
+  /** What a machine has to do with: the ledger, but for what a liar between says. */
+  const rowsThrough = (lie: Partial<LedgerAccess>, genesis = net.bytes): RegistryRows => {
+    const through = {
+      genesis: async () => genesis,
+      prove: (what: ProofRequest) => ledger.prove(what),
+      history: async () => assert.fail('nothing is believed that could be proved'),
+      ...lie
+    }
+    return new RegistryRows({ ledger: through, verifier }, sha256(genesis))
+  }
+
+  it('is read by proof, of more images than one proof shows too', async () => {
+    const unknown = Array.from({ length: 20 }, (_, at) => bytes(100 + at))
+    const rows = await rowsThrough({}).of([bytes(1), ...unknown, bytes(2)], never)
+    assert.deepEqual(
+      [...rows].map(([name, { state }]) => [name, state]),
+      [
+        [toHex(bytes(1)), 'approved'],
+        [toHex(bytes(2)), 'retired']
+      ]
+    )
+  })
+
+  it('retires nothing by what a bridge makes up', async () => {
+    const other = createTestNetwork()
+    const history = async <R extends HistoryRequest>() => ({ images: [forged], next: null }) as unknown as PageOf<R>
+    const unsold = (lie: Partial<LedgerAccess>) => unsoldOf(rowsThrough(lie), [wareOf(1)], never)
+    assert.equal((await unsold({ history })).size, 0)
+    await assert.rejects(unsold({ history, prove: async () => null }), { code: 'PROOF_MISSING' })
+    await assert.rejects(unsold({ history, genesis: async () => other.bytes }), { code: 'PROOF_INVALID' })
+    const prove = () => ledger.prove({ kind: 'rows', rows: [{ table: 'image', id: bytes(2) }] })
+    await assert.rejects(unsold({ history, prove }), { code: 'PROOF_INVALID' })
+  })
+
+  it('ends, though who answers without proofs goes on for ever, and keeps nothing but what was asked for', async () => {
+    // Two witnesses without an agreement: one decides, and nobody can sign for both.
+    const [witness] = net.genesis.witnesses
+    assert.ok(witness)
+    const witnesses = [witness, { key: bytes(3), stake: 1n }]
+    const genesis = encodeCanonical({ ...net.genesis, witnesses })
+    let pages = 0
+    const endless = (next: () => Uint8Array | null) => {
+      const history = async <R extends HistoryRequest>() => {
+        pages++
+        // What the question's own kind has.
+        return { images: [forged, rowOf(4)], next: next() } as unknown as PageOf<R>
+      }
+      return rowsThrough({ history }, genesis).of([bytes(1)], never)
+    }
+    assert.deepEqual([...(await endless(() => null)).keys()], [toHex(bytes(1))])
+    const nowhere = { code: 'LINK_PROTOCOL', message: /has no end/ }
+    await assert.rejects(
+      endless(() => bytes(1)),
+      nowhere
+    )
+    assert.equal(pages, 3)
+    await assert.rejects(
+      endless(() => concat(u64(pages), new Uint8Array(24))),
+      nowhere
+    )
+    assert.equal(pages, 203)
   })
 })
 
@@ -89,9 +179,10 @@ describe('the asks of a machine with an image that was retired', () => {
       remove: async () => undefined
     }
     const log = { info: () => undefined, warn: () => undefined }
-    const ledger = { ...ledgerOf(rows), asks: async () => [] }
+    const ledger = { asks: async () => [] }
+    const registry = registryOf(rows)
     // The parts that an ask book uses of each.
-    const components = { ledger, lane, kem, clock: systemClock, random, log } as unknown as AskBookComponents
+    const components = { ledger, registry, lane, kem, clock: systemClock, random, log } as unknown as AskBookComponents
     return { asks: new AskBook(components, { provider: bytes(1), wares, concurrency: 1 }), sent }
   }
   const retired = rowOf(1, { state: 'retired', retired: { reason: 'a wheel was withdrawn', at: 6 } })

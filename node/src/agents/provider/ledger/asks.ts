@@ -13,6 +13,7 @@ import { ASK_LIFE_MS, ASK_RENEW_MS } from '../constants.js'
 import type { KemKeys } from './kem-keys.js'
 import type { LedgerLane } from './ledger-lane.js'
 import { isRetired, unsoldOf, type Unsold } from './registered.js'
+import type { RegistryRows } from './registry-rows.js'
 
 /** What this machine sells: an image with what a task in it may use. */
 export interface Ware {
@@ -39,6 +40,8 @@ export interface AskBookInit {
 
 export interface AskBookComponents {
   ledger: LedgerAccess
+  /** What the network's registrars say of images. */
+  registry: Pick<RegistryRows, 'of'>
   lane: LedgerLane
   kem: KemKeys
   clock: Clock
@@ -119,10 +122,10 @@ export class AskBook {
 
   /** Ends asks of images that the network's registrars have retired; machines with a newer version sell on. */
   async #consult(signal: AbortSignal): Promise<void> {
-    const { ledger, log } = this.components
+    const { registry, log } = this.components
     try {
       const before = this.#unsold
-      this.#unsold = await unsoldOf(ledger, this.init.wares, signal)
+      this.#unsold = await unsoldOf(registry, this.init.wares, signal)
       for (const [ware, reason] of this.#unsold) {
         if (before.get(ware) === reason) continue
         log.warn({ image: ware.image.name, reason }, 'not sold: update PEKKA and build the image again')

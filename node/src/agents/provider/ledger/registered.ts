@@ -1,18 +1,8 @@
-import {
-  PekkaError,
-  equalBytes,
-  isPekkaError,
-  type HistoryPage,
-  type HistoryQuery,
-  type ImageRow,
-  type LedgerAccess
-} from '@pekka/node/protocol'
+import { PekkaError, isPekkaError, toHex, type ImageRow } from '@pekka/node/protocol'
 import type { Ware } from './asks.js'
+import type { RegistryRows } from './registry-rows.js'
 
 /** What the network's registrars say of what this machine sells. */
-
-/** Rows that are read at a time. */
-const PAGE = 200
 
 /** Why something isn't sold, for the log and its reader. */
 export type Unsold = ReadonlyMap<Ware, string>
@@ -22,31 +12,22 @@ export type Unsold = ReadonlyMap<Ware, string>
  * image, its name is for the network's list, which buyers look at.
  */
 export async function unsoldOf(
-  ledger: Pick<LedgerAccess, 'history'>,
+  registry: Pick<RegistryRows, 'of'>,
   wares: readonly Ware[],
   signal: AbortSignal
 ): Promise<Unsold> {
   if (wares.length === 0) return new Map()
-  const rows = await allRows(ledger, signal)
+  const rows = await registry.of(
+    wares.map(({ image }) => image.digest),
+    signal
+  )
   const unsold = new Map<Ware, string>()
   for (const ware of wares) {
-    const row = rows.find(({ digest }) => equalBytes(digest, ware.image.digest))
+    const row = rows.get(toHex(ware.image.digest))
     const reason = row === undefined ? null : reasonOf(ware, row)
     if (reason !== null) unsold.set(ware, reason)
   }
   return unsold
-}
-
-async function allRows(ledger: Pick<LedgerAccess, 'history'>, signal: AbortSignal): Promise<ImageRow[]> {
-  const rows: ImageRow[] = []
-  let after: Uint8Array | null = null
-  do {
-    const query: HistoryQuery<'images'> = { name: null, after, count: PAGE }
-    const page: HistoryPage<'images'> = await ledger.history({ kind: 'images', query }, signal)
-    rows.push(...page.images)
-    after = page.next
-  } while (after !== null)
-  return rows
 }
 
 function reasonOf({ image }: Ware, { record, retired }: ImageRow): string | null {
