@@ -26,19 +26,26 @@ export class CheckpointArchive {
     private readonly network: Uint8Array
   ) {}
 
-  /** What the commits after `from`, up to `to`, ordered. */
+  /** What the commits after `from`, up to `to`, ordered. @throws TypeError: one of them is gone */
   async ordered(from: number, to: number): Promise<OrderedTransaction[]> {
+    const all = await this.#kept(from, to)
+    if (all === null) throw new TypeError(`a commit from ${from + 1} to ${to} is gone`)
+    return all
+  }
+
+  /** null: one of them is gone. */
+  async #kept(from: number, to: number): Promise<OrderedTransaction[] | null> {
     const all: OrderedTransaction[] = []
     for (let index = from + 1; index <= to; index++) {
       const bytes = await this.components.store.commit(index)
-      if (bytes === null) throw new TypeError(`commit ${index} is gone`)
+      if (bytes === null) return null
       const { transactions } = commitViewSchema.parse(decodeCanonical(bytes))
       transactions.forEach(({ outcome }, position) => all.push(orderedAs(index, position, outcome)))
     }
     return all
   }
 
-  /** Shows a transaction under the checkpoint that covers it; null: that one, or the one before it, isn't kept. */
+  /** Shows a transaction under the checkpoint that covers it; null: that one, the one before it, or a commit between isn't kept. */
   async prove(place: { index: number; position: number }): Promise<{ certificate: Certificate; claim: Claim } | null> {
     const stored = await this.components.store.checkpointFrom(place.index)
     if (stored === null) return null
@@ -54,7 +61,8 @@ export class CheckpointArchive {
     const known = this.#trees.get(stored.index)
     const before = await this.components.store.checkpointBefore(stored.index)
     if (before === null && !equalBytes(checkpoint.previous, this.network)) return null
-    const ordered = known?.ordered ?? (await this.ordered(before?.index ?? -1, stored.index))
+    const ordered = known?.ordered ?? (await this.#kept(before?.index ?? -1, stored.index))
+    if (ordered === null) return null
     const tree = known ?? new TransactionTree(ordered, this.components.hashing)
     if (!equalBytes(tree.root, checkpoint.transactionsRoot)) return null
     this.#trees.delete(stored.index)

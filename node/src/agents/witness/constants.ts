@@ -61,3 +61,20 @@ export const MAX_COMMITS_LOOKED_AT = 256
 
 /** Ids in a page of blocks after which it ends: 128 KiB of them. Who asks pays nothing, and each block is decoded whole. */
 export const MAX_BLOCK_IDS = 4_096
+
+/** How often a witness that doesn't keep all of the history looks for what is too old, ms. */
+export const PRUNE_LOOK_MS = 60_000
+/** What one write deletes at most, commits and bytes of commits: some ms of work, and a few thousand keys. */
+export const PRUNE_STEP_COMMITS = 64
+export const PRUNE_STEP_BYTES = 256 << 10
+/** Share of the time in which deleting works while there is much to delete; commits go between. */
+export const PRUNE_SHARE = 0.2
+/**
+ * Bytes of deleted commits after which the disk gets their space back at the end of a look; more, up to 16 times as much, where a quarter of
+ * the history is more, since the indices that stay are written anew.
+ */
+export const COMPACT_BYTES = 64 << 20
+/** Rows of the past that are looked at in one go. */
+export const PAST_AT_ONCE = 1_000
+/** The last view of a closed task stays for so long at least, ms: a bridge that was away reads how its tasks ended. */
+export const CLOSED_KEPT_MS = 30 * 86_400_000

@@ -38,7 +38,9 @@ export {
 } from './checkpoints.js'
 export { CommitFeed } from './feed.js'
 export { LocalLedger, type LocalLedgerComponents, type LocalLedgerInit } from './local-ledger.js'
+export { MIN_KEPT_COMMITS, parseKeepHistory, type KeepHistory } from './keep-history.js'
 export { Mempool } from './mempool.js'
+export { HistoryPruner, type HistoryPrunerComponents, type HistoryPrunerInit } from './pruning.js'
 export {
   LoneSequencer,
   type DecidingCommittee,

@@ -211,7 +211,12 @@ export class LocalLedger implements LedgerAccess {
     const place = await store.locate(id)
     // A ledger that began with a snapshot knows places of commits that it hasn't.
     if (place === null || place.index < (await store.first())) return null
-    return (await this.#feed.get(place.index)).transactions[place.position] ?? null
+    const commit = await this.#feed.get(place.index).catch((error: unknown) => {
+      // It was deleted between the two.
+      if (isPekkaError(error) && error.code === 'HISTORY_PRUNED') return null
+      throw error
+    })
+    return commit?.transactions[place.position] ?? null
   }
 
   /** What became of a transaction that is final; null: it isn't, or was before what this ledger knows. */
@@ -220,7 +225,17 @@ export class LocalLedger implements LedgerAccess {
   }
 
   async prove(what: ProofRequest, signal?: AbortSignal): Promise<Uint8Array | null> {
-    return (await this.components.prover?.prove(what, signal)) ?? null
+    const proof = (await this.components.prover?.prove(what, signal)) ?? null
+    if (proof === null && what.kind === 'transaction') await this.#needPlace(what.id)
+    return proof
+  }
+
+  /** @throws PekkaError HISTORY_PRUNED: it isn't among the commits that are here, and some aren't */
+  async #needPlace(id: Uint8Array): Promise<void> {
+    const { store } = this.components
+    const [place, first] = [await store.locate(id), await store.first()]
+    if (first > 0 && (place?.index ?? -1) < first)
+      throw new PekkaError('HISTORY_PRUNED', { what: `transaction ${toHex(id)}`, first })
   }
 
   async history<R extends HistoryRequest>(what: R): Promise<PageOf<R>> {
@@ -373,8 +388,9 @@ export class LocalLedger implements LedgerAccess {
   }
 
   async #readCommit(index: number): Promise<CommitView> {
-    const bytes = await this.components.store.commit(index)
-    if (bytes === null) throw new PekkaError('NOT_ON_LEDGER', { what: `commit ${index} any more, here` })
+    const { store } = this.components
+    const bytes = await store.commit(index)
+    if (bytes === null) throw new PekkaError('HISTORY_PRUNED', { what: `commit ${index}`, first: await store.first() })
     return commitViewSchema.parse(decodeCanonical(bytes))
   }
 

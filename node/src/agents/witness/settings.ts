@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { metricsSettings } from '@pekka/node/host/metrics'
+import { MIN_KEPT_COMMITS, parseKeepHistory } from './keep-history.js'
 
 /** Settings file of the witness process. Relative paths are taken from the file's folder. */
 const fileSchema = z.object({
@@ -30,6 +31,16 @@ const fileSchema = z.object({
    * `stake` transactions, at least every six epochs.
    */
   accountKey: z.string().nullable().default(null),
+  /** How much of the past it keeps: `all`, a time as `30d`, or a number of commits (keep-history.ts). What is older is deleted for good. */
+  keepHistory: z
+    .string()
+    .default('all')
+    .transform((text, context) => {
+      const keep = parseKeepHistory(text)
+      if (keep !== undefined) return keep
+      context.addIssue(`all, a time such as 30d, or a number of commits from ${MIN_KEPT_COMMITS} on`)
+      return z.NEVER
+    }),
   /** Serves `GET /metrics` there (docs/metrics.md); null: nowhere. */
   metrics: metricsSettings.nullable().default(null),
   /** Tells its parent process, over IPC, whom it can't reach and for how many it waits. */

@@ -176,11 +176,14 @@ export class LedgerClient implements LedgerAccess {
     let last = after
     let failures = 0
     let failingSince: number | null = null
+    /** Witnesses in a row that don't keep the next commit any more. */
+    let pruned = 0
     while (!signal.aborted) {
       try {
         for await (const { commit, address } of this.#followOnce(last, signal)) {
           failingSince = null
           failures = 0
+          pruned = 0
           if (commit.header.index !== last + 1) throw new PekkaError('LINK_PROTOCOL', { issue: 'a commit is missing' })
           last = commit.header.index
           this.#seen.tell(address, last)
@@ -188,6 +191,9 @@ export class LedgerClient implements LedgerAccess {
         }
       } catch (error) {
         if (signal.aborted) return
+        // Another one may keep more; where none does, trying on brings nothing.
+        pruned = isPekkaError(error) && error.code === 'HISTORY_PRUNED' ? pruned + 1 : 0
+        if (pruned >= this.#addresses.length) throw error
         failingSince ??= performance.now()
         if (performance.now() - failingSince > this.#patience) {
           throw new PekkaError('LEDGER_UNREACHABLE', {}, { cause: error })

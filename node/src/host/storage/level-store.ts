@@ -14,6 +14,8 @@ import type {
 export interface LevelLedgerStoreInit {
   /** The folder of the database; made where it is missing. */
   folder: string
+  /** false: no write waits for the disk. For filling a store that can be filled again, in benches and tests. Default true. */
+  synced?: boolean
 }
 
 /** Keys of the database: one letter for the kind, then the id. `s/account/…` rows of the state, `c/…` commits, and so on. */
@@ -277,7 +279,7 @@ export class LevelLedgerStore implements LedgerStore {
 
   /** One batch in LevelDB's log is written and synced as a whole; after a crash a torn one is dropped as a whole. */
   #write(operations: Operation[]): Promise<void> {
-    return this.#db.batch(operations, { sync: true })
+    return this.#db.batch(operations, { sync: this.init.synced ?? true })
   }
 }
 

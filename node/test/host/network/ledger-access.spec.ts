@@ -242,6 +242,28 @@ describe('ledger access', () => {
     while (ledger.followers > 0) await new Promise(resolve => setTimeout(resolve, 10))
   })
 
+  it('follows at the witness that keeps enough, and says at once where none does', async () => {
+    const refusing = (first: number): LedgerAccess =>
+      Object.assign(new CountingLedger(), {
+        async *follow(after: number) {
+          throw new PekkaError('HISTORY_PRUNED', { what: `commit ${after + 1}`, first })
+        }
+      })
+    const whole = new CountingLedger()
+    whole.grow(20)
+    const [young, younger, old] = [await witness(refusing(90)), await witness(refusing(95)), await witness(whole)]
+    const stop = new AbortController()
+    const access = await client([young, old].map(firstAddress))
+    for await (const { header } of access.follow(2, stop.signal)) if (header.index === 10) stop.abort()
+    const lost = await client([young, younger].map(firstAddress), 60_000)
+    await assert.rejects(
+      async () => {
+        for await (const _ of lost.follow(2, new AbortController().signal)) assert.fail()
+      },
+      { code: 'HISTORY_PRUNED', data: { what: 'commit 3', first: 95 } }
+    )
+  })
+
   it('goes on with the next address when one is gone, and repeats the call that was under way', async () => {
     const ledger = new CountingLedger()
     let asked = 0

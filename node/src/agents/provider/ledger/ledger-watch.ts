@@ -1,5 +1,5 @@
 import { pause } from '@pekka/node/host/network'
-import type { AuctionView, CommitView, LedgerAccess, TaskView } from '@pekka/node/protocol'
+import { isPekkaError, type AuctionView, type CommitView, type LedgerAccess, type TaskView } from '@pekka/node/protocol'
 
 export interface LedgerWatchComponents {
   ledger: LedgerAccess
@@ -43,8 +43,22 @@ export class LedgerWatch {
         for await (const commit of this.components.ledger.follow(this.#last, signal)) this.#take(commit)
       } catch (error) {
         if (!signal.aborted) this.components.log.warn({ err: error }, 'the ledger can not be followed')
+        if (isPekkaError(error) && error.code === 'HISTORY_PRUNED') await this.#skip(signal)
       }
       await pause(1_000, signal)
+    }
+  }
+
+  /** What it missed is nowhere any more, and it was away for longer than any lease: it goes on with what comes now. */
+  async #skip(signal: AbortSignal): Promise<void> {
+    const from = this.#last + 1
+    try {
+      const { index, timestamp } = await this.components.ledger.time(signal)
+      this.#last = Math.max(this.#last, index)
+      this.#timestamp = Math.max(this.#timestamp, timestamp)
+      this.components.log.warn({ from, to: this.#last }, 'commits were missed, and no witness keeps them any more')
+    } catch {
+      // The next try asks again.
     }
   }
 

@@ -390,7 +390,7 @@ describe('witness: a snapshot', function () {
     // What was final before is known, and what it was asks nobody again.
     assert.deepEqual(await second.ledger.submit(early.bytes), early.outcome)
     assert.equal(await own.first(), snapshot.index + 1)
-    await assert.rejects(commits(second.ledger, -1, last), { code: 'NOT_ON_LEDGER' })
+    await assert.rejects(commits(second.ledger, -1, last), { code: 'HISTORY_PRUNED' })
   })
 
   const small: Lie = { part: async () => new Uint8Array(1), size: 1 << 30, parts: 0 }

@@ -65,6 +65,8 @@ export class SnapshotMaker {
   #work: Promise<void> = Promise.resolve()
   /** Of the last state that was taken: an earlier one isn't waited for any more. */
   #latest = -1
+  /** Commits whose states wait to be written. */
+  readonly #pending = new Set<number>()
 
   constructor(
     private readonly components: SnapshotMakerComponents,
@@ -74,13 +76,21 @@ export class SnapshotMaker {
   /** The state is that after an epoch's last commit. */
   take(state: Reader, point: ResumePoint): void {
     const rows: Row[] = []
-    this.#latest = point.start.firstIndex - 1
+    const index = point.start.firstIndex - 1
+    this.#latest = index
+    this.#pending.add(index)
     for (const table of TABLE_NAMES) for (const key of state.keys(table)) rows.push([table, key, state.get(table, key)])
     this.#work = this.#work
       .then(() => this.#write(rows, point))
       .catch((error: unknown) => {
-        this.components.log.warn({ index: point.start.firstIndex - 1, error: String(error) }, 'no snapshot was made')
+        this.components.log.warn({ index, error: String(error) }, 'no snapshot was made')
       })
+      .finally(() => this.#pending.delete(index))
+  }
+
+  /** Whether one is being made, or waits for its certificate: it reads commits, and the transactions of asks of that moment. */
+  get making(): boolean {
+    return this.#pending.size > 0
   }
 
   /** What is being written is dropped. */
