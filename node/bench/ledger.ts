@@ -10,6 +10,8 @@
  *                                  (proof_checked_in), else by Node's WebCrypto (proof.ts)
  *   finality_p50_ms, _p99_ms       four witness processes on the loopback net at 500 transfers a second, from submit to final
  *   sustained_tps                  the highest load of a row that they bear with the 99th percentile below 2 s (finality.ts)
+ *   delay_ratio_n4, _n10, _n20     finality over the one-way delay of the links, in the seeded world (node/simulation/delays.ts): no clock of this
+ *                                  machine is in them
  *   restart_s                      a witness process on 10^6 transactions of history, from its start to when it serves (restart.ts);
  *                                  PEKKA_BENCH_HISTORY=10000 for a shorter one
  *
@@ -38,6 +40,7 @@ import { createDevnetGenesis } from '@pekka/node/ledger'
 import { createLoneLedger, type LocalLedger } from '@pekka/node/agents/witness'
 import { createSigner, createVerifier, systemClock } from '@pekka/node/host/crypto'
 import { createLedgerStore } from '@pekka/node/host/storage'
+import { delayRatios } from '../simulation/delays.js'
 import { finalityFigures } from './finality.js'
 import { proofFigures } from './proof.js'
 import { ratios } from './ratio.js'
@@ -130,6 +133,8 @@ try {
   const buys = new Lane(ledger, network, account, client.publicKey, client)
   const runs = new Lane(ledger, network, provider, agent.publicKey, agent)
   const expiry = Date.now() + 80_000_000
+  // As whoever uses the network much has: what comes of accounts with nothing behind them is looked at so often a second and no more.
+  for (const lane of [own, operates]) await lane.send({ kind: 'bond', amount: CREDIT })
   const single = await timeEach(SINGLE, () => own.send({ kind: 'faucet', amount: CREDIT }))
   const grant = { cap: 1_000n * CREDIT, perTask: CREDIT, expiry }
   await own.send({ kind: 'grant', delegate: { key: client.publicKey, ...grant, bodies: ['offer', 'cancel'] } })
@@ -211,6 +216,7 @@ try {
     tasks_per_s: Math.round(TASKS / seconds),
     ...(await ratios()),
     ...(await proofFigures()),
+    ...delayRatios(['delay']),
     ...(await finalityFigures()),
     ...(await restartFigure(HISTORY, existsSync(BUILT) ? BUILT : undefined))
   }
