@@ -1,4 +1,12 @@
-import type { ChannelHandler, HandleOptions, MessageChannel, NetworkHost, OpenOptions } from '@pekka/node/host/network'
+import type {
+  ChannelHandler,
+  Gossip,
+  GossipInit,
+  HandleOptions,
+  MessageChannel,
+  NetworkHost,
+  OpenOptions
+} from '@pekka/node/host/network'
 
 /** What becomes of a message before it is sent: none, one or several. */
 export type Tamper = (protocol: string, peer: string, message: Uint8Array) => Promise<readonly Uint8Array[]>
@@ -18,6 +26,7 @@ export class LyingHost implements NetworkHost {
   stop = (): Promise<void> => this.host.stop()
   addresses = (): string[] => this.host.addresses()
   disconnect = (peer: string): Promise<void> => this.host.disconnect(peer)
+  gossip = (init: GossipInit): Promise<Gossip> => this.host.gossip(init)
   connectionCount = (): number => this.host.connectionCount()
 
   handle(protocol: string, handler: ChannelHandler, options?: HandleOptions): Promise<void> {

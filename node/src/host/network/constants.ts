@@ -115,3 +115,22 @@ export const LEDGER_PATIENCE_MS = 20_000
  * keeps its connections. Asked thrice in that time; a busy machine answers late, and then nothing is lost but a new connection.
  */
 export const LEDGER_SILENCE_MS = 6_000
+
+/**
+ * What is read of one peer's gossip a second, bytes, and at once. An honest one tells of what it couldn't get ordered, a megabyte a second at
+ * most (core/consensus); taking a message apart costs some 10 ns a byte beside what is in it.
+ */
+export const GOSSIP_BYTES_PER_SECOND = 1 << 20
+export const GOSSIP_BURST_BYTES = 2 << 20
+/** Messages of one peer's gossip that are judged a second, and at once: two witnesses' batches. */
+export const GOSSIP_MESSAGES_PER_SECOND = 100
+export const GOSSIP_BURST_MESSAGES = 400
+/** Bytes of gossip read ahead of what is judged, from which on a stream is paused, and below which it is resumed. */
+export const GOSSIP_READ_HIGH_BYTES = 256 << 10
+export const GOSSIP_READ_LOW_BYTES = 64 << 10
+/** Largest frame of gossip: a transaction of the largest size, or a few batches. */
+export const GOSSIP_RPC_BYTES = 1 << 20
+/** Bytes of gossip that may wait for one peer; then its stream is thrown away, and made anew within a second. */
+export const GOSSIP_OUTBOX_BYTES = 4 << 20
+/** How long a message that was seen is known by its id, ms; later its content is. Shorter than who publishes it again waits. */
+export const GOSSIP_SEEN_MS = 8_000

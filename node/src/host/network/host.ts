@@ -7,6 +7,7 @@ import { yamux } from '@libp2p/yamux'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Connection, Libp2p, MultiaddrConnection, PrivateKey } from '@libp2p/interface'
+import type { GossipSubComponents } from '@libp2p/gossipsub'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { PekkaError, isPekkaError } from '@pekka/node/protocol'
 import { StreamChannel } from './channel.js'
@@ -21,6 +22,7 @@ import {
   READ_BUFFER_BYTES,
   STREAM_WINDOW_BYTES
 } from './constants.js'
+import { GossipMesh, type Gossip, type GossipInit } from './gossip.js'
 import { recordListeners, type RecordedTransport } from './listeners.js'
 import { noiseCrypto } from './noise-crypto.js'
 import { writeAtOnce } from './one-write.js'
@@ -38,7 +40,7 @@ export interface NetworkHostComponents {
   key: PrivateKey
 }
 
-/** Our libp2p node: TCP, noise, yamux, identify and ping, and nothing that finds peers by itself. */
+/** Our libp2p node: TCP, noise, yamux, identify and ping, gossip where it is asked for, and nothing that finds peers by itself. */
 export class Libp2pHost implements NetworkHost {
   readonly peerId: string
   readonly #listened: () => Multiaddr[]
@@ -50,6 +52,9 @@ export class Libp2pHost implements NetworkHost {
   readonly #handlers = new Map<string, { handler: ChannelHandler; options: HandleOptions }>()
   readonly #stopping = new AbortController()
   #node: Libp2p | null = null
+  /** What the node is made of, for the gossip. */
+  #parts: GossipSubComponents | null = null
+  #gossip: GossipMesh | null = null
   readonly #transport: RecordedTransport<Parameters<ReturnType<typeof tcp>>[0], ReturnType<ReturnType<typeof tcp>>>
 
   constructor(
@@ -80,7 +85,14 @@ export class Libp2pHost implements NetworkHost {
           }
         })
       ],
-      services: { identify: identify(), ping: ping() },
+      services: {
+        identify: identify(),
+        ping: ping(),
+        parts: (parts: GossipSubComponents) => {
+          this.#parts = parts
+          return {}
+        }
+      },
       // Its ping waits behind bulk data on a slow line and then cuts a healthy connection; links look after themselves.
       connectionMonitor: { enabled: false },
       connectionManager: {
@@ -116,6 +128,7 @@ export class Libp2pHost implements NetworkHost {
     const node = this.#node
     this.#node = null
     this.#stopping.abort(new PekkaError('LINK_CLOSED', {}))
+    await this.#gossip?.stop()
     if (node === null) return
     await node.stop()
   }
@@ -165,6 +178,15 @@ export class Libp2pHost implements NetworkHost {
     }
   }
 
+  async gossip(init: GossipInit): Promise<Gossip> {
+    this.#started()
+    if (this.#parts === null) throw new TypeError('a started host has parts')
+    await this.#gossip?.stop()
+    this.#gossip = new GossipMesh({ parts: this.#parts, connectionTo: peer => this.#shared(peer) }, init)
+    await this.#gossip.start()
+    return this.#gossip
+  }
+
   async disconnect(peer: string): Promise<void> {
     const connections = this.#node?.getConnections().filter(one => one.remotePeer.toString() === peer) ?? []
     await Promise.all(connections.map(one => one.close().catch((error: Error) => one.abort(error))))
@@ -182,13 +204,16 @@ export class Libp2pHost implements NetworkHost {
       this.#separate.add(own)
       return own
     }
-    const shared = (): Connection | undefined =>
-      node
-        .getConnections()
-        .find(one => one.remotePeer.toString() === peer && one.status === 'open' && !this.#separate.has(one))
+    const shared = (): Connection | undefined => this.#shared(peer)
     return (
       shared() ?? (await this.#dial(peer, async () => shared() ?? (await node.dial(target, { signal, force: true }))))
     )
+  }
+
+  #shared(peer: string): Connection | undefined {
+    return this.#node
+      ?.getConnections()
+      .find(one => one.remotePeer.toString() === peer && one.status === 'open' && !this.#separate.has(one))
   }
 
   /**

@@ -16,6 +16,7 @@
  * await channel.close()
  * ```
  */
+import type { Gossip, GossipInit } from './gossip.js'
 import { Libp2pHost, type NetworkHostComponents } from './host.js'
 
 export { StreamChannel, type ChannelInit } from './channel.js'
@@ -27,6 +28,7 @@ export { StandingLink, pause, type StandingLinkComponents, type StandingLinkInit
 export { Liveness, type LivenessInit } from './liveness.js'
 export { fetchBlob, fetchBlobTo, putBlob, serveBlobs, type BlobName, type BlobService } from './blobs.js'
 export { serveLedger } from './ledger-server.js'
+export type { Gossip, GossipInit, GossipVerdict } from './gossip.js'
 export { LedgerClient, type LedgerClientComponents, type LedgerClientInit } from './ledger-client.js'
 export * from './constants.js'
 export type { NetworkHostComponents } from './host.js'
@@ -111,6 +113,8 @@ export interface NetworkHost extends Startable {
    * @throws PekkaError PEER_UNREACHABLE; USAGE for an address without a peer; the signal's reason
    */
   open(address: string, protocol: string, options?: OpenOptions): Promise<MessageChannel>
+  /** Gossip on one topic, of a host that is started; it ends the one before. It has no peers before `setPeers`. */
+  gossip(init: GossipInit): Promise<Gossip>
   /** Closes all connections to a peer. */
   disconnect(peer: string): Promise<void>
   connectionCount(): number
