@@ -169,11 +169,12 @@ def bind_all(identifier: str, entries: list[Any]) -> Answer:
         if transfer is not None:
             transfer.close()
     issues: list[str | None] = []
+    namespace = helper._namespace()
     for (name, _, _), value in zip(entries, found):
         if isinstance(value, Exception) or hidden(name):
             issues.append(clean(value, 300) if isinstance(value, Exception) else "this is no name for a value")
             continue
-        helper._namespace()[name] = value
+        namespace[name] = value
         issues.append(None)
     return Answer({"issues": issues})
 

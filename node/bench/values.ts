@@ -215,7 +215,7 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
         // As the page does before it opens the first part.
         if (!begun) void kernel.call('returns.expect', [[values[0]?.codec]])
         begun = true
-        await delivery.add(await travelled(new Uint8Array(bytes)))
+        await delivery.add(await travelled(bytes))
       }
     }
     const limits = { ...LIMITS, memoryBytes: 16 * GIB, diskBytes: 8 * GIB }
@@ -229,13 +229,11 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
         inMs = performance.now() - began
         inCpu = cpu() - cpuBefore
         inPeak = await kernelRests()
+        // As the page does when a run begins whose values come back by themselves.
+        await kernel.call('returns.expect', [[]])
         outBefore = cpu()
       }
-      if (event.type === 'cell-end') {
-        ended = performance.now()
-        // As the page does when a cell has ended.
-        void kernel.call('returns.expect', [[]])
-      }
+      if (event.type === 'cell-end') ended = performance.now()
       if (event.type === 'values') {
         back = event
         cpu()

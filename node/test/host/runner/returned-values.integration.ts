@@ -60,6 +60,11 @@ describe('values that come back into the user’s kernel', function () {
     assert.deepEqual(found['together'], [null, 'the text is not UTF-8', 'this is no name for a value', null])
     assert.deepEqual(found['small'], [[1, 2], false, false, 'ä'])
     assert.match(String(found['short']), /^the sizes of what has come are not those that were said,/)
+    assert.deepEqual(found['halves'], [...Array<string>(5).fill('it is not JSON'), null])
+  })
+
+  it('are what the codecs make of them where they are small and plain, and so read and written in a shorter way', () => {
+    assert.deepEqual(found['plain'], [[], true, 13, Array<boolean>(9).fill(true)])
   })
 
   it('are read by a process that is started ahead, once, and again where it waited for too long', () => {

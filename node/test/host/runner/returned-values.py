@@ -3,6 +3,7 @@ Run with the image's Python: `python returned-values.py CODECS_FILE KERNEL_FOLDE
 
 import json
 import os
+import random
 import sys
 import threading
 import warnings
@@ -118,6 +119,44 @@ found["together"] = said(returns.bind_all("t", [[name, codec, len(body)] for nam
 found["small"] = [shell.user_ns.get("a"), "b" in shell.user_ns, "_c" in shell.user_ns, shell.user_ns.get("d")]
 returns.part("t", b"77", True)
 found["short"] = said(returns.bind_all("t", [["e", "json", 1], ["f", "pickle", 1]]))["issues"]
+
+# None ends in the next one.
+halves = [b"[1", b",2]", b"\"a", b"b\"", b"1,2", b"3"]
+returns.part("t", b"".join(halves), True)
+found["halves"] = said(returns.bind_all("t", [[f"h{at}", "json", len(half)] for at, half in enumerate(halves)]))["issues"]
+
+# What is read or written in the short way is what the codecs make of it.
+plain = [1, -7, 2**53, 1.5, 1e300, -0.0, True, None, "", "a\"b\\c\n\x00/", [], {}, [1, "x", None, 2.5], {"a": 1, "b c": [2]}, [[[]]]]
+texts = [b"".join(map(bytes, codecs.encode(value).pieces)) for value in plain]
+odd = [2**53 + 1, float("nan"), float("inf"), (1,), {"$t": 1}, {1: 2}, "\u00fc", "\ud800", [1] * 100, b"x", type("I", (int,), {})(3)]
+rng = random.Random(8)
+for at in range(4000):
+    text = bytearray(rng.choice(texts[: len(plain)]) + rng.choice(texts[: len(plain)]) * (at % 3 == 0))
+    for _ in range(rng.choice((1, 2, 3))):
+        place = rng.randrange(len(text) + 1)
+        text[place : place + rng.choice((0, 1))] = rng.choice((b"[", b"]", b"{", b'"', b",", b"1", b":", b"e5", b" ", b"\\", b"-", b"null", b""))
+    texts.append(bytes(text))
+deep, long = b"[" * 61 + b"]" * 61, b"-" + b"9" * 20
+texts += [deep, long, b"NaN", b"-Infinity", b'{"$t":"range","v":["0","9","1"]}', b'{"\\u0024t":"range","v":["0","9","1"]}', b" 1", b"1 ", b'"\xc3\xbc"']
+differ, short = [], [0, 0]
+for text in texts:
+    read = returns.reader._plain(text)
+    if read is None:
+        continue
+    short[0] += 1
+    try:
+        whole = codecs.decode("json", text)
+    except codecs.Refused as error:
+        whole = error
+    if repr(read[0]) != repr(whole):
+        differ.append([text.decode(), repr(whole)])
+for value in (*plain, *odd):
+    wrote = kernel._plain(value)
+    if wrote is not None:
+        short[1] += 1
+        if wrote != b"".join(map(bytes, codecs.encode(value).pieces)):
+            differ.append(repr(value))
+found["plain"] = [differ, short[0] > 150, short[1], [returns.reader._plain(text) is None for text in texts[-9:]]]
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
