@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createDevnetGenesis } from '@pekka/node/ledger'
-import { networkId, toHex } from '@pekka/node/protocol'
+import { encodeCanonical, networkId, toHex } from '@pekka/node/protocol'
 import { DEVNET_FORMAT } from '../../../src/cli/house/constants.js'
 import { copyExamples, offerExamples } from '../../../src/cli/house/state/examples.js'
+import { joinOutside } from '../../../src/cli/house/state/outside.js'
 import { housePlaces } from '../../../src/cli/house/state/places.js'
 import { freePort, isFree, reservePort } from '../../../src/cli/house/ports.js'
 import { makeSocketFolder } from '../../../src/cli/house/sockets.js'
@@ -73,6 +74,52 @@ describe('the state in a PEKKA_HOME', () => {
     await mkdir(join(home, 'elsewhere'), { mode: 0o700 })
     await symlink(join(home, 'elsewhere'), join(home, 'link'))
     await assert.rejects(makeSocketFolder(join(home, 'link')), /belongs to somebody else/)
+  })
+})
+
+describe('a network that others keep', () => {
+  let home: string
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), 'pekka-outside-'))
+  })
+  afterEach(() => rm(home, { recursive: true, force: true }))
+  const witnesses = ['/ip4/127.0.0.1/tcp/4001']
+  const usage = (issue: RegExp) => ({ code: 'USAGE', message: issue })
+
+  /** A file with the genesis of some network; and its id. */
+  async function genesisFile(path: string, nonce: number): Promise<string> {
+    const key = new Uint8Array(32)
+    const genesis = createDevnetGenesis({
+      ...{ createdAt: 0, nonce: new Uint8Array(16).fill(nonce), witness: key, providers: [] },
+      demo: { threshold: 1, keys: [key] }
+    })
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, encodeCanonical(genesis))
+    return toHex(networkId(genesis)).slice(0, 8)
+  }
+
+  it('needs its genesis at the first start, in a home with a network of its own too', async () => {
+    const places = housePlaces(home, {})
+    await assert.rejects(joinOutside(places, { witnesses }), usage(/needs its genesis: --genesis FILE\.$/))
+    const own = await genesisFile(join(places.devnet, 'genesis.cbor'), 1)
+    const needed = new RegExp(
+      `needs its genesis: --genesis FILE\\. .* already \\(${own}\\): "pekka reset" .* PEKKA_HOME`
+    )
+    await assert.rejects(joinOutside(places, { witnesses }), usage(needed))
+    const file = join(home, 'theirs.cbor')
+    const theirs = await genesisFile(file, 2)
+    const another = new RegExp(`another network already \\(${own}\\).* for network ${theirs}`)
+    await assert.rejects(joinOutside(places, { genesis: file, witnesses }), usage(another))
+    assert.equal(await joinOutside(places), null)
+  })
+
+  it('is remembered, so that later starts say nothing of it', async () => {
+    const places = housePlaces(home, {})
+    const file = join(home, 'theirs.cbor')
+    await genesisFile(file, 2)
+    const first = await joinOutside(places, { genesis: file, witnesses })
+    assert.deepEqual((await joinOutside(places))?.network, first?.network)
+    assert.deepEqual((await joinOutside(places, { witnesses: ['/ip4/127.0.0.1/tcp/4002'] }))?.network, first?.network)
   })
 })
 

@@ -40,10 +40,16 @@ export async function joinOutside(places: HousePlaces, init?: OutsideInit): Prom
   if (init === undefined && before === null) return null
   const known = existsSync(path) ? await readGenesis(path) : null
   const given = init?.genesis === undefined ? known : await readGenesis(init.genesis)
-  if (given === null)
+  // Without a word of which network is meant, an own one that is here already is none of others.
+  if (given === null || (init?.genesis === undefined && before === null)) {
+    const own =
+      known === null
+        ? ''
+        : ` This home has a network of its own already (${known.network.slice(0, 8)}): "pekka reset" removes it, or set PEKKA_HOME to another folder.`
     throw new PekkaError('USAGE', {
-      issue: 'The first start on a network that others keep needs its genesis: --genesis FILE.'
+      issue: `The first start on a network that others keep needs its genesis: --genesis FILE.${own}`
     })
+  }
   if (known !== null && (before === null || !equalBytes(known.bytes, given.bytes)))
     throw new PekkaError('USAGE', {
       issue: `This home has another network already (${known.network.slice(0, 8)}). "pekka reset" removes it, or set PEKKA_HOME to another folder for network ${given.network.slice(0, 8)}.`
