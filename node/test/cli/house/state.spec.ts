@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { createServer as createHttpServer, type Server } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createDevnetGenesis } from '@pekka/node/ledger'
-import { encodeCanonical, networkId, toHex } from '@pekka/node/protocol'
+import { PekkaError, encodeCanonical, encodeCbor, networkId, toHex } from '@pekka/node/protocol'
 import { DEVNET_FORMAT } from '../../../src/cli/house/constants.js'
 import { copyExamples, offerExamples } from '../../../src/cli/house/state/examples.js'
-import { joinOutside } from '../../../src/cli/house/state/outside.js'
+import { drawFirst, joinOutside } from '../../../src/cli/house/state/outside.js'
 import { housePlaces } from '../../../src/cli/house/state/places.js'
 import { freePort, isFree, reservePort } from '../../../src/cli/house/ports.js'
 import { makeSocketFolder } from '../../../src/cli/house/sockets.js'
@@ -120,6 +121,82 @@ describe('a network that others keep', () => {
     const first = await joinOutside(places, { genesis: file, witnesses })
     assert.deepEqual((await joinOutside(places))?.network, first?.network)
     assert.deepEqual((await joinOutside(places, { witnesses: ['/ip4/127.0.0.1/tcp/4002'] }))?.network, first?.network)
+  })
+})
+
+describe('the first look at an account on a network that others keep', () => {
+  let home: string
+  let server: Server
+  let asked: string[]
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), 'pekka-draw-'))
+    asked = []
+  })
+  afterEach(async () => {
+    server.closeAllConnections()
+    await new Promise(resolve => server.close(resolve))
+    await rm(home, { recursive: true, force: true })
+  })
+  const network = 'ab'.repeat(32)
+
+  /** A wallet that answers so; what it is asked and has no answer for waits. */
+  async function walletWith(answers: Record<string, PekkaError | object>): Promise<string> {
+    server = createHttpServer((request, response) => {
+      const answer = answers[`${request.method} ${request.url}`]
+      asked.push(`${request.method} ${request.url}`)
+      if (answer === undefined) return
+      if (answer instanceof PekkaError) response.writeHead(answer.status).end(JSON.stringify(answer.toProblem()))
+      else response.end(encodeCbor(answer))
+    })
+    const path = join(home, 'wallet')
+    await new Promise<void>(resolve => server.listen(path, resolve))
+    return path
+  }
+
+  async function said(answers: Record<string, PekkaError | object>): Promise<string[]> {
+    const lines: string[] = []
+    await drawFirst(await walletWith(answers), { network }, line => void lines.push(line), new AbortController().signal)
+    return lines
+  }
+
+  it('says nothing where it has some', async () => {
+    assert.deepEqual(await said({ 'GET /v1/account': { balance: 5n } }), [])
+  })
+
+  it('draws some where it has none', async () => {
+    assert.deepEqual(await said({ 'GET /v1/account': { balance: 0n }, 'POST /v1/faucet': { ok: true } }), [])
+    assert.deepEqual(asked, ['GET /v1/account', 'POST /v1/faucet'])
+  })
+
+  it('says that there are none where the faucet refuses', async () => {
+    const refused = new PekkaError('FUNDS_MISSING', {})
+    const [line] = await said({ 'GET /v1/account': { balance: 0n }, 'POST /v1/faucet': refused })
+    assert.match(line ?? '', /no credits on network abababab \(FUNDS_MISSING\)/)
+  })
+
+  it('doesn’t say that of an account that it couldn’t see', async () => {
+    const silent = new PekkaError('LEDGER_UNREACHABLE')
+    const [line] = await said({ 'GET /v1/account': silent })
+    assert.match(line ?? '', /could not be seen \(LEDGER_UNREACHABLE\): The ledger does not answer/)
+  })
+
+  it('nor where the network was lost before it could draw', async () => {
+    const silent = new PekkaError('BRIDGE_UNREACHABLE', { address: 'there' })
+    const [line] = await said({ 'GET /v1/account': { balance: 0n }, 'POST /v1/faucet': silent })
+    assert.match(line ?? '', /could not be seen \(BRIDGE_UNREACHABLE\)/)
+  })
+
+  it('ends without a word where the start is called off, though the wallet never answers', async () => {
+    const lines: string[] = []
+    const stop = new AbortController()
+    const path = await walletWith({})
+    const arrived = new Promise(resolve => server.once('request', resolve))
+    const looking = drawFirst(path, { network }, line => void lines.push(line), stop.signal)
+    await arrived
+    stop.abort()
+    await looking
+    await drawFirst(path, { network }, line => void lines.push(line), stop.signal)
+    assert.deepEqual([lines, asked], [[], ['GET /v1/account']])
   })
 })
 

@@ -66,20 +66,44 @@ export async function joinOutside(places: HousePlaces, init?: OutsideInit): Prom
   return { path, genesis: given.genesis, network: given.network, witnesses }
 }
 
-/** Opens the wallet's account on a network of others and draws practice credits, where that has a faucet; says what is missing else. */
+/**
+ * Opens the wallet's account on a network of others and draws practice credits, where that has a faucet; says what is missing else.
+ * @param signal ends it at once, without a word
+ */
 export async function drawFirst(
   socket: string,
   { network }: { network: string },
-  say: (line: string) => void
+  say: (line: string) => void,
+  signal: AbortSignal
 ): Promise<void> {
-  const wallet = new WalletSocket({ path: socket })
+  const ended = Promise.withResolvers<undefined>()
+  const end = (): void => ended.resolve(undefined)
+  signal.addEventListener('abort', end, { once: true })
   try {
-    if (await wallet.hasCredits()) return
-    await wallet.draw(PRACTICE_CREDITS)
+    if (signal.aborted) return
+    // Where it ends, the wallet's answer is left to itself: it is heard by nobody.
+    const line = await Promise.race([
+      firstCredits(new WalletSocket({ path: socket }), network.slice(0, 8)),
+      ended.promise
+    ])
+    if (line !== undefined) say(line)
+  } finally {
+    signal.removeEventListener('abort', end)
+  }
+}
+
+/** What the user has to know of it, in a sentence; undefined: nothing. */
+async function firstCredits(wallet: WalletSocket, network: string): Promise<string | undefined> {
+  let isEmpty = false
+  try {
+    isEmpty = !(await wallet.hasCredits())
+    if (isEmpty) await wallet.draw(PRACTICE_CREDITS)
+    return undefined
   } catch (error) {
     if (!isPekkaError(error)) throw error
-    say(
-      `Your account has no credits on network ${network.slice(0, 8)} (${error.code}): somebody there has to send it some.`
-    )
+    // Only who was looked at is said to have none; and a draw that reached nobody was not refused.
+    if (!isEmpty || error.code.endsWith('_UNREACHABLE'))
+      return `Whether your account has credits on network ${network} could not be seen (${error.code}): ${error.message} "pekka account show" looks again.`
+    return `Your account has no credits on network ${network} (${error.code}): somebody there has to send it some.`
   }
 }

@@ -84,7 +84,8 @@ export async function reside(
       { env: init.env, lab: await init.lab?.(), listen: init.listen }
     )
     const address = await house.start(end)
-    if (devnet.outside !== null) await drawFirst(address.wallet.socket, devnet, say)
+    if (devnet.outside !== null) await drawFirst(address.wallet.socket, devnet, say, end)
+    end.throwIfAborted()
     control.tell({ ...told, state: 'ready', address })
     await lock.tell({ address: address.lab ?? address.bridge })
     // whoever asked for it may be connected since before it was ready
