@@ -14,12 +14,12 @@ import {
   type TaskView
 } from '@pekka/node/protocol'
 import { SessionDigester } from '@pekka/node/verification'
-import { ALIVE_INTERVAL_MS, KILL_AFTER_MS, STORED_WAIT_MS, TRANCHE_INTERVAL_MS } from '../constants.js'
+import { ALIVE_INTERVAL_MS, STORED_WAIT_MS, TRANCHE_INTERVAL_MS } from '../constants.js'
 import type { Committer } from './committer.js'
 import type { CpuPath } from '../machine/cpu-path.js'
-import { ProviderFault, faultOf, type Killed } from './done.js'
+import { ProviderFault, faultOf } from './done.js'
+import { HeldSandbox } from './held-sandbox.js'
 import type { OpenedTask } from '../intake/intake.js'
-import { LateKill } from './late-kill.js'
 import type { LedgerLane, Ordered } from '../ledger/ledger-lane.js'
 import type { Delivery } from '../output/delivery.js'
 import type { FrameWriter } from '../output/frame-writer.js'
@@ -27,7 +27,7 @@ import type { RunRecord, RunStore } from '../output/run-store.js'
 import { SessionPay } from './session-pay.js'
 import { KeptSession, type CellLimits } from './session.js'
 import type { FetchPart } from '../intake/travel.js'
-import { paidMs, type TakenSandbox, type Workshop } from '../machine/workshop.js'
+import { paidMs, type Workshop } from '../machine/workshop.js'
 import { execute } from './execution.js'
 import { openOutput, type Output } from './open-output.js'
 import { ResultMaker } from './result.js'
@@ -80,15 +80,11 @@ class Abandoned extends Error {}
 export class Attempt {
   readonly #abandon = new AbortController()
   readonly #log: AttemptComponents['log']
-  #sandbox: TakenSandbox | null = null
+  readonly #sandbox: HeldSandbox
   #writer: FrameWriter | null = null
-  #killed: Killed | null = null
   #view: TaskView | null = null
   #ended = false
-  /** The user's code has ended: a cancel that comes now changes nothing (PROTOCOL §9, STOPPING). */
-  #done = false
   readonly #timers = new Set<NodeJS.Timeout>()
-  readonly #late = new LateKill(() => this.#kill('cancel'), KILL_AFTER_MS)
   /** The machine is kept for later cells (R33). */
   #session: KeptSession | null = null
   #pay: SessionPay | null = null
@@ -101,6 +97,7 @@ export class Attempt {
   ) {
     this.#log = components.log
     this.#result = new ResultMaker(components, init)
+    this.#sandbox = new HeldSandbox(components, init.task)
   }
 
   /** What the ledger says of the task, at each change. */
@@ -150,9 +147,9 @@ export class Attempt {
 
   /** Ends the attempt by `fail`: this machine is shutting down. */
   shutDown(): void {
-    if (this.#done) return
+    if (this.#sandbox.done) return
     this.#abandon.abort(new ProviderFault('shutdown'))
-    this.#kill('abandoned')
+    this.#sandbox.kill('abandoned')
   }
 
   /** Runs the attempt to its end. Never rejects: whatever goes wrong becomes `fail`, or a line in the log. */
@@ -171,8 +168,7 @@ export class Attempt {
     } finally {
       this.#ended = true
       for (const timer of this.#timers) clearTimeout(timer)
-      this.#late.clear()
-      await this.#release()
+      await this.#sandbox.end()
     }
   }
 
@@ -182,7 +178,7 @@ export class Attempt {
     const accepted = this.#accept()
     accepted.catch((error: unknown) => this.#abandon.abort(error))
     if (!this.init.eager) await accepted
-    const taking = this.components.workshop.take(this.init.task, signal).then(sandbox => (this.#sandbox = sandbox))
+    const taking = this.#sandbox.take(signal)
     taking.catch(() => {})
     const output = await openOutput(this.components, this.init)
     const { file, record, writer, delivery } = output
@@ -193,8 +189,7 @@ export class Attempt {
       offer.session === null
         ? await this.#execute(writer, delivery, this.init.task.bundle, null)
         : await this.#keep(output)
-    this.#done = true
-    void this.#release()
+    this.#sandbox.finish()
     this.#digester.add(done)
     const result = this.#digester.result(done)
     const manifest = this.#result.manifest(result, this.#digester.raw(this.init.task.taskKey), done, writer.chain)
@@ -262,14 +257,14 @@ export class Attempt {
         primitives,
         run: async (program, limits) => {
           const done = await this.#execute(writer, delivery, program, limits)
-          return { done, kept: this.#killed === null && this.#sandbox?.session.kept === true }
+          return { done, kept: this.#sandbox.killed === null && this.#sandbox.taken?.session.kept === true }
         },
         end: async event => {
           this.#digester.add(event)
           await writer.write({ events: [event], manifest: null })
         },
-        interrupt: () => this.#sandbox?.session.interrupt(),
-        stop: () => this.#interruptRun(),
+        interrupt: () => this.#sandbox.taken?.session.interrupt(),
+        stop: () => this.#sandbox.interrupt(),
         restart: () => this.#restart(),
         fetch: sealed => this.init.fetchCell(sealed, signal),
         onChange: () => this.#tellAlive(),
@@ -305,20 +300,11 @@ export class Attempt {
 
   /** A session whose sandbox ends by itself has lost what its cells made. */
   #watchSandbox(): void {
-    const watched = this.#sandbox
-    void watched?.sandbox.exited.then(() => {
-      if (this.#sandbox === watched) this.#session?.finish('lost')
-    })
+    this.#sandbox.watch(() => this.#session?.finish('lost'))
   }
 
-  /** A fresh sandbox for the same session. Nothing of the old one is left: neither processes nor files. */
   async #restart(): Promise<void> {
-    this.#late.clear()
-    const { signal } = this.#abandon
-    await this.#release()
-    signal.throwIfAborted()
-    this.#killed = null
-    this.#sandbox = await this.components.workshop.take(this.init.task, signal)
+    await this.#sandbox.replace(this.#abandon.signal)
     this.#watchSandbox()
   }
 
@@ -346,7 +332,7 @@ export class Attempt {
 
   /** Runs a program, the task's own or a session's cell, and passes its output on, up to `done`. */
   async #execute(writer: FrameWriter, delivery: Delivery, bundle: Bundle, cell: CellLimits | null): Promise<Done> {
-    const sandbox = this.#sandbox
+    const sandbox = this.#sandbox.taken
     if (sandbox === null) throw new PekkaError('SANDBOX_FAILED', { issue: 'there is none' })
     return await execute(
       {
@@ -365,8 +351,8 @@ export class Attempt {
           if (cell !== null) setImmediate(() => this.#session?.begun())
           else if (this.#view?.state === 'stopping') setImmediate(() => this.#cancel())
         },
-        kill: why => this.#kill(why),
-        killed: () => this.#killed
+        kill: why => this.#sandbox.kill(why),
+        killed: () => this.#sandbox.killed
       },
       { task: this.init.task, bundle, limits: cell ?? this.#limits, keep: cell !== null },
       this.#abandon.signal
@@ -382,28 +368,13 @@ export class Attempt {
 
   #cancel(): void {
     if (this.#session !== null) this.#session.finish(this.#view?.cancelledAt === null ? 'close' : 'cancel')
-    else this.#interruptRun()
-  }
-
-  /** Interrupts what runs; what doesn't end by itself is killed. */
-  #interruptRun(): void {
-    if (this.#done || this.#killed !== null) return
-    const sandbox = this.#sandbox
-    if (sandbox === null) return
-    sandbox.session.cancel()
-    this.#late.arm()
-  }
-
-  #kill(why: Killed): void {
-    if (this.#done || this.#killed !== null) return
-    this.#killed = why
-    void this.#sandbox?.sandbox.kill().catch((error: unknown) => this.#log.warn({ err: error }, 'a sandbox hangs'))
+    else this.#sandbox.interrupt()
   }
 
   #giveUp(why: string): void {
-    if (this.#ended || this.#done) return
+    if (this.#ended || this.#sandbox.done) return
     this.#abandon.abort(new Abandoned(why))
-    this.#kill('abandoned')
+    this.#sandbox.kill('abandoned')
   }
 
   async #fail(reason: FailReason, error: unknown): Promise<void> {
@@ -413,17 +384,6 @@ export class Attempt {
       await this.components.lane.send({ kind: 'fail', task, attempt: this.init.attempt, reason })
     } catch (cause) {
       this.#log.warn({ err: cause, task: toHex(task) }, 'the failure could not be told; the lease lapses')
-    }
-  }
-
-  async #release(): Promise<void> {
-    const sandbox = this.#sandbox
-    this.#sandbox = null
-    if (sandbox === null) return
-    try {
-      await sandbox.release()
-    } catch (error) {
-      this.#log.warn({ err: error }, 'a sandbox could not be removed; it is at the next start')
     }
   }
 }
