@@ -10,7 +10,7 @@ import { RemoteFuture } from './remote-future.js'
 import type { CellEvent, RemoteFutureComponents } from './remote-future.js'
 import { clearUntrusted, untrust } from './trust.js'
 import type { WriterEvent } from './writer-events.js'
-import { hasFuture, type CellRun } from './written-cell.js'
+import { hasFuture, WrittenCell } from './written-cell.js'
 
 /** A code cell as it stands in the page just now. A moved cell has new ones, so nobody keeps them. */
 export interface CellPlace {
@@ -43,7 +43,7 @@ export interface TaskWriterInit {
  * events again after `begin`, it leaves exactly the same outputs.
  */
 export class TaskWriter implements Claimant {
-  private readonly runs = new Map<string, CellRun>()
+  private readonly runs = new Map<string, WrittenCell>()
   /** Cells that were made to remember this run. */
   private readonly taken = new Set<string>()
   private readonly displays = new Map<string, Set<string>>()
@@ -238,19 +238,7 @@ export class TaskWriter implements Claimant {
           ...(this.init.hintFor === undefined ? {} : { hintFor: this.init.hintFor })
         }
       )
-      const run: CellRun = {
-        id: cell,
-        future,
-        source: before?.source,
-        model: undefined,
-        onChange: (_shared, change) => {
-          if (change.sourceChange !== undefined) this.edited(run)
-        },
-        edited: before?.edited ?? false,
-        state: 'gone',
-        missed: false,
-        ended: false
-      }
+      const run = new WrittenCell(cell, future, before, edited => this.emit({ type: 'edited', cell, edited }))
       this.runs.set(cell, run)
       if (place !== undefined) this.enter(run, place)
       future.onDisposed(() => this.lost(run))
@@ -258,48 +246,27 @@ export class TaskWriter implements Claimant {
     }
   }
 
-  private enter(run: CellRun, { model, outputArea }: CellPlace): void {
+  private enter(run: WrittenCell, { model, outputArea }: CellPlace): void {
     clearUntrusted(model)
     model.sharedModel.setMetadata(METADATA_KEY, this.memory(run.id))
     this.taken.add(run.id)
     model.executionState = 'running'
     outputArea.future = run.future
     run.state = 'writing'
-    run.source ??= model.sharedModel.getSource()
-    this.follow(run, model)
-  }
-
-  private follow(run: CellRun, model: ICodeCellModel): void {
-    if (run.model === model) return
-    this.unfollow(run)
-    run.model = model
-    model.sharedModel.changed.connect(run.onChange)
-  }
-
-  private unfollow(run: CellRun): void {
-    // A disposed model has dropped its listeners already.
-    if (run.model !== undefined && !run.model.isDisposed) run.model.sharedModel.changed.disconnect(run.onChange)
-    run.model = undefined
-  }
-
-  private edited(run: CellRun): void {
-    const edited = run.model !== undefined && run.model.sharedModel.getSource() !== run.source
-    if (edited === run.edited) return
-    run.edited = edited
-    this.emit({ type: 'edited', cell: run.id, edited })
+    run.begin(model)
   }
 
   /**
    * Looks where the cell is now, before every write. True where output may be pushed: into the cell, or, where it was deleted,
    * into the future that JupyterLab keeps for undoing that.
    */
-  private reach(run: CellRun): boolean {
+  private reach(run: WrittenCell): boolean {
     if (run.state === 'given-up') return false
     const place = this.components.locate(run.id)
     if (place === undefined) {
       if (run.state === 'writing') {
         run.state = 'gone'
-        this.unfollow(run)
+        run.unfollow()
         this.emit({ type: 'deleted', cell: run.id })
       }
       run.missed = true
@@ -326,7 +293,7 @@ export class TaskWriter implements Claimant {
       this.emit({ type: 'restored', cell: run.id })
     }
     if (run.model !== model) {
-      this.follow(run, model)
+      run.follow(model)
       model.sharedModel.setMetadata(METADATA_KEY, this.memory(run.id))
     }
     // "Clear outputs" takes the prompt as well, and would make JupyterLab trust what comes after.
@@ -379,7 +346,7 @@ export class TaskWriter implements Claimant {
   }
 
   /** Our future was taken away: by a local run of the cell, or with the cell or the whole notebook. */
-  private lost(run: CellRun): void {
+  private lost(run: WrittenCell): void {
     // Only afterwards does the output area show which: it has another future, or is disposed of.
     queueMicrotask(() => {
       if (run.state === 'given-up' || this.disposed || this.runs.get(run.id) !== run) return
@@ -387,7 +354,7 @@ export class TaskWriter implements Claimant {
       if (place === undefined || place.outputArea.isDisposed || place.model.isDisposed) {
         if (run.state === 'writing') this.emit({ type: 'deleted', cell: run.id })
         run.state = 'gone'
-        this.unfollow(run)
+        run.unfollow()
       } else if (!hasFuture(place.outputArea) && this.owns(place.model)) {
         this.displace(run)
       } else if (place.outputArea.future !== run.future) {
@@ -399,22 +366,22 @@ export class TaskWriter implements Claimant {
   }
 
   /** The cell has a new widget, which doesn't listen to what writes to it: pages that share a notebook move cells so. */
-  private displace(run: CellRun): void {
+  private displace(run: WrittenCell): void {
     run.state = 'gone'
-    this.unfollow(run)
+    run.unfollow()
     if (this.displaced || this.closed) return
     this.displaced = true
     this.emit({ type: 'displaced', cell: run.id })
   }
 
-  private giveUp(run: CellRun): void {
+  private giveUp(run: WrittenCell): void {
     run.state = 'given-up'
     this.components.claims.release(run.id, this)
     this.letGo(run)
   }
 
-  private letGo(run: CellRun): void {
-    this.unfollow(run)
+  private letGo(run: WrittenCell): void {
+    run.unfollow()
     if (this.runs.get(run.id) === run && run.state !== 'given-up') this.runs.delete(run.id)
     run.future.dispose()
   }
