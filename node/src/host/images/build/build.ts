@@ -11,7 +11,7 @@ import type { ImageDefinition, LockedPackage } from '../definition/definition.js
 import { linkTree, mergeInto } from './derive.js'
 import { sandboxEnvironment } from './environment.js'
 import { withFileLock } from '../store/file-lock.js'
-import { contentDigest, normaliseModes, packagesDigest } from '../definition/identity.js'
+import { contentDigest, importDigest, normaliseModes, packagesDigest, runnerFiles } from '../definition/identity.js'
 import type { BuildProgress } from '../index.js'
 import { removeStray, siteOf, sitePackages } from '../store/installed.js'
 import { addDebian, copyPathFiles, copyRunner, unpackDebian, writeStartup } from './layout.js'
@@ -135,9 +135,10 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
     contentDigest(root, signal)
   )
   step('compile', definition.warmup === undefined ? 'caches' : 'caches, which takes a minute')
-  // What was imported in the tree that this one is made of is the same here.
-  const known = new Set(source?.imported === true ? source.packages.map(one => one.name) : [])
-  const packages = definition.requested.filter(name => !known.has(name))
+  // What was imported in the tree that this one is made of is the same here, where it starts and is set up in the same way.
+  const under = importDigest(definition, await runnerFiles(build.runner))
+  const known = source?.imported === true && source.imports?.under === under ? source.imports.packages : []
+  const packages = definition.requested.filter(name => !known.includes(name))
   if (packages.length > 0) step('import', `${packages.length} packages, as a program would`)
   const checks = { script: build.verify, packages, processes: VERIFY_PROCESSES, signal }
   // Each sandbox of the imports begins with the caches, which a tree that is made of another one has from before: never both at once.
@@ -162,6 +163,7 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
     environment,
     packagesDigest: packagesDigest(definition),
     imported,
+    imports: { under, packages: [...new Set([...known, ...packages])].sort() },
     ...(definition.extends === undefined ? {} : { extends: definition.extends }),
     builtAt: new Date().toISOString()
   }

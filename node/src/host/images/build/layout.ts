@@ -122,7 +122,10 @@ export async function copyPathFiles(site: string, runner: string): Promise<void>
 /** Puts what every interpreter of the image runs first into site-packages; none where the definition has none. */
 export async function writeStartup(site: string, startup: string | undefined): Promise<void> {
   const [module, hook] = [join(site, `${STARTUP_MODULE}.py`), join(site, `${STARTUP_MODULE}.pth`)]
-  await Promise.all([rm(module, { force: true }), rm(hook, { force: true })])
+  const cache = join(site, '__pycache__')
+  // Byte code is never checked against its source, so that of another start-up file would run in this one's place.
+  const stale = (await readdir(cache).catch(() => [])).filter(name => name.startsWith(`${STARTUP_MODULE}.`))
+  await Promise.all([module, hook, ...stale.map(name => join(cache, name))].map(path => rm(path, { force: true })))
   if (startup === undefined) return
   await writeFile(module, startup)
   await writeFile(hook, `import ${STARTUP_MODULE}\n`)

@@ -24,6 +24,8 @@ export const treeRecordSchema = z.strictObject({
   packagesDigest: digest.optional(),
   /** Whether the packages that it and what it extends ask for were imported in the build: not where bubblewrap can't be used. */
   imported: z.boolean().optional(),
+  /** Which packages those were, and under which start-up and environment: what is made of this tree needn't import them again. */
+  imports: z.object({ under: digest, packages: z.array(z.string()) }).optional(),
   /** The image that it was built on. */
   extends: z.string().optional(),
   builtAt: z.iso.datetime()

@@ -64,6 +64,19 @@ export function packagesDigest({ python, platform, debian, locked, debianLock }:
   return toHex(taggedHash('pekka/image-packages/1', encodeCanonical(identity)))
 }
 
+/**
+ * Digest of what runs or is set before a program's own imports: whether packages can be imported is known again where it is equal. What a
+ * warm sandbox imports beforehand is only the runner's.
+ */
+export function importDigest(
+  { environment, startup = '' }: Pick<ImageDefinition, 'environment' | 'startup'>,
+  runner: readonly RunnerFile[]
+): string {
+  const hooks = runner.filter(({ path }) => path.startsWith('site/')).map(({ path, sha256 }) => ({ path, sha256 }))
+  const identity = { environment, startup: sha256Hex(Buffer.from(startup)), hooks }
+  return toHex(taggedHash('pekka/image-imports/1', encodeCanonical(identity)))
+}
+
 /** An entry of a tree: sorted by path they make its content digest. */
 interface TreeEntry {
   path: string
