@@ -1,5 +1,5 @@
 import type { BlockReference } from '../protocol/index.js'
-import { toHex } from '../protocol/index.js'
+import { MAX_WITNESSES, toHex } from '../protocol/index.js'
 import type { BlockKey, Link, OpenedBlock } from './block.js'
 import type { Committee } from './committee.js'
 import { KNOWN_ROUNDS } from './constants.js'
@@ -23,6 +23,8 @@ export class Dag {
   readonly #rounds = new Map<number, OpenedBlock[][]>()
   readonly #genesis: ReadonlySet<BlockKey>
   readonly #known = new Map<BlockKey, Known>()
+  /** How many of them each slot has, where it has any. */
+  readonly #knownAt = new Map<number, number>()
   #gcRound = 0
   #highestRound = 0
   #quorumRound = 0
@@ -76,6 +78,7 @@ export class Dag {
 
   /** Notes an accepted block below the garbage line. */
   know(block: Known): void {
+    if (!this.#known.has(block.key)) this.#count(block, 1)
     this.#known.set(block.key, block)
   }
 
@@ -92,6 +95,11 @@ export class Dag {
   /** Blocks of one author in one round: more than one is equivocation. */
   at(round: number, author: number): readonly OpenedBlock[] {
     return this.#rounds.get(round)?.[author] ?? []
+  }
+
+  /** How many blocks of one author in one round were accepted, above the garbage line and below. */
+  versions(round: number, author: number): number {
+    return this.at(round, author).length + (this.#knownAt.get(slotOf({ round, author })) ?? 0)
   }
 
   /** All blocks of a round, by author. */
@@ -147,14 +155,27 @@ export class Dag {
       }
       this.#rounds.delete(this.#gcRound)
     }
-    for (const { key, round: old } of this.#known.values())
-      if (old <= this.#gcRound - KNOWN_ROUNDS) this.#known.delete(key)
+    for (const block of this.#known.values()) {
+      if (block.round > this.#gcRound - KNOWN_ROUNDS) continue
+      this.#known.delete(block.key)
+      this.#count(block, -1)
+    }
     // What is below the line counts as complete: nobody needs it any more.
     this.#quorumRound = Math.max(this.#quorumRound, this.#gcRound)
     this.#highestRound = Math.max(this.#highestRound, this.#gcRound)
     return gone
   }
+
+  #count(block: Known, change: number): void {
+    const slot = slotOf(block)
+    const count = (this.#knownAt.get(slot) ?? 0) + change
+    if (count > 0) this.#knownAt.set(slot, count)
+    else this.#knownAt.delete(slot)
+  }
 }
+
+/** A slot as a number. */
+const slotOf = ({ round, author }: Pick<Known, 'round' | 'author'>): number => round * MAX_WITNESSES + author
 
 export const knownOf = ({ key, block: { author, round, timestamp } }: OpenedBlock): Known => ({
   key,

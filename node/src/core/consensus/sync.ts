@@ -124,8 +124,8 @@ export class Sync {
     const { round, author, timestamp } = block.block
     if (this.has(block)) return
     if (this.#isForgotten(block) || round > dag.quorumRound + MAX_ROUNDS_AHEAD) return
-    // An equivocator's third block for a slot is only taken when somebody built on it.
-    if (!this.#wanted.has(block.key) && dag.at(round, author).length >= MAX_UNSOLICITED_PER_SLOT) return
+    // An equivocator's further blocks for a slot are only taken when somebody built on them, also where they are too late to count.
+    if (!this.#wanted.has(block.key) && dag.versions(round, author) >= MAX_UNSOLICITED_PER_SLOT) return
     const rule = check(block)
     if (rule !== null) return void received.broken.push({ block, rule })
     if (timestamp > now.wall + pace.maxDrift) {

@@ -230,6 +230,16 @@ describe('sync', () => {
     const accepted = many.flatMap(block => sync.receive(block, 'a', now).accepted)
     assert.equal(accepted.length, 3)
   })
+  it('takes no more of them where they come too late to count, so that nobody fills the memory with the past', () => {
+    const d = new Drawing()
+    const sync = made(d)
+    sync.receive(d.make('A1'), 'a', now)
+    d.dag.prune(1)
+    const late = ['b', 'c', 'd', 'e'].flatMap(version => sync.receive(d.make(`A1${version}`), 'a', now).late)
+    assert.deepEqual([late.length, d.dag.knownSize, d.dag.versions(1, 0)], [2, 3, 3])
+    d.dag.prune(1 + KNOWN_ROUNDS)
+    assert.deepEqual([d.dag.knownSize, d.dag.versions(1, 0)], [0, 0])
+  })
   it('reports what breaks a rule and keeps nothing of it', () => {
     const d = new Drawing()
     const sync = made(d, () => 'V3 quorum of parents')
