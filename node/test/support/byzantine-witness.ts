@@ -2,7 +2,7 @@
  * A dishonest witness as a process: `byzantine-witness.ts --settings FILE`, with the settings of the witness process. Its consensus, ledger and
  * connections are the real ones; what it says isn't:
  *
- *   equivocates   one peer in three gets another block of the same round, signed as well
+ *   equivocates   of three peers one gets another block of the same round, signed as well
  *   withholds     another one gets none of its blocks, and it asks nobody for what it lacks in one case of two
  *   lies in sync  answers hold blocks of other rounds, the same one a thousand times, or nothing at all
  *   exaggerates   its hello and its ledger's clock name a commit a billion ahead of the last one
@@ -26,6 +26,7 @@ import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/ne
 import { createLedgerStore } from '@pekka/node/host/storage'
 import { parseSettings } from '@pekka/node/agents/witness'
 import { createCommitteeLedger, LastProposed, serveStatus } from '../../src/agents/witness/network/index.js'
+import { firstEpoch } from '../../src/agents/witness/network/founding/first-epoch.js'
 import { WITNESS_MESSAGE_BYTES, WITNESS_PROTOCOL } from '../../src/agents/witness/network/constants.js'
 import { witnessMessageSchema, type WitnessMessage } from '../../src/agents/witness/network/messages.js'
 import { LyingHost } from './lying-host.js'
@@ -39,7 +40,10 @@ const genesis = new Uint8Array(await readFile(settings.genesis))
 const content = genesisSchema.parse(decodeCanonical(genesis))
 const network = networkId(content)
 const signer = await readSigner(settings.blockKey)
-const own = content.witnesses.findIndex(({ key }) => toHex(key) === toHex(signer.publicKey))
+// By place in the committee, which isn't the genesis' order.
+const { members } = firstEpoch(content, network, content.agreement?.seats ?? content.witnesses.length)
+const own = members.findIndex(({ key }) => toHex(key) === toHex(signer.publicKey))
+if (own === -1) throw new TypeError('this witness has no seat')
 const words = { info: () => {}, warn: () => {}, error: (data: object, text: string) => console.error(text, data) }
 
 const met: string[] = []

@@ -20,8 +20,12 @@ export class DelayProxy {
   readonly #directions = new Set<{ run: () => void }>()
   /** Bytes that have been passed on so far, both directions. */
   passed = 0
+  /** As in the init; what comes from now on takes so long. */
+  delay: number
 
-  constructor(private readonly init: DelayProxyInit) {}
+  constructor(private readonly init: DelayProxyInit) {
+    this.delay = init.delay ?? 0
+  }
 
   async start(): Promise<number> {
     const server = createServer({ noDelay: true }, client => this.#serve(client))
@@ -102,7 +106,7 @@ export class DelayProxy {
       const now = performance.now()
       const seconds = this.init.bytesPerSecond === undefined ? 0 : (data?.length ?? 0) / this.init.bytesPerSecond
       lineFreeAt = Math.max(now, lineFreeAt) + seconds * 1000
-      waiting.push({ at: lineFreeAt + (this.init.delay ?? 0), data })
+      waiting.push({ at: lineFreeAt + this.delay, data })
       held += data?.length ?? 0
       // A slow line holds little, so that its sender feels it.
       const most = this.init.bytesPerSecond === undefined ? IN_FLIGHT_BYTES : 256 << 10

@@ -7,13 +7,13 @@ export class FaultNet {
   readonly #links: { from: number; to: number; proxy: DelayProxy }[] = []
 
   /** Where a process finds the others: every link of it goes through here. */
-  async peersOf(from: number, addresses: readonly string[], delay = 0): Promise<string[]> {
+  async peersOf(from: number, addresses: readonly string[]): Promise<string[]> {
     return await Promise.all(
       addresses.map(async (address, to) => {
         if (to === from) return address
         const [, host, port] = ADDRESS.exec(address) ?? []
         if (host === undefined) throw new TypeError(`${address} is no TCP address`)
-        const proxy = new DelayProxy({ target: { host, port: Number(port) }, delay })
+        const proxy = new DelayProxy({ target: { host, port: Number(port) } })
         this.#links.push({ from, to, proxy })
         return address.replace(ADDRESS, `/ip4/127.0.0.1/tcp/${await proxy.start()}`)
       })
@@ -33,8 +33,16 @@ export class FaultNet {
     for (const proxy of this.#of(one)) proxy.stall()
   }
 
+  /** All that it sends and is sent takes so long, ms. */
+  slow(one: number, delay: number): void {
+    for (const proxy of this.#of(one)) proxy.delay = delay
+  }
+
   heal(one: number): void {
-    for (const proxy of this.#of(one)) proxy.stall(false)
+    for (const proxy of this.#of(one)) {
+      proxy.delay = 0
+      proxy.stall(false)
+    }
   }
 
   async stop(): Promise<void> {

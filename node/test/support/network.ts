@@ -13,7 +13,10 @@ import { MAIN, homeFrom, placesIn } from '@pekka/node/setup/places'
 import type { CliContext } from '../../src/cli/context.js'
 import { connectHouse, type HouseLink } from '../../src/cli/house/control.js'
 import { controlSocket, folderOf, housePlaces, logOf, type HousePlaces } from '../../src/cli/house/state/places.js'
+import { joinOutside } from '../../src/cli/house/state/outside.js'
+import { stampVersion } from '../../src/cli/house/state/version.js'
 import { openSession, type Session } from '../../src/cli/task/session.js'
+import { pekkaVersion } from '../../src/cli/version.js'
 
 /** What a home needs that is large or slow to make, and that all networks of a test run share. */
 const SHARED = ['images', 'python', 'tools', 'stamps'] as const
@@ -95,6 +98,8 @@ export interface TestNetworkInit {
   images?: string
   /** How many witnesses order its ledger; one, where it is left out. */
   witnesses?: number
+  /** A network whose ledger others keep, instead of one of its own: path of its genesis, and where its witnesses are. */
+  outside?: { genesis: string; witnesses: string[] }
   /** What the owner says of the bridge: `{ inputs, layers }`, as in bridge.json. */
   bridge?: object
   /** Runs everything as this user, in a home of its own. */
@@ -139,6 +144,10 @@ export class TestNetwork {
   static async start(init: TestNetworkInit = {}): Promise<TestNetwork> {
     const { folder, home, env } = await makeHome(init)
     const places = housePlaces(home, env)
+    if (init.outside !== undefined) {
+      await stampVersion(places, pekkaVersion())
+      await joinOutside(places, init.outside)
+    }
     let words = ''
     const count = init.witnesses === undefined ? [] : ['--witnesses', String(init.witnesses)]
     const house = spawn(process.execPath, [MAIN, 'serve', ...count], {
