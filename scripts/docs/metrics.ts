@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { Registry } from '@pekka/node/host/metrics'
 import { createProviderMetrics } from '../../node/src/agents/provider/metrics.js'
+import { MemoryLedgerStore } from '@pekka/node/host/storage'
 import { createWitnessMetrics } from '../../node/src/agents/witness/metrics.js'
 import { createMetrics } from '../../server/src/metrics.js'
 
@@ -18,7 +19,9 @@ const BEGIN = '<!-- made by npm run docs:metrics; not edited by hand -->\n'
 /** Registries as the processes make them, without what is measured of any process. */
 export function registries(): Record<'bridge' | 'witness' | 'provider', Registry> {
   const witness = new Registry()
-  createWitnessMetrics({ registry: witness, height: () => -1 })
+  const store = new MemoryLedgerStore()
+  const measured = { registry: witness, store, height: () => store.last() }
+  createWitnessMetrics(measured)
   const provider = new Registry()
   createProviderMetrics({
     registry: provider,

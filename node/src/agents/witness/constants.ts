@@ -76,5 +76,8 @@ export const PRUNE_SHARE = 0.2
 export const COMPACT_BYTES = 64 << 20
 /** Rows of the past that are looked at in one go. */
 export const PAST_AT_ONCE = 1_000
-/** The last view of a closed task stays for so long at least, ms: a bridge that was away reads how its tasks ended. */
-export const CLOSED_KEPT_MS = 30 * 86_400_000
+/**
+ * The last view of a closed task stays for so long at least, ms: a bridge that was away reads how its tasks ended. What became of a transaction stays
+ * until it is expired, and for no longer than this: whatever expiry its sender wrote, its place in the lane is used.
+ */
+export const PAST_KEPT_MS = 30 * 86_400_000

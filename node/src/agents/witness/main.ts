@@ -15,7 +15,7 @@ import { createHashing, createVerifier, readSigner, systemClock } from '@pekka/n
 import { createNetworkHost, loadPeerKey, serveLedger } from '@pekka/node/host/network'
 import { createLedgerStore } from '@pekka/node/host/storage'
 import { processRegistry, serveMetrics, type MetricsServer } from '@pekka/node/host/metrics'
-import { createLoneLedger, parseSettings, type LocalLedger } from './index.js'
+import { createLoneLedger, HistoryPruner, parseSettings, type LocalLedger } from './index.js'
 import { countCommits, createWitnessMetrics } from './metrics.js'
 import {
   beginWithSnapshot,
@@ -66,17 +66,12 @@ const starting = new AbortController()
 let committee: CommitteeSequencer | null = null
 let maker: SnapshotMaker | null = null
 const registry = settings.metrics === null ? null : processRegistry()
-const metrics =
-  registry === null
-    ? null
-    : createWitnessMetrics({
-        registry,
-        height: () => store.last(),
-        status: async () => (await committee?.status()) ?? null
-      })
+const measured = { store, height: () => store.last(), status: async () => (await committee?.status()) ?? null }
+const metrics = registry === null ? null : createWitnessMetrics({ registry, ...measured })
 const serving = metrics === null ? {} : { submitted: metrics.submitted }
 let metricsServer: MetricsServer | null = null
 let registrar: Registrar | null = null
+let pruner: HistoryPruner | null = null
 
 /** What it tells of its start (cli/witness/start-news.ts). */
 type News =
@@ -161,7 +156,8 @@ async function stop(): Promise<void> {
   // The commit under way is stored and answered; then nobody is served any more. Before the start is over nobody was.
   await metricsServer?.stop()
   await registrar?.stop()
-  // It reads the ledger's store.
+  // They read the ledger's store.
+  await pruner?.stop()
   await maker?.stop()
   await ledger?.stop()
   await host.stop()
@@ -180,6 +176,12 @@ try {
   const { code, data } = asPekkaError(error).toProblem()
   tell({ failed: { code, data } })
   process.exit(1)
+}
+if (settings.keepHistory !== null && !stopping) {
+  const { state } = ledger
+  const needed = (): boolean => maker?.making ?? false
+  pruner = new HistoryPruner({ store, state: () => state, needed, log }, { keep: settings.keepHistory })
+  pruner.start()
 }
 if (metrics !== null && registry !== null && settings.metrics !== null) {
   void countCommits(ledger, metrics, store.last(), starting.signal)

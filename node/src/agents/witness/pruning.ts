@@ -13,9 +13,9 @@ import {
 import { scan, timeView, type Reader } from '@pekka/node/ledger'
 import type { BesideRow, ForgottenHistory, LedgerStore } from '@pekka/node/host/storage'
 import {
-  CLOSED_KEPT_MS,
   COMPACT_BYTES,
   PAST_AT_ONCE,
+  PAST_KEPT_MS,
   PRUNE_LOOK_MS,
   PRUNE_SHARE,
   PRUNE_STEP_BYTES,
@@ -167,14 +167,14 @@ export class HistoryPruner {
         transactions.push(outcome.id)
         const id = toHex(outcome.id)
         if (live.has(id)) beside.push(pastAskRow(id, signed))
-        const { expiry } = decodeSigned(signed).transaction
-        if (expiry < now || outcome.status === 'refused') continue
-        const code = outcome.status === 'applied' ? null : outcome.code
         const { timestamp } = commit.header
-        beside.push(pastRow({ id: outcome.id, index, timestamp, code }), endRow(expiry, 'outcome', id))
+        const end = Math.min(decodeSigned(signed).transaction.expiry, timestamp + PAST_KEPT_MS)
+        if (end < now || outcome.status === 'refused') continue
+        const code = outcome.status === 'applied' ? null : outcome.code
+        beside.push(pastRow({ id: outcome.id, index, timestamp, code }), endRow(end, 'outcome', id))
       }
       for (const view of commit.tasks.filter(task => task.state === 'closed')) {
-        const end = commit.header.timestamp + CLOSED_KEPT_MS
+        const end = commit.header.timestamp + PAST_KEPT_MS
         beside.push(endRow(end, 'closed', toHex(view.task), sha256(encodeCanonical(view))))
       }
     }

@@ -35,6 +35,7 @@ interface StartOptions {
   announce?: string[]
   snapshot?: string
   metrics?: string
+  keepHistory?: string
 }
 
 interface SnapshotOptions {
@@ -88,6 +89,10 @@ export function register(program: Command, context: CliContext): void {
     .option('--listen <address:port>', 'where it listens (default: a free port of 127.0.0.1, the same at later starts)')
     .option('--announce <address>', 'where others reach it, if elsewhere; may be repeated', collect)
     .option('--snapshot <file>', 'begin with it where there is no ledger yet, instead of with what another witness has')
+    .option(
+      '--keep-history <how much>',
+      'delete commits that are older: 30d, 36h, a number of commits, or all (default: all)'
+    )
     .option('--metrics <address:port>', 'serve GET /metrics there')
     .option(...FOLDER)
     .option('--json', 'what it says when it is ready, as JSON')
@@ -181,6 +186,7 @@ async function start(context: CliContext, options: StartOptions): Promise<number
     listen: options.listen,
     announce: options.announce ?? [],
     snapshot: options.snapshot,
+    keepHistory: options.keepHistory,
     metrics: options.metrics === undefined ? undefined : readEndpoint(options.metrics)
   })
 }

@@ -5,6 +5,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import { StepError } from '@pekka/node/setup/steps'
+import { MIN_KEPT_COMMITS, parseKeepHistory } from '../../agents/witness/keep-history.js'
 import { equalBytes, fromProblem, PekkaError } from '../../core/protocol/index.js'
 import { replaceFile } from '../../host/files/index.js'
 import type { CliContext } from '../context.js'
@@ -27,6 +28,8 @@ export interface StartInit {
   announce: readonly string[]
   /** A snapshot to begin with. */
   snapshot?: string
+  /** How much of the past it keeps from now on, also at later starts: `30d`, a number of commits, `all`. */
+  keepHistory?: string
   /** Where `GET /metrics` is served. */
   metrics?: Endpoint
 }
@@ -41,6 +44,7 @@ interface KnownSettings {
 
 /** Runs a witness until it ends or the user stops it; gives its exit code. */
 export async function startWitness(context: CliContext, places: WitnessPlaces, init: StartInit): Promise<number> {
+  checkKeepHistory(init.keepHistory)
   await mkdir(places.folder, { recursive: true, mode: 0o700 })
   const genesis = await keepGenesis(places, init.genesis)
   await makeWitnessKeys(places)
@@ -48,6 +52,14 @@ export async function startWitness(context: CliContext, places: WitnessPlaces, i
   await checkPort(settings.listen)
   const log = `${places.folder}/witness.log`
   return await serve(context, places, { log, network: genesis.network, peers: settings.peers })
+}
+
+/** @throws PekkaError USAGE */
+function checkKeepHistory(text: string | undefined): void {
+  if (text === undefined || parseKeepHistory(text) !== undefined) return
+  throw new PekkaError('USAGE', {
+    issue: `--keep-history ${text} is not understood; write all, a time such as 36h, 30d or 8w, or a number of commits from ${MIN_KEPT_COMMITS} on.`
+  })
 }
 
 /** The genesis of this folder: fixed by its first start. */
@@ -102,6 +114,7 @@ async function writeSettings(
     listen,
     peers,
     ...(init.announce.length === 0 ? {} : { announce: init.announce }),
+    ...(init.keepHistory === undefined ? {} : { keepHistory: init.keepHistory }),
     ...(init.metrics === undefined ? {} : { metrics: { host: init.metrics.ip, port: init.metrics.port } })
   }
   await replaceFile(places.settings, JSON.stringify(settings, null, 2))

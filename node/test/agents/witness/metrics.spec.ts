@@ -17,7 +17,7 @@ describe('the metrics of a witness', () => {
   let server: MetricsServer
   let counting: Promise<void>
   const registry = new Registry()
-  const metrics = createWitnessMetrics({ registry, height: () => store.last() })
+  const metrics = createWitnessMetrics({ registry, ...{ store, height: () => store.last() } })
 
   before(async () => {
     const log = pino({ level: 'silent' })
@@ -77,5 +77,23 @@ describe('the metrics of a witness', () => {
     } finally {
       await all.stop()
     }
+  })
+
+  it('count the equivocations that the status tells of, however often it is asked', async () => {
+    const committee = new Registry()
+    const sum = {
+      commit: 1,
+      certified: 1,
+      epoch: 0,
+      round: 2,
+      mempool: 0,
+      waiting: 0,
+      finalityP50: null,
+      finalityP95: null
+    }
+    const told = { ...sum, committee: [], peers: [], writes: true, equivocations: 3, equivocated: [] }
+    createWitnessMetrics({ registry: committee, store, status: async () => told })
+    for (let time = 0; time < 2; time++)
+      assert.match(await committee.metrics(), /^pekka_witness_equivocations_total 3$/m)
   })
 })

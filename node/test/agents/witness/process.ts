@@ -20,7 +20,13 @@ export class WitnessProcess {
     readonly folder: string,
     private readonly network: Pick<TestNetwork, 'genesis' | 'bytes' | 'witnessSeed'>,
     /** `main`: another program in its place. */
-    private readonly among: { listen?: string; peers?: string[]; main?: URL; registers?: boolean } = {}
+    private readonly among: {
+      listen?: string
+      peers?: string[]
+      main?: URL
+      registers?: boolean
+      keepHistory?: string
+    } = {}
   ) {
     this.#listen = among.listen
   }
@@ -39,6 +45,7 @@ export class WitnessProcess {
       peers: this.among.peers ?? [],
       accountKey: this.among.registers === true ? 'account.key' : null,
       readyFile: 'ready.json',
+      keepHistory: this.among.keepHistory ?? 'all',
       logLevel: 'info'
     }
     const path = join(this.folder, 'settings.json')

@@ -16,7 +16,7 @@ import {
 } from '@pekka/node/agents/witness'
 import { createHashing, createVerifier } from '@pekka/node/host/crypto'
 import { createLedgerStore, type ForgottenHistory, type LedgerStore } from '@pekka/node/host/storage'
-import { CLOSED_KEPT_MS, PRUNE_STEP_COMMITS } from '../../../src/agents/witness/constants.js'
+import { PAST_KEPT_MS, PRUNE_STEP_COMMITS } from '../../../src/agents/witness/constants.js'
 import { parseSettings } from '../../../src/agents/witness/settings.js'
 import { FINAL_WINDOW } from '../../../src/agents/witness/network/constants.js'
 import { askKey, pastKey } from '../../../src/agents/witness/past.js'
@@ -177,6 +177,8 @@ describe('deleting old history', () => {
   it('keeps what became of a transaction until nobody can send it again', async () => {
     const { chain, client } = market
     const { id } = chain.queue(client, { kind: 'cancel', task: new Uint8Array(32) }, { expiry: START + 500_000 })
+    const never = { expiry: Number.MAX_SAFE_INTEGER }
+    const { id: lasting } = chain.queue(client, { kind: 'cancel', task: new Uint8Array(32) }, never)
     chain.commit()
     await growTo(200)
     await store.writeCheckpoint(at(199), 0)
@@ -187,6 +189,11 @@ describe('deleting old history', () => {
     await growTo(600)
     await pruner.look()
     assert.equal(await store.beside.get(pastKey(toHex(id))), null)
+    assert.ok(await store.beside.get(pastKey(toHex(lasting))))
+    chain.commit(PAST_KEPT_MS)
+    await keep()
+    await pruner.look()
+    assert.equal(await store.beside.get(pastKey(toHex(lasting))), null, 'a month is enough')
   })
 
   it('keeps the transactions of asks while they live', async () => {
@@ -218,7 +225,7 @@ describe('deleting old history', () => {
     const pruner = prunerOf({ keep: { commits: 10 } })
     await pruner.look()
     assert.ok(await store.closedTask(task))
-    chain.commit(CLOSED_KEPT_MS)
+    chain.commit(PAST_KEPT_MS)
     await keep()
     await pruner.look()
     assert.equal(await store.closedTask(task), null)
