@@ -9,6 +9,7 @@ import {
   commitDetailSchema,
   commitPageSchema,
   dagWindowSchema,
+  evidenceAnswerSchema,
   hex32,
   imagePageSchema,
   ledgerTaskState,
@@ -45,6 +46,11 @@ const tasksQuery = z.strictObject({
   state: ledgerTaskState.optional(),
   before: placeCursor.optional(),
   limit
+})
+const evidenceQuery = z.strictObject({
+  witness: hex32,
+  epoch: z.coerce.number().int().min(0),
+  round: z.coerce.number().int().min(1)
 })
 const dagQuery = z.strictObject({ to: commitCursor.optional(), commits: number(MAX_DAG_COMMITS, MAX_DAG_COMMITS / 2) })
 
@@ -161,6 +167,15 @@ export function ledgerRoutes(explorer: LedgerExplorer): Route[] {
       query: idsQuery,
       answer: witnessPageSchema,
       handle: ({ query }) => explorer.witnesses(query.after ?? null, query.limit)
+    }),
+    route({
+      method,
+      path: '/v1/ledger/evidence',
+      summary: 'Two blocks that a witness signed for one round',
+      auth,
+      query: evidenceQuery,
+      answer: evidenceAnswerSchema,
+      handle: ({ query }) => explorer.evidence(query)
     }),
     route({
       method,

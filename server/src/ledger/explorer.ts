@@ -4,6 +4,7 @@ import {
   decodeCertificate,
   detailOf,
   fromHex,
+  isPekkaError,
   placedIn,
   quorumOf,
   summaryOf,
@@ -18,6 +19,7 @@ import {
   type CommitView,
   type CommittedBlocks,
   type DagWindow,
+  type HistoryQuery,
   type LedgerAccess,
   type ImagePage,
   type LedgerPlace,
@@ -80,10 +82,10 @@ export class LedgerExplorer {
     }
   }
 
-  /** @throws PekkaError NOT_ON_LEDGER */
+  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED */
   async commit(index: number): Promise<CommitDetail> {
     const commit = await this.#commitAt(index)
-    if (commit === null) throw new PekkaError('NOT_ON_LEDGER', { what: `commit ${index}` })
+    if (commit === null) return await this.#missing(`commit ${index}`, index)
     const { header, tasks, asks, accounts } = commit
     return {
       id: blockMessage(this.init.network, header),
@@ -111,10 +113,15 @@ export class LedgerExplorer {
     limit: number
   ): Promise<TransactionPage> {
     const view = await this.components.ledger.task(task)
-    if (view === null) throw new PekkaError('NOT_ON_LEDGER', { what: `task ${toHex(task)}` })
+    if (view === null) return await this.#missing(`task ${toHex(task)}`)
     const page: TransactionPage = { first: 0, transactions: [], next: null }
     for (const id of view.transactions.toReversed()) {
-      const found = await this.transaction(id)
+      const found = await this.transaction(id).catch((error: unknown) => {
+        if (isPekkaError(error) && error.code === 'HISTORY_PRUNED') return Number(error.data['first'])
+        throw error
+      })
+      // All before it are gone too.
+      if (typeof found === 'number') return { ...page, first: found }
       if (before !== null && !isBefore(found.place, before)) continue
       if (kind !== null && found.kind !== kind) continue
       if (account !== null && toHex(found.account) !== toHex(account)) continue
@@ -125,13 +132,13 @@ export class LedgerExplorer {
     return page
   }
 
-  /** @throws PekkaError NOT_ON_LEDGER */
+  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED */
   async transaction(id: Uint8Array): Promise<TransactionDetail> {
     const found = await this.components.ledger.transaction(id)
     const commit =
       found === null || found.outcome.status === 'refused' ? null : await this.#commitAt(found.outcome.index)
     const placed = (commit === null ? [] : placedIn(commit)).find(({ outcome }) => toHex(outcome.id) === toHex(id))
-    if (placed === undefined) throw new PekkaError('NOT_ON_LEDGER', { what: `transaction ${toHex(id)}` })
+    if (placed === undefined) return await this.#missing(`transaction ${toHex(id)}`)
     return detailOf(placed)
   }
 
@@ -188,10 +195,10 @@ export class LedgerExplorer {
     return { first: page.first, tasks, next: cursorOf(page.next) }
   }
 
-  /** @throws PekkaError NOT_ON_LEDGER */
+  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED */
   async task(id: Uint8Array): Promise<TaskView> {
     const view = await this.components.ledger.task(id)
-    if (view === null) throw new PekkaError('NOT_ON_LEDGER', { what: `task ${toHex(id)}` })
+    if (view === null) return await this.#missing(`task ${toHex(id)}`)
     return view
   }
 
@@ -234,9 +241,25 @@ export class LedgerExplorer {
       witnesses: [...named]
         .filter(key => key > low && (high === null || key <= high))
         .sort()
-        .map(key => ({ key: fromHex(key), seat: seats.get(key) ?? null, staked: staked.get(key) ?? null })),
+        .map(key => ({
+          key: fromHex(key),
+          seat: seats.get(key) ?? null,
+          staked: staked.get(key) ?? null,
+          equivocated: page.equivocated
+            .filter(each => toHex(each.key) === key)
+            .map(({ epoch, round, blocks }) => ({ epoch, round, blocks }))
+        })),
       next: page.next === null ? null : toHex(page.next)
     }
+  }
+
+  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED */
+  async evidence(query: HistoryQuery<'evidence'>): Promise<{ evidence: Uint8Array }> {
+    const { evidence } = await this.components.ledger.history({ kind: 'evidence', query })
+    const { witness, epoch, round } = query
+    const what = `evidence against witness ${toHex(witness)} in round ${round} of epoch ${epoch}`
+    if (evidence === null) throw new PekkaError('NOT_ON_LEDGER', { what })
+    return { evidence }
   }
 
   async dag(to: number | null, count: number): Promise<DagWindow> {
@@ -287,6 +310,16 @@ export class LedgerExplorer {
 
   async #commitsFrom(from: number, count: number) {
     return await this.components.ledger.history({ kind: 'commits', query: { from, count, ascending: false } })
+  }
+
+  /**
+   * What isn't there: there never was such a thing, or it is older than what the witness keeps, which nobody can tell apart by an id.
+   * @throws PekkaError NOT_ON_LEDGER; HISTORY_PRUNED where it may be or is older
+   */
+  async #missing(what: string, commit = -1): Promise<never> {
+    const { first } = await this.#commitsFrom(LAST, 1)
+    const older = first > 0 && commit < first
+    throw older ? new PekkaError('HISTORY_PRUNED', { what, first }) : new PekkaError('NOT_ON_LEDGER', { what })
   }
 
   async #commitAt(index: number): Promise<CommitView | null> {

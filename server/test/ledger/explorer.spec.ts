@@ -21,6 +21,7 @@ function explorerOf(page: (what: HistoryRequest) => unknown, task: (id: Uint8Arr
   const asked: string[] = []
   const ledger = {
     history: async (what: HistoryRequest) => page(what),
+    transaction: async () => null,
     task: async (which: Uint8Array) => {
       asked.push(toHex(which))
       return task(which)
@@ -31,6 +32,18 @@ function explorerOf(page: (what: HistoryRequest) => unknown, task: (id: Uint8Arr
 }
 
 describe('the ledger as it is shown', () => {
+  it('says that what is not there may be older than what the witness keeps, and only where it doesn’t keep all', async () => {
+    for (const first of [0, 70]) {
+      const { explorer } = explorerOf(() => ({ first, commits: [] }))
+      const code = first === 0 ? 'NOT_ON_LEDGER' : 'HISTORY_PRUNED'
+      await assert.rejects(explorer.transaction(id(1)), { code })
+      await assert.rejects(explorer.task(id(1)), { code })
+      await assert.rejects(explorer.commit(3), { code })
+      // One that isn't final yet is none that is gone.
+      await assert.rejects(explorer.commit(99), { code: 'NOT_ON_LEDGER' })
+    }
+  })
+
   const seats = (page: WitnessPage): string[] =>
     page.witnesses.map(({ key, seat, staked }) => `${toHex(key)} ${seat?.author} ${staked?.stake}`)
 
@@ -39,19 +52,26 @@ describe('the ledger as it is shown', () => {
     // 2 has a seat still and is staked no more; 6 and 1 are staked and have no seat yet.
     const committee = [member(2, 1n), member(3, 2n), member(4, 3n), member(5, 4n), member(9, 5n)]
     const staked = [1, 3, 4, 5, 6].map(key => ({ ...member(key, 7n), account: id(100 + key), epochs: [1] }))
+    const equivocated = [7, 9].map(round => ({ key: id(4), epoch: 2, round, blocks: [id(20), id(30)] }))
     const { explorer } = explorerOf(what => {
       assert.equal(what.kind, 'witnesses')
       if (what.kind !== 'witnesses') return null
       const { after, count } = what.query
       const rest = staked.filter(({ key }) => after === null || toHex(key) > toHex(after))
       const shown = rest.slice(0, count)
-      return { epoch: 3, committee, staked: shown, next: rest.length > count ? (shown.at(-1)?.key ?? null) : null }
+      const next = rest.length > count ? (shown.at(-1)?.key ?? null) : null
+      return { epoch: 3, committee, staked: shown, equivocated, next }
     })
     const whole = await explorer.witnesses(null, 200)
     assert.equal(whole.next, null)
     assert.deepEqual(
       whole.witnesses.map(({ key, seat }) => [toHex(key), seat?.author]),
       [1, 2, 3, 4, 5, 6, 9].map(key => [toHex(id(key)), { 2: 0, 3: 1, 4: 2, 5: 3, 9: 4 }[key]])
+    )
+    const accused = whole.witnesses.filter(one => one.equivocated.length > 0)
+    assert.deepEqual(
+      accused.map(one => [toHex(one.key), one.equivocated.map(({ epoch, round }) => `${epoch}/${round}`)]),
+      [[toHex(id(4)), ['2/7', '2/9']]]
     )
     for (const limit of [1, 2, 3, 5]) {
       const paged: string[] = []

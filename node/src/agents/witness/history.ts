@@ -5,12 +5,12 @@ import {
   decodeCanonical,
   decodeSigned,
   MAX_HISTORY_COMMITS,
-  PekkaError,
   placedIn,
   toHex,
   type CommitView,
   type CommittedBlocks,
   type CommitteeMembers,
+  type EquivocationSummary,
   type HistoryPage,
   type HistoryQuery,
   type HistoryRequest,
@@ -33,6 +33,9 @@ export interface DecidingHistory {
   firstBlocks(): Promise<number>
   /** Who decides now. */
   committee(): Promise<{ epoch: number; members: CommitteeMembers }>
+  /** Equivocations that there is evidence of, the oldest first; and such evidence itself. */
+  equivocated(): readonly EquivocationSummary[]
+  evidence(query: HistoryQuery<'evidence'>): Promise<Uint8Array | null>
 }
 
 export interface ReadBlocks {
@@ -81,6 +84,8 @@ export class LedgerHistory {
         return await this.#blocks(what.query)
       case 'witnesses':
         return await this.#witnesses(what.query)
+      case 'evidence':
+        return { evidence: (await this.components.deciding?.evidence(what.query)) ?? null }
     }
   }
 
@@ -92,6 +97,12 @@ export class LedgerHistory {
     for (let index = ascending ? Math.max(from, first) : Math.min(from, store.last()); ; index += ascending ? 1 : -1) {
       if (commits.length >= count || index < first || index > store.last()) break
       const read = await this.#read(index)
+      if (read === null) {
+        // Deleted meanwhile. Upwards there may be later ones.
+        if (!ascending) break
+        index = Math.max(index, (await store.first()) - 1)
+        continue
+      }
       bytes += read.bytes
       if (commits.length > 0 && bytes > HISTORY_PAGE_BYTES) break
       commits.push(read.commit)
@@ -113,9 +124,12 @@ export class LedgerHistory {
     for await (const index of this.#commitsFor(account, end, first)) {
       // What comes next begins below the whole commit: nothing of it has been looked at.
       if (looked >= MAX_COMMITS_LOOKED_AT || bytes > HISTORY_PAGE_BYTES) return page({ index: index + 1, position: 0 })
-      const { commit, bytes: read } = await this.#read(index)
+      const read = await this.#read(index)
+      // Deleted meanwhile, and all before it.
+      if (read === null) break
+      const { commit } = read
       looked += 1
-      bytes += read
+      bytes += read.bytes
       for (const placed of placedIn(commit).toReversed()) {
         if (index === end.index && placed.place.position >= end.position) continue
         const { transaction } = decodeSigned(placed.bytes)
@@ -199,8 +213,10 @@ export class LedgerHistory {
   }
 
   /** Where one witness decides alone, a commit is its block. */
-  async #ownBlock(index: number): Promise<ReadBlocks> {
-    const { commit, bytes } = await this.#read(index)
+  async #ownBlock(index: number): Promise<ReadBlocks | null> {
+    const read = await this.#read(index)
+    if (read === null) return null
+    const { commit, bytes } = read
     const { header } = commit
     const id = blockMessage(this.init.network, header)
     const block = {
@@ -220,21 +236,23 @@ export class LedgerHistory {
   async #witnesses({ after, count }: HistoryQuery<'witnesses'>): Promise<HistoryPage<'witnesses'>> {
     const { epoch, members } = (await this.components.deciding?.committee()) ?? { epoch: 0, members: this.init.members }
     const committee = members.map(([key, stake]) => ({ key, stake }))
+    const equivocated = [...(this.components.deciding?.equivocated() ?? [])]
     const staked: HistoryPage<'witnesses'>['staked'] = []
     const from = after === null ? '' : `${toHex(after)}0`
     for (const [key, row] of scan(this.components.state(), 'witness')) {
       if (key < from) continue
       const last = staked.at(-1)
-      if (staked.length >= count && last !== undefined) return { epoch, committee, staked, next: last.key }
+      if (staked.length >= count && last !== undefined) return { epoch, committee, staked, equivocated, next: last.key }
       const { witness, account, stake, chains } = row
       staked.push({ key: witness, account, stake, epochs: chains.map(chain => chain.epoch) })
     }
-    return { epoch, committee, staked, next: null }
+    return { epoch, committee, staked, equivocated, next: null }
   }
 
-  async #read(index: number): Promise<{ commit: CommitView; bytes: number }> {
+  /** null: it isn't kept any more. */
+  async #read(index: number): Promise<{ commit: CommitView; bytes: number } | null> {
     const bytes = await this.components.store.commit(index)
-    if (bytes === null) throw new PekkaError('LEDGER_UNREACHABLE')
+    if (bytes === null) return null
     return { commit: commitViewSchema.parse(decodeCanonical(bytes)), bytes: bytes.length }
   }
 }

@@ -1,17 +1,18 @@
 import type { CommitView, LedgerAccess, TransactionOutcome } from '@pekka/node/protocol'
 import { Counter, Gauge, Histogram, Registry } from '@pekka/node/host/metrics'
+import type { LedgerStore } from '@pekka/node/host/storage'
 import type { AgreementStatus } from './network/status.js'
 
 export interface WitnessMetricsComponents {
   registry: Registry
-  /** Index of the last commit on disk, −1 before the first. */
-  height: () => number
+  /** The ledger's, once it is open. */
+  store: Pick<LedgerStore, 'last' | 'first' | 'historyBytes'>
   /** How the committee stands, where one decides; null before its first commit. */
   status?: () => Promise<AgreementStatus | null>
 }
 
 /** All metrics of a witness (docs/metrics.md). Those of a committee stay 0 where one witness decides alone. */
-export function createWitnessMetrics({ registry, height, status }: WitnessMetricsComponents) {
+export function createWitnessMetrics({ registry, store, status }: WitnessMetricsComponents) {
   const registers = [registry]
   /** Each asks for its own value: they are collected at once, not one after the other. */
   const gauge = (name: string, help: string, value: () => number | Promise<number | null>): Gauge =>
@@ -29,7 +30,9 @@ export function createWitnessMetrics({ registry, height, status }: WitnessMetric
       const now = (await status?.()) ?? null
       return now === null ? null : value(now)
     })
-  gauge('commit_index', 'Index of the last commit on disk, -1 before the first', height)
+  gauge('commit_index', 'Index of the last commit on disk, -1 before the first', () => store.last())
+  gauge('oldest_commit_index', 'Index of the oldest commit that is kept', () => store.first())
+  gauge('history_bytes', 'About how many bytes commits take on disk, with what finds them', () => store.historyBytes())
   ofCommittee('epoch', 'Epoch of the committee', now => now.epoch)
   ofCommittee('round', 'Round of the latest own block in this epoch', now => now.round)
   ofCommittee('certified_commit_index', 'Last commit that a quorum has vouched for', now => now.certified)
@@ -38,6 +41,16 @@ export function createWitnessMetrics({ registry, height, status }: WitnessMetric
   ofCommittee('peers', 'Connected witnesses and observers', now => now.peers.length)
   ofCommittee('mempool_transactions', 'Transactions that wait to be ordered', now => now.mempool)
   ofCommittee('suspended_blocks', 'Blocks that wait for others they name', now => now.waiting)
+  new Counter({
+    name: 'pekka_witness_equivocations_total',
+    help: 'Rounds in which another witness signed two blocks, since it started',
+    registers,
+    async collect() {
+      const now = (await status?.()) ?? null
+      this.reset()
+      this.inc(now?.equivocations ?? 0)
+    }
+  })
   new Gauge({
     name: 'pekka_witness_finality_seconds',
     help: 'From submission to final and on disk, of the last thousand transactions of own clients, by quantile',

@@ -39,10 +39,14 @@ export function registerStatus(ledger: Command, context: Pick<CliContext, 'json'
     })
 }
 
+const megabytes = (bytes: number): string => `about ${(bytes / 1e6).toFixed(1)} MB on disk`
+
 /** A status in words, a line each. */
 export function statusLines(status: AgreementStatus): string[] {
   const { commit, certified, epoch, round, committee, peers, writes, mempool, waiting, finalityP50, finalityP95 } =
     status
+  const { first, historyBytes } = status
+  const { equivocated } = status
   const keys = new Set(committee.map(({ key }) => key))
   const members = peers.filter(({ key }) => key !== null && keys.has(key)).length
   const times =
@@ -51,9 +55,15 @@ export function statusLines(status: AgreementStatus): string[] {
       : `${Math.round(finalityP50)} ms in the middle, ${Math.round(finalityP95)} ms for the slowest twentieth`
   return [
     `height: commit ${commit}, a quorum has vouched for ${certified}`,
+    ...(first === undefined || historyBytes === undefined
+      ? []
+      : [
+          `history: ${first === 0 ? 'from the first commit on' : `commits from ${first} on`}, ${megabytes(historyBytes)}`
+        ]),
     `epoch ${epoch}, round ${round}: ${writes ? 'writes blocks' : 'follows, and writes no blocks now'}`,
     `committee of ${committee.length}, ${members} of the others connected, ${peers.length - members} observers`,
     `waiting: ${mempool} transactions, ${waiting} blocks`,
-    `final after: ${times}`
+    `final after: ${times}`,
+    ...equivocated.map(({ key, epoch: of, round: at }) => `witness ${key} equivocated in round ${at} of epoch ${of}`)
   ]
 }

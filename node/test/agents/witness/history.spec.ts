@@ -91,7 +91,9 @@ describe('the past of a ledger', () => {
       const { history } = historyOf(0, 60, {
         blocksOf: async index => ({ commit: { index, epoch: 0, leader: id(4), blocks }, bytes: 1 }),
         firstBlocks: async () => 0,
-        committee: async () => ({ epoch: 0, members: [] })
+        committee: async () => ({ epoch: 0, members: [] }),
+        equivocated: () => [],
+        evidence: async () => null
       })
       const { commits = [] } = (await history.page({ kind: 'blocks', query: { from: 0, to: 60 } })) as {
         commits?: unknown[]
@@ -106,7 +108,9 @@ describe('the past of a ledger', () => {
     const { history } = historyOf(0, 60, {
       blocksOf: async index => ({ commit: { index, epoch: 0, leader: id(4), blocks }, bytes: 1 << 20 }),
       firstBlocks: async () => 0,
-      committee: async () => ({ epoch: 0, members: [] })
+      committee: async () => ({ epoch: 0, members: [] }),
+      equivocated: () => [],
+      evidence: async () => null
     })
     const page = await history.page({ kind: 'blocks', query: { from: 0, to: 60 } })
     assert.equal('commits' in page && page.commits.length, 5)

@@ -77,7 +77,8 @@ export function createCommitteeLedger(
     { ...components, hashing: createHashing(), notes: sequencer },
     { genesis }
   )
-  const deciding = new BlockHistory({ store: components.store, status: () => sequencer.status() })
+  const { evidence } = sequencer
+  const deciding = new BlockHistory({ store: components.store, status: () => sequencer.status(), evidence })
   const ledger = new LocalLedger({ ...components, sequencer, prover: checkpoints, deciding }, init)
   return { ledger, sequencer, checkpoints }
 }

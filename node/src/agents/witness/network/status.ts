@@ -14,6 +14,9 @@ export const agreementStatusSchema = z.strictObject({
   commit: count,
   /** Index of the last commit that a quorum has vouched for. */
   certified: count,
+  /** Index of the oldest commit that it keeps, and about how many bytes its history takes on disk. Not told by a witness of before. */
+  first: count.optional(),
+  historyBytes: count.optional(),
   epoch: count,
   /** Of the latest own block in this epoch. */
   round: count,
@@ -27,7 +30,12 @@ export const agreementStatusSchema = z.strictObject({
   mempool: count,
   waiting: count,
   finalityP50: z.number().nullable(),
-  finalityP95: z.number().nullable()
+  finalityP95: z.number().nullable(),
+  /** Rounds in which a witness wrote two blocks, since this one started; and those of which it keeps the evidence, the oldest first. */
+  equivocations: count.default(0),
+  equivocated: z
+    .array(z.strictObject({ key: z.string(), epoch: count, round: count, blocks: z.tuple([z.string(), z.string()]) }))
+    .default([])
 })
 export type AgreementStatus = z.infer<typeof agreementStatusSchema>
 

@@ -4,8 +4,9 @@ import type { CommitView, TransactionOutcome } from '../ledger/commit-view.js'
 import { blockViewSchema, ledgerPlaceSchema, type LedgerPlace, type PlacedTransaction } from './history.js'
 import { imageRowSchema } from '../ledger/image-record.js'
 import { commitHeaderSchema } from '../ledger/parameters.js'
-import { bytes32, credits, millis, whole } from '../encoding/schema.js'
+import { bytes32, bytesUpTo, credits, millis, whole } from '../encoding/schema.js'
 import { accountRowSchema } from '../ledger/state.js'
+import { equivocationSummarySchema, MAX_EVIDENCE_BYTES } from '../proof/equivocation.js'
 import { TASK_STATES, taskViewSchema } from '../task/task.js'
 import { bodySchema, decodeSigned, signatureSchema, type Body, type Transaction } from '../ledger/transaction.js'
 
@@ -138,7 +139,9 @@ export const witnessItemSchema = z.object({
   /** What the committee of this epoch counts; null: it isn't in it. */
   seat: z.object({ author: whole, stake: credits }).nullable(),
   /** Accounts that have staked on it since, and for which epochs it is registered; null: the genesis alone names it. */
-  staked: z.object({ account: bytes32, stake: credits, epochs: z.array(whole) }).nullable()
+  staked: z.object({ account: bytes32, stake: credits, epochs: z.array(whole) }).nullable(),
+  /** Rounds for which it signed two blocks, as the witness says that the bridge asks, the oldest first; what proves it is the evidence. */
+  equivocated: z.array(equivocationSummarySchema.omit({ key: true })).default([])
 })
 export const witnessPageSchema = z.object({
   epoch: whole,
@@ -149,6 +152,9 @@ export const witnessPageSchema = z.object({
   next: z.string().nullable()
 })
 export type WitnessPage = z.infer<typeof witnessPageSchema>
+
+/** Evidence of an equivocation, for `verifyEquivocation`. */
+export const evidenceAnswerSchema = z.object({ evidence: bytesUpTo(MAX_EVIDENCE_BYTES) })
 
 /** Commits of one window at most. */
 export const MAX_DAG_COMMITS = 32

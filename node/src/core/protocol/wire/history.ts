@@ -3,6 +3,7 @@ import { MAX_TRANSACTION_BYTES } from '../limits.js'
 import { openBodyName } from '../ledger/bodies.js'
 import { imageRowSchema } from '../ledger/image-record.js'
 import { accountRowSchema } from '../ledger/state.js'
+import { equivocationSummarySchema, MAX_EVIDENCE_BYTES } from '../proof/equivocation.js'
 import { bytes32, bytesUpTo, credits, millis, slug, whole } from '../encoding/schema.js'
 import { commitViewSchema, outcomeSchema } from '../ledger/commit-view.js'
 
@@ -116,8 +117,15 @@ export const HISTORY = {
           epochs: z.array(whole)
         })
       ),
+      /** Equivocations that the witness asked says it has evidence of, by whomever, the oldest first: on every page. */
+      equivocated: z.array(equivocationSummarySchema).max(MAX_HISTORY_ENTRIES).default([]),
       next: bytes32.nullable()
     })
+  },
+  /** Evidence of an equivocation (proof/equivocation.ts); null: the witness asked has none. */
+  evidence: {
+    query: z.strictObject({ witness: bytes32, epoch: whole, round: whole }),
+    page: z.strictObject({ evidence: bytesUpTo(MAX_EVIDENCE_BYTES).nullable() })
   }
 } as const
 
@@ -133,7 +141,8 @@ export const historyRequestSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('images'), query: HISTORY.images.query }),
   z.strictObject({ kind: z.literal('checkpoints'), query: HISTORY.checkpoints.query }),
   z.strictObject({ kind: z.literal('blocks'), query: HISTORY.blocks.query }),
-  z.strictObject({ kind: z.literal('witnesses'), query: HISTORY.witnesses.query })
+  z.strictObject({ kind: z.literal('witnesses'), query: HISTORY.witnesses.query }),
+  z.strictObject({ kind: z.literal('evidence'), query: HISTORY.evidence.query })
 ])
 export type HistoryRequest = z.infer<typeof historyRequestSchema>
 /** The page of a question. */

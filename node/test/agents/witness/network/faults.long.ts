@@ -151,6 +151,15 @@ describe('witness: a committee of four, one of them dishonest, under faults', fu
     for (const { process } of honest()) assert.ok(!process.log.includes('the consensus has stopped itself'))
   })
 
+  it('names the dishonest one, and nobody else, in each honest one’s log and status, also after restarts', async () => {
+    const liar = toHex(committee.genesis.witnesses[LIAR]?.key ?? assert.fail())
+    for (const one of honest()) {
+      const { equivocated } = await one.until(status => status.equivocated.length > 0)
+      assert.deepEqual([...new Set(equivocated.map(({ key }) => key))], [liar])
+      assert.ok(one.process.log.includes('a witness equivocated'))
+    }
+  })
+
   it('is read on, never from before, once the dishonest one with its false height is gone', async () => {
     assert.ok((await client.time()).index >= 1_000_000_000, 'the lie was read')
     await witness(LIAR).process.end('SIGKILL')

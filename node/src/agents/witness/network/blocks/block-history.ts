@@ -1,14 +1,22 @@
-import { fromHex, type BlockView, type CommitteeMembers } from '@pekka/node/protocol'
+import {
+  fromHex,
+  type BlockView,
+  type CommitteeMembers,
+  type EquivocationSummary,
+  type HistoryQuery
+} from '@pekka/node/protocol'
 import type { OpenedBlock } from '@pekka/node/consensus'
 import type { BesideStore } from '@pekka/node/host/storage'
 import type { DecidingHistory, ReadBlocks } from '../../history.js'
 import { BlockKeeper, reopen } from './block-keeper.js'
 import type { AgreementStatus } from '../status.js'
+import type { EvidenceBook } from './evidence.js'
 
 export interface BlockHistoryComponents {
   store: { readonly beside: BesideStore }
   /** How the committee stands; null before the first commit. */
   status: () => Promise<AgreementStatus | null>
+  evidence: Pick<EvidenceBook, 'kept' | 'read'>
 }
 
 /** The blocks of a committee's commits, while they are kept: this epoch's and those of two before (KEPT_EPOCHS). */
@@ -49,6 +57,14 @@ export class BlockHistory implements DecidingHistory {
       BigInt(stake)
     ])
     return { epoch: status?.epoch ?? 0, members }
+  }
+
+  equivocated(): readonly EquivocationSummary[] {
+    return this.components.evidence.kept
+  }
+
+  async evidence({ witness, epoch, round }: HistoryQuery<'evidence'>): Promise<Uint8Array | null> {
+    return await this.components.evidence.read({ key: witness, epoch, round })
   }
 }
 

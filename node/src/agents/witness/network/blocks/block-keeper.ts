@@ -58,6 +58,8 @@ export interface Kept {
  */
 export class BlockKeeper {
   #waiting: OpenedBlock[] = []
+  /** Other rows that go with the blocks. */
+  #rows: BesideRow[] = []
   /** An epoch that begins, to be written with the commit before its first one. */
   #starting: EpochStart[] = []
   readonly #recent = new ByteCache<Uint8Array>(RECENT_BLOCKS_BYTES)
@@ -74,6 +76,11 @@ export class BlockKeeper {
   add(block: OpenedBlock): void {
     this.#waiting.push(block)
     this.#recent.set(block.key, block.bytes, block.bytes.length)
+  }
+
+  /** Keeps what belongs to accepted blocks, in the same write. */
+  addRows(rows: readonly BesideRow[]): void {
+    this.#rows.push(...rows)
   }
 
   /**
@@ -93,7 +100,7 @@ export class BlockKeeper {
       { key: PLACE + block.key, value: utf8(`${block.block.epoch}/${block.block.round}`) }
     ])
     this.#waiting = []
-    return blocks
+    return [...blocks, ...this.#rows.splice(0)]
   }
 
   /** Everything that waits is on disk when this resolves. */
