@@ -1,5 +1,5 @@
 import type { BlockReference, WitnessBlock } from '@pekka/node/protocol'
-import type { Effect, OpenedBlock } from '@pekka/node/consensus'
+import type { Effect, OpenedBlock, PayloadTransaction } from '@pekka/node/consensus'
 import { DISHONEST, type Fault } from './faults.js'
 import { Witness, type Message } from './witness.js'
 import type { World } from './world.js'
@@ -45,6 +45,11 @@ export class ByzantineWitness extends Witness {
   /** What was to be sent was sent when it was made. */
   protected override broadcast(block: OpenedBlock): void {
     if (!this.#has('silent') && this.world.random.chance(0.3)) super.broadcast(block)
+  }
+
+  /** One that is silent tells of nothing; what a client gave it is lost until that client asks another one. */
+  protected override tell(transactions: readonly PayloadTransaction[]): void {
+    if (!this.#has('silent')) super.tell(transactions)
   }
 
   /** Passes on others' blocks when it likes. */

@@ -146,12 +146,13 @@ export class Checks {
   /** Whatever is thrown at it, a witness holds no more than this. */
   bounded(witness: Witness): void {
     if (!witness.honest) return
-    const { blocks, waiting, transactions } = witness.consensus.sizes
+    const { blocks, waiting, transactions, told } = witness.consensus.sizes
     const size = this.world.witnesses.length
     const most = size * MAX_SUSPENDED_PER_AUTHOR + MAX_EARLY_BLOCKS + MAX_NEXT_EPOCH_BLOCKS
     if (blocks > size * BLOCKS_PER_AUTHOR) this.fail('memory', `${witness.name} holds ${blocks} blocks`)
     if (waiting > most) this.fail('memory', `${waiting} blocks wait at ${witness.name}`)
     if (transactions > MAX_PENDING) this.fail('memory', `${transactions} transactions wait at ${witness.name}`)
+    if (told > MAX_PENDING) this.fail('memory', `${told} transactions stand by at ${witness.name}`)
   }
 
   /** Some time after the last fault: every honest witness goes on, to the same states. */

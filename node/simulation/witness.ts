@@ -1,5 +1,5 @@
 import { toHex, type TransactionOutcome } from '@pekka/node/protocol'
-import { bucketOf } from '@pekka/node/ledger'
+import { bucketOf, laneHead } from '@pekka/node/ledger'
 import {
   Consensus,
   MAX_ANSWER_BLOCKS,
@@ -22,6 +22,7 @@ export type Message =
   | { type: 'spare'; author: Uint8Array }
   | { type: 'fetch'; keys: readonly string[] }
   | { type: 'fetch-rounds'; epoch: number; from: number; count: number }
+  | { type: 'transactions'; transactions: readonly Uint8Array[] }
 
 type Answer = (outcome: TransactionOutcome) => void
 
@@ -98,6 +99,8 @@ export class Witness {
       this.feed({ type: 'blocks', from: `w${from}`, blocks, answer: message.answer })
     } else if (message.type === 'spare') {
       this.feed({ type: 'spare', from: `w${from}`, author: message.author })
+    } else if (message.type === 'transactions') {
+      this.#hear(message.transactions)
     } else {
       const found =
         message.type === 'fetch'
@@ -114,11 +117,31 @@ export class Witness {
     const index = this.ledger.final.get(id)
     if (index !== undefined) return answer({ status: 'applied', id: transaction.id, index, timestamp: 0 })
     this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), answer])
-    this.feed({
-      type: 'transaction',
-      transaction,
-      bucket: bucketOf(this.ledger.state, transaction.transaction.account)
-    })
+    this.feed({ type: 'transaction', transaction, bucket: this.#bucketOf(transaction) })
+  }
+
+  /** Others tell of transactions; what their lanes have passed is of no use. */
+  #hear(batch: readonly Uint8Array[]): void {
+    const opened = batch.flatMap(bytes => this.world.identities.openTransaction(bytes) ?? [])
+    const transactions = opened
+      .filter(transaction => !this.#passed(transaction))
+      .map(transaction => ({ transaction, bucket: this.#bucketOf(transaction) }))
+    this.feed({ type: 'told', transactions })
+  }
+
+  #standIn(transactions: readonly PayloadTransaction[]): void {
+    for (const transaction of transactions) {
+      if (this.#passed(transaction)) this.feed({ type: 'unfit', ids: [transaction.id] })
+      else this.feed({ type: 'transaction', transaction, bucket: this.#bucketOf(transaction) })
+    }
+  }
+
+  #passed({ transaction: { account, key, sequence } }: PayloadTransaction): boolean {
+    return sequence < (laneHead(this.ledger.state, account, key)?.sequence ?? 0)
+  }
+
+  #bucketOf({ transaction: { account } }: PayloadTransaction): number {
+    return bucketOf(this.ledger.state, account)
   }
 
   crash(): void {
@@ -158,6 +181,13 @@ export class Witness {
     }
   }
 
+  protected tell(transactions: readonly PayloadTransaction[]): void {
+    const batch = transactions.map(({ bytes }) => bytes)
+    for (const { index } of this.world.witnesses) {
+      if (index !== this.index) this.send(index, { type: 'transactions', transactions: batch })
+    }
+  }
+
   protected relay(block: OpenedBlock, to: readonly string[]): void {
     for (const peer of to) this.send(indexOf(peer), { type: 'blocks', blocks: [block.bytes], answer: false })
   }
@@ -193,6 +223,10 @@ export class Witness {
         const { epoch, from, count } = effect
         return this.send(indexOf(effect.to), { type: 'fetch-rounds', epoch, from, count })
       }
+      case 'tell':
+        return this.tell(effect.transactions)
+      case 'stand-in':
+        return this.#standIn(effect.transactions)
       case 'commit':
         return this.#execute(effect.commit)
       case 'epoch':

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { toHex } from '@pekka/node/protocol'
+import type { PayloadTransaction } from '@pekka/node/consensus'
+import { timeView } from '@pekka/node/ledger'
 import { playChase } from '../../simulation/chase.js'
 import { MUTANTS } from '../../simulation/mutants.js'
 import { World, type Outcome } from '../../simulation/world.js'
@@ -30,6 +33,32 @@ describe('seeded worlds', function () {
     const outcome = run(3, 4, ['committee', 'wipe', 'crash'])
     assert.deepEqual(outcome.violations, [])
     assert.ok(outcome.epochs > 5)
+  })
+  it('orders through others what only a witness was given that withholds its blocks, and nobody asks for again', () => {
+    let told = 0
+    for (let seed = 0; seed < 2; seed++) {
+      const world = new World({ seed, witnesses: 4, faults: ['withhold', 'silent'] })
+      const [withholder, ...others] = world.witnesses
+      const account = world.clients.accounts.at(-1)
+      assert.ok(withholder !== undefined && !withholder.honest && account !== undefined)
+      // As an honest one would; it says nothing else.
+      const honest = Object.getPrototypeOf(Object.getPrototypeOf(withholder)) as typeof withholder
+      Object.assign(withholder, {
+        tell: (transactions: readonly PayloadTransaction[]): void => {
+          told += transactions.length
+          Reflect.get(honest, 'tell').call(withholder, transactions)
+        }
+      })
+      const { timestamp, parents } = timeView(withholder.ledger.state)
+      const body = { kind: 'transfer', to: account.id, amount: 1n } as const
+      const expiry = timestamp + 60_000
+      const sent = world.makeTransaction(account, { sequence: 0, previous: null, parents, expiry, body })
+      world.checks.submitted.add(toHex(sent.id))
+      world.agenda.after(1_000, () => withholder.submit(sent, () => {}))
+      assert.deepEqual(world.run().violations, [])
+      for (const { ledger } of others) assert.ok(ledger.final.has(toHex(sent.id)), `seed ${seed}`)
+    }
+    assert.equal(told, 2)
   })
   it('does the same for the same seed', () => {
     assert.deepEqual(run(11), run(11))

@@ -3,12 +3,19 @@ import type { OpenedBlock } from './block.js'
 import { CatchUp } from './catch-up.js'
 import type { Member } from './committee.js'
 import type { Decision } from './commit-rule.js'
-import { CATCH_UP_GAP, CATCH_UP_ROUNDS, MAX_NEXT_EPOCH_BLOCKS, MAX_ROUNDS_AHEAD, RELAYED_ROUNDS } from './constants.js'
+import {
+  CATCH_UP_GAP,
+  CATCH_UP_ROUNDS,
+  EQUIVOCATION,
+  MAX_NEXT_EPOCH_BLOCKS,
+  MAX_ROUNDS_AHEAD,
+  RELAYED_ROUNDS
+} from './constants.js'
 import { Epoch } from './epoch.js'
 import type { CommitRecord, ConsensusEvent, Effect, EpochStart, Instant, PeerId } from './events.js'
 import { History } from './history.js'
-import { Mempool } from './mempool.js'
 import type { ConsensusParameters, Pace, Upgrades } from './parameters.js'
+import { Pending } from './pending.js'
 import type { RevealChain } from './randomness.js'
 import { Relay } from './relay.js'
 import { STANDARD_RULES, type ConsensusRules } from './rules.js'
@@ -51,7 +58,7 @@ export interface Resume {
  */
 export class Consensus {
   readonly #rules: ConsensusRules
-  readonly #mempool = new Mempool()
+  readonly #pending: Pending
   readonly #catchUp: CatchUp
   readonly #relay = new Relay()
   readonly #history: History
@@ -67,8 +74,6 @@ export class Consensus {
   #early: { from: PeerId; block: OpenedBlock }[] = []
   /** Digests of the history up to commits under execution, by index. */
   readonly #executing = new Map<number, Uint8Array>()
-  /** Authors whose equivocation is reported, in this epoch. */
-  #reported = new Set<number>()
   #wakeAt: number | null = null
   #halted = false
   #effects: Effect[] = []
@@ -79,6 +84,7 @@ export class Consensus {
   ) {
     this.#rules = components.rules ?? STANDARD_RULES
     const { start, commits, blocks } = init.resume
+    this.#pending = new Pending(init.key)
     this.#catchUp = new CatchUp(2 * init.pace.requestAfter)
     if (start.nextMembers !== null) this.#elected.set(start.epoch + 1, start.nextMembers)
     this.#history = new History(start, commits.at(-1))
@@ -113,19 +119,19 @@ export class Consensus {
     return this.#history.index - 1
   }
 
-  /** Whether it writes blocks now; one that doesn't must pass transactions on to one that does. */
+  /** Whether it writes blocks now; one that doesn't tells others of its transactions at once. */
   get writes(): boolean {
     return this.#writer.writes
   }
 
   /** What is held in memory: each has a bound. */
-  get sizes(): { blocks: number; known: number; waiting: number; transactions: number } {
+  get sizes(): { blocks: number; known: number; waiting: number; transactions: number; told: number } {
     const { dag, sync } = this.#epoch
     return {
       blocks: dag.size,
       known: dag.knownSize,
       waiting: sync.size + this.#early.length,
-      transactions: this.#mempool.size
+      ...this.#pending.sizes
     }
   }
 
@@ -139,6 +145,7 @@ export class Consensus {
       this.#take(event, now)
       if (this.#writer.round + 1 === this.init.resume.lastProposed?.block.round) this.#recallProposal()
       this.#advance(now)
+      this.#effects.push(...this.#pending.look(now, this.writes))
       this.#ask(now)
     } catch (error) {
       if (!isPekkaError(error) || error.code !== 'CONSENSUS_CONFLICT') throw error
@@ -163,9 +170,9 @@ export class Consensus {
         this.#relay.spare(toHex(event.author), event.from, now.elapsed)
         return
       case 'transaction':
-        if (this.#mempool.add(event.transaction, event.bucket) === 'full') {
-          this.#effects.push({ type: 'turned-away', id: event.transaction.id })
-        }
+      case 'told':
+      case 'unfit':
+        this.#effects.push(...this.#pending.take(event, this.#epoch, now))
         return
       case 'heard':
         // Blocks of this epoch and the next speak for themselves.
@@ -236,7 +243,7 @@ export class Consensus {
     for (const block of accepted) {
       if (store) this.#effects.push({ type: 'store', block })
       this.#epoch.accepted(block)
-      this.#mempool.carry(block)
+      this.#pending.carry(block)
       this.#writer.accepted(block)
       const { author, votes } = block.block
       const { certified, conflict } = this.#votes.count(author, votes)
@@ -245,15 +252,19 @@ export class Consensus {
       this.#reportEquivocation(block)
     }
     for (const { block, rule } of broken) {
-      this.#effects.push({ type: 'misbehaviour', author: block.block.author, rule, blocks: [block] })
+      this.#accuse(block, rule, [block])
     }
   }
 
-  #reportEquivocation({ block: { round, author } }: OpenedBlock): void {
-    const blocks = this.#epoch.dag.at(round, author)
-    if (blocks.length < 2 || this.#reported.has(author)) return
-    this.#reported.add(author)
-    this.#effects.push({ type: 'misbehaviour', author, rule: 'equivocation', blocks: [...blocks] })
+  /** With a slot's second block; its third says nothing new. Who accepts one names it in a block of its own, so all others come to hold both. */
+  #reportEquivocation(block: OpenedBlock): void {
+    const blocks = this.#epoch.dag.at(block.block.round, block.block.author)
+    if (blocks.length === 2) this.#accuse(block, EQUIVOCATION, blocks)
+  }
+
+  #accuse({ block: { author } }: OpenedBlock, rule: string, blocks: readonly OpenedBlock[]): void {
+    const key = this.#epoch.committee.members[author]?.key
+    if (key !== undefined) this.#effects.push({ type: 'misbehaviour', author, key, rule, blocks: [...blocks] })
   }
 
   /** Notes which way an author's block came first; a peer whose copies are always late is asked to save them. */
@@ -314,14 +325,14 @@ export class Consensus {
         const { version } = this.init.upgrades.at(this.#history.index)
         const commit = this.#history.append(epoch, decision.leader, next, version)
         this.#executing.set(commit.core.index, commit.digest)
-        this.#mempool.remove(commit.transactions)
+        this.#pending.remove(commit.transactions)
         this.#effects.push({ type: 'commit', commit })
         if (commit.last) this.#ended = true
         if (epoch.roundsEndWith(decision.leader.block.round)) break
       } else epoch.skip(next)
     }
     if (!committed || this.#ended) return
-    for (const block of epoch.prune(this.#writer.keep)) this.#mempool.release(block)
+    for (const block of epoch.prune(this.#writer.keep)) this.#pending.release(block)
     this.#accepted(epoch.sync.review(now), true)
   }
 
@@ -332,15 +343,13 @@ export class Consensus {
   }
 
   #nextEpoch(members: readonly Member[], now: Instant): void {
-    // Nothing of the old epoch can be committed any more.
-    this.#mempool.releaseAll()
     const start = this.#history.nextEpoch(this.#epoch, members)
     this.#elected.delete(start.epoch)
     this.#ended = false
     this.#epoch = this.#newEpoch(start)
     this.#votes = this.#votes.under(this.#epoch.committee)
-    this.#reported = new Set()
     this.#writer.enter(this.#epoch, now.elapsed)
+    this.#pending.enter(this.#epoch)
     this.#keepWays()
     this.#effects.push({ type: 'epoch', start })
     // A crash may have come after it and before the last commit of the epoch before was on disk.
@@ -360,7 +369,7 @@ export class Consensus {
   #build(now: Instant): void {
     if (this.#ended || this.#halted) return
     const votes = (): CommitVote[] => this.#votes.takeUnsent()
-    const block = this.#writer.build(now, { mempool: this.#mempool, votes })
+    const block = this.#writer.build(now, { mempool: this.#pending.mempool, votes })
     if (block !== null) this.#effects.push({ type: 'propose', block })
   }
 
@@ -379,7 +388,8 @@ export class Consensus {
       if (to !== null) this.#effects.push({ type: 'fetch-rounds', to, epoch, from, count: CATCH_UP_ROUNDS })
     }
     const resend = this.#writer.resendAt(this.#peers.length)
-    const times = [this.#writer.wake, sync.wake(now), this.#catchUp.wake(), resend].filter(at => at !== null)
+    const own = [this.#writer.wake, ...this.#pending.wakes(this.writes)]
+    const times = [...own, sync.wake(now), this.#catchUp.wake(), resend].filter(at => at !== null)
     const at = times.length === 0 ? null : Math.max(Math.min(...times), now.elapsed + 1)
     if (at === this.#wakeAt && at !== null && at > now.elapsed) return
     this.#wakeAt = at

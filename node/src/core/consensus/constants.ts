@@ -1,8 +1,11 @@
 /** Rounds between a block and the blocks that can certify it: proposed, voted for, certified. Three message delays. */
 export const WAVE = 3
 
-/** Blocks of one slot that are taken in without being asked for: the block, and enough others to prove equivocation. */
+/** Blocks of one slot, above the garbage line and below, that are taken in without being asked for: the block, and enough others to prove equivocation. */
 export const MAX_UNSOLICITED_PER_SLOT = 3
+
+/** The rule that an author breaks with a second block for a slot. */
+export const EQUIVOCATION = 'equivocation'
 
 /**
  * Blocks of one author that wait for missing parents. A witness that was cut off for ten seconds at ten rounds a second
@@ -67,3 +70,21 @@ export const RELAYED_ROUNDS = 2
 
 /** Peers remembered that sent a block whose parents are missing: one more than the dishonest of a committee of 22 with equal stakes. */
 export const MAX_SOURCES = 8
+
+/** A transaction of an own client that isn't ordered after this is told to all witnesses, ms: five times what finality takes among four. */
+export const SPREAD_AFTER_MS = 1_500
+/** A witness that writes no blocks tells at once, but for what a moment gathers into one batch, ms. */
+export const SPREAD_GATHER_MS = 20
+/** Batches told at once, … */
+export const SPREAD_BATCHES = 4
+/** … and the pause before the next ones, ms: a megabyte a second at most. */
+export const SPREAD_PAUSE_MS = 100
+/** What is still not ordered is told again after this, ms: somebody may have had no room. */
+export const SPREAD_AGAIN_MS = 10_000
+
+/** Between two witnesses' turns for what others have told of, ms: a block has come round by then that carries it, also on links of 100 ms. */
+export const STANDBY_TURN_MS = 400
+/** What was given out and couldn't be put into a block is given out again after this, ms, and then after twice as long each time. */
+export const STANDBY_AGAIN_MS = 500
+/** How long a transaction that others have told of stands by, ms: their turns in a committee of 21, thrice. */
+export const STANDBY_MS = 30_000

@@ -28,6 +28,10 @@ export type ConsensusEvent =
   | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean }
   /** A verified transaction of a client. `bucket`: its account's, by the ledger's state (0: nothing behind it). */
   | { type: 'transaction'; transaction: PayloadTransaction; bucket?: number }
+  /** Verified transactions that other witnesses have told of. */
+  | { type: 'told'; transactions: readonly { transaction: PayloadTransaction; bucket?: number }[] }
+  /** What `stand-in` named can't be ordered any more, by the ledger's state. */
+  | { type: 'unfit'; ids: readonly Uint8Array[] }
   /** A peer says how far it is, or sent a block of an epoch whose committee isn't known here yet. Nobody has vouched for it. */
   | { type: 'heard'; from: PeerId; epoch: number; round: number }
   /** A peer asks to be spared blocks of an author (a block key): it gets them earlier elsewhere. */
@@ -65,12 +69,24 @@ export type Effect =
   | { type: 'commit'; commit: Commit }
   /** There is no room for this transaction; whoever sent it is to come again. */
   | { type: 'turned-away'; id: Uint8Array }
+  /** Tell all witnesses of these, in one message; they feed `told`. Losing it costs time only. */
+  | { type: 'tell'; transactions: readonly PayloadTransaction[] }
+  /**
+   * Nobody has brought these into the order, which others have told of, and it is this witness's turn: feed each that the ledger
+   * would still take, in this order, as `transaction`, and others as `unfit` unless that may change.
+   */
+  | { type: 'stand-in'; transactions: readonly PayloadTransaction[] }
+  /** These, which others have told of, stand by no longer: there was no room, or they were here already, or nobody could order them. */
+  | { type: 'let-go'; ids: readonly Uint8Array[] }
   /** A new epoch begins. Store it with the commit before it. */
   | { type: 'epoch'; start: EpochStart }
   /** A quorum of this committee says so. */
   | { type: 'certified'; vote: CommitVote }
-  /** Somebody broke a rule; for peer scores and for the operator. `blocks` prove equivocation to anyone. */
-  | { type: 'misbehaviour'; author: number; rule: string; blocks: readonly OpenedBlock[] }
+  /**
+   * A member of this epoch broke a rule; for the operator. `key`: its block key. With EQUIVOCATION `blocks` are the slot's first two, both
+   * accepted, which prove it to anyone; it is told once for each slot.
+   */
+  | { type: 'misbehaviour'; author: number; key: Uint8Array; rule: string; blocks: readonly OpenedBlock[] }
   /** Feed `tick` at this time (elapsed ms); it replaces the time named before. null: no tick. */
   | { type: 'wake'; at: number | null }
   /** More than f stake is dishonest, or the software is wrong: stop before anything else becomes final. */

@@ -38,6 +38,8 @@ export {
 } from './randomness.js'
 export { Relay } from './relay.js'
 export { STANDARD_RULES, type ConsensusRules } from './rules.js'
+export { Spread } from './spread.js'
+export { rankOf, Standby } from './standby.js'
 export { LeaderSchedule, type Slot } from './schedule.js'
 export { Sync, type Received } from './sync.js'
 export { brokenByParents, brokenRule, byPlace } from './validity.js'

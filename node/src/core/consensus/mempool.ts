@@ -27,6 +27,10 @@ export class Mempool {
     return this.#entries.size - this.#carried
   }
 
+  has(id: string): boolean {
+    return this.#entries.has(id)
+  }
+
   /**
    * `full`: its lane, account or bucket is, or the pool; the sender is told to come again (RATE_LIMITED).
    * @param bucket of its account, by the ledger's state

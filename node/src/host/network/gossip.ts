@@ -80,6 +80,8 @@ export class GossipMesh implements Gossip {
   /** Who is let in, and how fast it may bring messages: the library remembers each for two minutes. */
   #peers = new Map<string, Pacer>()
   #topology: Topology = {}
+  /** What goes out to each of them. */
+  readonly #streams = new Map<string, Stream>()
 
   constructor(
     private readonly components: GossipMeshComponents,
@@ -150,6 +152,7 @@ export class GossipMesh implements Gossip {
     const node = this.#node
     this.#node = null
     this.#peers.clear()
+    this.#streams.clear()
     if (isStartable(node)) await stop(node)
   }
 
@@ -158,7 +161,10 @@ export class GossipMesh implements Gossip {
     const pacer = (): Pacer => new Pacer(GOSSIP_MESSAGES_PER_SECOND, GOSSIP_BURST_MESSAGES)
     this.#peers = new Map(peers.map(peer => [peer, before.get(peer) ?? pacer()]))
     const gone = [...before.keys()].filter(peer => !this.#peers.has(peer))
-    for (const peer of gone) this.#topology.onDisconnect?.(peerIdFromString(peer))
+    for (const peer of gone) {
+      this.#streams.delete(peer)
+      this.#topology.onDisconnect?.(peerIdFromString(peer))
+    }
     this.#reconnect()
   }
 
@@ -188,8 +194,31 @@ export class GossipMesh implements Gossip {
     if (this.#node === null) return
     for (const peer of this.#peers.keys()) {
       const connection = this.components.connectionTo(peer)
-      if (connection !== undefined) this.#topology.onConnect?.(connection.remotePeer, connection)
+      if (connection === undefined) continue
+      // One that ended while it was being opened the library takes for a living one: it didn't listen yet.
+      const lost = this.#streams.get(peer)?.status
+      if (lost !== undefined && lost !== 'open') {
+        this.#streams.delete(peer)
+        this.#topology.onDisconnect?.(connection.remotePeer)
+      }
+      this.#topology.onConnect?.(connection.remotePeer, this.#noting(connection))
     }
+  }
+
+  /** The connection, of which we see what streams are opened on it. */
+  #noting(connection: Connection): Connection {
+    const newStream: Connection['newStream'] = async (protocols, options) => {
+      const stream = await connection.newStream(protocols, options)
+      this.#streams.set(connection.remotePeer.toString(), stream)
+      return stream
+    }
+    return new Proxy(connection, {
+      get: (target, name) => {
+        if (name === 'newStream') return newStream
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+    })
   }
 
   /** What the library registers with. It learns of peers from {@link setPeers} alone. */
@@ -208,7 +237,7 @@ export class GossipMesh implements Gossip {
             return stream.abort(new PekkaError('LINK_PROTOCOL', { issue: 'no gossip with strangers' }))
           }
           // The library iterates over it, closes it, throws it away, and uses nothing else of a stream that came in.
-          void handler(new PacedStream(stream) as unknown as Stream, connection)
+          void handler(new PacedStream(stream) as unknown as Stream, this.#noting(connection))
         }
         await real.handle(protocol, admit, { ...options, maxInboundStreams: 2, force: true })
       },

@@ -189,6 +189,14 @@ export class Net {
       }
       case 'epoch':
         return void node.epochs.push(effect.start)
+      case 'tell': {
+        const transactions = effect.transactions.map(transaction => ({ transaction }))
+        for (const other of this.nodes) if (other !== node) this.#plan(DELAY, other, { type: 'told', transactions })
+        return
+      }
+      case 'stand-in':
+        for (const transaction of effect.transactions) this.#plan(0, node, { type: 'transaction', transaction })
+        return
       case 'wake':
         return void this.#wakes.set(node, effect.at)
       case 'halt':

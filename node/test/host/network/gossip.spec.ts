@@ -93,6 +93,20 @@ describe('gossip among peers that are let in', function () {
     assert.ok(!b.heard.some(({ word }) => word === 'news'))
   })
 
+  it('tells strangers nothing, and opens a stream again that was thrown away before both had let each other in', async () => {
+    const [a, b] = [await make(), await make()]
+    await b.host.handle('/test/1', channel => channel.close())
+    await (await a.host.open(b.host.addresses()[0] ?? '', '/test/1')).close()
+    a.gossip.setPeers([b.host.peerId])
+    await sleep(200)
+    assert.equal(await b.gossip.publish(bytes('for nobody')), 0)
+    assert.deepEqual([a.heard, b.gossip.subscribers, a.gossip.subscribers], [[], [], []])
+    b.gossip.setPeers([a.host.peerId])
+    await until(() => b.gossip.subscribers.length === 1 && a.gossip.subscribers.length === 1)
+    await a.gossip.publish(bytes('news'))
+    await until(() => b.heard.length === 1)
+  })
+
   it('has no streams with strangers, and with nobody who was put out', async () => {
     const [a, b] = [await make(), await make()]
     await meet([[a, b]])

@@ -11,6 +11,7 @@ import {
 import type { VerifiedTransaction } from '@pekka/node/ledger'
 import type { BlockKeeper } from './blocks/block-keeper.js'
 import { CommitQueue } from './commit-queue.js'
+import type { EvidenceBook } from './blocks/evidence.js'
 import { FLUSH_MS, MAX_INBOX, MAX_UNEXECUTED } from './constants.js'
 import type { LastProposed } from './blocks/last-proposed.js'
 import type { WitnessMessage } from './messages.js'
@@ -22,6 +23,8 @@ type Outgoing = Extract<WitnessMessage, { type: 'blocks' | 'spare' | 'fetch' | '
 export interface AgreementComponents {
   consensus: Consensus
   keeper: BlockKeeper
+  /** Hears who broke a rule. */
+  evidence: Pick<EvidenceBook, 'note'>
   lastProposed: LastProposed
   opener: Opener
   /** The block key. */
@@ -31,13 +34,17 @@ export interface AgreementComponents {
   monotonic: () => number
   /** Sends to peers that are connected; what can't be sent is lost. */
   send: (to: readonly string[], message: Outgoing) => void
-  log: { warn(data: object, text: string): void; error(data: object, text: string): void }
+  log: { error(data: object, text: string): void }
 }
+
+/** What it asks for transactions that aren't ordered. */
+export type AboutTransactions = Extract<Effect, { type: 'tell' | 'stand-in' | 'let-go' }>
 
 export interface AgreementInit {
   network: Uint8Array
   /** An epoch has begun. */
   onEpoch: (start: EpochStart) => void
+  onTransactions: (effect: AboutTransactions) => void
 }
 
 /** An event that waits, and who wants to know what came of it. */
@@ -109,6 +116,17 @@ export class Agreement {
     })
   }
 
+  /** Lets transactions stand by that others have told of; says how many do. */
+  tell(transactions: { transaction: VerifiedTransaction; bucket: number }[]): Promise<number> {
+    return new Promise(resolve => {
+      if (this.#stopped) return resolve(0)
+      this.feed({ type: 'told', transactions }, effects => {
+        const gone = new Set(effects.flatMap(effect => (effect.type === 'let-go' ? effect.ids.map(toHex) : [])))
+        resolve(transactions.filter(({ transaction: { id } }) => !gone.has(toHex(id))).length)
+      })
+    })
+  }
+
   /** Takes blocks in that a peer sent; resolves when it may send more. */
   async receive(from: string, { blocks, answer }: Blocks): Promise<'taken' | 'broken'> {
     const opened: OpenedBlock[] = []
@@ -154,7 +172,7 @@ export class Agreement {
   }
 
   #carryOut(effect: Effect): void {
-    const { keeper, send, log } = this.components
+    const { keeper, evidence, send } = this.components
     switch (effect.type) {
       case 'store':
         keeper.add(effect.block)
@@ -175,6 +193,10 @@ export class Agreement {
         const { epoch, from, count } = effect
         return send([effect.to], { type: 'fetch-rounds', epoch, from, count })
       }
+      case 'tell':
+      case 'stand-in':
+      case 'let-go':
+        return this.init.onTransactions(effect)
       case 'commit':
         return this.commits.add(effect.commit)
       case 'epoch':
@@ -185,10 +207,9 @@ export class Agreement {
         this.#certified = effect.vote.index
         return
       case 'misbehaviour':
-        return log.warn(
-          { author: effect.author, rule: effect.rule, blocks: effect.blocks.map(({ key }) => key) },
-          'a witness broke a rule'
-        )
+        evidence.note(effect)
+        this.#flushSoon()
+        return
       case 'wake':
         return this.#sleep(effect.at)
       case 'halt':

@@ -1,7 +1,9 @@
 import {
+  encodeBatch,
   equalBytes,
   PekkaError,
   toHex,
+  transactionsTopic,
   trustGenesis,
   type Clock,
   type Genesis,
@@ -20,24 +22,25 @@ import {
   type Pace
 } from '@pekka/node/consensus'
 import { bucketFor, isWasteful, type CommitResult, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
-import { pause, type NetworkHost } from '@pekka/node/host/network'
+import { pause, type Gossip, type GossipVerdict, type NetworkHost } from '@pekka/node/host/network'
 import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
 import type { DecidingCommittee, Decision, Sequencer } from '../sequencer.js'
 import { Admission } from '../admission.js'
-import { Agreement } from './agreement.js'
+import { Agreement, type AboutTransactions } from './agreement.js'
 import { Answers } from './blocks/answers.js'
 import { BlockKeeper } from './blocks/block-keeper.js'
+import { EvidenceBook } from './blocks/evidence.js'
 import type { Notes } from './checkpoints/committee-checkpoints.js'
 import { catchUp } from './catch-up.js'
 import { electAfter, finalBefore, refuseOldParents, signersOf, stateDigest } from './executing.js'
 import { FinalityTimes } from './intake/finality-times.js'
 import { firstEpoch } from './founding/first-epoch.js'
 import { Guests } from './intake/guests.js'
+import { Hearsay } from './intake/hearsay.js'
 import { LaneGate, type IsFinal } from './intake/lane-gate.js'
 import type { LastProposed } from './blocks/last-proposed.js'
 import { WitnessLinks, type Said } from './links.js'
 import { Opener } from './blocks/opener.js'
-import { PassOn } from './intake/pass-on.js'
 import { recall } from './blocks/recall.js'
 import { RevealChains } from './founding/reveal-chains.js'
 import type { SnapshotMaker } from './snapshot/make.js'
@@ -80,6 +83,8 @@ interface Running {
   consensus: Consensus
   agreement: Agreement
   links: WitnessLinks
+  hearsay: Hearsay
+  gossip: Gossip
   /** Digest of the state after the last executed commit. */
   digest: Uint8Array
 }
@@ -90,11 +95,12 @@ interface Running {
  */
 export class CommitteeSequencer implements Sequencer, Notes {
   readonly #keeper: BlockKeeper
+  /** Of others' equivocations. */
+  readonly evidence: EvidenceBook
   readonly #opener: Opener
   readonly #chains: RevealChains
   readonly #gate: LaneGate
   readonly #guests: Guests
-  readonly #passOn: PassOn
   readonly #times: FinalityTimes
   readonly #members = new Map<number, readonly Member[]>()
   readonly #parameters: ConsensusParameters
@@ -117,6 +123,11 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const { leadersPerRound, gcDepth, epochCommits, epochRounds, seats } = genesis.agreement
     this.#parameters = { leadersPerRound, gcDepth, epochCommits, epochRounds, seats }
     this.#keeper = new BlockKeeper(store.beside)
+    this.evidence = new EvidenceBook({
+      store: store.beside,
+      write: rows => this.#keeper.addRows(rows),
+      log: components.log
+    })
     this.#answers = new Answers({ keeper: this.#keeper, log: components.log })
     const membersOf = (epoch: number) => this.#members.get(epoch)
     this.#opener = new Opener({ verifier, epoch: () => this.#epoch, membersOf })
@@ -125,25 +136,22 @@ export class CommitteeSequencer implements Sequencer, Notes {
     this.#gate = new LaneGate(admitting)
     this.#guests = new Guests(new Admission(admitting))
     this.#times = new FinalityTimes(monotonic)
-    this.#passOn = new PassOn({ monotonic, send: (turn, bytes) => this.#passTo(turn, bytes) })
   }
 
   // --- Sequencer
 
   async propose(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
-    const { agreement, consensus } = await this.#open(this.#needState())
+    const { agreement } = await this.#open(this.#needState())
     if (this.#isSpare(transaction)) throw new PekkaError('RATE_LIMITED')
     await refuseOldParents(transaction, this.components.store, this.#needState())
     await this.#gate.enter(transaction, isFinal)
     this.#opener.remember(transaction)
     this.#times.begin(transaction)
-    this.#passOn.add(transaction)
     if ((await agreement.offer(transaction, this.#bucketOf(transaction))) === 'full') {
-      this.#drop(transaction)
+      this.#times.end(transaction)
       this.#gate.leave(transaction)
       throw new PekkaError('RATE_LIMITED')
     }
-    if (!consensus.writes) this.#passOn.now()
   }
 
   async next(state: Reader, signal: AbortSignal): Promise<Decision> {
@@ -187,7 +195,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
         running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
         for (const transaction of refused) this.#guests.wasted(transaction)
         for (const transaction of commit.transactions) {
-          this.#drop(transaction)
+          this.#times.end(transaction)
           this.#gate.leave(transaction)
           this.#guests.leave(transaction)
         }
@@ -220,9 +228,9 @@ export class CommitteeSequencer implements Sequencer, Notes {
   /** The ledger stops; its store is still open. */
   async stop(): Promise<void> {
     this.#stopping.abort(new PekkaError('LEDGER_UNREACHABLE'))
-    this.#passOn.stop()
     this.#gate.stop()
     const running = await this.#opening?.catch(() => null)
+    await running?.gossip.stop()
     await running?.links.stop()
     await running?.agreement.stop()
     await this.components.lastProposed.close()
@@ -263,10 +271,13 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const { consensus, agreement, links } = running
     const { waiting, transactions } = consensus.sizes
     const { p50, p95 } = this.#times.quantiles()
+    const { store } = this.components
     const members = this.#members.get(consensus.epoch) ?? []
     return {
-      commit: this.components.store.last(),
+      commit: store.last(),
       certified: agreement.certified,
+      first: await store.first(),
+      historyBytes: await store.historyBytes(),
       epoch: consensus.epoch,
       round: consensus.round,
       committee: members.map(({ key, stake }) => ({ key: toHex(key), stake: stake.toString() })),
@@ -275,7 +286,14 @@ export class CommitteeSequencer implements Sequencer, Notes {
       mempool: transactions,
       waiting,
       finalityP50: p50,
-      finalityP95: p95
+      finalityP95: p95,
+      equivocations: this.evidence.seen,
+      equivocated: this.evidence.kept.map(({ key, epoch: of, round, blocks: [one, other] }) => ({
+        key: toHex(key),
+        epoch: of,
+        round,
+        blocks: [toHex(one), toHex(other)]
+      }))
     }
   }
 
@@ -292,6 +310,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const { genesis, network, pace = STANDARD_PACE } = this.init
     await lastProposed.open()
     const kept = await this.#keeper.load(firstEpoch(genesis, network, this.#parameters.seats))
+    await this.evidence.load()
     const { start, executed } = kept
     this.#enter(start)
     if (start.nextMembers !== null) this.#members.set(start.epoch + 1, start.nextMembers)
@@ -317,10 +336,16 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const running: Running = {
       consensus,
       links: this.#makeLinks(),
+      hearsay: this.#makeHearsay(() => running),
+      gossip: await this.components.host.gossip({
+        topic: transactionsTopic(network),
+        take: (message, from) => this.#hearOf(running, message, from)
+      }),
       agreement: new Agreement(
         {
           consensus,
           keeper: this.#keeper,
+          evidence: this.evidence,
           lastProposed,
           opener: this.#opener,
           signer,
@@ -329,7 +354,11 @@ export class CommitteeSequencer implements Sequencer, Notes {
           send: (to, message) => running.links.send(to, message),
           log
         },
-        { network, onEpoch: epoch => this.#enter(epoch) }
+        {
+          network,
+          onEpoch: epoch => this.#enter(epoch),
+          onTransactions: effect => void this.#carryOut(effect).catch((error: unknown) => this.#failed(error))
+        }
       ),
       digest: executed?.state ?? network
     }
@@ -342,7 +371,6 @@ export class CommitteeSequencer implements Sequencer, Notes {
     }
     this.#links = running.links
     await running.links.start()
-    this.#passOn.start()
     return running
   }
 
@@ -356,9 +384,30 @@ export class CommitteeSequencer implements Sequencer, Notes {
         onTrouble: this.init.onTrouble,
         commit: () => this.components.store.last(),
         isMember: key => [...this.#members.values()].some(members => members.some(m => toHex(m.key) === toHex(key))),
-        onPeers: peers => void this.#opening?.then(({ agreement }) => agreement.setPeers(peers)).catch(() => {}),
+        onPeers: peers => void this.#opening?.then(running => setPeers(running, peers)).catch(() => {}),
         onMessage: async (peer, message) => await this.#heard(peer, message)
       }
+    )
+  }
+
+  #makeHearsay(running: () => Running): Hearsay {
+    const { store, clock, monotonic } = this.components
+    return new Hearsay(
+      {
+        opener: this.#opener,
+        guests: this.#guests,
+        gate: this.#gate,
+        store,
+        state: () => this.#needState(),
+        clock,
+        monotonic,
+        bucketOf: transaction => this.#bucketOf(transaction),
+        isSpare: transaction => this.#isSpare(transaction),
+        standBy: told => running().agreement.tell(told),
+        offer: (transaction, bucket) => running().agreement.offer(transaction, bucket),
+        unfit: id => running().agreement.feed({ type: 'unfit', ids: [id] })
+      },
+      { network: this.init.network, isMember: peer => running().links.keyOf(peer) !== null }
     )
   }
 
@@ -384,44 +433,30 @@ export class CommitteeSequencer implements Sequencer, Notes {
       case 'fetch-rounds':
         this.#answers.give(peer, message, links)
         return 'taken'
-      case 'transactions':
-        return await this.#takeAll(message.transactions)
       case 'note':
         return (await this.#notes.get(message.topic)?.(peer, links.keyOf(peer), message.bytes)) ?? 'taken'
     }
   }
 
-  /** Another witness's clients' transactions. Where there is no room they are dropped: that witness asks others too. */
-  async #takeAll(transactions: readonly Uint8Array[]): Promise<'taken' | 'broken'> {
-    const { agreement } = await this.#open(this.#needState())
-    for (const bytes of transactions) {
-      try {
-        const transaction = await this.#opener.transaction(bytes)
-        const isFinal = await finalBefore([transaction], this.components.store, this.#needState())
-        if (this.#isSpare(transaction) || !this.#guests.enter(transaction)) continue
-        const ready = this.#gate.tryEnter(transaction, isFinal)
-        const taken = ready && (await agreement.offer(transaction, this.#bucketOf(transaction)))
-        if (taken === 'taken') continue
-        this.#guests.leave(transaction)
-        if (ready) this.#gate.leave(transaction)
-      } catch {
-        return 'broken'
+  async #hearOf({ hearsay, links }: Running, message: Uint8Array, from: string): Promise<GossipVerdict> {
+    const verdict = await hearsay.take(message, from)
+    if (verdict === 'reject') links.accuse(from)
+    return verdict
+  }
+
+  /** What the consensus asks for transactions that aren't ordered. */
+  async #carryOut(effect: AboutTransactions): Promise<void> {
+    switch (effect.type) {
+      case 'tell': {
+        const { gossip } = await this.#open(this.#needState())
+        await gossip.publish(encodeBatch(effect.transactions.map(({ bytes }) => bytes)))
+        return
       }
+      case 'stand-in':
+        return await (await this.#open(this.#needState())).hearsay.standIn(effect.transactions)
+      case 'let-go':
+        for (const id of effect.ids) this.#guests.leave({ id })
     }
-    return 'taken'
-  }
-
-  /** @returns whether there was somebody to send to */
-  #passTo(turn: number, transactions: readonly Uint8Array[]): void {
-    void this.#opening?.then(({ links }) => {
-      const members = links.peers.filter(peer => links.keyOf(peer) !== null)
-      const to = members[turn % Math.max(1, members.length)]
-      if (to !== undefined) links.send([to], { type: 'transactions', transactions: [...transactions] })
-    })
-  }
-
-  #drop(transaction: VerifiedTransaction): void {
-    if (this.#passOn.remove(transaction)) this.#times.end(transaction)
   }
 
   // --- executing
@@ -473,8 +508,17 @@ export class CommitteeSequencer implements Sequencer, Notes {
     return this.#bucketOf(transaction) === 0 && isWasteful(state, publicKey)
   }
 
+  #failed(error: unknown): void {
+    if (!this.#stopping.signal.aborted) this.components.log.warn({ error: String(error) }, 'transactions wait')
+  }
+
   #needState(): Reader {
     if (this.#state === null) throw new PekkaError('LEDGER_UNREACHABLE')
     return this.#state
   }
+}
+
+function setPeers({ agreement, gossip }: Running, peers: readonly string[]): void {
+  agreement.setPeers(peers)
+  gossip.setPeers(peers)
 }

@@ -74,13 +74,13 @@ export const RECENT_BLOCKS_BYTES = 16 << 20
 /** Accepted blocks that wait for the next synced write are written by themselves after this, ms: an observer proposes nothing. */
 export const FLUSH_MS = 250
 
-/** A transaction of a client of ours that isn't ordered after this is passed on to another witness, and again to the next, ms. */
-export const PASS_ON_MS = 1_500
-/** Bytes of transactions passed on in one message. */
-export const PASS_ON_BYTES = 1 << 20
-
 /** Epochs of which blocks are kept beside the present one, for witnesses that were away. */
 export const KEPT_EPOCHS = 2
+
+/** Equivocations of one witness that are logged and kept in one epoch: the first proves as much as the next thousand. */
+export const MAX_EVIDENCE_PER_EPOCH = 4
+/** Equivocations kept in all, the oldest go: 2 blocks each, some kB as a rule and 130 MB at worst. */
+export const MAX_EVIDENCE = 64
 
 /** A witness that is registered for fewer epochs after the present one registers for more, … */
 export const REGISTER_WHEN_LEFT = 5

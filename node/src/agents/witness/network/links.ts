@@ -1,4 +1,12 @@
-import { encodeCbor, equalBytes, PekkaError, toHex, type Signer, type Verifier } from '@pekka/node/protocol'
+import {
+  encodeCbor,
+  equalBytes,
+  isPekkaError,
+  PekkaError,
+  toHex,
+  type Signer,
+  type Verifier
+} from '@pekka/node/protocol'
 import {
   Liveness,
   StandingLink,
@@ -231,6 +239,16 @@ export class WitnessLinks implements Startable {
     this.#broken.delete(peer)
     this.components.log.info({ peer }, 'peer gone')
     this.init.onPeers(this.peers)
+  }
+
+  /** A peer has sent over another way what no witness sends. */
+  accuse(peer: string): void {
+    try {
+      this.#score(peer)
+    } catch (error) {
+      if (!isPekkaError(error)) throw error
+      for (const { channel } of this.#sessions.get(peer) ?? []) channel.abort(error)
+    }
   }
 
   #score(peer: string): void {

@@ -1,14 +1,5 @@
 import { z } from 'zod'
-import {
-  bytes32,
-  bytes64,
-  bytesUpTo,
-  MAX_BLOCK_BYTES,
-  MAX_TRANSACTION_BYTES,
-  taggedHash,
-  utf8,
-  whole
-} from '@pekka/node/protocol'
+import { bytes32, bytes64, bytesUpTo, MAX_BLOCK_BYTES, taggedHash, utf8, whole } from '@pekka/node/protocol'
 import { MAX_ANSWER_BLOCKS, MAX_REQUEST_IDS } from '@pekka/node/consensus'
 
 /** Longest name of a note, and its bytes. */
@@ -37,11 +28,6 @@ export const witnessMessageSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('spare'), author: bytes32 }),
   z.strictObject({ type: z.literal('fetch'), keys: z.array(bytes32).max(MAX_REQUEST_IDS) }),
   z.strictObject({ type: z.literal('fetch-rounds'), epoch: whole, from: whole, count: whole.max(1_024) }),
-  /** Signed transactions of clients whom the sender can't serve in time. */
-  z.strictObject({
-    type: z.literal('transactions'),
-    transactions: z.array(bytesUpTo(MAX_TRANSACTION_BYTES)).max(1_024)
-  }),
   /** What other parts of the witness tell one another, by topic. */
   z.strictObject({ type: z.literal('note'), topic: z.string().max(MAX_TOPIC), bytes: bytesUpTo(MAX_NOTE_BYTES) }),
   z.strictObject({ type: z.literal('ping') })

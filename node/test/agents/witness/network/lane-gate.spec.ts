@@ -137,7 +137,7 @@ describe('witness: lanes of a committee', () => {
     if (first === undefined || second === undefined || third === undefined) throw new TypeError('three were made')
     await gate.enter(first, isFinal)
     const rival = gate.enter(second, isFinal)
-    assert.equal(gate.tryEnter(third, isFinal), false)
+    assert.equal(gate.tryEnter(third, isFinal), 'early')
     assert.equal(gate.waiting, 1)
     // Turned away: its place is free.
     gate.leave(first)
@@ -154,9 +154,9 @@ describe('witness: lanes of a committee', () => {
     const one = first ?? assert.fail()
     await gate.enter(one, isFinal)
     const wrong = await verified(contentOf(demo, { sequence: 1, previous: new Uint8Array(32) }), demo)
-    assert.equal(gate.tryEnter(wrong, isFinal), false)
+    assert.equal(gate.tryEnter(wrong, isFinal), 'early')
     const right = contentOf(demo, { sequence: 1, previous: transactionId(one.transaction) })
-    assert.equal(gate.tryEnter(await verified(right, demo), isFinal), true)
+    assert.equal(gate.tryEnter(await verified(right, demo), isFinal), 'ready')
   })
 
   it('counts no longer with what has expired on its way, which nobody will order', async () => {
@@ -168,10 +168,10 @@ describe('witness: lanes of a committee', () => {
       verified(contentOf(demo, { body: faucet(2n) }), demo)
     ])
     await gate.enter(dead, isFinal)
-    assert.equal(gate.tryEnter(next, isFinal), false)
+    assert.equal(gate.tryEnter(next, isFinal), 'early')
     while (Date.now() <= soon) await new Promise(resolve => setTimeout(resolve, 10))
     execute()
-    assert.equal(gate.tryEnter(next, isFinal), true)
+    assert.equal(gate.tryEnter(next, isFinal), 'ready')
   })
 
   it('lets nobody take the places of another account’s lane by signing in its name', async () => {

@@ -68,6 +68,11 @@ export class Opener {
     }
   }
 
+  /** Whether a transaction is verified already, or being verified. */
+  knows(bytes: Uint8Array): boolean {
+    return this.#transactions.get(digestOf(bytes)) !== undefined
+  }
+
   /** A transaction that was verified elsewhere in this process. */
   remember(transaction: VerifiedTransaction): void {
     const { bytes } = transaction

@@ -3,8 +3,8 @@ import type { VerifiedTransaction } from '@pekka/node/ledger'
 import type { Admission, Entry } from '../../admission.js'
 
 /**
- * Transactions that other witnesses pass on from their clients. They are let in as our own clients' are: what a dishonest witness passes
- * on without its account having bandwidth would be this one's waste (R30).
+ * Transactions that other witnesses tell of. They are let in as our own clients' are: what a dishonest witness tells
+ * of without its account having bandwidth would be this one's waste (R30).
  */
 export class Guests {
   /** By transaction. As many as the mempool holds of them. */

@@ -71,11 +71,11 @@ export class LaneGate {
     else this.#begin(transaction)
   }
 
-  /** As {@link enter}, for what needn't wait here: its sender's witness waits. */
-  tryEnter(transaction: VerifiedTransaction, isFinal: IsFinal): boolean {
-    if (this.#judge(transaction, isFinal).status !== 'ready') return false
-    this.#begin(transaction)
-    return true
+  /** As {@link enter}, for what doesn't wait here: others have told of it, and it comes again where it may become right. */
+  tryEnter(transaction: VerifiedTransaction, isFinal: IsFinal): Judgement['status'] {
+    const { status } = this.#judge(transaction, isFinal)
+    if (status === 'ready') this.#begin(transaction)
+    return status
   }
 
   /** It is ordered, refused or turned away. No effect where it isn't under way. */
