@@ -1,6 +1,6 @@
 /**
  * Makes docs/vectors/blocks.json: four rounds of blocks of a committee of four, the commits that they decide, their randomness and
- * votes on them, and bytes that are no blocks. `npm run docs:vectors`; a test fails while the file is behind.
+ * votes on them, bytes that are no blocks, and a batch of transactions as it is gossiped. `npm run docs:vectors`; a test fails while the file is behind.
  */
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -21,6 +21,7 @@ import {
 import {
   accountId,
   commitVoteDigest,
+  encodeBatch,
   encodeCanonical,
   encodeSigned,
   encodeWitnessBlock,
@@ -28,6 +29,7 @@ import {
   signingMessage,
   toHex,
   transactionId,
+  transactionsTopic,
   utf8,
   witnessBlockMessage,
   type BlockReference,
@@ -154,6 +156,7 @@ export async function blockVectors(): Promise<string> {
       vote: { state: toHex(state), digest: toHex(commitVoteDigest(digest, state)) },
       draw: { task: toHex(fixed('task')), attempt: 1, value: toHex(drawFor(core.randomness, fixed('task'), 1)) }
     })),
+    batch: batchVector(network, blocks),
     refused: [
       { name: 'round 0', bytes: changed({ round: 0 }), code: 'BLOCK_INVALID' },
       { name: 'no parents', bytes: changed({ parents: [] }), code: 'BLOCK_INVALID' },
@@ -162,6 +165,23 @@ export async function blockVectors(): Promise<string> {
     ]
   }
   return `${JSON.stringify(vectors, null, 2)}\n`
+}
+
+/** A batch as witnesses gossip it: what the blocks carry, and what is none. */
+function batchVector(network: Uint8Array, blocks: readonly OpenedBlock[]) {
+  const transactions = blocks.flatMap(block => block.transactions.map(({ bytes }) => bytes))
+  const bytes = encodeBatch(transactions)
+  return {
+    topic: transactionsTopic(network),
+    transactions: transactions.map(toHex),
+    bytes: toHex(bytes),
+    id: toHex(sha256(bytes)),
+    refused: [
+      { name: 'empty', bytes: toHex(encodeBatch([])) },
+      { name: 'a byte behind the end', bytes: `${toHex(bytes)}00` },
+      { name: 'version 2', bytes: toHex(encodeCanonical({ v: 2, transactions })) }
+    ]
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await writeFile(BLOCK_VECTORS, await blockVectors())
