@@ -6,6 +6,7 @@ import {
   commitDetailSchema,
   commitPageSchema,
   dagWindowSchema,
+  evidenceAnswerSchema,
   taskPageSchema,
   toHex,
   transactionDetailSchema,
@@ -186,6 +187,14 @@ describe('the ledger through the bridge', function () {
       witnesses.map(({ key, seat }) => [toHex(key), seat?.author, seat?.stake]),
       [[toHex(world.net.witness.publicKey), 0, quorum]]
     )
+    // One that decides alone is accused of nothing, and there is no evidence.
+    assert.deepEqual(
+      witnesses.map(({ equivocated }) => equivocated),
+      [[]]
+    )
+    const where = `/v1/ledger/evidence?witness=${toHex(world.net.witness.publicKey)}&epoch=0`
+    await assert.rejects(get(`${where}&round=1`, evidenceAnswerSchema), { code: 'NOT_ON_LEDGER' })
+    await assert.rejects(get(`${where}&round=0`, evidenceAnswerSchema), { code: 'SCHEMA_MISMATCH' })
   })
 
   it('exports a window of the DAG whose edges join up', async () => {
