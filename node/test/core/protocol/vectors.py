@@ -429,11 +429,46 @@ def check_blocks(vectors):
         except Refused:
             continue
         raise AssertionError(vector["name"])
+    batch = vectors["batch"]
+    data = bytes.fromhex(batch["bytes"])
+    assert batch["topic"] == "/pekka/transactions/1/" + vectors["network"] and sha256(data).hex() == batch["id"]
+    assert decode(data) == {"v": 1, "transactions": [bytes.fromhex(one) for one in batch["transactions"]]}
     return len(vectors["blocks"])
 
 
+def check_equivocation(data, network):
+    evidence = decode(data)
+    need(isinstance(evidence, dict) and set(evidence) == {"v", "key", "blocks"} and evidence["v"] == 1, "shape")
+    need(len(evidence["blocks"]) == 2, "two blocks")
+    places, ids = [], []
+    for bytes_ in evidence["blocks"]:
+        signed = decode(bytes_)
+        block, id = signed["block"], sha256(encode(signed["block"]))
+        need(block["network"] == network, "network")
+        need(verifies(evidence["key"], tagged("pekka/witness-block/v1", network, id), signed["signature"]), "signature")
+        places.append((block["epoch"], block["author"], block["round"]))
+        ids.append(id)
+    need(places[0] == places[1], "two places")
+    need(ids[0] < ids[1], "two blocks in order")
+    return evidence["key"], places[0][0], places[0][2], ids
+
+
+def check_evidence(vectors):
+    network, vector = bytes.fromhex(vectors["network"]), vectors["evidence"]
+    key, epoch, round, ids = check_equivocation(bytes.fromhex(vector["bytes"]), network)
+    assert (key.hex(), epoch, round) == (vector["key"], vector["epoch"], vector["round"])
+    assert [id.hex() for id in ids] == vector["blocks"]
+    for refused in vectors["refused"]:
+        try:
+            check_equivocation(bytes.fromhex(refused["bytes"]), network)
+        except Refused:
+            continue
+        raise AssertionError(refused["name"])
+    return 1 + len(vectors["refused"])
+
+
 def main(folder):
-    checks = {"signatures": check_signatures, "transactions": check_transactions, "proofs": check_proofs, "blocks": check_blocks}
+    checks = {"signatures": check_signatures, "transactions": check_transactions, "proofs": check_proofs, "blocks": check_blocks, "evidence": check_evidence}
     counts = {name: check(json.loads((Path(folder) / f"{name}.json").read_text())) for name, check in checks.items()}
     print(json.dumps(counts))
 

@@ -5,9 +5,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { decodeWitnessBlock, fromHex, toHex, trustSchema, verifyProof, type Fact } from '@pekka/node/protocol'
+import {
+  decodeBatch,
+  decodeWitnessBlock,
+  fromHex,
+  toHex,
+  trustSchema,
+  verifyEquivocation,
+  verifyProof,
+  type Fact
+} from '@pekka/node/protocol'
 import { createVerifier } from '@pekka/node/host/crypto'
 import { BLOCK_VECTORS, blockVectors } from '../../../../scripts/docs/block-vectors.js'
+import { EVIDENCE_VECTORS, evidenceVectors } from '../../../../scripts/docs/evidence-vectors.js'
 import { PROOF_VECTORS, proofVectors } from '../../../../scripts/docs/proof-vectors.js'
 import { SEALING_VECTORS, sealingVectors } from '../../../../scripts/docs/sealing-vectors.js'
 
@@ -84,6 +94,31 @@ describe('docs/vectors/blocks.json', () => {
     }
     for (const { name, bytes, code } of refused) assert.throws(() => decodeWitnessBlock(fromHex(bytes)), { code }, name)
   })
+
+  it('a gossiped batch is read, and what is none is refused', async () => {
+    const { batch } = JSON.parse(await readFile(BLOCK_VECTORS, 'utf8')) as {
+      batch: { transactions: string[]; bytes: string; refused: { name: string; bytes: string }[] }
+    }
+    assert.deepEqual(decodeBatch(fromHex(batch.bytes))?.map(toHex), batch.transactions)
+    for (const { name, bytes } of batch.refused) assert.equal(decodeBatch(fromHex(bytes)), null, name)
+  })
+})
+
+describe('docs/vectors/evidence.json', () => {
+  it('is what the code makes (npm run docs:vectors)', async () => {
+    assert.equal(await readFile(EVIDENCE_VECTORS, 'utf8'), await evidenceVectors())
+  })
+
+  it('shows an equivocation once, and nothing else of it does', async () => {
+    const { network, evidence, refused } = JSON.parse(await readFile(EVIDENCE_VECTORS, 'utf8')) as {
+      network: string
+      evidence: { bytes: string; key: string }
+      refused: { name: string; bytes: string }[]
+    }
+    const check = (bytes: string) => verifyEquivocation(fromHex(bytes), fromHex(network), createVerifier())
+    assert.equal(toHex((await check(evidence.bytes)).key), evidence.key)
+    for (const { name, bytes } of refused) await assert.rejects(check(bytes), { name: 'PekkaError' }, name)
+  })
 })
 
 describe('docs/vectors, read by a second implementation (vectors.py, sealing_vectors.py)', function () {
@@ -103,6 +138,7 @@ describe('docs/vectors, read by a second implementation (vectors.py, sealing_vec
     const counts = { ...first, ...second }
     assert.ok((counts['signatures'] ?? 0) >= 60 && (counts['transactions'] ?? 0) >= 25 && (counts['proofs'] ?? 0) >= 30)
     assert.equal(counts['blocks'], 16)
+    assert.equal(counts['evidence'], 12)
     assert.ok((counts['primitives'] ?? 0) >= 50 && (counts['sealing'] ?? 0) >= 20)
     // None is left out.
     const files = (await readdir(folder)).map(name => name.replace(/\.json$/, ''))
@@ -117,6 +153,7 @@ describe('docs/vectors, read by a second implementation (vectors.py, sealing_vec
         ['transactions.json', /"id": "[0-9a-f]{64}"/],
         ['proofs.json', /"root": "[0-9a-f]{64}"/],
         ['blocks.json', /"digest": "[0-9a-f]{64}"/],
+        ['evidence.json', /"key": "[0-9a-f]{64}"/],
         ['primitives.json', /"shared": "[0-9a-f]{64}"/],
         ['sealing.json', /"head1": "[0-9a-f]{64}"/]
       ]
