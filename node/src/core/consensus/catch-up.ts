@@ -1,4 +1,4 @@
-import { CATCH_UP_GAP } from './constants.js'
+import { CATCH_UP_GAP, CATCH_UP_ROUNDS } from './constants.js'
 import type { PeerId } from './events.js'
 
 /** Fetching whole rounds when single parents are too slow: after a pause, a long partition, or when joining. */
@@ -30,8 +30,16 @@ export class CatchUp {
     this.#tries = 0
   }
 
-  /** Whom to ask now, if anyone. */
-  next(now: number, epoch: number, quorumRound: number, peers: readonly PeerId[]): PeerId | null {
+  /**
+   * Whom to ask now, if anyone, and for rounds from which on.
+   * @param undecided round of the first slot that isn't decided
+   */
+  next(
+    now: number,
+    epoch: number,
+    { quorumRound, gcRound, undecided }: { quorumRound: number; gcRound: number; undecided: number },
+    peers: readonly PeerId[]
+  ): { to: PeerId; from: number } | null {
     if (!this.isBehind(epoch, quorumRound)) {
       this.#asked = null
       return null
@@ -39,11 +47,18 @@ export class CatchUp {
     if (this.#asked !== null && now < this.#asked.at + this.patience) return null
     const from = this.#heard?.from ?? null
     const to = this.#tries === 0 && from !== null ? from : peers[this.#tries % Math.max(1, peers.length)]
+    const turn = Math.floor(this.#tries / Math.max(1, peers.length))
     this.#tries += 1
+    // A little back: the last blocks of an epoch are named by no later ones.
+    const top = Math.max(gcRound, quorumRound - CATCH_UP_GAP) + 1
+    // Whoever has gone on to the next epoch may have decided by blocks of any round that isn't decided here.
+    const bottom = (this.#heard?.epoch ?? 0) > epoch ? Math.min(top, Math.max(gcRound + 1, undecided)) : top
+    const windows = Math.ceil((top - bottom) / CATCH_UP_ROUNDS) + 1
+    const first = Math.max(bottom, top - (turn % windows) * CATCH_UP_ROUNDS)
     // Whoever told of those rounds can't show them, and nobody else knows of them: it was a lie.
     if (this.#tries > 2 * peers.length + 2) this.#heard = null
     this.#asked = { at: now, quorumRound, epoch }
-    return to ?? null
+    return to === undefined ? null : { to, from: first }
   }
 
   wake(): number | null {

@@ -3,14 +3,7 @@ import type { OpenedBlock } from './block.js'
 import { CatchUp } from './catch-up.js'
 import type { Member } from './committee.js'
 import type { Decision } from './commit-rule.js'
-import {
-  CATCH_UP_GAP,
-  CATCH_UP_ROUNDS,
-  EQUIVOCATION,
-  MAX_NEXT_EPOCH_BLOCKS,
-  MAX_ROUNDS_AHEAD,
-  RELAYED_ROUNDS
-} from './constants.js'
+import { CATCH_UP_ROUNDS, EQUIVOCATION, MAX_NEXT_EPOCH_BLOCKS, MAX_ROUNDS_AHEAD, RELAYED_ROUNDS } from './constants.js'
 import { Epoch } from './epoch.js'
 import type { CommitRecord, ConsensusEvent, Effect, EpochStart, Instant, PeerId } from './events.js'
 import { History } from './history.js'
@@ -221,7 +214,7 @@ export class Consensus {
     const known = this.#epoch.sync.has(block)
     if (!answer) this.#compareWays(author, from, known, now)
     if (known) return this.#epoch.sync.alsoFrom(block, from)
-    const received = this.#epoch.sync.receive(block, from, now)
+    const received = this.#epoch.sync.receive(block, from, now, answer)
     this.#accepted(received, true)
     if (!answer) this.#passOn(received.accepted, block, from, now)
   }
@@ -382,10 +375,9 @@ export class Consensus {
         this.#effects.push({ type: 'fetch', to, keys })
       // Own blocks have to be built for rounds that were missed; more rounds can wait until they are.
       const building = this.#writer.writes && this.round < dag.quorumRound - CATCH_UP_ROUNDS
-      const to = building ? null : this.#catchUp.next(now.elapsed, epoch, dag.quorumRound, this.#peers)
-      // A little back: the last blocks of an epoch are named by no later ones.
-      const from = Math.max(dag.gcRound, dag.quorumRound - CATCH_UP_GAP) + 1
-      if (to !== null) this.#effects.push({ type: 'fetch-rounds', to, epoch, from, count: CATCH_UP_ROUNDS })
+      const at = { quorumRound: dag.quorumRound, gcRound: dag.gcRound, undecided: this.#epoch.next.round }
+      const asked = building ? null : this.#catchUp.next(now.elapsed, epoch, at, this.#peers)
+      if (asked !== null) this.#effects.push({ type: 'fetch-rounds', epoch, count: CATCH_UP_ROUNDS, ...asked })
     }
     const resend = this.#writer.resendAt(this.#peers.length)
     const own = [this.#writer.wake, ...this.#pending.wakes(this.writes)]

@@ -8,6 +8,12 @@ export const MAX_UNSOLICITED_PER_SLOT = 3
 export const EQUIVOCATION = 'equivocation'
 
 /**
+ * Equivocators' blocks beyond those that are taken from each of a peer's answers, in an epoch. What somebody decided by may hang on any of them,
+ * and at the end of an epoch nobody builds on it any more: whoever decided has gone on, and only has it. An answer's worth.
+ */
+export const MAX_MORE_PER_PEER = 2_048
+
+/**
  * Blocks of one author that wait for missing parents. A witness that was cut off for ten seconds at ten rounds a second
  * sends about 100 in a row; more than that is fetched by rounds.
  */

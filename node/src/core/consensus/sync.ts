@@ -3,6 +3,7 @@ import {
   KNOWN_ROUNDS,
   MAX_EARLY_BLOCKS,
   MAX_EARLY_MS,
+  MAX_MORE_PER_PEER,
   MAX_REQUEST_IDS,
   MAX_ROUNDS_AHEAD,
   MAX_SOURCES,
@@ -51,6 +52,8 @@ interface Wanted {
 export class Sync {
   readonly #suspended = new Map<BlockKey, Suspended>()
   readonly #wanted = new Map<BlockKey, Wanted>()
+  /** Blocks taken from a peer's answers beyond those that anyone may send for a slot. */
+  readonly #more = new Map<PeerId, number>()
   /** Blocks whose time hasn't come yet by our clock (V7). */
   readonly #early = new Map<BlockKey, { block: OpenedBlock; from: PeerId | null }>()
 
@@ -74,9 +77,10 @@ export class Sync {
     }
   }
 
-  receive(block: OpenedBlock, from: PeerId | null, now: Instant): Received {
+  /** @param answer whether it is part of an answer, of rounds that were asked for */
+  receive(block: OpenedBlock, from: PeerId | null, now: Instant, answer = false): Received {
     const received: Received = { accepted: [], late: [], broken: [] }
-    this.#take(block, from, now, received)
+    this.#take(block, from, now, received, answer)
     return received
   }
 
@@ -119,13 +123,18 @@ export class Sync {
     return at === Infinity ? null : Math.max(at, now.elapsed + 1)
   }
 
-  #take(block: OpenedBlock, from: PeerId | null, now: Instant, received: Received): void {
+  #take(block: OpenedBlock, from: PeerId | null, now: Instant, received: Received, answer = false): void {
     const { dag, check, pace } = this.components
     const { round, author, timestamp } = block.block
     if (this.has(block)) return
     if (this.#isForgotten(block) || round > dag.quorumRound + MAX_ROUNDS_AHEAD) return
-    // An equivocator's further blocks for a slot are only taken when somebody built on them, also where they are too late to count.
-    if (!this.#wanted.has(block.key) && dag.versions(round, author) >= MAX_UNSOLICITED_PER_SLOT) return
+    if (!this.#wanted.has(block.key) && dag.versions(round, author) >= MAX_UNSOLICITED_PER_SLOT) {
+      // An equivocator's further blocks for a slot are only taken when somebody built on them, also where they are too late to count;
+      // or when somebody has them whose answer may let us decide what he has decided.
+      const more = answer && from !== null && round > dag.gcRound ? (this.#more.get(from) ?? 0) + 1 : Infinity
+      if (from === null || more > MAX_MORE_PER_PEER) return
+      this.#more.set(from, more)
+    }
     const rule = check(block)
     if (rule !== null) return void received.broken.push({ block, rule })
     if (timestamp > now.wall + pace.maxDrift) {
