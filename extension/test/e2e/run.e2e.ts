@@ -166,8 +166,14 @@ describe('extension: cells and notebooks run remotely', function () {
     await page.keyboard.press('Shift+ArrowDown')
     await page.getByRole('button', { name: 'More ways to run remotely' }).click()
     const twice = page.locator('.lm-Menu-item', { hasText: 'Run Selected Cells Twice and Compare' })
-    const drawing = await twice.locator('.lm-Menu-itemIcon svg').boundingBox()
-    assert.equal(drawing?.height, 16)
+    const middleOf = async (part: string): Promise<number> =>
+      await twice.locator(part).evaluate(node => {
+        const { top, height } = node.getBoundingClientRect()
+        return top + height / 2
+      })
+    // A drawing stands as high as its words.
+    const [drawing, words] = [await middleOf('.lm-Menu-itemIcon svg'), await middleOf('.lm-Menu-itemLabel')]
+    assert.ok(Math.abs(drawing - words) < 2, `${drawing} beside ${words}`)
     await twice.click()
     const quote = page.locator('.pk-Quote')
     await quote.getByText('Run 2 cells twice and compare').waitFor()
