@@ -19,9 +19,7 @@ const BEGIN = '<!-- made by npm run docs:metrics; not edited by hand -->\n'
 /** Registries as the processes make them, without what is measured of any process. */
 export function registries(): Record<'bridge' | 'witness' | 'provider', Registry> {
   const witness = new Registry()
-  const store = new MemoryLedgerStore()
-  const measured = { registry: witness, store, height: () => store.last() }
-  createWitnessMetrics(measured)
+  createWitnessMetrics({ registry: witness, store: new MemoryLedgerStore() })
   const provider = new Registry()
   createProviderMetrics({
     registry: provider,

@@ -18,6 +18,7 @@ import { processRegistry, serveMetrics, type MetricsServer } from '@pekka/node/h
 import { createLoneLedger, HistoryPruner, parseSettings, type LocalLedger } from './index.js'
 import { countCommits, createWitnessMetrics } from './metrics.js'
 import {
+  type AgreementStatus,
   beginWithSnapshot,
   type CommitteeSequencer,
   createCommitteeLedger,
@@ -66,8 +67,8 @@ const starting = new AbortController()
 let committee: CommitteeSequencer | null = null
 let maker: SnapshotMaker | null = null
 const registry = settings.metrics === null ? null : processRegistry()
-const measured = { store, height: () => store.last(), status: async () => (await committee?.status()) ?? null }
-const metrics = registry === null ? null : createWitnessMetrics({ registry, ...measured })
+const statusNow = async (): Promise<AgreementStatus | null> => (await committee?.status()) ?? null
+const metrics = registry === null ? null : createWitnessMetrics({ registry, store, status: statusNow })
 const serving = metrics === null ? {} : { submitted: metrics.submitted }
 let metricsServer: MetricsServer | null = null
 let registrar: Registrar | null = null

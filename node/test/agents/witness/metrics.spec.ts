@@ -17,7 +17,7 @@ describe('the metrics of a witness', () => {
   let server: MetricsServer
   let counting: Promise<void>
   const registry = new Registry()
-  const metrics = createWitnessMetrics({ registry, ...{ store, height: () => store.last() } })
+  const metrics = createWitnessMetrics({ registry, store })
 
   before(async () => {
     const log = pino({ level: 'silent' })
