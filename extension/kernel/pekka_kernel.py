@@ -170,7 +170,7 @@ _json_of = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",",
 
 
 def _plain(value: Any) -> bytes | None:
-    """A small number or text, or a list or dict of such, as the codecs write it, in a tenth of their time. None for all else."""
+    """A small number or text, or a list or dict of such, as the codecs write it, without their walk. None for all else."""
     kind = type(value)
     if kind in (list, dict) and len(value) > _PLAIN_ITEMS:
         return None

@@ -150,9 +150,16 @@ def whole(data):
     return kind is not None and kind.kind in "biufcmM" and math.prod(shape) * kind.itemsize == len(data) - begin
 
 def gapless(table):
-    "Whether a table is of numbers alone, which take as a DataFrame what they take here."
+    "Whether a table is of numbers alone, without gaps."
     of = pyarrow.types
     return all((of.is_integer(one.type) or of.is_floating(one.type)) and one.null_count == 0 for one in table.columns)
+
+def numeric(frame):
+    "Whether it is of plain numbers still: what the table says of itself may make texts of them, of ten times the size."
+    if getattr(frame, "ndim", 0) == 0:
+        return False
+    kinds = [frame.index.dtype, *(frame.dtypes if frame.ndim == 2 else [frame.dtype])]
+    return all(type(kind).__module__.partition(".")[0] == "numpy" and kind.kind in "iuf" for kind in kinds)
 
 def read(codec, data):
     if codec == "json" and plain(data) is not None or codec == "npy" and whole(data):
@@ -173,7 +180,8 @@ def read(codec, data):
         writer.write_table(value)
     sys.stdout.buffer.flush()
     # What a table takes as a DataFrame shows here, below the limit, or not at all.
-    module.as_pandas(value.slice(0, told["sample"]) if gapless(value) else value)
+    if not (gapless(value) and numeric(module.as_pandas(value.slice(0, told["sample"])))):
+        module.as_pandas(value)
 
 refused, begin = {}, 0
 for at, (codec, length) in enumerate(entries):

@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '4dc66c80f229a6ee'
+export const HELPER_VERSION = '88f4dd6150418975'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -742,7 +742,7 @@ _json_of = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",",
 
 
 def _plain(value: Any) -> bytes | None:
-    """A small number or text, or a list or dict of such, as the codecs write it, in a tenth of their time. None for all else."""
+    """A small number or text, or a list or dict of such, as the codecs write it, without their walk. None for all else."""
     kind = type(value)
     if kind in (list, dict) and len(value) > _PLAIN_ITEMS:
         return None
@@ -1172,9 +1172,16 @@ def whole(data):
     return kind is not None and kind.kind in "biufcmM" and math.prod(shape) * kind.itemsize == len(data) - begin
 
 def gapless(table):
-    "Whether a table is of numbers alone, which take as a DataFrame what they take here."
+    "Whether a table is of numbers alone, without gaps."
     of = pyarrow.types
     return all((of.is_integer(one.type) or of.is_floating(one.type)) and one.null_count == 0 for one in table.columns)
+
+def numeric(frame):
+    "Whether it is of plain numbers still: what the table says of itself may make texts of them, of ten times the size."
+    if getattr(frame, "ndim", 0) == 0:
+        return False
+    kinds = [frame.index.dtype, *(frame.dtypes if frame.ndim == 2 else [frame.dtype])]
+    return all(type(kind).__module__.partition(".")[0] == "numpy" and kind.kind in "iuf" for kind in kinds)
 
 def read(codec, data):
     if codec == "json" and plain(data) is not None or codec == "npy" and whole(data):
@@ -1195,7 +1202,8 @@ def read(codec, data):
         writer.write_table(value)
     sys.stdout.buffer.flush()
     # What a table takes as a DataFrame shows here, below the limit, or not at all.
-    module.as_pandas(value.slice(0, told["sample"]) if gapless(value) else value)
+    if not (gapless(value) and numeric(module.as_pandas(value.slice(0, told["sample"])))):
+        module.as_pandas(value)
 
 refused, begin = {}, 0
 for at, (codec, length) in enumerate(entries):

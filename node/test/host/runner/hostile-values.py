@@ -68,6 +68,14 @@ def frame_of(table):
     return table.replace_schema_metadata({b"pandas": b'{"index_columns": [], "columns": [], "column_indexes": []}'})
 
 
+def texts_of(count):
+    """Numbers of a byte each, of which the metadata says that they are texts."""
+    told = {"name": "a", "field_name": "a", "pandas_type": "unicode", "numpy_type": "string", "metadata": None}
+    said = {"index_columns": [], "columns": [told], "column_indexes": []}
+    table = pyarrow.table({"a": pyarrow.array(np.ones(count, "int8"))})
+    return table.replace_schema_metadata({b"pandas": json.dumps(said).encode()})
+
+
 objects = io.BytesIO()
 np.save(objects, np.array([Evil()], dtype=object), allow_pickle=True)
 crafted = [
@@ -99,6 +107,7 @@ crafted = [
     ("arrow", arrow(pyarrow.table({"a": pyarrow.Array.from_buffers(pyarrow.null(), (1 << 31) - 1, [None])}))),
     ("arrow", arrow(pyarrow.table({"a": pyarrow.array(np.zeros(700 << 20, "uint8"))}), compression="zstd")),
     ("arrow", arrow(frame_of(pyarrow.table({"a": overlapping_texts(1 << 20, 10_000)})))),
+    ("arrow", arrow(texts_of(12_000_000))),
     ("pickle", pickle.dumps(Evil())),
     ("source", b"import os; os.system('touch " + CANARY.encode() + b"')"),
     ("module", b'{"module": "os"}'),
