@@ -6,7 +6,7 @@ import { CommandIds } from './command-ids.js'
 
 /** `Run remotely ⌄` in the notebook's toolbar: a click runs the selected cells, the arrow offers the rest. */
 export function createRunMenu(commands: CommandRegistry): Widget {
-  // Lab's own kind: Lumino's gives drawings no size.
+  // Lab's own kind: in Lumino's, drawings stand too high beside their words.
   const menu = new MenuSvg({ commands })
   for (const command of [CommandIds.runSelected, CommandIds.runAbove, CommandIds.runNotebook, CommandIds.runTwice])
     menu.addItem({ command })
