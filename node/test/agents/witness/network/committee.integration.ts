@@ -80,9 +80,10 @@ describe('witness: a committee of four processes', function () {
     for (const i of [0, 3]) {
       const told = lines.slice(lines.indexOf(witness(i).address) + 1)
       assert.match(told[0] ?? '', /height: commit \d+, a quorum has vouched for \d+/)
-      assert.match(told[1] ?? '', /epoch 0, round \d+: writes blocks/)
-      assert.match(told[2] ?? '', /committee of 4, \d of the others connected, \d observers/)
-      assert.match(told[4] ?? '', /final after: \d+ ms in the middle/)
+      assert.match(told[1] ?? '', /history: from the first commit on/)
+      assert.match(told[2] ?? '', /epoch 0, round \d+: writes blocks/)
+      assert.match(told[3] ?? '', /committee of 4, \d of the others connected, \d observers/)
+      assert.match(told[5] ?? '', /final after: \d+ ms in the middle/)
     }
   })
 
