@@ -346,12 +346,13 @@ export class LocalLedger implements LedgerAccess {
       for (const { outcome } of result.ordered) this.#remember(outcome.id)
       this.#feed.add(commit)
     }
-    decision.stored?.()
+    const dead = decision.stored?.() ?? []
     for (const { outcome } of result.ordered) this.#answer(toHex(outcome.id), outcome)
     for (const { transaction, outcome } of result.refused) {
       this.#admission.wasted(transaction)
       await this.#refuse(outcome)
     }
+    for (const { transaction, error } of dead) await this.#refuse(refusal(transaction.id, error))
   }
 
   /** A refusal for its sequence may mean that it is final already: sent twice at the same moment. */

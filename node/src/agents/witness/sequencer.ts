@@ -1,4 +1,4 @@
-import type { Clock, CommitteeMembers, Signer } from '@pekka/node/protocol'
+import type { Clock, CommitteeMembers, PekkaError, Signer } from '@pekka/node/protocol'
 import {
   bucketFor,
   laneHead,
@@ -28,8 +28,8 @@ export interface Decision {
   isFinal?: (vertex: Uint8Array) => boolean
   /** What the sequencer stores with the commit, in one step. Called once, before that. */
   beside?: (result: CommitResult) => readonly BesideRow[]
-  /** The commit is on disk. */
-  stored?: () => void
+  /** The commit is on disk. Says which of the transactions that were put up here will be in none any more, and why. */
+  stored?: () => readonly { transaction: VerifiedTransaction; error: PekkaError }[]
   /** Where a committee decides: whose commit it is. */
   committee?: DecidingCommittee
 }

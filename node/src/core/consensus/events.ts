@@ -30,7 +30,7 @@ export type ConsensusEvent =
   | { type: 'transaction'; transaction: PayloadTransaction; bucket?: number }
   /** Verified transactions that other witnesses have told of. */
   | { type: 'told'; transactions: readonly { transaction: PayloadTransaction; bucket?: number }[] }
-  /** What `stand-in` named can't be ordered any more, by the ledger's state. */
+  /** These can't be ordered any more, by the ledger's state: `stand-in` named them, or no block has taken them up in all their time. */
   | { type: 'unfit'; ids: readonly Uint8Array[] }
   /** A peer says how far it is, or sent a block of an epoch whose committee isn't known here yet. Nobody has vouched for it. */
   | { type: 'heard'; from: PeerId; epoch: number; round: number }

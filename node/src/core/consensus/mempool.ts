@@ -91,7 +91,7 @@ export class Mempool {
   }
 
   /** Ordered: whatever became of it, it needn't wait any longer. */
-  remove(transactions: readonly PayloadTransaction[]): void {
+  remove(transactions: readonly Pick<PayloadTransaction, 'id'>[]): void {
     for (const { id } of transactions) {
       const entry = this.#entries.get(toHex(id))
       if (entry === undefined) continue

@@ -34,6 +34,9 @@ export class Pending {
       case 'unfit': {
         const ids = event.ids.filter(id => this.#standby.has(toHex(id)))
         this.#standby.remove(ids.map(toHex))
+        const gone = event.ids.map(id => ({ id }))
+        this.mempool.remove(gone)
+        this.#spread.remove(gone)
         return ids.length > 0 ? [{ type: 'let-go', ids }] : []
       }
     }

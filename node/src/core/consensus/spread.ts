@@ -33,7 +33,7 @@ export class Spread {
   }
 
   /** They are ordered. */
-  remove(transactions: readonly PayloadTransaction[]): void {
+  remove(transactions: readonly Pick<PayloadTransaction, 'id'>[]): void {
     if (this.size === 0) return
     for (const { id } of transactions) {
       const key = toHex(id)

@@ -78,6 +78,9 @@ export interface CommitteeSequencerInit {
   onTrouble?: (address: string, error: unknown) => void
 }
 
+/** How often a witness that writes no blocks looks for what nobody can order any more, ms. */
+const DEAD_LOOK_MS = 1_000
+
 /** Everything that runs once the store is open. */
 interface Running {
   consensus: Consensus
@@ -112,6 +115,8 @@ export class CommitteeSequencer implements Sequencer, Notes {
   #epoch = 0
   #state: Reader | null = null
   #opening: Promise<Running> | null = null
+  /** When it was looked for transactions that nobody can order any more, elapsed ms. */
+  #deadAt = -Infinity
 
   constructor(
     private readonly components: CommitteeSequencerComponents,
@@ -200,8 +205,27 @@ export class CommitteeSequencer implements Sequencer, Notes {
           this.#guests.leave(transaction)
         }
         this.#gate.moved(commit.transactions, changed)
+        return this.#letGoDead(running)
       }
     }
+  }
+
+  /**
+   * What a witness without a seat has been sent waits for others' blocks, and they drop without a word what they can't order. A member's
+   * own blocks carry it all, and the ledger's refusal is the answer.
+   */
+  #letGoDead({ agreement, consensus }: Running): { transaction: VerifiedTransaction; error: PekkaError }[] {
+    const now = this.components.monotonic()
+    if (consensus.writes || now < this.#deadAt + DEAD_LOOK_MS) return []
+    this.#deadAt = now
+    const dead = this.#gate.dead()
+    if (dead.length === 0) return []
+    agreement.feed({ type: 'unfit', ids: dead.map(({ transaction }) => transaction.id) })
+    for (const { transaction } of dead) {
+      this.#times.end(transaction)
+      this.#gate.leave(transaction)
+    }
+    return dead
   }
 
   /**

@@ -28,7 +28,11 @@ class Scripted implements Sequencer {
   propose(): void {}
 
   decide(decision: Decision): Promise<void> {
-    return new Promise(stored => {
+    return new Promise(resolve => {
+      const stored = (): readonly never[] => {
+        resolve()
+        return []
+      }
       this.#decisions.push({ ...decision, stored })
       this.#wake()
     })

@@ -101,6 +101,51 @@ describe('witness: transactions that others tell of', function () {
     assert.deepEqual([...(other ?? assert.fail()).ledger.state.keys('includer')], [])
   })
 
+  it('are answered by a witness without a seat also where nobody orders them: too late, or beaten to their place', async () => {
+    const host = await startHost()
+    const stranger = seed()
+    const file = join(folder, 'observer')
+    await LastProposed.create(file)
+    const observer = createCommitteeLedger(
+      {
+        store: new MemoryLedgerStore(),
+        host,
+        signer: { ...createSigner(stranger), seed: stranger },
+        verifier: createVerifier(),
+        lastProposed: new LastProposed(file),
+        clock: systemClock,
+        log: silent
+      },
+      { genesis: encodeCanonical(genesis), peers: hosts.flatMap(other => other.addresses()) }
+    )
+    try {
+      await observer.ledger.start()
+      const member = witnesses[1]?.ledger ?? assert.fail()
+      const sender = new Sender(accountId(policy), null, owner)
+      for (let round = 0; round < 3; round++) {
+        const signed: Uint8Array[] = []
+        for (const credits of [1n, 2n]) {
+          sender.forget()
+          signed.push((await sender.sign(member, faucet(credits))).bytes)
+        }
+        const [one, other] = signed
+        const outcomes = await Promise.all([
+          member.submit(one ?? assert.fail()),
+          observer.ledger.submit(other ?? assert.fail())
+        ])
+        assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['applied', 'refused'])
+      }
+      // In time for this witness, and too late for those that it tells.
+      sender.forget()
+      const late = await sender.sign(member, faucet(), { expiry: Date.now() + 15 })
+      const outcome = await observer.ledger.submit(late.bytes)
+      assert.equal(outcome.status === 'refused' && outcome.code, 'TRANSACTION_EXPIRED')
+    } finally {
+      await observer.ledger.stop()
+      await host.stop()
+    }
+  })
+
   it('are judged before they go on: who sends rubbish loses its score and its links, and nobody else hears of it', async () => {
     const stranger = await startHost()
     const target = hosts[1] ?? assert.fail()

@@ -174,6 +174,34 @@ describe('witness: lanes of a committee', () => {
     assert.equal(gate.tryEnter(next, isFinal), 'ready')
   })
 
+  it('says what is under way that nobody can order any more', async () => {
+    const { gate, execute } = world()
+    const { demo } = network
+    const [other] = network.providers
+    const soon = Date.now() + 50
+    const [beaten, winner, late] = await Promise.all([
+      verified(contentOf(demo), demo),
+      verified(contentOf(demo, { body: faucet(2n) }), demo),
+      verified(contentOf(other ?? assert.fail(), { expiry: soon }), other ?? assert.fail())
+    ])
+    await gate.enter(beaten, isFinal)
+    await gate.enter(late, isFinal)
+    assert.deepEqual(gate.dead(), [])
+    while (Date.now() <= soon) await new Promise(resolve => setTimeout(resolve, 10))
+    // Another witness's block brought it.
+    execute(winner)
+    const next = await verified(contentOf(demo, { sequence: 1, previous: winner.id }), demo)
+    assert.equal(gate.tryEnter(next, isFinal), 'ready')
+    const dead = gate.dead().map(({ transaction, error }) => [transaction, error.code])
+    assert.deepEqual(dead, [
+      [beaten, 'LANE_SEQUENCE'],
+      [late, 'TRANSACTION_EXPIRED']
+    ])
+    gate.leave(beaten)
+    gate.leave(late)
+    assert.deepEqual(gate.dead(), [])
+  })
+
   it('lets nobody take the places of another account’s lane by signing in its name', async () => {
     const { gate } = world()
     const { demo } = network

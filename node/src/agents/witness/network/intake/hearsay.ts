@@ -11,7 +11,7 @@ import { laneHead, timeView, type Reader, type VerifiedTransaction } from '@pekk
 import type { GossipVerdict } from '@pekka/node/host/network'
 import type { LedgerStore } from '@pekka/node/host/storage'
 import type { Opener } from '../blocks/opener.js'
-import { finalBefore } from '../executing.js'
+import { finalBefore, refuseOldParents } from '../executing.js'
 import { Allowances } from './allowances.js'
 import type { Guests } from './guests.js'
 import type { LaneGate } from './lane-gate.js'
@@ -91,6 +91,14 @@ export class Hearsay {
     for (const transaction of transactions) {
       // It stays, and is others' turn too.
       if (isSpare(transaction)) continue
+      const old = await refuseOldParents(transaction, store, state()).then(
+        () => false,
+        () => true
+      )
+      if (old) {
+        unfit(transaction.id)
+        continue
+      }
       const status = gate.tryEnter(transaction, await finalBefore([transaction], store, state()))
       if (status === 'refused') unfit(transaction.id)
       else if (status === 'ready' && (await offer(transaction, bucketOf(transaction))) === 'full') {

@@ -93,6 +93,22 @@ export class LaneGate {
     this.#look([...transactions.flatMap(one => [laneOf(one), toHex(one.id)]), ...accounts.map(toHex)])
   }
 
+  /** What is under way and can't be ordered any more, and why: its time is over, or its place in its lane is taken. */
+  dead(): { transaction: VerifiedTransaction; error: PekkaError }[] {
+    const reader = this.components.state()
+    const { timestamp } = timeView(reader)
+    const dead: { transaction: VerifiedTransaction; error: PekkaError }[] = []
+    for (const under of this.#under.values()) {
+      for (const transaction of under.values()) {
+        const { account, key, sequence, expiry } = transaction.transaction
+        const expected = laneHead(reader, account, key)?.sequence ?? 0
+        if (expiry < timestamp) dead.push({ transaction, error: new PekkaError('TRANSACTION_EXPIRED') })
+        else if (sequence < expected) dead.push({ transaction, error: new PekkaError('LANE_SEQUENCE', { expected }) })
+      }
+    }
+    return dead
+  }
+
   /** Lets go what waits: who stops this answers its senders. */
   stop(): void {
     for (const early of this.#all()) this.#end(early).settle.resolve()
