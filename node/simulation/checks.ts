@@ -173,7 +173,7 @@ export class Checks {
         this.fail('state', `${witness.name} ends with another state`)
       }
     }
-    for (const wait of this.world.clients.overdue()) this.fail('liveness', wait)
+    for (const wait of this.world.clients.overdue(this.world.end)) this.fail('liveness', wait)
   }
 }
 

@@ -163,11 +163,10 @@ export class Clients {
     return this.#clients.reduce((sum, { done }) => sum + done, 0)
   }
 
-  /** Who has waited too long at the end. */
-  overdue(): string[] {
-    const { agenda } = this.world
+  /** Transactions that waited for long at a time, and still do. */
+  overdue(at: number): string[] {
     return this.#clients.flatMap(({ waitingSince, account }) =>
-      waitingSince !== null && agenda.now - waitingSince > PATIENCE_MS
+      waitingSince !== null && at - waitingSince > PATIENCE_MS
         ? [`a transaction of ${toHex(account.id).slice(0, 8)} waits since ${Math.round(waitingSince)}`]
         : []
     )

@@ -38,6 +38,11 @@ import { Witness } from './witness.js'
 const BEGINNING = 1_700_000_000_000
 /** After the last fault everyone gets this long to come back, ms; then the world must go on. */
 const SETTLING = 2_000
+/**
+ * Dishonest witnesses go on to the end, and may make it slow but not stop it: where transactions wait for long at the end of a world, it goes on
+ * for this, virtual ms.
+ */
+const GRACE = 12_000
 /** How far an honest clock may be off, ms: the drift of faults.ts, and what the rules let a dishonest one add. */
 const MAX_CLOCK_ERROR = 900
 
@@ -202,7 +207,9 @@ export class World {
     this.clients.begin()
     let settled = 0
     this.agenda.plan(Math.min(FAULTS_END + SETTLING, this.end / 2), () => (settled = this.checks.commits))
-    this.agenda.run(this.end, () => this.checks.violations.length > 0)
+    const broken = (): boolean => this.checks.violations.length > 0
+    this.agenda.run(this.end, broken)
+    if (!broken() && this.clients.overdue(this.end).length > 0) this.agenda.run(this.end + GRACE, broken)
     if (this.checks.violations.length === 0) this.checks.live(settled)
     return {
       seed: this.init.seed,
