@@ -26,9 +26,9 @@ import {
   scan,
   TABLE_NAMES,
   verifyTransaction,
-  type CommitResult,
   type MemoryState
 } from '@pekka/node/ledger'
+import { batchOf, commitView } from '@pekka/node/agents/witness'
 import { createHashing, createSigner, createVerifier, verifyNow } from '@pekka/node/host/crypto'
 import { createLedgerStore, type LedgerStore } from '@pekka/node/host/storage'
 
@@ -39,6 +39,9 @@ const TRANSACTIONS = 5_000
 const PER_COMMIT = 100
 /** As often as a checkpoint a second at ten commits a second. */
 const COMMITS_PER_CHECKPOINT = 10
+
+/** Of a commit's header: nobody reads these commits. */
+const NOT_SIGNED = new Uint8Array(64)
 
 /** CPU seconds of this process, all threads. */
 async function cpuOf(work: () => Promise<unknown>): Promise<number> {
@@ -109,7 +112,7 @@ async function pipeline(genesis: Genesis, encoded: Uint8Array[], store: LedgerSt
       const timestamp = Date.now()
       const witness = signerOf(0).publicKey
       const result = executeCommit(state, { timestamp, transactions, witness, isFinal: () => false })
-      await store.write(batchOf(result))
+      await store.write(batchOf(result, commitView(result, NOT_SIGNED)))
       trees?.add(result, state)
       state.write(result.writes)
       if ((result.header.index + 1) % COMMITS_PER_CHECKPOINT === 0) trees?.checkpoint(state, place)
@@ -119,21 +122,6 @@ async function pipeline(genesis: Genesis, encoded: Uint8Array[], store: LedgerSt
   await store.stop()
   return seconds
 }
-
-/** As the witness process stores a commit (agents/witness). */
-const batchOf = (result: CommitResult) => ({
-  index: result.header.index,
-  rows: result.writes.map(({ table, key, row }) => ({ table, key, value: row === null ? null : encodeRow(row) })),
-  commit: encodeCanonical({
-    header: { ...result.header, signature: new Uint8Array(64) },
-    transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),
-    tasks: [],
-    asks: [],
-    accounts: result.accounts
-  }),
-  transactions: result.ordered.map(({ outcome }) => outcome.id),
-  closedTasks: []
-})
 
 /**
  * ratio_to_verify: transfers checked, applied, Merkle-rooted and stored per CPU-second, over bare verifications per CPU-second in the

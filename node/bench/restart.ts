@@ -28,9 +28,9 @@ import {
   genesisState,
   scan,
   TABLE_NAMES,
-  type CommitResult,
   type VerifiedTransaction
 } from '@pekka/node/ledger'
+import { batchOf, commitView } from '@pekka/node/agents/witness'
 import { createHashing, createSigner } from '@pekka/node/host/crypto'
 import { createLedgerStore } from '@pekka/node/host/storage'
 import { WitnessProcess } from '../test/agents/witness/process.js'
@@ -38,6 +38,9 @@ import { WitnessProcess } from '../test/agents/witness/process.js'
 const SENDERS = 200
 const PER_COMMIT = 500
 const COMMITS_PER_CHECKPOINT = 4
+
+/** Of a commit's header: nobody reads these commits. */
+const NOT_SIGNED = new Uint8Array(64)
 
 const signerOf = (at: number) => createSigner(sha256(u32(at + 9_000_000)))
 const policyOf = (at: number) => ({ threshold: 1, keys: [signerOf(at).publicKey] })
@@ -72,22 +75,6 @@ function* transfers(network: Uint8Array, count: number): Generator<VerifiedTrans
   }
 }
 
-/** As the witness process stores a commit (agents/witness). */
-const batchOf = (result: CommitResult) => ({
-  index: result.header.index,
-  rows: result.writes.map(({ table, key, row }) => ({ table, key, value: row === null ? null : encodeRow(row) })),
-  commit: encodeCanonical({
-    header: { ...result.header, signature: new Uint8Array(64) },
-    transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),
-    tasks: [],
-    asks: [],
-    accounts: result.accounts
-  }),
-  transactions: result.ordered.map(({ outcome }) => outcome.id),
-  closedTasks: [],
-  accounts: result.accounts
-})
-
 /** Executes and stores a history with the ledger's rules and the witness's store. */
 async function makeHistory(genesis: Genesis, data: string, count: number, signer: Signer): Promise<void> {
   // The witness's own store; only that thousands of writes don't wait for the disk one after the other.
@@ -115,7 +102,7 @@ async function makeHistory(genesis: Genesis, data: string, count: number, signer
     const timestamp = genesis.createdAt + 1_000
     const result = executeCommit(state, { timestamp, transactions, witness, isFinal: () => false })
     if (result.refused.length > 0) throw new Error(JSON.stringify(result.refused[0]?.outcome))
-    await store.write(batchOf(result))
+    await store.write(batchOf(result, commitView(result, NOT_SIGNED)))
     trees.add(result, state)
     state.write(result.writes)
     if (transactions.length < PER_COMMIT || result.header.index % COMMITS_PER_CHECKPOINT === 0) {

@@ -48,6 +48,7 @@ export {
   type LoneSequencerComponents,
   type Sequencer
 } from './sequencer.js'
+export { batchOf, commitView } from './stored-commit.js'
 export { parseSettings, type WitnessSettings } from './settings.js'
 export * from './constants.js'
 

@@ -2,7 +2,6 @@ import {
   asPekkaError,
   commitViewSchema,
   decodeCanonical,
-  encodeCanonical,
   equalBytes,
   genesisSchema,
   isPekkaError,
@@ -47,7 +46,6 @@ import {
   timeView,
   toOutcome,
   verifyTransaction,
-  type CommitResult,
   type Table,
   type VerifiedTransaction
 } from '@pekka/node/ledger'
@@ -58,6 +56,7 @@ import { RECENT_TRANSACTIONS } from './constants.js'
 import { CommitFeed } from './feed.js'
 import { LedgerHistory, type DecidingHistory } from './history.js'
 import { askKey, pastOutcome } from './past.js'
+import { batchOf, commitView } from './stored-commit.js'
 import type { Decision, Sequencer } from './sequencer.js'
 
 export interface LocalLedgerComponents {
@@ -327,14 +326,7 @@ export class LocalLedger implements LedgerAccess {
     const { timestamp, transactions, due, witness, includers, sign } = decision
     const isFinal = decision.isFinal ?? ((vertex: Uint8Array): boolean => this.#recent.has(toHex(vertex)))
     const result = executeCommit(this.#state, { timestamp, transactions, witness, includers, isFinal })
-    const commit: CommitView = {
-      header: { ...result.header, signature: await sign(result.message) },
-      transactions: result.ordered.map(({ transaction, outcome }) => ({ bytes: transaction.bytes, outcome })),
-      tasks: result.tasks,
-      ...(result.auctions.length > 0 ? { auctions: result.auctions } : {}),
-      asks: result.asks,
-      accounts: result.accounts
-    }
+    const commit = commitView(result, await sign(result.message))
     // What may not be ordered makes no commit: nobody can fill the history with refused transactions.
     if (due || result.ordered.length > 0) {
       // First the sequencer's: the checkpoint names what that comes to.
@@ -416,17 +408,6 @@ function* allRows(state: MemoryState): Generator<StoredRow> {
 const rowsOf = (state: MemoryState): StoredRow[] => [...allRows(state)]
 
 const isTable = (name: string): name is Table => (TABLE_NAMES as readonly string[]).includes(name)
-
-const batchOf = (result: CommitResult, commit: CommitView) => ({
-  index: result.header.index,
-  rows: result.writes.map(({ table, key, row }) => ({ table, key, value: row === null ? null : encodeRow(row) })),
-  commit: encodeCanonical(commit),
-  transactions: result.ordered.map(({ outcome }) => outcome.id),
-  closedTasks: result.tasks
-    .filter(task => task.state === 'closed')
-    .map(task => ({ task: task.task, view: encodeCanonical(task) })),
-  accounts: result.accounts
-})
 
 const refusal = (id: Uint8Array, error: unknown): TransactionOutcome => ({
   status: 'refused',
