@@ -41,17 +41,16 @@ export function redisChild(program: string, socket: string, places: HousePlaces,
     ours: false,
     log: logOf(places, 'valkey'),
     command: async () => {
-      await mkdir(folder, { recursive: true, mode: 0o700 })
-      const appended = await ownFiles(program)
+      const own = await ownFolder(program)
+      await mkdir(join(folder, own), { recursive: true, mode: 0o700 })
       for (const other of await readdir(folder))
-        if (other !== appended) await rm(join(folder, other), { recursive: true, force: true })
+        if (other !== own) await rm(join(folder, other), { recursive: true, force: true })
       const settings = {
         port: '0',
         unixsocket: socket,
         unixsocketperm: '700',
-        dir: folder,
+        dir: join(folder, own),
         appendonly: 'yes',
-        appenddirname: appended,
         appendfsync: 'everysec',
         save: '',
         'maxmemory-policy': 'noeviction',
@@ -75,14 +74,14 @@ export function redisChild(program: string, socket: string, places: HousePlaces,
 }
 
 /**
- * The folder of a server's append-only files. One server can't read what another or a newer one wrote (a distribution's Redis 7.0
+ * The folder of a server's files, in the queue's. One server can't read what another or a newer one wrote (a distribution's Redis 7.0
  * the files of the Valkey 8 that served before it was installed), so each has its own, and what others left is of no use: the bridge
  * adds the jobs of open tasks again from its own disk.
  */
-async function ownFiles(program: string): Promise<string> {
+async function ownFolder(program: string): Promise<string> {
   const { stdout } = await promisify(execFile)(program, ['--version'])
   const [, name = 'server', version = ''] = /^(\w+) server v=(\d+\.\d+)/i.exec(stdout) ?? []
-  return `appendonly-${name.toLowerCase()}-${version}`
+  return `${name.toLowerCase()}-${version}`
 }
 
 /** Whether the server answers a PING; while it loads its file it says LOADING. */
