@@ -50,6 +50,7 @@ export class JobQueue {
   #timer: NodeJS.Timeout | null = null
   /** Jobs hold several tasks: what is bounded is the tasks. */
   readonly #driving: PQueue
+  readonly #stopping = new AbortController()
 
   constructor(
     private readonly components: JobQueueComponents,
@@ -158,11 +159,20 @@ export class JobQueue {
   /** All of them, whatever happens to one; then the job is tried again, and those that are done have nothing to do. */
   async #work(tasks: Uint8Array[], signal?: AbortSignal): Promise<void> {
     const { drive } = this.components
-    const results = await Promise.allSettled(tasks.map(task => this.#driving.add(() => drive(task, signal))))
+    const results = await Promise.allSettled(
+      tasks.map(task =>
+        this.#driving.add(() => {
+          // Who stops waits for what is under way, and not for all that would come after it.
+          this.#stopping.signal.throwIfAborted()
+          return drive(task, signal)
+        })
+      )
+    )
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
   async stop(): Promise<void> {
+    this.#stopping.abort()
     // What waits for its job is on the disk, and the next life begins with adding what has none.
     if (this.#timer !== null) clearTimeout(this.#timer)
     for (const { resolve } of this.#coming.splice(0)) resolve(false)

@@ -112,6 +112,22 @@ describe('jobs of tasks', function () {
     await queue.stop()
   })
 
+  it('are begun no more once the bridge stops', async () => {
+    const held = Promise.withResolvers<void>()
+    let begun = 0
+    const queue = await started(1, async () => {
+      begun++
+      await held.promise
+    })
+    const tasks = Array.from({ length: 3 * WORKER_CONCURRENCY }, () => new Uint8Array(randomBytes(32)))
+    await Promise.all(tasks.map(task => queue.add(task)))
+    await until('as many as may are under way', () => begun === WORKER_CONCURRENCY)
+    const stopped = queue.stop()
+    held.resolve()
+    await stopped
+    assert.equal(begun, WORKER_CONCURRENCY)
+  })
+
   it('whoever waits for a job when the bridge stops is told, and waits no longer', async () => {
     const queue = await started(0, async () => undefined)
     const [first, second] = [queue.add(randomBytes(32)), queue.add(randomBytes(32))]
