@@ -164,6 +164,7 @@ describe('witness: transactions that others tell of', function () {
     await links.start()
     const sees = async (): Promise<boolean> =>
       (await witnesses[1]?.sequencer.status())?.peers.some(({ peer }) => peer === stranger.peerId) ?? false
+    while (!(await sees())) await new Promise(resolve => setTimeout(resolve, 10))
     const rubbish = (i: number): Uint8Array => encodeBatch([new Uint8Array(40).fill(i)])
     for (let i = 0; i < MAX_BROKEN || (await sees()); i++) {
       await gossip.publish(rubbish(i))

@@ -19,17 +19,19 @@ describe('witness: lanes of a committee', () => {
 
   function world(wait?: number) {
     const state = genesisState(network.genesis)
-    const gate = new LaneGate({ state: () => state, clock: { now: () => Date.now() } }, wait)
+    const time = { ahead: 0 }
+    const now = (): number => Date.now() + time.ahead
+    const gate = new LaneGate({ state: () => state, clock: { now } }, wait)
     /** As the ledger does with a commit. */
     const execute = (...transactions: VerifiedTransaction[]) => {
-      const input = { timestamp: Date.now(), transactions, witness: network.witness.publicKey, isFinal }
+      const input = { timestamp: now(), transactions, witness: network.witness.publicKey, isFinal }
       const result = executeCommit(state, input)
       state.write(result.writes)
       for (const one of transactions) gate.leave(one)
       gate.moved(transactions, result.accounts)
       return result.ordered.length
     }
-    return { gate, execute, state }
+    return { gate, execute, state, time }
   }
 
   async function verified(content: Transaction, { signer }: Pick<Sender, 'signer'>): Promise<VerifiedTransaction> {
@@ -160,25 +162,25 @@ describe('witness: lanes of a committee', () => {
   })
 
   it('counts no longer with what has expired on its way, which nobody will order', async () => {
-    const { gate, execute } = world()
+    const { gate, execute, time } = world()
     const { demo } = network
-    const soon = Date.now() + 50
+    const soon = Date.now() + 10_000
     const [dead, next] = await Promise.all([
       verified(contentOf(demo, { expiry: soon }), demo),
       verified(contentOf(demo, { body: faucet(2n) }), demo)
     ])
     await gate.enter(dead, isFinal)
     assert.equal(gate.tryEnter(next, isFinal), 'early')
-    while (Date.now() <= soon) await new Promise(resolve => setTimeout(resolve, 10))
+    time.ahead = 10_001
     execute()
     assert.equal(gate.tryEnter(next, isFinal), 'ready')
   })
 
   it('says what is under way that nobody can order any more', async () => {
-    const { gate, execute } = world()
+    const { gate, execute, time } = world()
     const { demo } = network
     const [other] = network.providers
-    const soon = Date.now() + 50
+    const soon = Date.now() + 10_000
     const [beaten, winner, late] = await Promise.all([
       verified(contentOf(demo), demo),
       verified(contentOf(demo, { body: faucet(2n) }), demo),
@@ -187,7 +189,7 @@ describe('witness: lanes of a committee', () => {
     await gate.enter(beaten, isFinal)
     await gate.enter(late, isFinal)
     assert.deepEqual(gate.dead(), [])
-    while (Date.now() <= soon) await new Promise(resolve => setTimeout(resolve, 10))
+    time.ahead = 10_001
     // Another witness's block brought it.
     execute(winner)
     const next = await verified(contentOf(demo, { sequence: 1, previous: winner.id }), demo)
