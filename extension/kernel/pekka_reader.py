@@ -150,9 +150,17 @@ def whole(data):
     return kind is not None and kind.kind in "biufcmM" and math.prod(shape) * kind.itemsize == len(data) - begin
 
 def gapless(table):
-    "Whether a table is of numbers alone, without gaps."
+    "Whether a table is of numbers alone, without gaps, and its rows have one name at most."
     of = pyarrow.types
-    return all((of.is_integer(one.type) or of.is_floating(one.type)) and one.null_count == 0 for one in table.columns)
+    if not all((of.is_integer(one.type) or of.is_floating(one.type)) and one.null_count == 0 for one in table.columns):
+        return False
+    try:
+        said = table.schema.pandas_metadata
+        index = [] if said is None else said["index_columns"]
+    except Exception:
+        return False
+    # A range of names counts only where it is as long as the table, so of several the sample would show none.
+    return isinstance(index, list) and len(index) <= 1
 
 def numeric(frame):
     "Whether it is of plain numbers still: what the table says of itself may make texts of them, of ten times the size."
@@ -455,12 +463,14 @@ def _table(checked: Any) -> Any:
     arrays: dict[int, Any] = {}
     for at in range(0, table.num_columns, width):
         group = _writable(codecs.as_pandas(table.select(list(range(at, min(at + width, table.num_columns))))))
+        group.attrs = {}
         arrays.update((at + column, group.iloc[:, column].array) for column in range(group.shape[1]))
         helper.give_back(file)
     bare = codecs.as_pandas(table.slice(0, 0))
     index = codecs.as_pandas(table.select([0])).index
     frame = pandas.DataFrame(arrays, index=index, copy=False)
     frame.columns = bare.columns
+    frame.attrs = bare.attrs
     return frame
 
 
@@ -468,16 +478,21 @@ def _plain_index(metadata: bytes) -> bool:
     """Whether the rows of a DataFrame are only numbered: another index is a column, which every group would need."""
     try:
         index = json.loads(metadata)["index_columns"]
-        return all(isinstance(column, dict) and column["kind"] == "range" for column in index)
+        return len(index) <= 1 and all(isinstance(column, dict) and column["kind"] == "range" for column in index)
     except (ValueError, KeyError, TypeError):
         return False
 
 
 def _writable(frame: Any) -> Any:
     """A table of one column is a view of the file, which can't be written to."""
+    # Each column that is taken out takes a copy of what the machine says of the whole, which may be much.
+    attrs, frame.attrs = frame.attrs, {}
     columns = [frame] if frame.ndim == 1 else [frame.iloc[:, at] for at in range(frame.shape[1])]
     flags = [getattr(getattr(column, "_values", None), "flags", None) for column in columns]
-    return frame.copy() if any(flag is not None and not flag.writeable for flag in flags) else frame
+    if any(flag is not None and not flag.writeable for flag in flags):
+        frame = frame.copy()
+    frame.attrs = attrs
+    return frame
 
 
 def accept(codec: str, data: bytes) -> Any:

@@ -76,6 +76,21 @@ def texts_of(count):
     return table.replace_schema_metadata({b"pandas": json.dumps(said).encode()})
 
 
+def ranges_of(count, ranges):
+    """Numbers of a byte each, of which the metadata says that each has many numbers as its name."""
+    name = {"kind": "range", "name": None, "start": 0, "stop": count, "step": 1}
+    said = {"index_columns": [name] * ranges, "columns": [], "column_indexes": []}
+    table = pyarrow.table({"a": pyarrow.array(np.ones(count, "int8"))})
+    return table.replace_schema_metadata({b"pandas": json.dumps(said).encode()})
+
+
+def remembering(columns, said):
+    """A frame that says much of itself, of which each column that is taken out of it would take a copy."""
+    table = pyarrow.table({str(at): np.ones(100) for at in range(columns)})
+    said = {"index_columns": [], "columns": [], "column_indexes": [], "attributes": said}
+    return table.replace_schema_metadata({b"pandas": json.dumps(said).encode()})
+
+
 objects = io.BytesIO()
 np.save(objects, np.array([Evil()], dtype=object), allow_pickle=True)
 crafted = [
@@ -108,6 +123,10 @@ crafted = [
     ("arrow", arrow(pyarrow.table({"a": pyarrow.array(np.zeros(700 << 20, "uint8"))}), compression="zstd")),
     ("arrow", arrow(frame_of(pyarrow.table({"a": overlapping_texts(1 << 20, 10_000)})))),
     ("arrow", arrow(texts_of(12_000_000))),
+    ("arrow", arrow(ranges_of(12_000_000, 40))),
+    ("arrow", arrow(pyarrow.table({"a": np.ones(9)}).replace_schema_metadata({b"pandas": b"[]"}))),
+    ("arrow", arrow(pyarrow.table({"a": np.ones(9)}).replace_schema_metadata({b"pandas": b"[" * 100_000}))),
+    ("arrow", arrow(pyarrow.table({"a": np.ones(9)}).replace_schema_metadata({b"pandas": b'{"index_columns": 7}'}))),
     ("pickle", pickle.dumps(Evil())),
     ("source", b"import os; os.system('touch " + CANARY.encode() + b"')"),
     ("module", b'{"module": "os"}'),
@@ -159,6 +178,14 @@ for codec, data in samples:
     kernel.accept(codec, data)
 back = kernel.accept(*samples[1])
 found["same"] = bool(isinstance(back, pd.DataFrame) and back.equals(frame))
+copies = []
+pd.core.generic.deepcopy = lambda value, *_: copies.append(value) or value
+said = {"a": [[]] * 1000}
+reader = sys.modules["_pekka_reader"]
+for reader.GROUP_BYTES in (reader.GROUP_BYTES, 10_000):
+    back = kernel.accept("arrow", arrow(remembering(50, said)))
+    found["same"] &= back.shape == (100, 50) and back.attrs == said
+found["same"] &= len(copies) <= 2
 found["canary"] = os.path.exists(CANARY)
 found["cases"] = len(cases)
 print(json.dumps(found))

@@ -8,7 +8,7 @@ const ROOT = resolve(import.meta.dirname, '../../../..')
 
 /**
  * Has the helper of the user's kernel accept `count` hostile values: npy, Arrow, PNG, JSON and text, mutated from a fixed seed, and
- * two dozen made by hand. Each must end as a value of the codec or as a sentence; none may run anything.
+ * three dozen made by hand. Each must end as a value of the codec or as a sentence; none may run anything.
  */
 export async function acceptHostile(count: number): Promise<void> {
   const root = imageRoot()
