@@ -96,7 +96,7 @@ export class Witness {
     if (!this.up) return
     if (message.type === 'blocks') {
       const blocks = message.blocks.flatMap(bytes => this.world.identities.openBlock(bytes) ?? [])
-      this.feed({ type: 'blocks', from: `w${from}`, blocks, answer: message.answer })
+      this.feed({ type: 'blocks', from: `w${from}`, blocks, answer: message.answer, seat: `w${from}` })
     } else if (message.type === 'spare') {
       this.feed({ type: 'spare', from: `w${from}`, author: message.author })
     } else if (message.type === 'transactions') {

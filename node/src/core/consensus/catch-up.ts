@@ -7,6 +7,8 @@ export class CatchUp {
   #heard: { epoch: number; round: number; from: PeerId } | null = null
   #asked: { at: number; quorumRound: number; epoch: number } | null = null
   #tries = 0
+  /** Who was asked, in an epoch. */
+  #known = { epoch: -1, peers: new Set<PeerId>() }
 
   constructor(private readonly patience: number) {}
 
@@ -58,7 +60,15 @@ export class CatchUp {
     // Whoever told of those rounds can't show them, and nobody else knows of them: it was a lie.
     if (this.#tries > 2 * peers.length + 2) this.#heard = null
     this.#asked = { at: now, quorumRound, epoch }
-    return to === undefined ? null : { to, from: first }
+    if (to === undefined) return null
+    if (this.#known.epoch !== epoch) this.#known = { epoch, peers: new Set() }
+    this.#known.peers.add(to)
+    return { to, from: first }
+  }
+
+  /** Whether a peer was asked for rounds of an epoch. */
+  hasAsked(peer: PeerId, epoch: number): boolean {
+    return this.#known.epoch === epoch && this.#known.peers.has(peer)
   }
 
   wake(): number | null {

@@ -172,7 +172,7 @@ export class Consensus {
         if (event.epoch > this.#epoch.epoch) this.#catchUp.hear(event.from, event.epoch, event.round)
         return
       case 'blocks':
-        for (const block of event.blocks) this.#receive(block, event.from, event.answer, now)
+        for (const block of event.blocks) this.#receive(block, event, now)
         if (event.answer) this.#catchUp.answered(this.#epoch.epoch, this.#epoch.dag.quorumRound)
         return
       case 'signed':
@@ -199,7 +199,7 @@ export class Consensus {
     this.#accepted(this.#epoch.sync.receive(lastProposed, null, FROM_DISK), true)
   }
 
-  #receive(block: OpenedBlock, from: PeerId, answer: boolean, now: Instant): void {
+  #receive(block: OpenedBlock, { from, answer, seat = null }: Sent, now: Instant): void {
     const { epoch, round, author } = block.block
     if (epoch < this.#epoch.epoch) return
     this.#catchUp.hear(from, epoch, round)
@@ -214,7 +214,12 @@ export class Consensus {
     const known = this.#epoch.sync.has(block)
     if (!answer) this.#compareWays(author, from, known, now)
     if (known) return this.#epoch.sync.alsoFrom(block, from)
-    const received = this.#epoch.sync.receive(block, from, now, answer)
+    const received = this.#epoch.sync.receive(
+      block,
+      from,
+      now,
+      answer && this.#catchUp.hasAsked(from, epoch) ? seat : null
+    )
     this.#accepted(received, true)
     if (!answer) this.#passOn(received.accepted, block, from, now)
   }
@@ -349,7 +354,7 @@ export class Consensus {
     this.#recallProposal()
     const early = this.#early
     this.#early = []
-    for (const { from, block } of early) this.#receive(block, from, false, now)
+    for (const { from, block } of early) this.#receive(block, { from, answer: false }, now)
   }
 
   /** Under the parameters in force at its first commit. */
@@ -393,6 +398,9 @@ export class Consensus {
     this.#effects.push({ type: 'halt', issue })
   }
 }
+
+/** How blocks came. */
+type Sent = Pick<Extract<ConsensusEvent, { type: 'blocks' }>, 'from' | 'answer' | 'seat'>
 
 /** What our own disk gives was checked against the clock before; nobody is asked for what it lacks until the first event. */
 const FROM_DISK: Instant = { elapsed: 0, wall: Number.POSITIVE_INFINITY }

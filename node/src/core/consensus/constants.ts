@@ -8,10 +8,11 @@ export const MAX_UNSOLICITED_PER_SLOT = 3
 export const EQUIVOCATION = 'equivocation'
 
 /**
- * Equivocators' blocks beyond those that are taken from each of a peer's answers, in an epoch. What somebody decided by may hang on any of them,
- * and at the end of an epoch nobody builds on it any more: whoever decided has gone on, and only has it. An answer's worth.
+ * Equivocators' blocks beyond those that are taken from each member's answers, in an epoch, and their bytes. What somebody decided by may hang on
+ * any of them, and at the end of an epoch nobody builds on it any more: whoever decided has gone on, and only has it. A quarter of an answer.
  */
-export const MAX_MORE_PER_PEER = 2_048
+export const MAX_MORE_PER_MEMBER = 512
+export const MAX_MORE_BYTES = 32 << 20
 
 /**
  * Blocks of one author that wait for missing parents. A witness that was cut off for ten seconds at ten rounds a second

@@ -24,8 +24,11 @@ export type ConsensusEvent =
   | { type: 'start'; peers: readonly PeerId[] }
   /** Who is connected now. */
   | { type: 'peers'; peers: readonly PeerId[] }
-  /** Blocks that a peer sent, opened by the host. `answer`: they answer a `fetch-rounds`. */
-  | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean }
+  /**
+   * Blocks that a peer sent, opened by the host. `answer`: it says that they answer a `fetch-rounds`. `seat`: its block key, hex, where it has
+   * proven one with a seat.
+   */
+  | { type: 'blocks'; from: PeerId; blocks: readonly OpenedBlock[]; answer: boolean; seat?: string | null }
   /** A verified transaction of a client. `bucket`: its account's, by the ledger's state (0: nothing behind it). */
   | { type: 'transaction'; transaction: PayloadTransaction; bucket?: number }
   /** Verified transactions that other witnesses have told of. */

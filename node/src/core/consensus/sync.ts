@@ -3,7 +3,8 @@ import {
   KNOWN_ROUNDS,
   MAX_EARLY_BLOCKS,
   MAX_EARLY_MS,
-  MAX_MORE_PER_PEER,
+  MAX_MORE_BYTES,
+  MAX_MORE_PER_MEMBER,
   MAX_REQUEST_IDS,
   MAX_ROUNDS_AHEAD,
   MAX_SOURCES,
@@ -52,8 +53,8 @@ interface Wanted {
 export class Sync {
   readonly #suspended = new Map<BlockKey, Suspended>()
   readonly #wanted = new Map<BlockKey, Wanted>()
-  /** Blocks taken from a peer's answers beyond those that anyone may send for a slot. */
-  readonly #more = new Map<PeerId, number>()
+  /** Blocks taken from a member's answers beyond those that anyone may send for a slot. */
+  readonly #more = new Map<string, { blocks: number; bytes: number }>()
   /** Blocks whose time hasn't come yet by our clock (V7). */
   readonly #early = new Map<BlockKey, { block: OpenedBlock; from: PeerId | null }>()
 
@@ -77,10 +78,13 @@ export class Sync {
     }
   }
 
-  /** @param answer whether it is part of an answer, of rounds that were asked for */
-  receive(block: OpenedBlock, from: PeerId | null, now: Instant, answer = false): Received {
+  /**
+   * @param from null: our own disk
+   * @param seat block key of the member in whose answer to a question of ours it came; null: it came otherwise
+   */
+  receive(block: OpenedBlock, from: PeerId | null, now: Instant, seat: string | null = null): Received {
     const received: Received = { accepted: [], late: [], broken: [] }
-    this.#take(block, from, now, received, answer)
+    this.#take(block, from, now, received, seat)
     return received
   }
 
@@ -123,18 +127,16 @@ export class Sync {
     return at === Infinity ? null : Math.max(at, now.elapsed + 1)
   }
 
-  #take(block: OpenedBlock, from: PeerId | null, now: Instant, received: Received, answer = false): void {
+  #take(block: OpenedBlock, from: PeerId | null, now: Instant, received: Received, seat: string | null = null): void {
     const { dag, check, pace } = this.components
     const { round, author, timestamp } = block.block
     if (this.has(block)) return
     if (this.#isForgotten(block) || round > dag.quorumRound + MAX_ROUNDS_AHEAD) return
-    if (!this.#wanted.has(block.key) && dag.versions(round, author) >= MAX_UNSOLICITED_PER_SLOT) {
-      // An equivocator's further blocks for a slot are only taken when somebody built on them, also where they are too late to count;
-      // or when somebody has them whose answer may let us decide what he has decided.
-      const more = answer && from !== null && round > dag.gcRound ? (this.#more.get(from) ?? 0) + 1 : Infinity
-      if (from === null || more > MAX_MORE_PER_PEER) return
-      this.#more.set(from, more)
-    }
+    // An equivocator's further blocks for a slot are only taken when somebody built on them, also where they are too late to count; or
+    // when a member has them whose answer may let us decide what it has decided. What is on our disk was taken by these rules before.
+    const more =
+      from !== null && !this.#wanted.has(block.key) && dag.versions(round, author) >= MAX_UNSOLICITED_PER_SLOT
+    if (more && (seat === null || round <= dag.gcRound || !this.#mayTakeMore(seat, block))) return
     const rule = check(block)
     if (rule !== null) return void received.broken.push({ block, rule })
     if (timestamp > now.wall + pace.maxDrift) {
@@ -145,6 +147,14 @@ export class Sync {
     const missing = [...block.parents, ...block.weak].filter(link => !dag.holds(link))
     if (missing.length === 0) this.#accept(block, received)
     else this.#suspend(block, missing, from, now)
+  }
+
+  /** Counts it. */
+  #mayTakeMore(seat: string, { bytes }: OpenedBlock): boolean {
+    const taken = this.#more.get(seat) ?? { blocks: 0, bytes: 0 }
+    if (taken.blocks >= MAX_MORE_PER_MEMBER || taken.bytes + bytes.length > MAX_MORE_BYTES) return false
+    this.#more.set(seat, { blocks: taken.blocks + 1, bytes: taken.bytes + bytes.length })
+    return true
   }
 
   /** So far below the garbage line that nobody remembers what it refers to. */

@@ -176,7 +176,13 @@ export class Net {
         const asked = this.#node(effect.to).blocks.filter(
           ({ block }) => block.epoch === epoch && block.round >= from && block.round < from + count
         )
-        return this.#plan(2 * DELAY, node, { type: 'blocks', from: effect.to, blocks: asked, answer: true })
+        return this.#plan(2 * DELAY, node, {
+          type: 'blocks',
+          from: effect.to,
+          blocks: asked,
+          answer: true,
+          seat: effect.to
+        })
       }
       case 'commit': {
         node.commits.push(effect.commit)

@@ -45,6 +45,8 @@ export interface AgreementInit {
   /** An epoch has begun. */
   onEpoch: (start: EpochStart) => void
   onTransactions: (effect: AboutTransactions) => void
+  /** Block key of a connected peer that has a seat, hex; null: an observer. */
+  seatOf: (peer: string) => string | null
 }
 
 /** An event that waits, and who wants to know what came of it. */
@@ -140,7 +142,8 @@ export class Agreement {
       }
     }
     // An empty answer is one too: whoever gave it has nothing more.
-    if (opened.length > 0 || answer) this.feed({ type: 'blocks', from, blocks: opened, answer })
+    if (opened.length > 0 || answer)
+      this.feed({ type: 'blocks', from, blocks: opened, answer, seat: this.init.seatOf(from) })
     while (this.#inbox.length >= MAX_INBOX && !this.#stopped) {
       await new Promise<void>(resolve => this.#room.push(resolve))
     }

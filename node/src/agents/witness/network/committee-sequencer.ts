@@ -33,6 +33,7 @@ import { EvidenceBook } from './blocks/evidence.js'
 import type { Notes } from './checkpoints/committee-checkpoints.js'
 import { catchUp } from './catch-up.js'
 import { electAfter, finalBefore, refuseOldParents, signersOf, stateDigest } from './executing.js'
+import { STAKED } from './intake/allowances.js'
 import { FinalityTimes } from './intake/finality-times.js'
 import { firstEpoch } from './founding/first-epoch.js'
 import { Guests } from './intake/guests.js'
@@ -224,6 +225,8 @@ export class CommitteeSequencer implements Sequencer, Notes {
     for (const { transaction } of dead) {
       this.#times.end(transaction)
       this.#gate.leave(transaction)
+      // One that stood by before it was put up here, when this witness still wrote.
+      this.#guests.leave(transaction)
     }
     return dead
   }
@@ -381,6 +384,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
         {
           network,
           onEpoch: epoch => this.#enter(epoch),
+          seatOf: peer => running.links.keyOf(peer),
           onTransactions: effect => void this.#carryOut(effect).catch((error: unknown) => this.#failed(error))
         }
       ),
@@ -431,8 +435,14 @@ export class CommitteeSequencer implements Sequencer, Notes {
         offer: (transaction, bucket) => running().agreement.offer(transaction, bucket),
         unfit: id => running().agreement.feed({ type: 'unfit', ids: [id] })
       },
-      { network: this.init.network, isMember: peer => running().links.keyOf(peer) !== null }
+      { network: this.init.network, allowance: peer => this.#allowanceOf(running().links, peer) }
     )
+  }
+
+  #allowanceOf(links: WitnessLinks, peer: string): string | null {
+    const key = links.provenKeyOf(peer)
+    if (key === null) return null
+    return links.keyOf(peer) ?? (this.#needState().get('witness', key) === undefined ? null : STAKED)
   }
 
   #enter(start: EpochStart): void {

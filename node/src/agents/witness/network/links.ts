@@ -127,6 +127,12 @@ export class WitnessLinks implements Startable {
     return this.#seatOf(this.#sessions.get(peer)?.at(-1))
   }
 
+  /** Block key that a connected peer has proven, hex, whether it has a seat or not; null: none. */
+  provenKeyOf(peer: string): string | null {
+    const key = this.#sessions.get(peer)?.at(-1)?.key ?? null
+    return key === null ? null : toHex(key)
+  }
+
   #seatOf(session: Session | undefined): string | null {
     const key = session?.key ?? null
     return key !== null && this.init.isMember(key) ? toHex(key) : null

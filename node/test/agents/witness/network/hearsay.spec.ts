@@ -56,7 +56,7 @@ describe('witness: what other witnesses tell of', () => {
         offer: async transaction => (full ? 'full' : offered.push(transaction) > 0 ? 'taken' : 'full'),
         unfit: id => void unfit.push(toHex(id))
       },
-      { network: id, isMember: () => isMember }
+      { network: id, allowance: () => (isMember ? 'member' : null) }
     )
     const execute = (...transactions: VerifiedTransaction[]): void => {
       const witness = network.witness.publicKey
@@ -94,6 +94,13 @@ describe('witness: what other witnesses tell of', () => {
       [one, other]
     )
     assert.equal(checks(), 2, 'each signature is checked once')
+  })
+
+  it('goes no further with what others may find too old a moment later: they would blame who passed it on', async () => {
+    const { hearsay, standing } = world()
+    const old = await sign({ expiry: Date.now() - 40_000 }, network.providers[0])
+    assert.equal(await hearsay.take(encodeBatch([await sign(), old]), 'peer'), 'ignore')
+    assert.equal(standing.length, 1)
   })
 
   it('is its sender’s fault where every witness would refuse it', async () => {

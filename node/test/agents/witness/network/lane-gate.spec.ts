@@ -204,6 +204,20 @@ describe('witness: lanes of a committee', () => {
     assert.deepEqual(gate.dead(), [])
   })
 
+  it('gives up with one that was beaten to its place all that build on it', async () => {
+    const { gate, execute } = world()
+    const { demo } = network
+    const lane = await chain(demo, 3)
+    for (const one of lane) await gate.enter(one, isFinal)
+    const rival = await verified(contentOf(demo, { body: faucet(2n) }), demo)
+    execute(rival)
+    const dead = gate.dead().map(({ transaction }) => transaction)
+    assert.deepEqual(dead, lane)
+    for (const one of dead) gate.leave(one)
+    const next = await verified(contentOf(demo, { sequence: 1, previous: rival.id }), demo)
+    assert.equal(gate.tryEnter(next, isFinal), 'ready')
+  })
+
   it('lets nobody take the places of another account’s lane by signing in its name', async () => {
     const { gate } = world()
     const { demo } = network

@@ -1,7 +1,9 @@
 /** Signatures that a member of the committee may have checked a second, of what it tells of, and at once. 512 are some 3 % of a core. */
 const MEMBER_PER_SECOND = 512
 const MEMBER_BURST = 2_048
-/** All observers together: anybody can be one. */
+/** Those who have stake and no seat, together, as a member: their clients' way into the order isn't any stranger's to fill. */
+export const STAKED = 'staked'
+/** All other observers together: anybody can be one. */
 const OBSERVERS_PER_SECOND = 256
 const OBSERVERS_BURST = 1_024
 
@@ -16,7 +18,7 @@ export class Allowances {
   constructor(private readonly monotonic: () => number) {}
 
   /**
-   * @param peer of a member; null: an observer
+   * @param peer who has a seat, by its key; STAKED; null: another observer
    * @returns false where it has less than this left; nothing is spent then
    */
   spend(peer: string | null, checks: number): boolean {

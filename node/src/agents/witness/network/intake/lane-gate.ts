@@ -93,17 +93,24 @@ export class LaneGate {
     this.#look([...transactions.flatMap(one => [laneOf(one), toHex(one.id)]), ...accounts.map(toHex)])
   }
 
-  /** What is under way and can't be ordered any more, and why: its time is over, or its place in its lane is taken. */
+  /** What is under way and can't be ordered any more, and why: its time is over, its place in its lane is taken, or that of one before it. */
   dead(): { transaction: VerifiedTransaction; error: PekkaError }[] {
     const reader = this.components.state()
     const { timestamp } = timeView(reader)
     const dead: { transaction: VerifiedTransaction; error: PekkaError }[] = []
     for (const under of this.#under.values()) {
-      for (const transaction of under.values()) {
-        const { account, key, sequence, expiry } = transaction.transaction
-        const expected = laneHead(reader, account, key)?.sequence ?? 0
-        if (expiry < timestamp) dead.push({ transaction, error: new PekkaError('TRANSACTION_EXPIRED') })
-        else if (sequence < expected) dead.push({ transaction, error: new PekkaError('LANE_SEQUENCE', { expected }) })
+      const gone = new Set<string>()
+      for (const transaction of [...under.values()].sort(bySequence)) {
+        const { account, key, sequence, previous, expiry } = transaction.transaction
+        const head = laneHead(reader, account, key)
+        const expected = head?.sequence ?? 0
+        const before = previous === null ? '' : toHex(previous)
+        const beaten = sequence < expected || (sequence === expected && before !== toHexOrNone(head?.previous))
+        if (expiry >= timestamp && !beaten && !gone.has(before)) continue
+        gone.add(toHex(transaction.id))
+        const expired = expiry < timestamp
+        const error = expired ? new PekkaError('TRANSACTION_EXPIRED') : new PekkaError('LANE_SEQUENCE', { expected })
+        dead.push({ transaction, error })
       }
     }
     return dead
@@ -205,5 +212,10 @@ const STRANGE: readonly string[] = ['ACCOUNT_UNKNOWN', 'DELEGATE_UNKNOWN', 'SIGN
 const isStrange = ({ code }: PekkaError): boolean => STRANGE.includes(code)
 
 const sequenceOf = ({ transaction: { transaction } }: Early): number => transaction.sequence
+
+const bySequence = (a: VerifiedTransaction, b: VerifiedTransaction): number =>
+  a.transaction.sequence - b.transaction.sequence
+
+const toHexOrNone = (id: Uint8Array | null | undefined): string => (id ? toHex(id) : '')
 
 const laneOf = ({ transaction: { account, key } }: VerifiedTransaction): string => laneKey(account, key)

@@ -18,7 +18,8 @@ import {
 } from '@pekka/node/protocol'
 import { decodeRow, StateRoot, TABLE_NAMES, verifyTransaction, type Hashing } from '@pekka/node/ledger'
 import type { BesideRow, RestoredLedger, StoredRow } from '@pekka/node/host/storage'
-import { pastAskRow, pastRow, type PastOutcome } from '../../past.js'
+import { PAST_KEPT_MS } from '../../constants.js'
+import { endRow, pastAskRow, pastRow, type PastOutcome } from '../../past.js'
 import { resumeRows } from '../blocks/block-keeper.js'
 import type { EpochStep } from '../checkpoints/checkpoint-messages.js'
 import { certifiedRows } from '../checkpoints/checkpoint-rows.js'
@@ -250,7 +251,7 @@ class Reading {
     return [
       ...resumeRows(start, point.state),
       ...certifiedRows(made, [...this.#steps, { certificate, next }]),
-      ...this.#past.map(pastRow),
+      ...this.#past.flatMap(past => [pastRow(past), endRow(past.timestamp + PAST_KEPT_MS, 'outcome', toHex(past.id))]),
       ...asks
     ]
   }
