@@ -4,7 +4,7 @@
  * the child process that reads what comes back. Without network and browser: `stream` measures the way between machines.
  *
  *   in_mb_per_s, out_mb_per_s        the slower of a 100 MB array and a 1 GB frame; each also by itself
- *   small_ms                         1,000 small names there and back, without the runner's start
+ *   small_ms                         1,000 small names there and back, without the runner's and the reader's start
  *   memory_ratio                     most that the kernel takes above what it had without the value, over its size
  *
  *   npm run bench -- values [--json]      PEKKA_BENCH_MB=200 for a smaller frame
@@ -229,9 +229,9 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
         inMs = performance.now() - began
         inCpu = cpu() - cpuBefore
         inPeak = await kernelRests()
+        outBefore = cpu()
         // As the page does when a run begins whose values come back by themselves.
         await kernel.call('returns.expect', [[]])
-        outBefore = cpu()
       }
       if (event.type === 'cell-end') ended = performance.now()
       if (event.type === 'values') {
