@@ -2,20 +2,13 @@ import { DEFAULT_DISK_BYTES, DEFAULT_MILLI_CPUS, PekkaError, asPekkaError, isPek
 import { whyNot, type PekkaClient, type Quote } from '@pekka/node/client'
 import type { Connection } from '../connection/index.js'
 import { readAddresses, type ImageChoice } from '@pekka/node/scan'
-import {
-  absentSentence,
-  analyse,
-  lackSentences,
-  neededCells,
-  needsSentence,
-  travelHints,
-  type Needed
-} from '../scan/index.js'
+import { analyse, neededCells, needsSentence, type Needed } from '../scan/index.js'
 import { addressRows } from './addresses.js'
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
 import { returnsOf, type TravelPlan, type Travels } from '../values/index.js'
+import { notesOf } from './notes.js'
 import { offeredChoice } from './offered.js'
 import type { OpenNotebook } from './open-notebook.js'
 import { prepare } from './prepare.js'
@@ -144,14 +137,13 @@ export class Runner {
       const chosen = await this.environment(notebook, cells, settings)
       let { choice } = chosen
       settings = { ...settings, image: choice.image }
-      const hints = [...travelHints(names), ...absentHint(plan), ...busyHint(plan)]
-      const notes = [...hints, ...choice.notes, ...lackSentences(choice)]
+      const { hints, asking } = notesOf(names, plan, choice)
       const travel: TravelChoice = { plan, chosen: ticksOf(notebook, ids) }
       const numberOf = this.#numbers(notebook)
       const addresses = addressRows(readAddresses(codeCells(notebook.model), ids), numberOf, ids.length > 1)
       const goes = [...plan.rows, ...addresses].map(({ id, cannot }) => `${id} ${cannot ?? ''}`)
-      const key = [ids.join(), ...notes, ...goes].join('\n')
-      const unseen = notes.length + goes.length > 0 && !this.#seen.has(key)
+      const key = [ids.join(), ...asking, ...goes].join('\n')
+      const unseen = asking.length + goes.length > 0 && !this.#seen.has(key)
       const silent =
         (options.asked === true && addresses.every(({ id }) => this.#told.has(id))) ||
         (options.ask !== true && !options.twice && !unseen && agreements.silent(client.identity.bridge, settings.cap))
@@ -306,11 +298,6 @@ const isPlain = ({ settings = {}, wait, add, ask, twice }: RunOptions): boolean 
 
 /** Whether the kernel has the name. What can't travel is told by the sheet, with a way out. */
 const isThere = (plan: TravelPlan, name: string): boolean => plan.values.some(value => value.name === name)
-
-const absentHint = ({ absent }: TravelPlan): string[] => (absent.length === 0 ? [] : [absentSentence(absent)])
-
-const busyHint = ({ busy }: TravelPlan): string[] =>
-  busy ? ['Your kernel is busy, so its values can’t be taken now: only the code goes. Wait for it to send them.'] : []
 
 /** Where a cell keeps what the user ticked or unticked by hand. */
 const TICKS_KEY = 'pekka-travel'

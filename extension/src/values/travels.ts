@@ -1,7 +1,7 @@
 import type { Contents } from '@jupyterlab/services'
 import { utf8, type Returns } from '@pekka/node/protocol'
 import { memorySource, type Travel } from '@pekka/node/client'
-import { IMAGE_PYTHON, isFileName, localModules, type ModuleFolder } from '@pekka/node/scan'
+import { IMAGE_PYTHON, lacking, localModules, type ModuleFolder } from '@pekka/node/scan'
 import type { CellNames, Needed } from '../scan/index.js'
 import { exportValues, survey, type Survey } from './helper.js'
 import { openKernel, type KernelDoor } from './kernel.js'
@@ -123,11 +123,11 @@ export class Travels {
           rows.push(fileRow(path, line, found.size))
           files.set(`file:${path}`, { path, executable: false, source: found.source })
         } else if (found.kind === 'other') rows.push(stayingFile(path, line, found.why))
-        else if (found.kind === 'none' && isFileName(path)) absent.add(path)
+        else if (found.kind === 'none') absent.add(path)
       }
       for (const path of cell.writes) written.add(path.replace(/^\.\//, ''))
     }
-    return { rows, files, absent: [...absent] }
+    return { rows, files, absent: lacking(absent, names) }
   }
 }
 

@@ -114,6 +114,8 @@ describe('extension: cells and notebooks run remotely', function () {
 
   it('says before a run which file is nowhere, and under an error what did not travel', async () => {
     const lab = await suite.open(['open("measured.csv").read()', '__import__("no_such" + "_module_here")'])
+    // Of a file that is nowhere nobody is asked who agreed.
+    await lab.forget()
     await lab.select(0)
     await lab.page.keyboard.press('Control+Shift+Enter')
     await lab.page.locator('.pk-Quote-notes', { hasText: 'measured.csv isn’t in this folder.' }).waitFor()

@@ -2,7 +2,7 @@ import { open, readdir, readFile, realpath, stat, type FileHandle } from 'node:f
 import { join, relative, resolve, sep } from 'node:path'
 import { memorySource, size, type Travel, type TravelSource } from '../../core/client/index.js'
 import { PekkaError, isPekkaError, isTravelPath, utf8 } from '../../core/protocol/index.js'
-import { analyse, isFileName, localModules, type ModuleFolder } from '../../core/scan/index.js'
+import { analyse, lacking, localModules, type CellFacts, type ModuleFolder } from '../../core/scan/index.js'
 
 /** What the command line was told about files. */
 export interface FileOptions {
@@ -81,15 +81,14 @@ export async function findFiles(
       await add(path, one)
       named.push(path)
     }
-    const { paths, writes } = literalPaths(sources)
+    const { paths, writes, cells } = literalPaths(sources)
     const home: string[] = []
-    const absent: string[] = []
+    const nowhere: string[] = []
     for (const path of paths) {
       if (taken.has(path)) continue
       const here = await whatIs(work, path)
-      if (here.kind === 'none') {
-        if (isFileName(path)) absent.push(path)
-      } else if (here.kind === 'file' && options.withFiles) {
+      if (here.kind === 'none') nowhere.push(path)
+      else if (here.kind === 'file' && options.withFiles) {
         await add(path, path)
         named.push(path)
       } else home.push(here.kind === 'file' ? `${path} (${size(here.size)})` : `${path} (${here.why})`)
@@ -100,6 +99,7 @@ export async function findFiles(
     }
     if (home.length > 0)
       lines.push(`Left at home: ${listed(home)}. To send it: --file PATH, or --with-files for all that the code names.`)
+    const absent = lacking(nowhere, cells)
     if (absent.length > 0)
       lines.push(`Not found: ${listed(absent)}. What the code does not make itself, it will not find there either.`)
     return { files, lines, modules: found.modules, writes, close }
@@ -109,15 +109,15 @@ export async function findFiles(
   }
 }
 
-function literalPaths(sources: readonly string[]): { paths: string[]; writes: Set<string> } {
+function literalPaths(sources: readonly string[]): { paths: string[]; writes: Set<string>; cells: CellFacts[] } {
+  const cells = sources.map(source => analyse(source))
   const writes = new Set<string>()
   const paths = new Set<string>()
-  for (const source of sources) {
-    const facts = analyse(source)
+  for (const facts of cells) {
     for (const { path } of facts.paths) if (!writes.has(path)) paths.add(path.replace(/^\.\//, ''))
     for (const path of facts.writes) writes.add(path.replace(/^\.\//, ''))
   }
-  return { paths: [...paths], writes }
+  return { paths: [...paths], writes, cells }
 }
 
 async function whatIs(

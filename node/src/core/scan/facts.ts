@@ -10,12 +10,35 @@ export interface CellFacts extends AddressFacts {
   environment: { name: string; line: number }[]
   /** Literal local files that the cell writes, so that reading them later isn't a lack. */
   writes: string[]
+  /** Literal files in calls that don't read them, or that make what isn't there: any of those may make the file, or look for it. */
+  named: string[]
   /** Lines with `input(`: nobody can type there. */
   input: number[]
 }
 
 /** Whether a literal path surely names one file, and no folder, pattern or model that a library knows by a name. */
 export const isFileName = (path: string): boolean => /[^./\\]\.\w{1,12}$/.test(path) && !/[*?[\]]/.test(path)
+
+/** Without `./`, which names the same file. */
+const bare = (path: string): string => path.replace(/^(\.\/+)+/, '')
+
+/**
+ * Of literal files that aren't there, those that are worth a word: that surely are files, stand in no home directory, and that no
+ * cell may make, in whatever order.
+ */
+export function lacking(absent: Iterable<string>, cells: readonly Pick<CellFacts, 'writes' | 'named'>[]): string[] {
+  const made = new Set(cells.flatMap(({ writes, named }) => [...writes, ...named].map(bare)))
+  // `np.save('a', x)` makes a.npy.
+  const mayBeMade = (path: string): boolean => made.has(path) || made.has(path.replace(/\.\w+$/, ''))
+  const paths = new Set([...absent].map(bare))
+  return [...paths].filter(path => isFileName(path) && !path.startsWith('~') && !mayBeMade(path))
+}
+
+/** What makes a `pathlib.Path`, and neither reads nor writes. */
+const PATH_TYPE = /(^|\.)(Pure)?(Posix|Windows)?Path$/
+
+/** Readers that make what isn't there, or that other libraries call by the same name with an address. */
+const MAKERS: ReadonlySet<string> = new Set(['connect'])
 
 /** Places of the machine itself, which every machine has of its own. */
 const MACHINE_PATHS = /^\/(proc|sys|dev|etc|usr|bin|lib|opt)(\/|$)/
@@ -27,6 +50,7 @@ export class FactFinder {
   private readonly environment = new Map<string, number>()
   private readonly set = new Set<string>()
   private readonly written = new Set<string>()
+  private readonly named = new Set<string>()
   private readonly input: number[] = []
 
   constructor(
@@ -57,6 +81,7 @@ export class FactFinder {
       this.setVariable(this.literal(positional[0]))
     if (name === 'write_text' || name === 'write_bytes' || name === 'touch') this.write(this.pathOf(owner))
     if (owner !== null && PATH_READ_METHODS.has(name)) this.access(this.pathOf(owner), positional[0], keywords, node)
+    if (!READERS.has(name) || MAKERS.has(name)) this.name(name, owner, [...positional, ...keywords.values()])
     if (!READERS.has(name)) return
     const keyword = [...keywords].find(([key]) => PATH_KEYWORDS.has(key))
     this.access(this.pathOf(positional[0] ?? keyword?.[1]), positional[1], keywords, node)
@@ -81,6 +106,7 @@ export class FactFinder {
       paths: [...this.paths].map(([path, line]) => ({ path, line })),
       environment: [...this.environment].map(([name, line]) => ({ name, line })),
       writes: [...this.written],
+      named: [...this.named],
       input: this.input,
       ...this.addresses.finish()
     }
@@ -109,13 +135,25 @@ export class FactFinder {
   ): void {
     const how = this.literal(keywords.get('mode') ?? mode) ?? 'r'
     if (/^[rwxabt+]{1,4}$/.test(how) && /[wxa]/.test(how)) this.write(path)
-    else if (path !== undefined && !this.written.has(path) && !this.paths.has(path)) {
+    else if (path !== undefined && !this.written.has(bare(path)) && !this.paths.has(path)) {
       this.paths.set(path, this.lineOf(node.from))
     }
   }
 
   private write(path: string | undefined): void {
-    if (path !== undefined) this.written.add(path)
+    if (path !== undefined) this.written.add(bare(path))
+  }
+
+  /** What a call names that doesn't read. */
+  private name(name: string, owner: SyntaxNode | null, given: readonly SyntaxNode[]): void {
+    if (PATH_TYPE.test(name)) return
+    for (const node of [...(owner === null || PATH_READ_METHODS.has(name) ? [] : [owner]), ...given]) {
+      const several = node.name === 'ArrayExpression' || node.name === 'TupleExpression'
+      for (const one of several ? childrenOf(node) : [node]) {
+        const path = this.pathOf(one)
+        if (path !== undefined) this.named.add(bare(path))
+      }
+    }
   }
 
   private argumentsOf(list: SyntaxNode): { positional: SyntaxNode[]; keywords: Map<string, SyntaxNode> } {
@@ -154,7 +192,7 @@ export class FactFinder {
       const right = this.pathOf(node.lastChild, depth + 1)
       return left === undefined || right === undefined ? undefined : `${left.replace(/\/+$/, '')}/${right}`
     }
-    if (node.name === 'CallExpression' && /(^|\.)(Pure)?(Posix|Windows)?Path$/.test(this.textOf(node.firstChild))) {
+    if (node.name === 'CallExpression' && PATH_TYPE.test(this.textOf(node.firstChild))) {
       const list = node.getChild('ArgList')
       const parts = list === null ? [] : this.argumentsOf(list).positional.map(part => this.pathOf(part, depth + 1))
       return parts.length === 0 || parts.includes(undefined) ? undefined : parts.join('/')

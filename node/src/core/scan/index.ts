@@ -15,7 +15,7 @@
  */
 export { analyse, neededCells, readAddresses } from './analyse.js'
 export type { AddressRead } from './addresses.js'
-export { isFileName, type CellFacts } from './facts.js'
+export { isFileName, lacking, type CellFacts } from './facts.js'
 export type { CellNames, ChangeAt, ImportAt, NameAt } from './names.js'
 export type { MissingName, Needed, SourceCell } from './needs.js'
 export { localModules, type LocalModules, type ModuleFolder } from './modules.js'

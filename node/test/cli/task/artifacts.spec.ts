@@ -128,6 +128,33 @@ describe('pekka run: files that travel', () => {
     await all.close()
   })
 
+  it('are missed only where nothing in the code may make them, and never at home', async () => {
+    const silent = [
+      "df.to_csv('a.csv')\npd.read_csv('a.csv')",
+      "torch.save(model, 'a.pt')\ntorch.load('a.pt')",
+      "plt.savefig(fname='a.png')\nimread('a.png')",
+      "np.save('a', x)\nnp.load('a.npy')",
+      "sqlite3.connect('x.db')",
+      "client.connect('broker.example.com')",
+      "if os.path.exists('c.pkl'):\n  x = pickle.load(open('c.pkl', 'rb'))\nelse:\n  pickle.dump(x, open('c.pkl', 'wb'))",
+      "if Path('c.txt').is_file():\n  Path('c.txt').read_text()",
+      "open('./a.txt', 'w')\nopen('a.txt')\nopen('././a.txt')",
+      "def load():\n  return pd.read_csv('a.csv')\ndownload(url, 'a.csv')",
+      "subprocess.run(['curl', '-o', 'a.csv', url])\nopen('a.csv')",
+      "pd.read_csv('~/data.csv')"
+    ]
+    for (const source of silent) {
+      const found = await find(source)
+      assert.deepEqual(found.lines, [], source)
+      await found.close()
+    }
+    const sources = ["open('late.csv')\nopen('./lost.csv')\nPath('gone.csv').read_text()", "df.to_csv('late.csv')"]
+    const found = await findFiles(sources, { folder: root, work: root }, { file: [], withFiles: false })
+    assert.match(found.lines.join('\n'), /^Not found: lost\.csv, gone\.csv\. /)
+    assert.deepEqual([...found.writes], [])
+    await found.close()
+  })
+
   it('tell a file that changes while it is sent, one that is none, and one outside', async () => {
     await writeFile(join(root, 'big'), new Uint8Array(1000))
     const found = await find('', { file: [join(root, 'big')] })
