@@ -154,7 +154,12 @@ export class Tokens {
     }
   }
 
-  /** Accounts that hold tokens. */
+  /** Accounts that hold tokens, each once. */
+  accounts(): Uint8Array[] {
+    return [...new Map([...this.#known.values()].map(({ account }) => [toHex(account), account])).values()]
+  }
+
+  /** Whether an account holds a token. */
   holds(account: Uint8Array): boolean {
     for (const kept of this.#known.values()) if (equalBytes(kept.account, account)) return true
     return false

@@ -11,5 +11,12 @@ export const PING_TIMEOUT_MS = 20_000
 /** Shortest time between two readings of an account's changes, ms. */
 export const ACCOUNT_PAUSE_MS = 50
 
+/**
+ * Accounts that are read at once when the ledger answers again, to end tokens of keys that were revoked meanwhile, and the pause of one of
+ * these readers, ms, where the ledger had no answer.
+ */
+export const RECHECKS = 8
+export const RECHECK_PAUSE_MS = 500
+
 /** A reader of the ledger that doesn't acknowledge a batch for so long is cut off, ms. */
 export const LEDGER_ACK_MS = 30_000

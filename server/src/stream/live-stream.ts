@@ -35,6 +35,7 @@ import {
 import { LedgerTail } from './ledger-tail.js'
 import { pack, packEntries, unpack } from './packing.js'
 import { Subscription } from './subscription.js'
+import { UnseenAccounts } from './unseen-accounts.js'
 
 export interface LiveStreamComponents {
   guard: Guard
@@ -69,12 +70,14 @@ export class LiveStream {
   readonly #io: Server<ClientToServerEvents, ServerToClientEvents, Record<string, never>, SocketData>
   /** Accounts to be told of, and whether they changed again while they were read. */
   readonly #accounts = new Map<string, 'reading' | 'changed'>()
+  readonly #unseen: UnseenAccounts
 
   constructor(
     server: HttpServer,
     private readonly components: LiveStreamComponents
   ) {
     const { guard, driver, mirror, tokens } = components
+    this.#unseen = new UnseenAccounts(components)
     this.#io = new Server(server, {
       path: SOCKET_PATH,
       serveClient: false,
@@ -116,10 +119,13 @@ export class LiveStream {
     mirror.on('accounts', accounts => {
       for (const account of accounts) this.#accountChanged(account)
     })
+    // Changes from before, of a time without this process or without the ledger, are told of by nobody.
+    mirror.on('connected', () => this.#unseen.look(tokens.accounts()))
     tokens.onEnd(grant => this.#io.in(roomOf(grant)).disconnectSockets(true))
   }
 
   async stop(): Promise<void> {
+    this.#unseen.stop()
     await this.#io.close()
   }
 
@@ -287,7 +293,10 @@ export class LiveStream {
         this.components.tokens.recheck(view)
         this.#tellAccount(view)
       })
-      .catch(error => this.components.log.debug({ err: error }, 'an account could not be read'))
+      .catch(error => {
+        this.components.log.debug({ err: error }, 'an account could not be read')
+        this.#unseen.look([account])
+      })
       .finally(() => {
         // A busy account changes hundreds of times a second; nobody reads that fast.
         setTimeout(() => {

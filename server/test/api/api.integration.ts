@@ -357,4 +357,17 @@ describe('the HTTP API', function () {
     )
     socket.close()
   })
+
+  // The last one: the machines aren't connected again.
+  it('ends the token of a key that was revoked while the bridge was away', async () => {
+    const [robbed, other] = [await world.person(), await world.person()]
+    const [stolen, good] = [await tokenOf(robbed), await tokenOf(other)]
+    const answer = (token: string) => call('GET', '/v1/tasks', { 'x-pekka-token': token })
+    for (const token of [stolen, good]) assert.equal((await answer(token)).status, 200)
+    await world.stopBridge()
+    expectApplied(await robbed.owner.send(world.ledger, { kind: 'revoke', key: robbed.signer.publicKey }))
+    await world.startBridge()
+    await until('the token ends', async () => (await answer(stolen)).code === 'TOKEN_INVALID')
+    assert.equal((await answer(good)).status, 200, 'tokens of other keys live on')
+  })
 })
