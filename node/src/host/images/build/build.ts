@@ -138,7 +138,8 @@ async function make(build: TreeBuild, work: string, log: WriteStream): Promise<T
   // What was imported in the tree that this one is made of is the same here, where it starts and is set up in the same way.
   const under = importDigest(definition, await runnerFiles(build.runner))
   const known = source?.imported === true && source.imports?.under === under ? source.imports.packages : []
-  const packages = definition.requested.filter(name => !known.includes(name))
+  const asked = new Set([...definition.requested, ...(source?.imports?.packages ?? [])])
+  const packages = [...asked].filter(name => !known.includes(name))
   if (packages.length > 0) step('import', `${packages.length} packages, as a program would`)
   const checks = { script: build.verify, packages, processes: VERIFY_PROCESSES, signal }
   // Each sandbox of the imports begins with the caches, which a tree that is made of another one has from before: never both at once.
