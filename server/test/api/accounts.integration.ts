@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import {
   Http,
   OwnerAccount,
+  ProvenLedger,
   joinSigned,
   readTransactionFile,
   writeTransactionFile,
@@ -192,18 +193,73 @@ describe('the owner’s side of an account, through the bridge', function () {
     assert.equal((await (await opened(a.home)).wallet.rotate()).status, 'applied')
   })
 
-  it('says of new keys that a bridge keeps to itself that the ledger does not have them', async () => {
+  it('takes new keys for set by the proof of its own transaction alone, not by a bridge’s word or another’s proof', async () => {
+    /** A bridge that hands on no change of keys, calls it done, by the name of `other`, and proves that other, or nothing at all. */
+    const withholding =
+      (other: Uint8Array, proves: boolean): FetchLike =>
+      async (url, init) => {
+        if (url.endsWith('/v1/transactions'))
+          return new Response(new Uint8Array(encodeCbor({ status: 'applied', id: other, index: 1, timestamp: 0 })))
+        if (!proves && url.includes('/ledger-proof')) return new Response(new Uint8Array(encodeCbor({ proof: null })))
+        return await fetch(url, init)
+      }
+    const cheat = async (proves: boolean): Promise<void> => {
+      const [a, b] = [await person(), await person()]
+      await a.wallet.draw(CREDIT)
+      const paid = await a.wallet.act(pay(await idOf(b), 1n))
+      assert.equal(paid.status, 'applied')
+      const { row } = await a.wallet.owner()
+      const cheated = await opened(a.home, withholding(paid.id, proves))
+      const policy = policyOf(a.vault.owner, createSigner(random.bytes(32)))
+      await assert.rejects(cheated.wallet.act({ kind: 'set-policy', policy }), { code: 'KEYS_UNPROVEN' })
+      assert.deepEqual((await a.wallet.owner()).row?.policy, row?.policy)
+    }
+    await Promise.all([cheat(true), cheat(false)])
+  })
+
+  it('takes new keys for set though its own is none of them, or another owner has changed them again', async () => {
+    const [a, b] = [await person(), await person()]
+    const account = await idOf(a)
+    const [mine, theirs] = [a.vault.owner, b.vault.owner]
+    await a.wallet.act({ kind: 'set-policy', policy: policyOf(mine, theirs) })
+    const last = policyOf(theirs, mine)
+    const overtaken = await opened(a.home, async (url, init) => {
+      const response = await fetch(url, init)
+      if (url.endsWith('/v1/transactions')) {
+        const acted = await ownerOf(account, theirs).act({ kind: 'set-policy', policy: last })
+        assert.equal(acted.status, 'applied')
+      }
+      return response
+    })
+    const policy = policyOf(mine, theirs, createSigner(random.bytes(32)))
+    assert.equal((await overtaken.wallet.act({ kind: 'set-policy', policy })).status, 'applied')
+    assert.deepEqual((await a.wallet.owner()).row?.policy, last)
+    assert.equal((await a.wallet.act({ kind: 'set-policy', policy: policyOf(theirs) })).status, 'applied')
+    await assert.rejects(a.wallet.owner(), { code: 'KEY_NOT_OWNER' })
+  })
+
+  it('says of new keys that the ledger refused that it does not have them, whatever the bridge says', async () => {
     const a = await person()
     await a.wallet.draw(CREDIT)
-    const { row } = await a.wallet.owner()
-    const withholding: FetchLike = async (url, init) =>
-      url.endsWith('/v1/transactions')
-        ? new Response(new Uint8Array(encodeCbor({ status: 'applied', id: random.bytes(32), index: 1, timestamp: 0 })))
-        : await fetch(url, init)
-    const cheated = await opened(a.home, withholding)
+    const anchor = await provenLedger().anchor()
+    const asked: Uint8Array[] = []
+    const ledger: AccountKeysComponents['ledger'] = {
+      newest: -1,
+      anchor: async () => anchor,
+      account: async () => null,
+      transaction: async id => {
+        asked.push(id)
+        return { kind: 'transaction', index: 1, position: 0, id, code: 'TRANSACTION_INVALID' }
+      }
+    }
+    const http = new Http({ fetch }, { base: world.at.url })
+    const keys = new AccountKeys(
+      { http, clock: systemClock, verifier, vault: a.vault, random, ledger },
+      { network: world.network, bridge: world.at.key }
+    )
     const policy = policyOf(a.vault.owner, createSigner(random.bytes(32)))
-    await assert.rejects(cheated.wallet.act({ kind: 'set-policy', policy }), { code: 'PROOF_INVALID' })
-    assert.deepEqual((await a.wallet.owner()).row?.policy, row?.policy)
+    await assert.rejects(keys.act({ kind: 'set-policy', policy }), { code: 'PROOF_INVALID' })
+    assert.equal(asked.length, 1)
   })
 
   it('rotates, and acts for an account, by what holds now: two minutes at most may lie between', async () => {
@@ -213,6 +269,8 @@ describe('the owner’s side of an account, through the bridge', function () {
     const bounds: unknown[] = []
     const ledger: AccountKeysComponents['ledger'] = {
       newest: -1,
+      anchor: async () => assert.fail('no transaction is proved here'),
+      transaction: async () => assert.fail('no transaction is proved here'),
       account: async (_, options) => {
         bounds.push(options?.notBefore)
         throw new PekkaError('PROOF_INVALID', { issue: 'it is too old' })
@@ -261,6 +319,11 @@ describe('the owner’s side of an account, through the bridge', function () {
       assert.equal(await balance(again), CREDIT)
     }
   })
+
+  const provenLedger = (): ProvenLedger => {
+    const http = new Http({ fetch }, { base: world.at.url })
+    return new ProvenLedger({ http, verifier, token: async () => '' }, world.network)
+  }
 
   const policyOf = (...signers: Signer[]) => ({ threshold: 1, keys: signers.map(({ publicKey }) => publicKey) })
 

@@ -2,6 +2,7 @@ import {
   OwnerAccount,
   createExclusive,
   joinSigned,
+  makesCheckpoints,
   submitSigned,
   type Acted,
   type Http,
@@ -11,7 +12,6 @@ import {
 } from '../../core/client/index.js'
 import {
   PekkaError,
-  encodeCanonical,
   equalBytes,
   isPekkaError,
   toHex,
@@ -34,7 +34,7 @@ export interface AccountKeysComponents extends OwnerComponents {
   vault: Vault
   random: Random
   /** The one that is kept: it refuses proofs from before what it has seen. */
-  ledger: Pick<ProvenLedger, 'account' | 'newest'>
+  ledger: Pick<ProvenLedger, 'account' | 'anchor' | 'newest' | 'transaction'>
 }
 
 export class AccountKeys {
@@ -160,34 +160,54 @@ export class AccountKeys {
     return acted
   }
 
-  /** @throws PekkaError KEY_NOT_OWNER, SIGNATURES_MISSING, and what the ledger answers */
+  /** @throws PekkaError KEY_NOT_OWNER, SIGNATURES_MISSING, PROOF_INVALID, KEYS_UNPROVEN, and what the ledger answers */
   async act(body: Body, account = this.account): Promise<Acted> {
     const owner = this.of(account)
     if (equalBytes(account, this.account)) await owner.ensure()
     const acted = await owner.act(body)
-    if (acted.status === 'applied') await this.#confirm(owner, account, body)
+    if (acted.status === 'applied') await this.#confirm(owner, account, body, acted.id)
     return acted
   }
 
   /**
-   * Other keys for an account count as done when the ledger shows them: a bridge may have kept the change to itself. That it has seen them
-   * this wallet remembers, so that none can show a later life of it the keys from before.
+   * Other keys for an account count as done when the ledger proves the transaction that sets them: a bridge may have kept it to itself. Not
+   * by the account's row, which this wallet's key may not be shown any more, and which another owner may have changed again since.
    */
-  async #confirm(owner: OwnerAccount, account: Uint8Array, body: Body): Promise<void> {
+  async #confirm(owner: OwnerAccount, account: Uint8Array, body: Body, id: Uint8Array): Promise<void> {
     if (body.kind !== 'set-policy') return
-    const row = await this.proven(owner, account).catch((error: unknown) => {
-      // This wallet's key may be none of them any more, and then it is shown nothing.
-      if (isPekkaError(error) && error.code !== 'PROOF_INVALID') return null
-      throw error
-    })
-    if (row !== null && !equalBytes(encodeCanonical(row.policy), encodeCanonical(body.policy))) throw untold()
+    if (!(await this.#provesApplied(id))) throw untold()
+    // Only to remember how far the ledger was seen, so that none shows a later life of this wallet the keys from before.
+    await within(ANSWER_MS, this.proven(owner, account)).catch(() => null)
+  }
+
+  /**
+   * Whether a transaction was applied, by proof; true too where the network makes no checkpoints, as its genesis says: there the bridge's
+   * word must do. One that was just carried out is in none yet: a witness waits for it, and it is asked for again for a while.
+   * @throws PekkaError PROOF_INVALID, KEYS_UNPROVEN
+   */
+  async #provesApplied(id: Uint8Array): Promise<boolean> {
+    const { ledger } = this.components
+    const ask = async (): Promise<boolean> => {
+      const { genesis } = await ledger.anchor()
+      return !makesCheckpoints(genesis) || (await ledger.transaction(id)).code === null
+    }
+    for (let round = 1; ; round++) {
+      try {
+        return await within(ANSWER_MS, ask())
+      } catch (error) {
+        if (isPekkaError(error) && error.code === 'PROOF_INVALID') throw error
+        // A refusal, no answer and an answer without a proof are one: all that there is, is the bridge's word.
+        if (round >= PROOF_ROUNDS) throw new PekkaError('KEYS_UNPROVEN', {}, { cause: error })
+      }
+      await new Promise<void>(resolve => setTimeout(() => resolve(), round * PROOF_PAUSE_MS))
+    }
   }
 
   async sign(partly: PartlySigned): Promise<PartlySigned & { policy: Policy }> {
     return await this.of(partly.transaction.account).sign(partly)
   }
 
-  /** @throws PekkaError SIGNATURES_MISSING, and what the ledger answers */
+  /** @throws PekkaError SIGNATURES_MISSING, PROOF_INVALID, KEYS_UNPROVEN, and what the ledger answers */
   async submit(parts: readonly PartlySigned[]): Promise<Uint8Array> {
     const { transaction, signatures } = joinSigned(parts)
     const { policy } = await this.of(transaction.account).view()
@@ -198,7 +218,7 @@ export class AccountKeys {
     const id = await submitSigned(this.components.http, { transaction, signatures: counted })
     const owner = this.of(transaction.account)
     owner.lane.forget()
-    await this.#confirm(owner, transaction.account, transaction.body)
+    await this.#confirm(owner, transaction.account, transaction.body, id)
     return id
   }
 
@@ -223,6 +243,26 @@ const untold = (): PekkaError =>
 
 /** How old a proof may be by which the wallet signs, ms. A committee makes a checkpoint each 5 s; the rest is for clocks that differ. */
 const RECENT_MS = 120_000
+
+/** How often the proof of new keys is asked for, and the first pause between, ms; each is longer by as much. Some three seconds in all. */
+const PROOF_ROUNDS = 4
+const PROOF_PAUSE_MS = 500
+
+/** How long one answer is waited for, ms: a witness itself waits up to 8 s for a checkpoint. */
+const ANSWER_MS = 12_000
+
+/** @throws PekkaError PROOF_MISSING when it takes longer; what was asked for ends by itself */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new PekkaError('PROOF_MISSING')), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 /** Accounts whose tokens and lanes are kept at hand. */
 const MAX_OWNERS = 64

@@ -106,6 +106,12 @@ export const ERRORS = {
     advice:
       'It was before that, or the id is wrong. Ask a witness that keeps more of the history; who follows the ledger goes on from that commit, or begins with a certified snapshot ("pekka witness snapshot"). Receipts hold their proofs themselves.'
   },
+  KEYS_UNPROVEN: {
+    status: 504,
+    title: 'The bridge says that the account’s keys were changed, and gives no proof of it.',
+    advice:
+      'It may be done all the same, but do not rely on it: see "pekka account show" in a minute, through another bridge too. If it shows the keys from before, the change was kept back: make it again there.'
+  },
   KEY_NOT_OWNER: {
     status: 403,
     title: 'The key of this wallet is none of the keys of the account {account}.',

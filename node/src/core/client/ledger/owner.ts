@@ -10,6 +10,7 @@ import {
   signTransaction,
   signingMessage,
   toHex,
+  transactionId,
   verifySignatures,
   type AccountView,
   type Body,
@@ -169,11 +170,14 @@ export class OwnerAccount {
   }
 }
 
-/** Resolves with its id when the transaction is applied. @throws PekkaError of the ledger's refusal or failure */
+/**
+ * Resolves with its id when the bridge says that it is applied: with what it is, not with what the bridge calls it.
+ * @throws PekkaError of the ledger's refusal or failure
+ */
 export async function submitSigned(http: Http, signed: SignedTransaction): Promise<Uint8Array> {
   const outcome = await http.request('POST', '/v1/transactions', outcomeSchema, {
     body: { transaction: encodeSigned(signed) }
   })
   if (outcome.status !== 'applied') throw outcomeError(outcome)
-  return outcome.id
+  return transactionId(signed.transaction)
 }
