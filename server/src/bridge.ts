@@ -114,7 +114,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
   const refs = new BlobRefs(table, writer())
   const later = writer()
   const extras = keptIn(table, later)
-  const logs = await createEventLog({ index: countsIn(extras, later) }, join(settings.home, 'logs'))
+  const logs = await createEventLog({ index: countsIn(extras) }, join(settings.home, 'logs'))
   const blobs = await createBlobStore(join(settings.home, 'blobs'))
   const mirror = new LedgerMirror({ ledger, log })
   const feed = new LedgerFeed({ ledger, mirror })
@@ -365,8 +365,8 @@ function keptIn(table: Level<string, Uint8Array>, later: GroupWriter) {
 }
 
 /** Counts of closed logs. Nobody waits for them: one that a crash loses is counted again. */
-const countsIn = (extras: Extras, later: GroupWriter) => ({
+const countsIn = (extras: Extras) => ({
   get: (key: string) => extras.get(`log/${key}`),
-  put: async (key: string, value: Uint8Array) => later.writeLazily([{ type: 'put', key: `log/${key}`, value }]),
-  del: async (key: string) => later.writeLazily([{ type: 'del', key: `log/${key}` }])
+  put: (key: string, value: Uint8Array) => extras.put(`log/${key}`, value),
+  del: (key: string) => extras.del(`log/${key}`)
 })

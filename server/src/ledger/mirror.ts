@@ -8,6 +8,7 @@ import {
   type LedgerTime,
   type TaskView
 } from '@pekka/node/protocol'
+import { pause } from '@pekka/node/host/network'
 
 export interface LedgerMirrorEvents {
   /** A task changed, or is read anew after a pause. */
@@ -99,7 +100,7 @@ export class LedgerMirror {
       this.#connected = false
       this.#asks = null
       const full = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures++, 8))
-      await sleep(full * (0.5 + Math.random() / 2), signal)
+      await pause(full * (0.5 + Math.random() / 2), signal)
     }
   }
 
@@ -135,17 +136,3 @@ export class LedgerMirror {
 
 const named = (image: AskView['ask']['image'], text: string): boolean =>
   image.name === text || toHex(image.digest) === text
-
-/** Waits; ends early, without an error, when the signal is aborted. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) return resolve()
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-  })
-}

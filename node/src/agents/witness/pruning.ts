@@ -11,6 +11,7 @@ import {
   u64
 } from '@pekka/node/protocol'
 import { scan, timeView, type Reader } from '@pekka/node/ledger'
+import { pause as wait } from '@pekka/node/host/network'
 import type { BesideRow, ForgottenHistory, LedgerStore } from '@pekka/node/host/storage'
 import {
   COMPACT_BYTES,
@@ -239,17 +240,3 @@ const readSum = (row: Uint8Array | null): number =>
   row === null ? 0 : Number(new DataView(row.buffer, row.byteOffset, row.length).getBigUint64(0))
 
 const datedSchema = z.looseObject({ header: z.looseObject({ timestamp: z.number() }) })
-
-/** Ends early, without an error, when the signal is aborted. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) return resolve()
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-  })
-}

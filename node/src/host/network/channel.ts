@@ -12,6 +12,7 @@ import {
   WRITE_HIGH_WATER_BYTES
 } from './constants.js'
 import { updateRarely } from './few-updates.js'
+import { ReadWindow } from './read-window.js'
 import type { MessageChannel } from './index.js'
 
 export interface ChannelInit {
@@ -44,7 +45,7 @@ export class StreamChannel implements MessageChannel {
   readonly #waitingSenders: Waiter[] = []
   #reader: (() => void) | null = null
   #receiving = false
-  #paused = false
+  readonly #window: ReadWindow
   /** Framed messages that go to the stream at the end of this turn, and their bytes. */
   #outgoing: Uint8Array[] = []
   #outgoingBytes = 0
@@ -62,6 +63,7 @@ export class StreamChannel implements MessageChannel {
   ) {
     this.#maxMessageBytes = init.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES
     this.closed = new Promise(resolve => (this.#finish = resolve))
+    this.#window = new ReadWindow(stream)
     updateRarely(stream)
     stream.addEventListener('message', event => this.#onData(event.data))
     // A half-close by the other side. Without it an end is a lost connection, which the library reports in the same way.
@@ -105,9 +107,8 @@ export class StreamChannel implements MessageChannel {
       for (;;) {
         const message = this.#next()
         if (message !== null) return message
-        if (this.#paused) {
-          // Hands over, in this very call, what the stream held.
-          this.#resume()
+        if (this.#window.closed) {
+          this.#window.open()
           continue
         }
         if (this.#ending.kind === 'failed') throw this.#ending.error
@@ -182,29 +183,8 @@ export class StreamChannel implements MessageChannel {
       this.abort(new PekkaError('LINK_MESSAGE_TOO_LARGE', { size: announced, max: this.#maxMessageBytes }))
       return
     }
-    if (this.#reader === null && this.#incoming.length > READ_HIGH_WATER_BYTES) this.#pauseSoon()
+    if (this.#reader === null && this.#incoming.length > READ_HIGH_WATER_BYTES) this.#window.close()
     if (this.#reader !== null && this.#canMove()) this.#wakeReader()
-  }
-
-  /** Called inside a 'message' event pause() leaves the window open (P4), so it waits for the microtask. */
-  #pauseSoon(): void {
-    if (this.#paused) return
-    this.#paused = true
-    queueMicrotask(() => {
-      if (!this.#paused || this.stream.readStatus !== 'readable') return
-      this.stream.pause()
-    })
-  }
-
-  #resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
-    if (this.stream.readStatus !== 'paused') return
-    try {
-      this.stream.resume()
-    } catch {
-      // The connection is gone, so the window can't be opened again; what was held has been handed over before that.
-    }
   }
 
   /** Whether a receive() that waits could go on. */
@@ -224,7 +204,7 @@ export class StreamChannel implements MessageChannel {
     }
     if (this.#incoming.length < PREFIX_BYTES + length) return null
     const message = this.#incoming.takeMessage(length)
-    if (this.#incoming.length < READ_LOW_WATER_BYTES) this.#resume()
+    if (this.#incoming.length < READ_LOW_WATER_BYTES) this.#window.open()
     return message
   }
 

@@ -6,6 +6,7 @@ import {
   GOSSIP_READ_HIGH_BYTES,
   GOSSIP_READ_LOW_BYTES
 } from './constants.js'
+import { ReadWindow } from './read-window.js'
 
 /** What a library that reads a stream by `for await` uses of it. */
 export type ReadStream = Pick<Stream, 'close' | 'abort'> & AsyncIterable<Uint8Array>
@@ -45,12 +46,13 @@ export class PacedStream implements ReadStream {
   #ended = false
   /** By this side. */
   #closed = false
-  #paused = false
   #wake: () => void = () => {}
+  readonly #window: ReadWindow
   readonly #pacer = new Pacer(GOSSIP_BYTES_PER_SECOND, GOSSIP_BURST_BYTES)
 
   /** Must be made in the turn in which the stream was handed over: without a listener the library drops data. */
   constructor(private readonly stream: Stream) {
+    this.#window = new ReadWindow(stream)
     stream.addEventListener('message', ({ data }) => this.#take(data))
     for (const end of ['remoteCloseWrite', 'end', 'close'] as const) stream.addEventListener(end, () => this.#end())
     if (stream.status !== 'open') this.#end()
@@ -76,9 +78,9 @@ export class PacedStream implements ReadStream {
         this.#bytes -= piece.length
         await this.#pacer.pay(piece.length)
         if (this.#closed) return
-        if (this.#bytes < GOSSIP_READ_LOW_BYTES) this.#resume()
+        if (this.#bytes < GOSSIP_READ_LOW_BYTES) this.#window.open()
         yield piece
-      } else if (this.#paused) this.#resume()
+      } else if (this.#window.closed) this.#window.open()
       else if (this.#ended) return
       else await new Promise<void>(resolve => (this.#wake = resolve))
     }
@@ -90,30 +92,12 @@ export class PacedStream implements ReadStream {
       this.#pieces.push(piece)
       this.#bytes += piece.length
     }
-    if (this.#bytes > GOSSIP_READ_HIGH_BYTES && !this.#paused) {
-      this.#paused = true
-      // Inside the event it would leave the window open.
-      queueMicrotask(() => {
-        if (this.#paused && this.stream.readStatus === 'readable') this.stream.pause()
-      })
-    }
+    if (this.#bytes > GOSSIP_READ_HIGH_BYTES) this.#window.close()
     this.#wake()
   }
 
   #end(): void {
     this.#ended = true
     this.#wake()
-  }
-
-  /** Hands over what the stream has held. */
-  #resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
-    if (this.stream.readStatus !== 'paused') return
-    try {
-      this.stream.resume()
-    } catch {
-      // The connection is gone; what was held has been handed over before that.
-    }
   }
 }
