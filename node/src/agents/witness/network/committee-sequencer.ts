@@ -1,10 +1,8 @@
 import {
   encodeBatch,
-  equalBytes,
   PekkaError,
   toHex,
   transactionsTopic,
-  trustGenesis,
   type Clock,
   type Genesis,
   type Signer,
@@ -18,34 +16,31 @@ import {
   type ConsensusParameters,
   type Elected,
   type EpochStart,
-  type Member,
   type Pace
 } from '@pekka/node/consensus'
-import { bucketFor, isWasteful, type CommitResult, type Reader, type VerifiedTransaction } from '@pekka/node/ledger'
-import { pause, type Gossip, type GossipVerdict, type NetworkHost } from '@pekka/node/host/network'
+import type { CommitResult, Reader, VerifiedTransaction } from '@pekka/node/ledger'
+import { pause, type Gossip, type NetworkHost } from '@pekka/node/host/network'
 import type { BesideRow, LedgerStore } from '@pekka/node/host/storage'
-import type { DecidingCommittee, Decision, Sequencer } from '../sequencer.js'
-import { Admission } from '../admission.js'
+import type { Decision, Sequencer } from '../sequencer.js'
 import { Agreement, type AboutTransactions } from './agreement.js'
 import { Answers } from './blocks/answers.js'
 import { BlockKeeper } from './blocks/block-keeper.js'
 import { EvidenceBook } from './blocks/evidence.js'
 import type { Notes } from './checkpoints/committee-checkpoints.js'
 import { catchUp } from './catch-up.js'
-import { electAfter, finalBefore, refuseOldParents, signersOf, stateDigest } from './executing.js'
-import { STAKED } from './intake/allowances.js'
-import { FinalityTimes } from './intake/finality-times.js'
+import { Committees } from './committees.js'
+import { finalBefore, stateDigest } from './executing.js'
 import { firstEpoch } from './founding/first-epoch.js'
-import { Guests } from './intake/guests.js'
-import { Hearsay } from './intake/hearsay.js'
-import { LaneGate, type IsFinal } from './intake/lane-gate.js'
+import type { Hearsay } from './intake/hearsay.js'
+import { Intake } from './intake/intake.js'
+import type { IsFinal } from './intake/lane-gate.js'
 import type { LastProposed } from './blocks/last-proposed.js'
 import { WitnessLinks, type Said } from './links.js'
 import { Opener } from './blocks/opener.js'
 import { recall } from './blocks/recall.js'
 import { RevealChains } from './founding/reveal-chains.js'
 import type { SnapshotMaker } from './snapshot/make.js'
-import { resumeDigest, startAfter, type ResumePoint } from './snapshot/resume.js'
+import type { ResumePoint } from './snapshot/resume.js'
 import type { AgreementStatus } from './status.js'
 import { toldHeight } from './told-height.js'
 
@@ -79,9 +74,6 @@ export interface CommitteeSequencerInit {
   onTrouble?: (address: string, error: unknown) => void
 }
 
-/** How often a witness that writes no blocks looks for what nobody can order any more, ms. */
-const DEAD_LOOK_MS = 1_000
-
 /** Everything that runs once the store is open. */
 interface Running {
   consensus: Consensus
@@ -103,28 +95,23 @@ export class CommitteeSequencer implements Sequencer, Notes {
   readonly evidence: EvidenceBook
   readonly #opener: Opener
   readonly #chains: RevealChains
-  readonly #gate: LaneGate
-  readonly #guests: Guests
-  readonly #times: FinalityTimes
-  readonly #members = new Map<number, readonly Member[]>()
+  readonly #intake: Intake
+  readonly #committees: Committees
   readonly #parameters: ConsensusParameters
   readonly #stopping = new AbortController()
   readonly #answers: Answers
   /** Who hears notes, by topic. */
   readonly #notes = new Map<string, Parameters<Notes['onNote']>[1]>()
   #links: WitnessLinks | null = null
-  #epoch = 0
   #state: Reader | null = null
   #opening: Promise<Running> | null = null
-  /** When it was looked for transactions that nobody can order any more, elapsed ms. */
-  #deadAt = -Infinity
 
   constructor(
     private readonly components: CommitteeSequencerComponents,
     private readonly init: CommitteeSequencerInit
   ) {
-    const { store, verifier, signer, monotonic } = components
-    const { genesis } = init
+    const { store, verifier, signer, clock, monotonic } = components
+    const { genesis, network } = init
     if (genesis.agreement === undefined) throw new TypeError('the genesis names no committee')
     const { leadersPerRound, gcDepth, epochCommits, epochRounds, seats } = genesis.agreement
     this.#parameters = { leadersPerRound, gcDepth, epochCommits, epochRounds, seats }
@@ -135,29 +122,24 @@ export class CommitteeSequencer implements Sequencer, Notes {
       log: components.log
     })
     this.#answers = new Answers({ keeper: this.#keeper, log: components.log })
-    const membersOf = (epoch: number) => this.#members.get(epoch)
-    this.#opener = new Opener({ verifier, epoch: () => this.#epoch, membersOf })
+    const committees = new Committees({ genesis, network, seats })
+    this.#committees = committees
+    this.#opener = new Opener({
+      verifier,
+      epoch: () => committees.epoch,
+      membersOf: epoch => committees.of(epoch)
+    })
     this.#chains = new RevealChains({ seed: signer.seed, nonce: genesis.nonce, parameters: this.#parameters })
-    const admitting = { state: () => this.#needState(), clock: components.clock }
-    this.#gate = new LaneGate(admitting)
-    this.#guests = new Guests(new Admission(admitting))
-    this.#times = new FinalityTimes(monotonic)
+    this.#intake = new Intake(
+      { store, opener: this.#opener, state: () => this.#needState(), clock, monotonic },
+      { network, key: signer.publicKey }
+    )
   }
 
   // --- Sequencer
 
   async propose(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
-    const { agreement } = await this.#open(this.#needState())
-    if (this.#isSpare(transaction)) throw new PekkaError('RATE_LIMITED')
-    await refuseOldParents(transaction, this.components.store, this.#needState())
-    await this.#gate.enter(transaction, isFinal)
-    this.#opener.remember(transaction)
-    this.#times.begin(transaction)
-    if ((await agreement.offer(transaction, this.#bucketOf(transaction))) === 'full') {
-      this.#times.end(transaction)
-      this.#gate.leave(transaction)
-      throw new PekkaError('RATE_LIMITED')
-    }
+    await this.#intake.take(transaction, isFinal, await this.#open(this.#needState()))
   }
 
   async next(state: Reader, signal: AbortSignal): Promise<Decision> {
@@ -185,50 +167,24 @@ export class CommitteeSequencer implements Sequencer, Notes {
       includers: commit.includers,
       sign: message => signer.sign(message),
       isFinal,
-      committee: this.#committeeOf(commit, () => point),
+      committee: this.#committees.decidingOf(commit, () => point),
       beside: result => {
         digest = stateDigest(running.digest, result)
         changed = result.accounts
         refused = result.refused.map(({ transaction }) => transaction)
-        elected = commit.last ? this.#elect(state, result, commit.core.epoch + 2) : null
-        point = this.#resumePoint(commit, elected, digest)
+        elected = commit.last ? this.#elect(state, result, commit) : null
+        point = this.#committees.resumePoint(commit, elected, digest)
         return this.#rows(commit, digest, elected)
       },
       stored: () => {
         running.digest = digest
         if (point !== null) this.components.snapshots?.take(state, point)
-        if (elected !== null) this.#members.set(elected.epoch, elected.members)
+        if (elected !== null) this.#committees.learn(elected)
         running.agreement.feed({ type: 'executed', index: commit.core.index, state: digest, elected })
-        for (const transaction of refused) this.#guests.wasted(transaction)
-        for (const transaction of commit.transactions) {
-          this.#times.end(transaction)
-          this.#gate.leave(transaction)
-          this.#guests.leave(transaction)
-        }
-        this.#gate.moved(commit.transactions, changed)
-        return this.#letGoDead(running)
+        this.#intake.ordered(commit.transactions, refused, changed)
+        return running.consensus.writes ? [] : this.#intake.letGoDead(running)
       }
     }
-  }
-
-  /**
-   * What a witness without a seat has been sent waits for others' blocks, and they drop without a word what they can't order. A member's
-   * own blocks carry it all, and the ledger's refusal is the answer.
-   */
-  #letGoDead({ agreement, consensus }: Running): { transaction: VerifiedTransaction; error: PekkaError }[] {
-    const now = this.components.monotonic()
-    if (consensus.writes || now < this.#deadAt + DEAD_LOOK_MS) return []
-    this.#deadAt = now
-    const dead = this.#gate.dead()
-    if (dead.length === 0) return []
-    agreement.feed({ type: 'unfit', ids: dead.map(({ transaction }) => transaction.id) })
-    for (const { transaction } of dead) {
-      this.#times.end(transaction)
-      this.#gate.leave(transaction)
-      // One that stood by before it was put up here, when this witness still wrote.
-      this.#guests.leave(transaction)
-    }
-    return dead
   }
 
   /**
@@ -247,15 +203,16 @@ export class CommitteeSequencer implements Sequencer, Notes {
 
   async #told(): Promise<number | null> {
     const running = await this.#opening
-    const members = this.#members.get(this.#epoch)
+    const { epoch } = this.#committees
+    const members = this.#committees.of(epoch)
     if (running === null || running === undefined || members === undefined) return null
-    return toldHeight(running.links, { epoch: this.#epoch, members, own: this.components.signer.publicKey })
+    return toldHeight(running.links, { epoch, members, own: this.components.signer.publicKey })
   }
 
   /** The ledger stops; its store is still open. */
   async stop(): Promise<void> {
     this.#stopping.abort(new PekkaError('LEDGER_UNREACHABLE'))
-    this.#gate.stop()
+    this.#intake.stop()
     const running = await this.#opening?.catch(() => null)
     await running?.gossip.stop()
     await running?.links.stop()
@@ -281,7 +238,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
 
   /** The epoch this witness is in; null before it is open. */
   get epoch(): number | null {
-    return this.#opening === null ? null : this.#epoch
+    return this.#opening === null ? null : this.#committees.epoch
   }
 
   /** End of the own hash chain of an epoch, for registering it. */
@@ -297,9 +254,9 @@ export class CommitteeSequencer implements Sequencer, Notes {
     if (running === null || running === undefined) return null
     const { consensus, agreement, links } = running
     const { waiting, transactions } = consensus.sizes
-    const { p50, p95 } = this.#times.quantiles()
+    const { p50, p95 } = this.#intake.quantiles()
     const { store } = this.components
-    const members = this.#members.get(consensus.epoch) ?? []
+    const members = this.#committees.of(consensus.epoch) ?? []
     return {
       commit: store.last(),
       certified: agreement.certified,
@@ -340,7 +297,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
     await this.evidence.load()
     const { start, executed } = kept
     this.#enter(start)
-    if (start.nextMembers !== null) this.#members.set(start.epoch + 1, start.nextMembers)
+    if (start.nextMembers !== null) this.#committees.learn({ epoch: start.epoch + 1, members: start.nextMembers })
     const consensus = new Consensus(
       { revealChain: epoch => this.#chains.of(epoch) },
       {
@@ -363,10 +320,10 @@ export class CommitteeSequencer implements Sequencer, Notes {
     const running: Running = {
       consensus,
       links: this.#makeLinks(),
-      hearsay: this.#makeHearsay(() => running),
+      hearsay: this.#intake.hearsay(() => running),
       gossip: await this.components.host.gossip({
         topic: transactionsTopic(network),
-        take: (message, from) => this.#hearOf(running, message, from)
+        take: (message, from) => this.#intake.hear(running.hearsay, message, from, running.links)
       }),
       agreement: new Agreement(
         {
@@ -394,7 +351,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
     running.agreement.start([])
     // The committee of an epoch that hasn't begun is known on disk only.
     if (executed?.elected) {
-      this.#members.set(executed.elected.epoch, executed.elected.members)
+      this.#committees.learn(executed.elected)
       running.agreement.feed({ type: 'executed', ...executed })
     }
     this.#links = running.links
@@ -411,45 +368,15 @@ export class CommitteeSequencer implements Sequencer, Notes {
         addresses: this.init.peers,
         onTrouble: this.init.onTrouble,
         commit: () => this.components.store.last(),
-        isMember: key => [...this.#members.values()].some(members => members.some(m => toHex(m.key) === toHex(key))),
+        isMember: key => this.#committees.has(key),
         onPeers: peers => void this.#opening?.then(running => setPeers(running, peers)).catch(() => {}),
         onMessage: async (peer, message) => await this.#heard(peer, message)
       }
     )
   }
 
-  #makeHearsay(running: () => Running): Hearsay {
-    const { store, clock, monotonic } = this.components
-    return new Hearsay(
-      {
-        opener: this.#opener,
-        guests: this.#guests,
-        gate: this.#gate,
-        store,
-        state: () => this.#needState(),
-        clock,
-        monotonic,
-        bucketOf: transaction => this.#bucketOf(transaction),
-        isSpare: transaction => this.#isSpare(transaction),
-        standBy: told => running().agreement.tell(told),
-        offer: (transaction, bucket) => running().agreement.offer(transaction, bucket),
-        unfit: id => running().agreement.feed({ type: 'unfit', ids: [id] })
-      },
-      { network: this.init.network, allowance: peer => this.#allowanceOf(running().links, peer) }
-    )
-  }
-
-  #allowanceOf(links: WitnessLinks, peer: string): string | null {
-    const key = links.provenKeyOf(peer)
-    if (key === null) return null
-    return links.keyOf(peer) ?? (this.#needState().get('witness', key) === undefined ? null : STAKED)
-  }
-
   #enter(start: EpochStart): void {
-    this.#epoch = start.epoch
-    this.#members.set(start.epoch, start.members)
-    // Commits of the epoch before may still be executed.
-    for (const epoch of this.#members.keys()) if (epoch < start.epoch - 1) this.#members.delete(epoch)
+    this.#committees.enter(start)
     this.components.log.info({ epoch: start.epoch, members: start.members.length, index: start.firstIndex }, 'epoch')
   }
 
@@ -472,12 +399,6 @@ export class CommitteeSequencer implements Sequencer, Notes {
     }
   }
 
-  async #hearOf({ hearsay, links }: Running, message: Uint8Array, from: string): Promise<GossipVerdict> {
-    const verdict = await hearsay.take(message, from)
-    if (verdict === 'reject') links.accuse(from)
-    return verdict
-  }
-
   /** What the consensus asks for transactions that aren't ordered. */
   async #carryOut(effect: AboutTransactions): Promise<void> {
     switch (effect.type) {
@@ -489,57 +410,22 @@ export class CommitteeSequencer implements Sequencer, Notes {
       case 'stand-in':
         return await (await this.#open(this.#needState())).hearsay.standIn(effect.transactions)
       case 'let-go':
-        for (const id of effect.ids) this.#guests.leave({ id })
+        this.#intake.letGo(effect.ids)
     }
   }
 
   // --- executing
 
-  /** @returns null where nobody can be elected: the ledger stands still then at the end of the next epoch */
-  #elect(state: Reader, result: CommitResult, epoch: number): Elected | null {
-    const elected = electAfter(state, result, { epoch, seats: this.#parameters.seats })
-    if (elected === null) this.components.log.error({ epoch }, 'no witness has registered for this epoch')
+  #elect(state: Reader, result: CommitResult, commit: Commit): Elected | null {
+    const elected = this.#committees.elect(state, result, commit)
+    if (elected === null)
+      this.components.log.error({ epoch: commit.core.epoch + 2 }, 'no witness has registered for this epoch')
     return elected
-  }
-
-  /** The committee that has decided a commit. The consensus may be an epoch further. */
-  #committeeOf({ core: { epoch }, last }: Commit, point: () => ResumePoint | null): DecidingCommittee | undefined {
-    const members = this.#members.get(epoch)
-    if (members === undefined) return undefined
-    const next = this.#members.get(epoch + 1)
-    const signers = epoch === 0 ? trustGenesis(this.init.genesis).members : signersOf(members)
-    const resume = (): Uint8Array | null => {
-      const known = point()
-      return known === null ? null : resumeDigest(this.init.network, known)
-    }
-    return { epoch, members: signers, next: next === undefined ? null : signersOf(next), last, resume }
-  }
-
-  /** Where the next epoch begins, after the last commit of one; null: after any other, or where nobody was elected. */
-  #resumePoint(commit: Commit, elected: Elected | null, state: Uint8Array): ResumePoint | null {
-    const members = this.#members.get(commit.core.epoch + 1)
-    return commit.last && members !== undefined ? { start: startAfter(commit, members, elected), state } : null
   }
 
   #rows({ record, core }: Commit, state: Uint8Array, elected: Elected | null): BesideRow[] {
     const members = elected === null ? null : { epoch: elected.epoch, members: [...elected.members] }
     return this.#keeper.rowsOf(record, { index: core.index, state, elected: members })
-  }
-
-  #bucketOf({ transaction }: VerifiedTransaction): number {
-    return bucketFor(this.#needState(), transaction)
-  }
-
-  /**
-   * Whether it is left to other witnesses: half of what this one may waste is gone, and accounts with nothing behind them cost nothing. Never
-   * what the account sends that stakes on it: others don't have its registration, and it leaves the committee without.
-   */
-  #isSpare(transaction: VerifiedTransaction): boolean {
-    const state = this.#needState()
-    const { publicKey } = this.components.signer
-    const own = state.get('witness', toHex(publicKey))
-    if (own !== undefined && equalBytes(own.account, transaction.transaction.account)) return false
-    return this.#bucketOf(transaction) === 0 && isWasteful(state, publicKey)
   }
 
   #failed(error: unknown): void {
