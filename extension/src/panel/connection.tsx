@@ -4,21 +4,38 @@ import type { TasksPanelComponents } from './components.js'
 import { Icon } from './icon.js'
 import { balanceWords, connectionWords } from './view.js'
 
+/** What a banner over the list says, and what it offers. */
+interface BannerProps {
+  title: string
+  text: string
+  offer: string
+  onOffer: () => void
+}
+
+const Banner = ({ title, text, offer, onOffer }: BannerProps): React.ReactElement => (
+  <div className="pk-Panel-banner" role="status">
+    <Icon name="offline" tone="warn" />
+    <div>
+      <strong>{title}</strong>
+      <p>{text}</p>
+      <button className="pk-Button" onClick={onOffer}>
+        {offer}
+      </button>
+    </div>
+  </div>
+)
+
 /** Over the list, where there is no connection: since when and why, and what becomes of the tasks. */
 export function Lost({ connection, actions, clock }: TasksPanelComponents): React.ReactElement | null {
   const { state } = connection
   if (state.status !== 'off') return null
   return (
-    <div className="pk-Panel-banner" role="status">
-      <Icon name="offline" tone="warn" />
-      <div>
-        <strong>No connection since {clock(state.since)}</strong>
-        <p>{state.reason} Tasks go on without you. Outputs catch up by themselves.</p>
-        <button className="pk-Button" onClick={actions.retry}>
-          Try now
-        </button>
-      </div>
-    </div>
+    <Banner
+      title={`No connection since ${clock(state.since)}`}
+      text={`${state.reason} Tasks go on without you. Outputs catch up by themselves.`}
+      offer="Try now"
+      onOffer={actions.retry}
+    />
   )
 }
 
@@ -26,18 +43,7 @@ export function Lost({ connection, actions, clock }: TasksPanelComponents): Reac
 export function Unpaired({ connection, actions }: TasksPanelComponents): React.ReactElement | null {
   const { state } = connection
   if (state.status !== 'unpaired') return null
-  return (
-    <div className="pk-Panel-banner" role="status">
-      <Icon name="offline" tone="warn" />
-      <div>
-        <strong>Not connected</strong>
-        <p>{state.reason}</p>
-        <button className="pk-Button" onClick={actions.connect}>
-          How to connect
-        </button>
-      </div>
-    </div>
-  )
+  return <Banner title="Not connected" text={state.reason} offer="How to connect" onOffer={actions.connect} />
 }
 
 /** Under the list: money and connection. */

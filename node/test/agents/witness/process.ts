@@ -1,9 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { networkId, toHex } from '@pekka/node/protocol'
 import { writeSigner } from '@pekka/node/host/crypto'
+import { createNetworkHost, LedgerClient, loadPeerKey, type NetworkHost } from '@pekka/node/host/network'
 import { lastingPort } from '../../support/ports.js'
 import type { TestNetwork } from './support.js'
 
@@ -75,6 +77,56 @@ export class WitnessProcess {
     await ended
     return child.exitCode
   }
+}
+
+/** A witness process in a folder of its own, and a client that has dialled it. */
+export class ServedWitness {
+  #folder = ''
+  #process: WitnessProcess | null = null
+  #host: NetworkHost | null = null
+  #client: LedgerClient | null = null
+
+  /** @param prepare fills the witness's folder before its first start */
+  constructor(
+    private readonly network: TestNetwork,
+    private readonly init: { keepHistory?: string; prepare?: (folder: string) => Promise<void> } = {}
+  ) {}
+
+  /** The witness's own. */
+  get folder(): string {
+    return join(this.#folder, 'witness')
+  }
+
+  get process(): WitnessProcess {
+    return started(this.#process)
+  }
+
+  get client(): LedgerClient {
+    return started(this.#client)
+  }
+
+  async start(): Promise<void> {
+    const { keepHistory, prepare } = this.init
+    this.#folder = await mkdtemp(join(tmpdir(), 'pekka-witness-'))
+    await prepare?.(this.folder)
+    this.#process = new WitnessProcess(this.folder, this.network, { keepHistory })
+    const address = await this.#process.start()
+    this.#host = createNetworkHost({ key: await loadPeerKey(join(this.#folder, 'client.key')) })
+    await this.#host.start()
+    this.#client = new LedgerClient({ host: this.#host }, { addresses: [address] })
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.stop()
+    await this.#host?.stop()
+    await this.#process?.end('SIGKILL')
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+function started<T>(part: T | null): T {
+  if (part === null) throw new Error('it is not started')
+  return part
 }
 
 function addressIn(message: unknown): string {
