@@ -33,6 +33,15 @@ export class FaultNet {
     for (const proxy of this.#of(one)) proxy.stall()
   }
 
+  /** It is cut off from all but one. */
+  leave(one: number, other: number): void {
+    for (const { from, to, proxy } of this.#links)
+      if ((from === one && to !== other) || (to === one && from !== other)) {
+        proxy.stall()
+        proxy.cut()
+      }
+  }
+
   /** All that it sends and is sent takes so long, ms. */
   slow(one: number, delay: number): void {
     for (const proxy of this.#of(one)) proxy.delay = delay

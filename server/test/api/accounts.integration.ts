@@ -238,6 +238,51 @@ describe('the owner’s side of an account, through the bridge', function () {
     await assert.rejects(a.wallet.owner(), { code: 'KEY_NOT_OWNER' })
   })
 
+  it('remembers how far a change of keys was proved, though its own key may see the account no more', async () => {
+    const [a, b] = [await person(), await person()]
+    await a.wallet.draw(CREDIT)
+    const acted = await a.wallet.act({ kind: 'set-policy', policy: policyOf(b.vault.owner) })
+    assert.ok(acted.status === 'applied')
+    const { index } = await provenLedger().transaction(acted.id)
+    assert.ok((await opened(a.home)).vault.seen.of(world.network) >= index)
+  })
+
+  it('rotates by the proof of its own transaction: a bridge that keeps it is not believed, one that has none of its key is no liar', async () => {
+    const [a, b] = [await person(), await person()]
+    await a.wallet.draw(CREDIT)
+    const [mine, theirs] = [a.vault.owner, b.vault.owner]
+    await a.wallet.act({ kind: 'set-policy', policy: policyOf(mine, theirs) })
+    const account = await idOf(a)
+    const keeping = await opened(a.home, async (url, init) =>
+      url.endsWith('/v1/transactions')
+        ? new Response(new Uint8Array(encodeCbor({ status: 'applied', id: random.bytes(32), index: 1, timestamp: 0 })))
+        : await fetch(url, init)
+    )
+    await assert.rejects(keeping.wallet.rotate(), { code: 'KEYS_UNPROVEN' })
+    assert.ok(equalBytes(keeping.vault.owner.publicKey, mine.publicKey))
+    const overtaken = await opened(a.home, async (url, init) => {
+      const response = await fetch(url, init)
+      if (url.endsWith('/v1/transactions'))
+        await ownerOf(account, theirs).act({ kind: 'set-policy', policy: policyOf(theirs) })
+      return response
+    })
+    await assert.rejects(overtaken.wallet.rotate(), { code: 'KEY_NOT_OWNER' })
+  })
+
+  it('says what to do where the ledger was set back, and believes it again once what was seen is forgotten', async () => {
+    const a = await person()
+    await a.wallet.draw(CREDIT)
+    await a.vault.seen.note(world.network, 1_000_000)
+    const after = await opened(a.home)
+    const older = { code: 'PROOF_INVALID', message: /commit \d+ after 1000000.*pekka account forget-seen/ }
+    await assert.rejects(after.wallet.owner(), older)
+    await assert.rejects(after.wallet.rotate(), older)
+    assert.deepEqual(await after.wallet.seen(), { network: world.network, index: 1_000_000 })
+    await after.wallet.forgetSeen(world.network)
+    assert.equal((await after.wallet.owner()).row?.balance, CREDIT)
+    assert.equal((await (await opened(a.home)).wallet.owner()).row?.balance, CREDIT)
+  })
+
   it('says of new keys that the ledger refused that it does not have them, whatever the bridge says', async () => {
     const a = await person()
     await a.wallet.draw(CREDIT)

@@ -71,7 +71,15 @@ export class AccountKeys {
    */
   async proven(owner: OwnerAccount, account = this.account, notBefore = 0): Promise<AccountRow | null> {
     const { ledger, vault } = this.components
-    const row = await ledger.account(account, { token: () => owner.tokens.get(), notBefore })
+    const read = () => ledger.account(account, { token: () => owner.tokens.get(), notBefore })
+    const row = await read()
+      .catch((error: unknown) => {
+        if (!isPekkaError(error) || error.code !== 'TOKEN_INVALID') throw error
+        // The bridge was started again, or ends what a key had that has left the account.
+        owner.tokens.drop()
+        return read()
+      })
+      .catch(tellTheWay)
     await vault.seen.note(this.info.network, ledger.newest)
     return row
   }
@@ -154,9 +162,10 @@ export class AccountKeys {
     const next = await vault.makeNext(random, this.info.network)
     const rotated: Policy = { ...policy, keys: policy.keys.map(key => (mine(key) ? next.publicKey : key)) }
     const acted = await owner.act({ kind: 'set-policy', policy: rotated })
-    if (acted.status === 'applied' && !(await this.#settle())) {
-      throw untold()
-    }
+    if (acted.status !== 'applied') return acted
+    await this.#confirm(acted.id)
+    // Another owner may have taken the new key out again since.
+    if (!(await this.#settle())) throw new PekkaError('KEY_NOT_OWNER', { account: toHex(this.account) })
     return acted
   }
 
@@ -165,7 +174,7 @@ export class AccountKeys {
     const owner = this.of(account)
     if (equalBytes(account, this.account)) await owner.ensure()
     const acted = await owner.act(body)
-    if (acted.status === 'applied') await this.#confirm(owner, account, body, acted.id)
+    if (acted.status === 'applied' && body.kind === 'set-policy') await this.#confirm(acted.id)
     return acted
   }
 
@@ -173,11 +182,11 @@ export class AccountKeys {
    * Other keys for an account count as done when the ledger proves the transaction that sets them: a bridge may have kept it to itself. Not
    * by the account's row, which this wallet's key may not be shown any more, and which another owner may have changed again since.
    */
-  async #confirm(owner: OwnerAccount, account: Uint8Array, body: Body, id: Uint8Array): Promise<void> {
-    if (body.kind !== 'set-policy') return
+  async #confirm(id: Uint8Array): Promise<void> {
+    const { ledger, vault } = this.components
     if (!(await this.#provesApplied(id))) throw untold()
-    // Only to remember how far the ledger was seen, so that none shows a later life of this wallet the keys from before.
-    await within(ANSWER_MS, this.proven(owner, account)).catch(() => null)
+    // None shows a later life of this wallet the keys from before.
+    await vault.seen.note(this.info.network, ledger.newest)
   }
 
   /**
@@ -218,7 +227,7 @@ export class AccountKeys {
     const id = await submitSigned(this.components.http, { transaction, signatures: counted })
     const owner = this.of(transaction.account)
     owner.lane.forget()
-    await this.#confirm(owner, transaction.account, transaction.body, id)
+    if (transaction.body.kind === 'set-policy') await this.#confirm(id)
     return id
   }
 
@@ -236,6 +245,18 @@ export class AccountKeys {
     }
     await vault.use(this.info.network, account)
   }
+}
+
+/** What is older than this wallet has seen may also be of a ledger that its own people have set back: they are told what to do. */
+function tellTheWay(error: unknown): never {
+  if (!isPekkaError(error) || typeof error.data['seen'] !== 'number') throw error
+  const { issue, index, seen } = error.data
+  const way = 'If the ledger itself was set back, e.g. from a backup: "pekka account forget-seen"'
+  throw new PekkaError(
+    'PROOF_INVALID',
+    { issue: `${String(issue)} (commit ${String(index)} after ${seen}). ${way}` },
+    { cause: error }
+  )
 }
 
 const untold = (): PekkaError =>

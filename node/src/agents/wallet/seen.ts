@@ -49,13 +49,22 @@ export class SeenCheckpoints {
     await this.#alone(async () => {
       if (index <= this.of(network)) return
       const name = toHex(network)
-      const kept = [...this.indexes].filter(([other]) => other !== name).slice(1 - MAX_NETWORKS)
-      await replaceFile(
-        this.path,
-        `${JSON.stringify({ v: 1, checkpoints: Object.fromEntries([...kept, [name, index]]) })}\n`
-      )
-      this.indexes.clear()
-      for (const [other, at] of [...kept, [name, index] as const]) this.indexes.set(other, at)
+      await this.#write([...this.#others(name).slice(1 - MAX_NETWORKS), [name, index]])
     })
+  }
+
+  /** Any checkpoint of that network may be the newest again. On the disk when this resolves. */
+  async forget(network: Uint8Array): Promise<void> {
+    await this.#alone(async () => await this.#write(this.#others(toHex(network))))
+  }
+
+  #others(name: string): [string, number][] {
+    return [...this.indexes].filter(([other]) => other !== name)
+  }
+
+  async #write(kept: readonly [string, number][]): Promise<void> {
+    await replaceFile(this.path, `${JSON.stringify({ v: 1, checkpoints: Object.fromEntries(kept) })}\n`)
+    this.indexes.clear()
+    for (const [name, index] of kept) this.indexes.set(name, index)
   }
 }

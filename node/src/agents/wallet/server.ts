@@ -110,6 +110,11 @@ export class WalletServer {
       'POST /v1/owner/signatures': async body => await wallet.sign(parse(partlySignedSchema, body)),
       'POST /v1/owner/submissions': async body => ({ id: await wallet.submit(parse(submitRequestSchema, body).parts) }),
       'POST /v1/owner/rotation': async () => await wallet.rotate(),
+      'GET /v1/owner/seen': async () => await wallet.seen(),
+      'POST /v1/owner/seen/forget': async body => {
+        await wallet.forgetSeen(parse(networkSchema, body).network)
+        return { ok: true }
+      },
       'POST /v1/owner/account': async body => {
         await wallet.use(parse(accountSchema, body).account)
         return { ok: true }
@@ -178,6 +183,7 @@ function isOwnPage(origin: string, host: string | undefined): boolean {
 }
 
 const accountSchema = z.strictObject({ account: bytes32 })
+const networkSchema = z.strictObject({ network: bytes32 })
 const keySchema = z.strictObject({ key: bytes32 })
 const delegateRequestSchema = z.strictObject({ key: bytes32, perTask: credits.optional() })
 const challengeSchema = z.strictObject({ challenge: bytes32 })

@@ -225,6 +225,22 @@ export class Wallet {
     this.close()
   }
 
+  /** How far the bridge's network was seen: index of the newest checkpoint, −1 for none. It says so without a proof. */
+  async seen(): Promise<{ network: Uint8Array; index: number }> {
+    const { network } = await readNetwork(new Http(this.components, { base: this.#base }))
+    return { network, index: this.components.vault.seen.of(network) }
+  }
+
+  /**
+   * Believes any state of a network's ledger again, as a new wallet does: for a ledger that its own people have set back. The caller
+   * has asked the user, since a bridge may then show keys that have been removed.
+   */
+  async forgetSeen(network: Uint8Array): Promise<void> {
+    await this.components.vault.seen.forget(network)
+    this.#ledger = null
+    this.close()
+  }
+
   /** Answers a pairing request whose code was good: delegate, and the view key sealed to the browser's key. */
   async pair(request: PairRequest): Promise<PairAnswer> {
     const { vault, primitives } = this.components

@@ -158,6 +158,13 @@ export function delegatesWords(live: number, revoke: 'unasked' | 'done' | 'must 
   ]
 }
 
+/** What forgetting means; `index`: the last commit that was seen. */
+export const forgetWords = (network: Uint8Array, index: number): string[] => [
+  `This wallet has seen the ledger of network ${toHex(network)} as of commit ${index}, and refuses proofs from before that.`,
+  'Where that is forgotten the bridge can show an older state, e.g. with keys that were taken out of the account since.',
+  'Forget it only where you know that the ledger was set back, for example to a backup of its only witness.'
+]
+
 function bandwidthWords(row: OwnerAnswer['row'], { parameters, timestamp }: OwnerAnswer['time']): string[] {
   if (row === null || parameters.bandwidth === undefined) return []
   const [left, most] = [unitsAt(row, timestamp, parameters.bandwidth), capOf(row, parameters.bandwidth)]

@@ -11,7 +11,7 @@ import {
   type Policy
 } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
-import { accountWords, delegatesWords } from '../account/words.js'
+import { accountWords, delegatesWords, forgetWords } from '../account/words.js'
 import { registerRecovery } from '../account/recovery.js'
 import { readId, readParts, report, show, tell, withWallet, writeFor } from '../account/signing.js'
 import { askYes } from '../task/ask.js'
@@ -211,6 +211,23 @@ export function register(program: Command, context: CliContext): void {
       await withWallet(context, async wallet => {
         await wallet.use(readId(id))
         context.result(`This wallet acts for ${id.toLowerCase()} now.`)
+      })
+    })
+
+  account
+    .command('forget-seen')
+    .description('believe older states of the ledger again, after its own people have set it back to a backup')
+    .option('--yes', 'without being asked')
+    .action(async (options: { yes?: boolean }) => {
+      await withWallet(context, async wallet => {
+        const { network, index } = await wallet.seen()
+        if (index < 0) return context.result('This wallet has seen nothing of that network’s ledger yet.')
+        tell(context, forgetWords(network, index))
+        if (options.yes !== true && (await askYes(context, 'Forget it? [y/N] ')) !== true) {
+          throw new PekkaError('USAGE', { issue: 'Nothing was forgotten. Where nobody can be asked: --yes' })
+        }
+        await wallet.forgetSeen(network)
+        context.result('It is forgotten. What the bridge proves next counts.')
       })
     })
 

@@ -202,9 +202,14 @@ async function stake(
   const places = witnessPlaces(context.home, options.folder)
   const amount = readCap(text, `pekka witness ${what}`)
   const at = (options.at ?? []).map(address => readWitnessAddress(address, '--at'))
-  await withLedger(places, at, ledger => (what === 'stake' ? stakeOn : unstakeFrom)(places, ledger, amount))
-  if (context.json) return context.result({ [what]: amount })
-  context.result(`${credits(amount)} credits ${what}d.`)
+  const act = what === 'stake' ? stakeOn : unstakeFrom
+  const done = await withLedger(places, at, ledger => act(places, ledger, amount))
+  if (context.json) return context.result({ [what]: amount, signed: done === 'signed' })
+  context.result(
+    done === 'signed'
+      ? `${credits(amount)} credits ${what}d.`
+      : `${credits(amount)} credits ${what}d, by what an earlier command had sent. Nothing was signed again; for as much once more, run this again.`
+  )
   context.say(
     what === 'stake'
       ? 'It can be elected for the second epoch from now, while "pekka witness start" runs and registers it. "pekka ledger status ADDRESS" shows the committee.'

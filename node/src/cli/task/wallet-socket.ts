@@ -94,6 +94,15 @@ export class WalletSocket {
     await this.#call('POST', '/v1/owner/account', { account }, z.unknown())
   }
 
+  /** How far this wallet has seen the ledger of the bridge's network; −1: nothing of it. */
+  seen(): Promise<{ network: Uint8Array; index: number }> {
+    return this.#call('GET', '/v1/owner/seen', {}, seenSchema)
+  }
+
+  async forgetSeen(network: Uint8Array): Promise<void> {
+    await this.#call('POST', '/v1/owner/seen/forget', { network }, z.unknown())
+  }
+
   /** @throws PekkaError WALLET_UNREACHABLE, or the wallet's own. */
   async #call<T>(method: string, path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
     const { status, bytes } = await this.#exchange(method, path, method === 'GET' ? new Uint8Array() : encodeCbor(body))
@@ -135,5 +144,6 @@ const grantSchema = z.object({
 })
 const tokenSignatureSchema = z.object({ key: bytes32, signature: bytes64 })
 const creditsSchema = z.object({ balance: credits })
+const seenSchema = z.object({ network: bytes32, index: z.number().int().min(-1) })
 const keysSchema = z.object({ key: bytes32 })
 const codeSchema = z.object({ code: z.string() })

@@ -8,6 +8,8 @@ export interface WitnessPlaces {
   blockKey: string
   /** Of the account that stakes on it. */
   accountKey: string
+  /** What was signed for that account and has no end that is known; mostly not there. */
+  pending: string
   peerKey: string
   /** The last own block: never deleted, copied or set back. */
   lastProposed: string
@@ -29,6 +31,7 @@ export function witnessPlaces(home: string, folder?: string): WitnessPlaces {
     folder: base,
     blockKey: join(base, 'block.key'),
     accountKey: join(base, 'account.key'),
+    pending: join(base, 'pending-transaction'),
     peerKey: join(base, 'peer.key'),
     lastProposed: join(base, 'last-proposed'),
     record: join(base, 'record.json'),

@@ -1,20 +1,34 @@
 import type { LedgerAccess } from '../../core/protocol/index.js'
 import { OwnerLane } from '../../agents/witness/network/index.js'
 import { readSigner } from '../../host/crypto/index.js'
+import { isSame, PendingTransaction } from './pending.js'
 import type { WitnessPlaces } from './places.js'
 
-/** The lane of the account that stakes on the witness of this folder. */
-async function ownerLane(places: WitnessPlaces, ledger: LedgerAccess): Promise<OwnerLane> {
+type Ledger = Pick<LedgerAccess, 'time' | 'account' | 'submit'>
+
+/** `signed`: now; `earlier`: an earlier command had sent just this, and it has come through. */
+export type Staked = 'signed' | 'earlier'
+
+/** The lane of the account that stakes on the witness of this folder, after what an earlier command left there. */
+async function openLane(places: WitnessPlaces, ledger: Ledger) {
   const [signer, owner] = await Promise.all([readSigner(places.blockKey), readSigner(places.accountKey)])
-  return new OwnerLane({ ledger, signer, owner })
+  const pending = new PendingTransaction(places.pending)
+  const left = await pending.resend(ledger)
+  const remembering = {
+    time: (signal?: AbortSignal) => ledger.time(signal),
+    account: (account: Uint8Array, signal?: AbortSignal) => ledger.account(account, signal),
+    submit: (bytes: Uint8Array, signal?: AbortSignal) => pending.submit(ledger, bytes, signal)
+  }
+  return { lane: new OwnerLane({ ledger: remembering, signer, owner }), left }
 }
 
 /**
  * Stakes credits on the witness. Where the network has a faucet the account opens itself and draws what is missing.
  * @throws PekkaError FUNDS_MISSING, ACCOUNT_UNKNOWN and the ledger's own
  */
-export async function stakeOn(places: WitnessPlaces, ledger: LedgerAccess, amount: bigint): Promise<void> {
-  const lane = await ownerLane(places, ledger)
+export async function stakeOn(places: WitnessPlaces, ledger: Ledger, amount: bigint): Promise<Staked> {
+  const { lane, left } = await openLane(places, ledger)
+  if (isSame(left, 'stake', amount)) return 'earlier'
   const { parameters } = await ledger.time()
   let view = await ledger.account(lane.account)
   if (view === null && parameters.faucetLimit > 0n) {
@@ -27,9 +41,13 @@ export async function stakeOn(places: WitnessPlaces, ledger: LedgerAccess, amoun
   }
   // The running witness registers its hash chains itself once it is staked on.
   await lane.stake(amount, [])
+  return 'signed'
 }
 
 /** Takes stake back; it arrives after the network's time for that. @throws PekkaError FUNDS_MISSING, ACCOUNT_UNKNOWN and the ledger's own */
-export async function unstakeFrom(places: WitnessPlaces, ledger: LedgerAccess, amount: bigint): Promise<void> {
-  await (await ownerLane(places, ledger)).unstake(amount)
+export async function unstakeFrom(places: WitnessPlaces, ledger: Ledger, amount: bigint): Promise<Staked> {
+  const { lane, left } = await openLane(places, ledger)
+  if (isSame(left, 'unstake', amount)) return 'earlier'
+  await lane.unstake(amount)
+  return 'signed'
 }

@@ -143,10 +143,21 @@ export class LedgerClient implements LedgerAccess {
     for (;;) {
       const { answer, session } = await this.#callOn({ method: 'prove', what }, signal)
       const proof = view(bytes.nullable(), answer)
-      if (what.kind !== 'rows' || this.#addresses.length < 2 || this.#isRecent(proof, session)) return proof
+      if (this.#addresses.length < 2) return proof
+      if (what.kind !== 'rows') {
+        this.#noteProven(proof, session)
+        return proof
+      }
+      if (this.#isRecent(proof, session)) return proof
       if (performance.now() > until) return proof
       await pause(BEHIND_LOOK_MS, signal ?? this.#stopping.signal)
     }
+  }
+
+  /** A transaction may be shown under an old checkpoint; its reader wants no rows from before a newer one either. */
+  #noteProven(proof: Uint8Array | null, { address }: Session): void {
+    const index = proof === null ? null : checkpointIn(proof)
+    if (index !== null && index > this.#proven.required) this.#proven.tell(address, index)
   }
 
   /** Another witness may still lack a certificate that was shown: its proof would be from before, which readers refuse. */

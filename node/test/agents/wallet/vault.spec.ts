@@ -63,6 +63,9 @@ describe('the wallet’s file', () => {
       [7, 0, -1]
     )
     assert.equal(await readFile(join(home, 'wallet', 'wallet.json'), 'utf8'), keys)
+    await vault.seen.forget(network)
+    const { seen: after } = await again()
+    assert.deepEqual([after.of(network), after.of(other)], [-1, 0])
     await writeFile(join(home, 'wallet', 'seen.json'), '{"v":2}')
     await assert.rejects(again(), TypeError)
   })

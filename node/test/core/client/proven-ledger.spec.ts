@@ -18,6 +18,7 @@ import {
   equalBytes,
   networkId,
   signCheckpoint,
+  toCid,
   toHex,
   type Checkpoint,
   type Claim,
@@ -48,7 +49,7 @@ async function openBridge() {
   chain.done(first.agent, { kind: 'accept', task })
   const running = await signed(market)
   chain.commit(2000)
-  const commit = chain.done(first.agent, { kind: 'commit', task, attempt: 1, claim: claimOf() })
+  const { id: committed } = chain.done(first.agent, { kind: 'commit', task, attempt: 1, claim: claimOf() })
   const settled = await signed(market)
   const row = chain.state.get('task', toHex(task))
   assert.ok(row)
@@ -105,7 +106,22 @@ async function openBridge() {
   const http = new Http({ fetch }, { base: '' })
   const components = { http, verifier, token: async () => 'token' }
   const reader = (network = chain.network, newest?: number) => new ProvenLedger(components, network, newest)
-  return { market, chain, client, providers, task, view, ask, commit, running, settled, answers, give, paths, reader }
+  return {
+    market,
+    chain,
+    client,
+    providers,
+    task,
+    view,
+    ask,
+    committed,
+    running,
+    settled,
+    answers,
+    give,
+    paths,
+    reader
+  }
 }
 
 /** The ledger as it stands now, with a certificate over it. `network`: as if it were of another one. */
@@ -126,6 +142,7 @@ async function signed(market: ReturnType<typeof openMarket>, by = witness, netwo
     encode,
     timestamp,
     claim,
+    transaction: (id: Uint8Array): Uint8Array => encode([trees.proveTransaction(id) ?? assert.fail()]),
     prove: (table?: 'account' | 'ask' | 'task', id?: Uint8Array): Uint8Array =>
       encode(table === undefined || id === undefined ? [] : [claim(table, id)])
   }
@@ -184,6 +201,20 @@ describe('a client that believes its bridge nothing', () => {
     await ledger.account(client.account)
     give(paths.account, running.prove('account', client.account))
     await assert.rejects(ledger.account(client.account), invalid(/older/))
+  })
+
+  it('catches an old checkpoint after a transaction was shown under a newer one, and shows old transactions still', async () => {
+    const { client, answers, committed, give, paths, running, settled, reader } = world
+    const ledger = reader()
+    const path = `/v1/transactions/${toCid(committed, 'dag-cbor')}/ledger-proof`
+    give(path, settled.transaction(committed))
+    assert.equal((await ledger.transaction(committed)).code, null)
+    assert.equal(ledger.newest, world.chain.results.length - 1)
+    give(paths.account, running.prove('account', client.account))
+    await assert.rejects(ledger.account(client.account), invalid(/older/))
+    const later = reader(world.chain.network, ledger.newest + 5)
+    assert.equal((await later.transaction(committed)).code, null)
+    assert.ok(answers.has(path))
   })
 
   it('catches a checkpoint from before what an earlier life has seen', async () => {

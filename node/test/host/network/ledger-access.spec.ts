@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { LedgerClient, serveLedger } from '@pekka/node/host/network'
 import {
   DEVNET_PARAMETERS,
+  encodeProof,
   PekkaError,
   sha256,
   utf8,
@@ -319,6 +320,25 @@ describe('ledger access', () => {
     assert.deepEqual(reads, [9])
   })
 
+  it('proves no rows from before a checkpoint that a transaction was shown under', async () => {
+    const [ahead, behind] = [new CountingLedger(), new CountingLedger()]
+    ahead.prove = async () => proofAt(9)
+    let certified = 5
+    let asked = 0
+    behind.prove = async () => {
+      asked += 1
+      return proofAt(certified)
+    }
+    const first = await witness(ahead)
+    const access = await client([firstAddress(first), firstAddress(await witness(behind))], 20_000, 10_000)
+    assert.deepEqual(await access.prove({ kind: 'transaction', id: hash('transaction') }), proofAt(9))
+    await first.stop()
+    const proving = access.prove({ kind: 'rows', rows: [] })
+    while (asked === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    certified = 9
+    assert.deepEqual(await proving, proofAt(9))
+  })
+
   it('reads on, after a moment, where one witness tells a height that no other has', async () => {
     const [liar, ...others] = [new CountingLedger(), new CountingLedger(), new CountingLedger(), new CountingLedger()]
     liar.height = 1_000_000_000
@@ -355,3 +375,14 @@ describe('ledger access', () => {
     )
   })
 })
+
+/** A proof of nothing, as of a commit; nobody here checks its signatures. */
+function proofAt(index: number): Uint8Array {
+  const [network, head] = [hash('network'), hash(`commit ${index}`)]
+  const checkpoint = {
+    ...{ v: 1 as const, network, epoch: 0, index, head, timestamp: 1, contractTime: 1, previous: network },
+    ...{ stateRoot: head, transactionsRoot: head, transactions: 0, committee: head, nextCommittee: null }
+  }
+  const certificate = { checkpoint, signers: new Uint8Array([128]), signatures: new Uint8Array(64) }
+  return encodeProof({ v: 1, steps: [], certificate, claims: [] })
+}

@@ -138,7 +138,11 @@ export class ProvenLedger {
     return fact?.kind === 'account' ? fact.row : refuse('it shows another account')
   }
 
-  /** A transaction's place and outcome. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  /**
+   * A transaction's place and outcome, under the checkpoint that covers it: an old one is no older state. No state from before it is
+   * believed from then on.
+   * @throws PekkaError PROOF_INVALID, PROOF_MISSING
+   */
   async transaction(id: Uint8Array): Promise<Extract<Fact, { kind: 'transaction' }>> {
     const { proven } = await this.proof('transaction', id)
     return outcomeOf(proven, id) ?? refuse('it shows another transaction')
@@ -194,7 +198,9 @@ export class ProvenLedger {
       transaction: `/v1/transactions/${toCid(id, 'dag-cbor')}/ledger-proof`
     }[kind]
     const token = kind === 'task' || kind === 'account' ? this.components.token : null
-    return { ...(await this.#fetch(path, token)), genesis }
+    const shown = await this.#fetch(path, token)
+    this.#sawTo(shown.proven)
+    return { ...shown, genesis }
   }
 
   /** Whether the ledger says of a task that has ended what the bridge says. Never throws. */
@@ -270,8 +276,15 @@ export class ProvenLedger {
    * come first.
    * @param seen the newest checkpoint when it was asked for
    */
-  #advance({ checkpoint }: Proven, seen: number): void {
-    if (checkpoint.index < seen) refuse('it is older than what was shown before')
+  #advance(proven: Proven, seen: number): void {
+    const { index } = proven.checkpoint
+    if (index < seen)
+      throw new PekkaError('PROOF_INVALID', { issue: 'it is older than what was shown before', index, seen })
+    this.#sawTo(proven)
+  }
+
+  /** Also where something may be shown under an old checkpoint: what was seen counts from then on. */
+  #sawTo({ checkpoint }: Proven): void {
     this.#newest = Math.max(this.#newest, checkpoint.index)
   }
 }

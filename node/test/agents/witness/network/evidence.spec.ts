@@ -67,6 +67,9 @@ describe('witness: evidence of equivocations', () => {
     const { keeper, book, said, twice } = bookOn(beside)
     for (let round = 1; round <= 20; round++) await twice(0, round)
     assert.deepEqual([book.seen, book.kept.length, said.length], [20, MAX_EVIDENCE_PER_EPOCH, MAX_EVIDENCE_PER_EPOCH])
+    // The consensus tells of a round for each of its blocks, where both come in one go.
+    await twice(0, 20)
+    assert.equal(book.seen, 20)
     for (let epoch = 1; epoch <= MAX_EVIDENCE; epoch++) await twice(epoch, 1)
     await keeper.flush()
     assert.equal(book.kept.length, MAX_EVIDENCE)

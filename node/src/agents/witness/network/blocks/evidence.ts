@@ -8,6 +8,8 @@ type Misbehaviour = Extract<Effect, { type: 'misbehaviour' }>
 const EVIDENCE = 'equivocation/'
 /** Broken rules that are remembered as logged. */
 const MAX_TOLD = 1_024
+/** Rounds that are remembered as counted, the last ones: a round is told of twice at once, where both its blocks come in one go. */
+const MAX_COUNTED = 1_024
 const DIGITS = 12
 const digits = (value: number): string => value.toString().padStart(DIGITS, '0')
 
@@ -29,6 +31,7 @@ export interface EvidenceComponents {
 export class EvidenceBook {
   #kept: EquivocationSummary[] = []
   #seen = 0
+  readonly #counted = new Set<string>()
   /** Other rules, by epoch and author, that were logged as broken. */
   readonly #told = new Set<string>()
 
@@ -64,11 +67,11 @@ export class EvidenceBook {
     const { log, write } = this.components
     if (one === undefined) return
     if (rule !== EQUIVOCATION || other === undefined) return this.#noteBroken({ author, key, rule }, one)
-    this.#seen += 1
     const { epoch, round } = one.block
+    if (!this.#count(`${epoch}/${round}/${toHex(key)}`)) return
     const same = this.#kept.filter(each => each.epoch === epoch && toHex(each.key) === toHex(key))
     if (same.length >= MAX_EVIDENCE_PER_EPOCH || same.some(each => each.round === round)) return
-    const blocks = [one, other].map(({ key: id }) => id).sort()
+    const blocks = idsOf(one, other)
     const last = same.length + 1 === MAX_EVIDENCE_PER_EPOCH
     log.warn(
       {
@@ -76,7 +79,7 @@ export class EvidenceBook {
         key: toHex(key),
         epoch,
         round,
-        blocks,
+        blocks: blocks.map(toHex),
         ...(last && { note: 'its next ones in this epoch are only counted' })
       },
       'a witness equivocated: it signed two blocks for one round'
@@ -85,7 +88,20 @@ export class EvidenceBook {
       ...this.#room(),
       { key: rowKey({ epoch, round, key }), value: makeEquivocation(key, one.bytes, other.bytes) }
     ])
-    this.#kept.push({ key, epoch, round, blocks: idsOf(one, other) })
+    this.#kept.push({ key, epoch, round, blocks })
+  }
+
+  /** @returns whether it wasn't counted yet */
+  #count(round: string): boolean {
+    if (this.#counted.has(round)) return false
+    this.#seen += 1
+    this.#counted.add(round)
+    if (this.#counted.size <= MAX_COUNTED) return true
+    for (const oldest of this.#counted) {
+      this.#counted.delete(oldest)
+      break
+    }
+    return true
   }
 
   /** What breaks a rule is kept by nobody, and proves nothing without its parents. */
