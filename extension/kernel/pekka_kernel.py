@@ -160,47 +160,11 @@ def _describe(value: Any) -> str:
     return name
 
 
-#: What small plain values are made of.
-_PLAIN = frozenset((int, float, bool, type(None), str))
-#: Items of one; what is larger takes its time anyway.
-_PLAIN_ITEMS = 64
-#: Characters of a text in one.
-_PLAIN_SIZE = 1 << 12
-_json_of = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
-
-
-def _plain(value: Any) -> bytes | None:
-    """A small number or text, or a list or dict of such, as the codecs write it, without their walk. None for all else."""
-    kind = type(value)
-    if kind in (list, dict) and len(value) > _PLAIN_ITEMS:
-        return None
-    # A copy: a thread of the user's may change it meanwhile.
-    if kind is list:
-        value = parts = value.copy()
-    elif kind is dict:
-        value = value.copy()
-        parts = [*value, *value.values()]
-        if not all(type(key) is str and not key.startswith("$") for key in value):
-            return None
-    else:
-        parts = [value]
-    for part in parts:
-        kind = type(part)
-        if kind not in _PLAIN or kind is str and not (len(part) < _PLAIN_SIZE and part.isascii()):
-            return None
-        if kind is int and not -(1 << 53) <= part <= 1 << 53:
-            return None
-    try:
-        return _json_of(value).encode("ascii")
-    except ValueError:
-        return None  # NaN or an infinity
-
-
 def write(name: str, value: Any, namespace: dict[str, Any], eager: int) -> tuple[str, Any, int, list[str], str | None]:
     """(codec, pieces or None where they are written later, size, names it needs, Python it needs).
 
     :raises CannotTravel: there is no way"""
-    plain = _plain(value)
+    plain = codecs.plain_json(value)
     if plain is not None:
         return "json", [plain], len(plain), [], None
     kind = type(value)

@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import Any, Callable
+from typing import Any
 
 import _pekka_codecs as codecs
 import _pekka_kernel as helper
@@ -54,10 +54,9 @@ import json, marshal, mmap, os, re, sys
 told = json.loads(sys.argv[1])
 sys.path += [path for path in told["paths"] if path not in sys.path]
 with mmap.mmap(told["data"], told["begin"], access=mmap.ACCESS_READ) as head:
-    code, plain = marshal.loads(head[: told["code"]])
+    code = marshal.loads(head[: told["code"]])
 module = type(sys)("_pekka_codecs")
 exec(code, module.__dict__)
-plain = type(lambda: 0)(plain, globals())()
 
 def load(used):
     global pyarrow
@@ -170,7 +169,7 @@ def numeric(frame):
     return all(type(kind).__module__.partition(".")[0] == "numpy" and kind.kind in "iuf" for kind in kinds)
 
 def read(codec, data):
-    if codec == "json" and plain(data) is not None or codec == "npy" and whole(data):
+    if codec == "npy" and whole(data):
         return
     value = module.decode(codec, data)
     if codec != "arrow":
@@ -202,39 +201,6 @@ for at, (codec, length) in enumerate(entries):
     begin += length
 end(refused)
 """
-
-
-def _plain_reader() -> Callable[[Any], tuple[Any] | None]:
-    """Reads small JSON without any part of our own, at once: `(value,)`. None for all else, of which the codecs say what it is.
-
-    Made in the child too, from this function's code, so it knows nothing from outside. What it takes the codecs take, with the same
-    value: its brackets are too few to be nested deeply, no number is long, and no text has a `$`, which begins every tag."""
-    import json
-    import re
-
-    def constant(name: str) -> Any:
-        raise ValueError(name)
-
-    scan = json.JSONDecoder(parse_constant=constant).scan_once
-    long_number = re.compile(rb"[0-9]{20}").search
-
-    def read(data: Any) -> tuple[Any] | None:
-        plain = bytes(data)
-        if len(plain) > 1 << 15 or plain.count(b"[") + plain.count(b"{") > 60:
-            return None
-        if b"$" in plain or b"\\u" in plain or long_number(plain):
-            return None
-        try:
-            text = plain.decode("ascii")
-            value, end = scan(text, 0)
-        except (ValueError, StopIteration, RecursionError):
-            return None
-        return (value,) if end == len(text) else None
-
-    return read
-
-
-_plain = _plain_reader()
 
 
 def clean(text: Any, most: int) -> str:
@@ -387,9 +353,7 @@ class Transfer:
             try:
                 if at in refused:
                     raise codecs.Refused(refused[at])
-                data = self._data(begin, size)
-                read = _plain(data) if codec == "json" else None
-                values.append(codecs.decode(codec, bytes(data)) if read is None else read[0])
+                values.append(codecs.decode(codec, bytes(self._data(begin, size))))
             except codecs.Refused as error:
                 values.append(error)
             begin += size
@@ -442,7 +406,7 @@ def _code_of(source: str) -> bytes:
     """What the reader executes, compiled once."""
     if source not in _codes:
         _codes.clear()
-        _codes[source] = marshal.dumps((compile(source, "<codecs>", "exec"), _plain_reader.__code__))
+        _codes[source] = marshal.dumps(compile(source, "<codecs>", "exec"))
     return _codes[source]
 
 

@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '25bd149e4928d7f0'
+export const HELPER_VERSION = '837ab6b878a4effc'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -87,6 +87,9 @@ def encode(value: Any, limit: int = 1 << 40) -> Encoded:
     """Writes a value by the first safe codec that keeps it.
 
     :raises CannotTravel: none does, or it takes more than \`limit\` bytes"""
+    plain = plain_json(value)
+    if plain is not None:
+        return _within(Encoded("json", [plain]), limit)
     kind = type(value)
     if kind is str and len(value) > TEXT_BYTES:
         try:
@@ -96,12 +99,9 @@ def encode(value: Any, limit: int = 1 << 40) -> Encoded:
     numpy = _loaded("numpy")
     if numpy is not None and kind is numpy.ndarray:
         return _within(Encoded("npy", _npy(numpy, value, limit)), limit)
-    if kind.__module__.partition(".")[0] == "pandas" and (pandas := _loaded("pandas")) is not None:
-        if kind in (pandas.DataFrame, pandas.Series):
-            return _within(Encoded("arrow", [_arrow(pandas, value)]), limit)
-    if kind.__module__.partition(".")[0] == "pyarrow" and (pyarrow := _loaded("pyarrow")) is not None:
-        if kind is pyarrow.Table:
-            return _within(Encoded("arrow", [_stream(pyarrow, value)]), limit)
+    table = table_of(value)
+    if table is not None:
+        return _within(Encoded("arrow", [_stream(_loaded("pyarrow"), table)]), limit)
     if kind.__module__.partition(".")[0] == "PIL":
         return _within(Encoded("png", [_png(value)]), limit)
     text = json.dumps(_Writer().tree(value, 0), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
@@ -109,9 +109,50 @@ def encode(value: Any, limit: int = 1 << 40) -> Encoded:
 
 
 def _within(encoded: Encoded, limit: int) -> Encoded:
-    if encoded.size > limit:
-        raise CannotTravel(f"it takes {encoded.size} bytes, more than {limit}")
+    within(encoded.size, limit)
     return encoded
+
+
+def within(size: int, limit: int) -> None:
+    """:raises CannotTravel: it takes too much"""
+    if size > limit:
+        raise CannotTravel(f"it takes {size} bytes, more than {limit}")
+
+
+#: What small plain values are made of.
+_PLAIN = frozenset((int, float, bool, type(None), str))
+#: Items of one; what is larger takes its time anyway.
+_PLAIN_ITEMS = 64
+#: Characters of a text in one.
+_PLAIN_SIZE = 1 << 12
+_json_of = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+def plain_json(value: Any) -> bytes | None:
+    """A small number or text, or a list or dict of such, as \`encode\` writes it, without its walk. None for all else."""
+    kind = type(value)
+    if kind in (list, dict) and len(value) > _PLAIN_ITEMS:
+        return None
+    # A copy: a thread of the user's may change it meanwhile.
+    if kind is list:
+        value = parts = value.copy()
+    elif kind is dict:
+        value = value.copy()
+        parts = [*value, *value.values()]
+        if not all(type(key) is str and not key.startswith("$") for key in value):
+            return None
+    else:
+        parts = [value]
+    for part in parts:
+        kind = type(part)
+        if kind not in _PLAIN or kind is str and not (len(part) < _PLAIN_SIZE and part.isascii()):
+            return None
+        if kind is int and not -_EXACT <= part <= _EXACT:
+            return None
+    try:
+        return _json_of(value).encode("ascii")
+    except ValueError:
+        return None  # NaN or an infinity
 
 
 class _Writer:
@@ -229,7 +270,19 @@ def _npy(numpy: Any, array: Any, limit: int) -> list[Any]:
     return [b"\\x93NUMPY\\x02\\x00" + struct.pack("<I", len(header)) + header, body]
 
 
-def _arrow(pandas: Any, value: Any) -> Any:
+def table_of(value: Any) -> Any:
+    """The Arrow table as which a DataFrame, a Series or such a table is written; None for all else.
+
+    :raises CannotTravel: it holds what has no place in one"""
+    root = type(value).__module__.partition(".")[0]
+    if root == "pandas" and (pandas := _loaded("pandas")) is not None and type(value) in (pandas.DataFrame, pandas.Series):
+        return _table_of_pandas(pandas, value)
+    if root == "pyarrow" and (pyarrow := _loaded("pyarrow")) is not None and type(value) is pyarrow.Table:
+        return value
+    return None
+
+
+def _table_of_pandas(pandas: Any, value: Any) -> Any:
     pyarrow = _loaded("pyarrow")
     if pyarrow is None or getattr(pyarrow, "lib", None) is None:
         raise CannotTravel("a table needs the package pyarrow in your kernel")
@@ -247,7 +300,7 @@ def _arrow(pandas: Any, value: Any) -> Any:
     metadata = dict(table.schema.metadata or {})
     if series:
         metadata[b"pekka"] = b"series" if value.name is not None else b"series without a name"
-    return _stream(pyarrow, table.replace_schema_metadata(metadata))
+    return table.replace_schema_metadata(metadata)
 
 
 def _plain_objects(column: Any) -> bool:
@@ -258,12 +311,17 @@ def _plain_objects(column: Any) -> bool:
 
 
 def _stream(pyarrow: Any, table: Any) -> Any:
+    sink = pyarrow.BufferOutputStream()
+    write_table(table, sink)
+    return sink.getvalue()
+
+
+def write_table(table: Any, sink: Any) -> None:
+    """Writes a table as it travels."""
     import pyarrow.ipc
 
-    sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue()
 
 
 def _png(image: Any) -> bytes:
@@ -284,7 +342,9 @@ def decode(codec: str, data: Any) -> Any:
 
     :raises Refused: it is not what it says"""
     if codec == "json":
-        return decode_json(bytes(data))
+        data = bytes(data)
+        plain = read_plain(data)
+        return decode_json(data) if plain is None else plain[0]
     if codec == "text":
         try:
             return bytes(data).decode("utf-8")
@@ -313,6 +373,33 @@ def _check_depth(data: bytes) -> None:
         depth += 1 if bracket in b"[{" else -1
         if depth > 3 * MAX_DEPTH + 8:
             raise Refused(f"it is nested deeper than {MAX_DEPTH}")
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(name)
+
+
+_scan = json.JSONDecoder(parse_constant=_not_json).scan_once
+_LONG_NUMBER = re.compile(rb"[0-9]{20}")
+#: Bytes, and brackets that open.
+_PLAIN_BYTES, _PLAIN_BRACKETS = 1 << 15, 60
+
+
+def read_plain(data: bytes) -> tuple[Any] | None:
+    """Reads small JSON without any part of our own, at once: \`(value,)\`. None for all else, of which \`decode_json\` says what it is.
+
+    What it takes that takes, with the same value: its brackets are too few to be nested deeply, no number is long, and no text has
+    a \`$\`, which begins every tag."""
+    if len(data) > _PLAIN_BYTES or data.count(b"[") + data.count(b"{") > _PLAIN_BRACKETS:
+        return None
+    if b"$" in data or b"\\\\u" in data or _LONG_NUMBER.search(data):
+        return None
+    try:
+        text = data.decode("ascii")
+        value, end = _scan(text, 0)
+    except (ValueError, StopIteration, RecursionError):
+        return None
+    return (value,) if end == len(text) else None
 
 
 def decode_json(data: bytes) -> Any:
@@ -732,47 +819,11 @@ def _describe(value: Any) -> str:
     return name
 
 
-#: What small plain values are made of.
-_PLAIN = frozenset((int, float, bool, type(None), str))
-#: Items of one; what is larger takes its time anyway.
-_PLAIN_ITEMS = 64
-#: Characters of a text in one.
-_PLAIN_SIZE = 1 << 12
-_json_of = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
-
-
-def _plain(value: Any) -> bytes | None:
-    """A small number or text, or a list or dict of such, as the codecs write it, without their walk. None for all else."""
-    kind = type(value)
-    if kind in (list, dict) and len(value) > _PLAIN_ITEMS:
-        return None
-    # A copy: a thread of the user's may change it meanwhile.
-    if kind is list:
-        value = parts = value.copy()
-    elif kind is dict:
-        value = value.copy()
-        parts = [*value, *value.values()]
-        if not all(type(key) is str and not key.startswith("$") for key in value):
-            return None
-    else:
-        parts = [value]
-    for part in parts:
-        kind = type(part)
-        if kind not in _PLAIN or kind is str and not (len(part) < _PLAIN_SIZE and part.isascii()):
-            return None
-        if kind is int and not -(1 << 53) <= part <= 1 << 53:
-            return None
-    try:
-        return _json_of(value).encode("ascii")
-    except ValueError:
-        return None  # NaN or an infinity
-
-
 def write(name: str, value: Any, namespace: dict[str, Any], eager: int) -> tuple[str, Any, int, list[str], str | None]:
     """(codec, pieces or None where they are written later, size, names it needs, Python it needs).
 
     :raises CannotTravel: there is no way"""
-    plain = _plain(value)
+    plain = codecs.plain_json(value)
     if plain is not None:
         return "json", [plain], len(plain), [], None
     kind = type(value)
@@ -1039,7 +1090,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import Any, Callable
+from typing import Any
 
 import _pekka_codecs as codecs
 import _pekka_kernel as helper
@@ -1076,10 +1127,9 @@ import json, marshal, mmap, os, re, sys
 told = json.loads(sys.argv[1])
 sys.path += [path for path in told["paths"] if path not in sys.path]
 with mmap.mmap(told["data"], told["begin"], access=mmap.ACCESS_READ) as head:
-    code, plain = marshal.loads(head[: told["code"]])
+    code = marshal.loads(head[: told["code"]])
 module = type(sys)("_pekka_codecs")
 exec(code, module.__dict__)
-plain = type(lambda: 0)(plain, globals())()
 
 def load(used):
     global pyarrow
@@ -1192,7 +1242,7 @@ def numeric(frame):
     return all(type(kind).__module__.partition(".")[0] == "numpy" and kind.kind in "iuf" for kind in kinds)
 
 def read(codec, data):
-    if codec == "json" and plain(data) is not None or codec == "npy" and whole(data):
+    if codec == "npy" and whole(data):
         return
     value = module.decode(codec, data)
     if codec != "arrow":
@@ -1224,39 +1274,6 @@ for at, (codec, length) in enumerate(entries):
     begin += length
 end(refused)
 """
-
-
-def _plain_reader() -> Callable[[Any], tuple[Any] | None]:
-    """Reads small JSON without any part of our own, at once: \`(value,)\`. None for all else, of which the codecs say what it is.
-
-    Made in the child too, from this function's code, so it knows nothing from outside. What it takes the codecs take, with the same
-    value: its brackets are too few to be nested deeply, no number is long, and no text has a \`$\`, which begins every tag."""
-    import json
-    import re
-
-    def constant(name: str) -> Any:
-        raise ValueError(name)
-
-    scan = json.JSONDecoder(parse_constant=constant).scan_once
-    long_number = re.compile(rb"[0-9]{20}").search
-
-    def read(data: Any) -> tuple[Any] | None:
-        plain = bytes(data)
-        if len(plain) > 1 << 15 or plain.count(b"[") + plain.count(b"{") > 60:
-            return None
-        if b"$" in plain or b"\\\\u" in plain or long_number(plain):
-            return None
-        try:
-            text = plain.decode("ascii")
-            value, end = scan(text, 0)
-        except (ValueError, StopIteration, RecursionError):
-            return None
-        return (value,) if end == len(text) else None
-
-    return read
-
-
-_plain = _plain_reader()
 
 
 def clean(text: Any, most: int) -> str:
@@ -1409,9 +1426,7 @@ class Transfer:
             try:
                 if at in refused:
                     raise codecs.Refused(refused[at])
-                data = self._data(begin, size)
-                read = _plain(data) if codec == "json" else None
-                values.append(codecs.decode(codec, bytes(data)) if read is None else read[0])
+                values.append(codecs.decode(codec, bytes(self._data(begin, size))))
             except codecs.Refused as error:
                 values.append(error)
             begin += size
@@ -1464,7 +1479,7 @@ def _code_of(source: str) -> bytes:
     """What the reader executes, compiled once."""
     if source not in _codes:
         _codes.clear()
-        _codes[source] = marshal.dumps((compile(source, "<codecs>", "exec"), _plain_reader.__code__))
+        _codes[source] = marshal.dumps(compile(source, "<codecs>", "exec"))
     return _codes[source]
 
 

@@ -11,6 +11,7 @@ import builtins
 import importlib
 import json
 import linecache
+import mmap
 import os
 import pickle
 import sys
@@ -39,19 +40,21 @@ def put(folder: str) -> None:
         for index, entry in enumerate(entries):
             try:
                 # Never two at a time: the bytes of one are gone when the next is read.
-                path = os.path.join(folder, str(index))
-                namespace[entry["name"]] = _load(entry, _bytes_of(entry.get("packed"), pack, path), namespace)
+                packed = entry.get("packed")
+                data = _whole_of(os.path.join(folder, str(index)), entry["codec"]) if packed is None else pack.read(packed)
+                namespace[entry["name"]] = _load(entry, data, namespace)
             except Exception as error:  # noqa: BLE001  whatever a value's own code raises
                 failed[entry["name"]] = _why(entry, error)
     with open(os.path.join(folder, "failed.json"), "w", encoding="utf-8") as file:
         file.write(json.dumps(failed))
 
 
-def _bytes_of(packed: int | None, pack: Any, path: str) -> bytes:
-    if packed is not None:
-        return pack.read(packed)  # type: ignore[no-any-return]
+def _whole_of(path: str, codec: str) -> Any:
+    """The bytes of a file. Of an array or a table, which are copied out of them, they aren't here as well."""
     with _taken(path) as file:
-        return file.read()  # type: ignore[no-any-return]
+        if codec in ("npy", "arrow") and os.fstat(file.fileno()).st_size > PACKED_BYTES:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return file.read()
 
 
 def _taken(path: str) -> Any:
@@ -73,7 +76,7 @@ def _namespace() -> dict[str, Any]:
     return get_ipython().user_ns  # type: ignore[no-untyped-call, no-any-return]
 
 
-def _load(entry: dict[str, Any], data: bytes, namespace: dict[str, Any]) -> Any:
+def _load(entry: dict[str, Any], data: Any, namespace: dict[str, Any]) -> Any:
     codec, name = entry["codec"], entry["name"]
     if codec == "module":
         where = json.loads(data)
@@ -131,21 +134,17 @@ def _write(folder: str, names: list[str], limit: int, total: int, entries: list[
         if name not in namespace:
             continue
         value = namespace[name]
-        entry: dict[str, Any] = {"name": name, "type": codecs.kind_of(value), "look": look(value), "codec": None}
-        entry |= {"reason": None, "size": 0}
+        entry: dict[str, Any]
+        entry = {"name": name, "type": codecs.kind_of(value), "look": look(value), "codec": None, "reason": None, "size": 0}
         try:
             if isinstance(value, type(sys)) or callable(value) and hasattr(value, "__code__") or isinstance(value, type):
                 continue  # modules, functions and classes came from the source, which the user has
-            encoded = codecs.encode(value, min(limit, total))
-            size = encoded.size
-            if size <= PACKED_BYTES:
-                pack += encoded.pieces
+            most = limit if limit < total else total
+            entry["codec"], pieces, size = _encoded(value, folder, len(entries), most)
+            if pieces is not None:
+                pack += pieces
                 entry["packed"] = True
-            else:
-                with open(os.path.join(folder, str(len(entries))), "wb") as file:
-                    for piece in encoded.pieces:
-                        file.write(piece)
-            entry |= {"codec": encoded.codec, "size": size}
+            entry["size"] = size
             total -= size
         except codecs.CannotTravel as error:
             entry["reason"] = str(error)[:256]
@@ -154,6 +153,41 @@ def _write(folder: str, names: list[str], limit: int, total: int, entries: list[
         if entry["codec"] is None:
             entry["size"] = _size(value)
         entries.append(entry)
+
+
+def _encoded(value: Any, folder: str, index: int, limit: int) -> tuple[str, list[Any] | None, int]:
+    """(codec, pieces, or None where they stand in a file of their own, size).
+
+    :raises CannotTravel: there is no way, or it takes more than `limit`"""
+    plain = codecs.plain_json(value)
+    if plain is not None:
+        codecs.within(len(plain), limit)
+        return "json", [plain], len(plain)
+    path = os.path.join(folder, str(index))
+    table = codecs.table_of(value)
+    if table is not None and table.nbytes > PACKED_BYTES:
+        return "arrow", None, _write_table(table, path, limit)
+    codec, pieces = encoded = codecs.encode(value, limit)
+    size = encoded.size
+    if size <= PACKED_BYTES:
+        return codec, pieces, size
+    with open(path, "wb") as file:
+        file.writelines(pieces)
+    return codec, None, size
+
+
+def _write_table(table: Any, path: str, limit: int) -> int:
+    """A table straight into its file, so that it isn't in memory twice; its bytes.
+
+    :raises CannotTravel: it takes more than `limit`"""
+    import pyarrow
+
+    counted = pyarrow.MockOutputStream()
+    codecs.write_table(table, counted)
+    codecs.within(counted.size(), limit)
+    with pyarrow.OSFile(path, "wb") as sink:
+        codecs.write_table(table, sink)
+    return counted.size()  # type: ignore[no-any-return]
 
 
 def _size(value: Any) -> int:

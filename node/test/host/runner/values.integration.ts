@@ -7,6 +7,15 @@ import { cellsCommand, needPackages, startRunner, WarmRunners } from './sandboxe
 const json = (value: unknown): Uint8Array[] => [new TextEncoder().encode(JSON.stringify(value))]
 const text = (value: string): Uint8Array[] => [new TextEncoder().encode(value)]
 
+/** An array of zeros. */
+function zeros(count: number): Uint8Array[] {
+  const header = `{'descr': '<i8', 'fortran_order': False, 'shape': (${count},)}`
+  return [
+    Buffer.concat([Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0]), Buffer.from(header)]),
+    Buffer.alloc(8 * count)
+  ]
+}
+
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
@@ -33,16 +42,18 @@ describe('runner: values and files', function () {
         value('n', 'json', json([1, 2.5, { $t: 'tuple', v: [1] }])),
         value('f', 'source', text('def f(x):\n    return x * len(n)\n')),
         value('long', 'text', text('ab'.repeat(100_000))),
+        value('array', 'npy', zeros(100_000)),
         value('gone', 'module', json({ module: 'nothere' })),
         value('old', 'pickle', text('x'), '2.7'),
         ...Array.from({ length: 1200 }, (_, index) => value(`v${index}`, 'json', json(index)))
       ])
-      const all = 'print(sum(globals()[f"v{k}"] == k for k in range(1200)), len(long))'
+      const all =
+        'array[7] = 3; print(sum(globals()[f"v{k}"] == k for k in range(1200)), len(long), array.sum(), len(array))'
       const command = cellsCommand([`print(n, f(2), open("data/x.csv").read().strip())\n${all}`])
       const events = await collect(session.run(command))
       const shown = (name: string): string =>
         events.flatMap(event => (event.type === 'stream' && event.name === name ? [String(event.text)] : [])).join('')
-      assert.equal(shown('stdout'), '[1, 2.5, (1,)] 6 1,2\n1200 200000\n')
+      assert.equal(shown('stdout'), '[1, 2.5, (1,)] 6 1,2\n1200 200000 3 100000\n')
       assert.match(shown('stderr'), /`gone` didn't get here: thing needs the package nothere/)
       assert.match(shown('stderr'), /`old` didn't get here: .*Python 2\.7/)
       // What travelled there and wasn't changed doesn't come back.
@@ -96,11 +107,13 @@ class Odd:
     def __repr__(self): raise ValueError("no")
 odd = Odd()
 big = np.zeros(1_000_000)
+wide = pd.DataFrame({"a": np.arange(20_000), "b": np.arange(20_000) / 2})
+huge = pd.concat([wide] * 10)
 os.makedirs("deep")
 open("deep/out.txt", "w").write("hello")
 os.symlink("/etc/passwd", "link")
 os.mkfifo("pipe")`
-      const names = ['df', 'z', 'loop', 'odd', 'big', 'np', 'nothing']
+      const names = ['df', 'z', 'loop', 'odd', 'big', 'wide', 'huge', 'np', 'nothing']
       const returns = { names, maxBytes: 1 << 20, totalBytes: 1 << 24 }
       const parts: { of: string; index: number; size: number }[] = []
       const command = { ...cellsCommand([source]), returns }
@@ -119,12 +132,21 @@ os.mkfifo("pipe")`
           ['z', 'npy'],
           ['loop', null],
           ['odd', null],
-          ['big', null]
+          ['big', null],
+          ['wide', 'arrow'],
+          ['huge', null]
         ]
       )
       assert.deepEqual(values.map(({ reason }) => reason)[2], 'it contains itself')
       assert.match(values[3]?.look ?? '', /ValueError in its own repr/)
-      assert.match(values[4]?.reason ?? '', /more than/)
+      for (const at of [4, 6]) assert.match(values[at]?.reason ?? '', /^it takes \d+ bytes, more than 1048576$/)
+      // A large table stands in a file of its own, of which all was sent.
+      const wide = parts.filter(({ of, index }) => of === 'values' && index === 5)
+      assert.deepEqual(
+        wide.map(({ size }) => size),
+        [values[5]?.size]
+      )
+      assert.ok((values[5]?.size ?? 0) > 320_000)
       const files = seen.flatMap(event => (event.type === 'files' ? event.files : []))
       assert.deepEqual(
         files.map(({ name, size }) => [name, size]),
@@ -134,7 +156,7 @@ os.mkfifo("pipe")`
         parts.filter(({ of }) => of === 'files'),
         [{ of: 'files', index: 0, size: 5 }]
       )
-      assert.equal(parts.filter(({ of }) => of === 'values').length, 2)
+      assert.equal(parts.filter(({ of }) => of === 'values').length, 3)
     } finally {
       await end()
     }
