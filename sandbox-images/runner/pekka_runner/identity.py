@@ -1,12 +1,13 @@
 """What a program may learn of the machine it runs on (PROTOCOL R21).
 
-Where it is cheap all machines look alike: host name and user (the sandbox), `os.uname`, `os.cpu_count` (what the task has,
-not what the machine has). Of the rest it is noted what a program reads, by an audit hook and in a mapping shared with the
-runner, so that a result that depends on it is told from a wrong one. Native code isn't seen.
+Where it is cheap all machines look alike: host name and user (the sandbox), `os.uname`, `os.cpu_count` and
+`os.sched_getaffinity` (what the task has, not what the machine has). Of the rest it is noted what a program reads, by an audit hook, wrappers where Python raises no
+event, and in a mapping shared with the runner, so that a result that depends on it is told from a wrong one. Native code isn't seen.
 """
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import sys
@@ -40,6 +41,15 @@ _PATHS = (
 _PROGRAMS = {
     "uname": "kernel", "lscpu": "cpu", "nproc": "cpu", "cpuid": "cpu", "dmidecode": "host", "free": "memory",
     "uptime": "uptime", "ip": "network", "ifconfig": "network",
+}  # fmt: skip
+#: What `os.sysconf` tells of the machine, by name and by number.
+_CONFIGURED = {
+    key: what
+    for name, what in (
+        ("SC_NPROCESSORS_CONF", "cpu"), ("SC_NPROCESSORS_ONLN", "cpu"),
+        ("SC_PHYS_PAGES", "memory"), ("SC_AVPHYS_PAGES", "memory"),
+    )
+    for key in (name, os.sysconf_names.get(name, name))
 }  # fmt: skip
 #: Libraries that look for themselves how many threads to start, which isn't the program's doing.
 _LIBRARIES = frozenset(("joblib", "threadpoolctl", "numba", "torch", "numexpr", "sklearn"))
@@ -76,6 +86,29 @@ class Witness:
         if not self._armed:
             self._armed = True
             sys.addaudithook(self._hook)
+            self._wrap()
+
+    def _wrap(self) -> None:
+        """Functions that ask the system without an event of Python's."""
+        real_load, real_conf = os.getloadavg, os.sysconf
+
+        @functools.wraps(real_load)
+        def getloadavg() -> tuple[float, float, float]:
+            self._asked("uptime")
+            return real_load()
+
+        @functools.wraps(real_conf)
+        def sysconf(name: int | str, /) -> int:
+            if (what := _CONFIGURED.get(name)) is not None:
+                self._asked(what)
+            return real_conf(name)
+
+        os.getloadavg = getloadavg
+        os.sysconf = sysconf
+
+    def _asked(self, name: str) -> None:
+        if not _by_library():
+            self._note(name)
 
     def _note(self, name: str) -> None:
         self._map[READS.index(name)] = 1
@@ -145,5 +178,12 @@ def make_uniform(cpus: int) -> None:
         """Return the number of CPUs this task may use."""
         return cpus
 
+    real_affinity = os.sched_getaffinity
+
+    def sched_getaffinity(pid: int, /) -> set[int]:
+        """Return the CPUs this task may use; they are numbered from 0."""
+        return set(range(cpus)) if pid in (0, os.getpid()) else real_affinity(pid)
+
     os.uname = uname
     os.cpu_count = cpu_count
+    os.sched_getaffinity = sched_getaffinity

@@ -70,20 +70,24 @@ print(child(), child(), random.random())`
   })
 
   it('says the same of the machine everywhere, and notes what a program reads of the rest', async () => {
-    const alike = 'import os, multiprocessing\nprint(os.uname().release, os.cpu_count(), multiprocessing.cpu_count())'
+    const alike =
+      'import os, multiprocessing\nprint(os.uname().release, os.cpu_count(), multiprocessing.cpu_count(), len(os.sched_getaffinity(0)))'
     const reads = 'open("/proc/cpuinfo").close(); open("/proc/sys/kernel/random/boot_id").close()'
     const shell = 'import subprocess; subprocess.run("uname -r; cat /proc/meminfo", shell=True, capture_output=True)'
     const quiet = await transcriptOf(warm.take(), { ...cellsCommand([alike, 'import sklearn, pandas']), cpus: 3 })
-    assert.equal(quiet.text('c1'), '6.1.0 3 3\n')
+    assert.equal(quiet.text('c1'), '6.1.0 3 3 3\n')
     assert.deepEqual(quiet.done.envRead, [])
     const cells = await transcriptOf(warm.take(), cellsCommand([alike, reads]))
     assert.deepEqual(cells.done.envRead, ['boot', 'cpu'])
+    const calls = 'import os; os.getloadavg(); os.sysconf("SC_PHYS_PAGES"); os.sysconf("SC_PAGE_SIZE")'
+    const asked = await transcriptOf(warm.take(), cellsCommand([calls]))
+    assert.deepEqual(asked.done.envRead, ['memory', 'uptime'])
     const through =
       'import joblib\ndef f(): open("/proc/meminfo").close()\njoblib.Parallel(1)(joblib.delayed(f)() for _ in range(2))'
     const called = await transcriptOf(warm.take(), cellsCommand(['import joblib; joblib.cpu_count(True)', through]))
     assert.deepEqual(called.done.envRead, ['memory'])
     const script = await transcriptOf(warm.take(), scriptCommand(`${alike}\n${shell}`))
-    assert.equal(script.bytes().toString(), '6.1.0 1 1\n')
+    assert.equal(script.bytes().toString(), '6.1.0 1 1 1\n')
     assert.deepEqual(script.done.envRead, ['kernel', 'memory'])
   })
 

@@ -32,7 +32,8 @@ export interface CacheJob {
 /**
  * Fills the caches of a tree, in a sandbox of the tree: this is the only step that runs what was downloaded. Where bubblewrap can't be
  * used the tree has no caches, and each sandbox pays for them (0.2 s of CPU, or the minute that numba takes to compile); nothing else
- * differs, and the content digest leaves them out. numba's are bound to the CPU of this machine and to the hash of their source.
+ * differs, and the content digest leaves them out. numba's are bound to the kind of CPU that the image's
+ * environment names, not to this machine's, and to the hash of their source.
  *
  * Resolves with the number of files. Throws the signal's reason only.
  */
