@@ -3,6 +3,7 @@ import { billCredits, credits, describeEnd, duration, memory, size } from '@pekk
 import { costOf, type TaskSnapshot } from '../run/snapshot.js'
 import { keptLine } from './kept.js'
 import { AGAIN, FILES, RECEIPT, VALUES, line, type LineAction, type LineContext, type LineView } from './parts.js'
+import { REFUTED, REFUTED_ADVICE, REFUTED_WORDS, isRefuted, settledWords } from './proof.js'
 
 /** The line of a task that is over. */
 
@@ -28,6 +29,15 @@ export function endFacts(snapshot: TaskSnapshot, { now }: Pick<LineContext, 'now
 export function overLine(snapshot: TaskSnapshot, cell: string, context: LineContext): LineView {
   const { phase, end, refunded, attempt, tries } = snapshot
   const { number } = context
+  // Before anything that only the bridge says: a kept machine that isn't lost, a cap that didn't come back.
+  if (isRefuted(phase))
+    return line('refuted', 'error', REFUTED, {
+      tone: 'bad',
+      facts: [REFUTED_ADVICE],
+      actions: receiptOf(snapshot),
+      notes: [`What it was paid and how it ended can’t be believed: ${REFUTED_WORDS}.`],
+      spoken: { text: `Cell ${number}: ${REFUTED_WORDS}.`, assertive: true }
+    })
   const kept = snapshot.kept === null ? null : keptLine(snapshot, context)
   if (kept !== null) return kept
   // What it did stands, whatever became of its machine; the money is the session's.
@@ -53,7 +63,7 @@ export function overLine(snapshot: TaskSnapshot, cell: string, context: LineCont
       const back = billCredits(refunded ?? 0n)
       if (phase.reason === 'cancelled')
         return line('cancelled-free', 'stop', 'Cancelled by you', {
-          facts: ['nothing charged', `${back} credits came back`],
+          facts: ['nothing charged', `${back} credits came back`, settledWords(phase)],
           actions: [AGAIN],
           spoken: { text: `Cell ${number} cancelled. Nothing was charged.`, assertive: true }
         })
@@ -62,21 +72,13 @@ export function overLine(snapshot: TaskSnapshot, cell: string, context: LineCont
           ? 'no machine took it'
           : `${Math.max(attempt, Math.min(tries, attempt))} ${attempt === 1 ? 'machine' : 'machines'} lost contact`
       return line('refunded', 'returned', `Not finished, ${back} credits came back`, {
-        facts: [why, '0 charged'],
+        facts: [why, '0 charged', settledWords(phase)],
         actions: [AGAIN],
         spoken: { text: `Cell ${number} not finished. ${back} credits came back.`, assertive: true }
       })
     }
     default:
   }
-  if (phase.phase === 'settled' && phase.proof === 'refuted')
-    return line('refuted', 'error', 'The ledger says something else', {
-      tone: 'bad',
-      facts: ['don’t rely on this bridge'],
-      actions: receiptOf(snapshot),
-      notes: [`What it was paid and how it ended can’t be believed: ${REFUTED_WORDS}.`],
-      spoken: { text: `Cell ${number}: ${REFUTED_WORDS}.`, assertive: true }
-    })
   if (end === null)
     return line('settled', 'settled', 'Done, not re-run', {
       facts: endFacts(snapshot, context),
@@ -84,12 +86,6 @@ export function overLine(snapshot: TaskSnapshot, cell: string, context: LineCont
     })
   return endedLine(snapshot, end, cell, context)
 }
-
-const REFUTED_WORDS = 'the ledger says something else than the bridge'
-
-/** Whose word it is that it was paid so. */
-const settledWords = (phase: TaskSnapshot['phase']): string =>
-  phase.phase === 'settled' && phase.proof === 'proven' ? 'settled' : 'as the bridge says'
 
 const refusedWords = (code: string): string =>
   ({

@@ -1,5 +1,7 @@
 import React from 'react'
+import type { TaskPhase } from '@pekka/node/client'
 import type { IconName } from '../line/index.js'
+import { REFUTED } from '../line/proof.js'
 import { costOf, isOver, type RemoteTask } from '../run/index.js'
 import type { TasksPanelComponents } from './components.js'
 import { Icon } from './icon.js'
@@ -83,12 +85,12 @@ export function TaskDetail(props: {
   )
 }
 
-/** Whose word it is that it was paid so. */
-function paidStep(proof: 'proven' | 'refuted' | undefined) {
+/** Whose word it is that it was paid so, or that so much came back. */
+function paidStep({ phase, proof }: Extract<TaskPhase, { phase: 'settled' | 'refunded' }>) {
   const step = { at: null, icon: 'done', tone: 'plain' } as const
-  if (proof === 'refuted')
-    return { ...step, text: 'The ledger says something else', icon: 'error', tone: 'bad' } as const
-  return { ...step, text: proof === 'proven' ? 'Settled' : 'Paid, as the bridge says' }
+  if (proof === 'refuted') return { ...step, text: REFUTED, icon: 'error', tone: 'bad' } as const
+  if (proof === 'proven') return { ...step, text: 'Settled' }
+  return { ...step, text: phase === 'settled' ? 'Paid, as the bridge says' : 'Money came back, as the bridge says' }
 }
 
 function Timeline({ task, clock }: { task: RemoteTask; clock: (ms: number) => string }): React.ReactElement {
@@ -110,7 +112,9 @@ function Timeline({ task, clock }: { task: RemoteTask; clock: (ms: number) => st
   })
   if (snapshot.phase.phase === 'running')
     steps.push({ text: 'Running', at: snapshot.runningSince, icon: 'spinner', tone: 'live' })
-  if (snapshot.phase.phase === 'settled') steps.push(paidStep(snapshot.phase.proof))
+  const { phase, kept } = snapshot
+  // What came back of a kept machine is its own, no cell's.
+  if (phase.phase === 'settled' || (phase.phase === 'refunded' && kept === null)) steps.push(paidStep(phase))
   return (
     <>
       <h4>Timeline</h4>

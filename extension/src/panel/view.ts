@@ -2,6 +2,7 @@ import { billCredits, credits, describeEnd, duration, guessCredits } from '@pekk
 import type { ConnectionState } from '../connection/index.js'
 import type { IconName } from '../line/index.js'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
+import { REFUTED, isRefuted } from '../line/proof.js'
 import { costOf, isOver, timeOf, type TaskSnapshot } from '../run/snapshot.js'
 
 /** A row of the panel. */
@@ -46,6 +47,7 @@ export function lookOf(snapshot: TaskSnapshot): Look {
         return { icon: 'hourglass', tone: 'plain', state: 'Waiting for a machine' }
     }
   }
+  if (isRefuted(phase)) return { icon: 'error', tone: 'bad', state: REFUTED }
   switch (phase.phase) {
     case 'refused':
       return { icon: 'error', tone: 'bad', state: 'Not started' }
@@ -57,8 +59,6 @@ export function lookOf(snapshot: TaskSnapshot): Look {
         : { icon: 'returned', tone: 'plain', state: 'Not finished' }
     default:
   }
-  if (phase.phase === 'settled' && phase.proof === 'refuted')
-    return { icon: 'error', tone: 'bad', state: 'The ledger says something else' }
   if (end === null || end.outcome === 'ok')
     return phase.phase === 'received'
       ? { icon: 'done', tone: 'plain', state: 'Done' }

@@ -27,7 +27,8 @@ export function cellPhase({ phase }: Pick<TaskUpdate, 'phase'>, cell: { begun: b
     case 'refunded':
       return phase
     case 'settled':
-      return ended ? phase : NOT_RUN
+      // What the ledger's proof says of its session's end is said of it too.
+      return ended ? phase : { ...NOT_RUN, ...(phase.proof !== undefined && { proof: phase.proof }) }
     case 'received':
       return ended ? phase : NOT_RUN
     case 'running':

@@ -2,6 +2,7 @@ import { billCredits, credits, duration, guessCredits } from '@pekka/node/client
 import { listed } from '@pekka/node/scan'
 // Past the rooms' indexes, which need JupyterLab: words are tested without a page.
 import type { IconName } from '../line/icons.js'
+import { REFUTED, REFUTED_ADVICE, REFUTED_WORDS, isRefuted, settledWords } from '../line/proof.js'
 import type { MachineSnapshot } from './snapshot.js'
 import type { Opening } from './entries.js'
 
@@ -79,6 +80,7 @@ export function openingView(opening: Opening): MachineView {
 export function machineView(machine: MachineSnapshot, context: MachineContext): MachineView {
   const { phase, provider, lettingGo } = machine
   const name = provider ?? 'A machine'
+  if (isRefuted(phase)) return refutedView(machine)
   switch (phase.phase) {
     case 'refused':
       return view('refused', 'error', 'No machine is kept', {
@@ -166,10 +168,21 @@ function endWords({ idleEnd, lifeEnd }: MachineSnapshot, { clock }: MachineConte
   return lifeEnd === null ? [] : [`ends ${clock(lifeEnd)}`]
 }
 
-const moneyWords = ({ spent, refunded }: MachineSnapshot): string[] => [
+const moneyWords = ({ spent, refunded, phase }: MachineSnapshot): string[] => [
   `${billCredits(spent)} credits`,
-  ...(refunded === null ? [] : [`${billCredits(refunded)} came back`])
+  ...(refunded === null ? [] : [`${billCredits(refunded)} came back`]),
+  settledWords(phase)
 ]
+
+/** Neither its end nor its sums are told on: the bridge's word of them is false. */
+function refutedView({ phase, provider }: MachineSnapshot): MachineView {
+  return view('refuted', 'error', REFUTED, {
+    tone: 'bad',
+    facts: [`what ${provider ?? 'the machine'} cost and how it ended can’t be believed`, REFUTED_ADVICE],
+    actions: [...(phase.phase === 'settled' ? [RECEIPT] : []), DISMISS],
+    spoken: { text: `The kept machine: ${REFUTED_WORDS}.`, assertive: true }
+  })
+}
 
 /** It is over as it should be. */
 function endView(machine: MachineSnapshot): MachineView {

@@ -81,7 +81,27 @@ describe('line: words of every state', () => {
     [
       'not finished',
       { phase: { phase: 'refunded', reason: 'no-provider' }, refunded: 500_000n },
-      'Not finished, 0.500 credits came back | no machine took it · 0 charged | Run again'
+      'Not finished, 0.500 credits came back | no machine took it · 0 charged · as the bridge says | Run again'
+    ],
+    [
+      'not finished, as the ledger’s proof says',
+      { phase: { phase: 'refunded', reason: 'no-provider', proof: 'proven' }, refunded: 500_000n },
+      'Not finished, 0.500 credits came back | no machine took it · 0 charged · settled | Run again'
+    ],
+    [
+      'cancelled for nothing, as the bridge alone says',
+      { phase: { phase: 'refunded', reason: 'cancelled' }, refunded: 500_000n },
+      'Cancelled by you | nothing charged · 0.500 credits came back · as the bridge says | Run again'
+    ],
+    [
+      'a bridge that told of a refund that the ledger doesn’t have',
+      { phase: { phase: 'refunded', reason: 'cancelled', proof: 'refuted' }, refunded: 500_000n },
+      'The ledger says something else | don’t rely on this bridge | '
+    ],
+    [
+      'a cell of a kept machine whose loss the bridge made up',
+      { kept: 1, phase: { phase: 'refunded', reason: 'provider-lost', proof: 'refuted' } },
+      'The ledger says something else | don’t rely on this bridge | '
     ],
     [
       'refused',

@@ -47,6 +47,17 @@ describe('panel: list', () => {
     )
   })
 
+  it('says of an end that the ledger refutes nothing of what the bridge said', () => {
+    const proof = 'refuted' as const
+    for (const phase of [
+      { phase: 'settled', proof },
+      { phase: 'refunded', reason: 'cancelled', proof }
+    ] as const) {
+      const { state, tone, icon } = rowOf(snapshot({ ...ended('completed', 'ok'), phase }), options.now, false)
+      assert.deepEqual([state, tone, icon], ['The ledger says something else · 41 s', 'bad', 'error'])
+    }
+  })
+
   it('filters by name, machine and state', () => {
     const found = (filter: string): string[] =>
       groupTasks(tasks, { ...options, filter }).flatMap(({ rows }) => rows.map(({ id }) => id))

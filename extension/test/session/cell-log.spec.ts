@@ -112,6 +112,10 @@ describe('session: one cell of a machine', () => {
     assert.equal(at({ phase: 'settled' }, false, false), 'refunded')
     assert.equal(at(LOST, true, false), 'refunded')
     assert.equal(at({ phase: 'mismatch' }, true, true), 'mismatch')
+    // What the ledger's proof says of the session's end is said of a cell that wasn't run too.
+    const refuted = { phase: 'settled', proof: 'refuted' } as const
+    const left = cellPhase({ phase: refuted }, { begun: false, ended: false })
+    assert.deepEqual(left, { phase: 'refunded', reason: 'stopped', proof: 'refuted' })
     assert.equal(at({ phase: 'stopping', provider }, true, true), 'received')
   })
 })

@@ -58,7 +58,7 @@ describe('session: the notebook’s line about its machine', () => {
 
   it('says why it is over, and what was paid', () => {
     const settled = { phase: { phase: 'settled' } as const, spent: 24_000n, refunded: 976_000n }
-    const money = '0.024 credits · 0.976 came back · [Keep one again] · [Receipt] · [Close]'
+    const money = '0.024 credits · 0.976 came back · as the bridge says · [Keep one again] · [Receipt] · [Close]'
     assert.equal(said(settled), `birch-2 was let go · ${money}`)
     assert.equal(said({ ...settled, endedByItself: true }), `birch-2 was let go after 10 min without a run · ${money}`)
     const usage = { wallMs: 1, cpuMs: 1, maxMemoryBytes: 1, outputBytes: 1 }
@@ -73,11 +73,30 @@ describe('session: the notebook’s line about its machine', () => {
     )
   })
 
+  it('says whose word its sum is, and tells of none that the ledger refutes', () => {
+    const proven = { phase: 'settled', proof: 'proven' } as const
+    assert.equal(
+      said({ phase: proven, spent: 24_000n, refunded: 976_000n }),
+      'birch-2 was let go · 0.024 credits · 0.976 came back · settled · [Keep one again] · [Receipt] · [Close]'
+    )
+    const lost = { phase: 'refunded', reason: 'provider-lost', proof: 'proven' } as const
+    assert.match(said({ phase: lost, spent: 1n, refunded: 2n }), /came back · settled ·/)
+    for (const phase of [
+      { ...proven, proof: 'refuted' },
+      { ...lost, proof: 'refuted' }
+    ] as const) {
+      const refuted = machine({ phase, spent: 24_000n, refunded: 976_000n })
+      const { word, facts, tone, spoken } = machineView(refuted, context)
+      assert.deepEqual([word, tone, spoken?.assertive], ['The ledger says something else', 'bad', true])
+      assert.deepEqual(facts, ['what birch-2 cost and how it ended can’t be believed', 'don’t rely on this bridge'])
+    }
+  })
+
   it('tells of a lost machine plainly, with a way on', () => {
     const lost = { phase: { phase: 'refunded', reason: 'provider-lost' } as const, spent: 10_000n, refunded: 990_000n }
     assert.equal(
       said(lost),
-      'birch-2 was lost, and what its cells made with it · 0.010 credits · 0.990 came back · [Run its cells again elsewhere] · [Close]'
+      'birch-2 was lost, and what its cells made with it · 0.010 credits · 0.990 came back · as the bridge says · [Run its cells again elsewhere] · [Close]'
     )
     assert.match(said(lost, { cells: 0 }), /\[Keep one again\]/)
     assert.equal(machineView(machine(lost), context).spoken?.assertive, true)

@@ -100,6 +100,21 @@ describe('following a task', () => {
     }
   })
 
+  it('asks the ledger for the proof of a refund too, and says what it shows', async () => {
+    for (const verdict of ['proven', 'refuted'] as const) {
+      const parties = await createParties()
+      const view = settledView(parties, await sealRun(parties, []))
+      const proof = Promise.withResolvers<ProofVerdict>()
+      const { follower, listener } = await follow(parties, undefined, () => proof.promise)
+      const refunded = { attempts: [], paid: 0n, refunded: view.lock }
+      await listener.item(itemOf({ ...view, ...refunded, state: 'refunded', reason: 'no-provider' }))
+      assert.deepEqual((await follower.ended).phase, { phase: 'refunded', reason: 'no-provider' })
+      proof.resolve(verdict)
+      await proof.promise
+      assert.deepEqual(follower.current.phase, { phase: 'refunded', reason: 'no-provider', proof: verdict })
+    }
+  })
+
   it('says that a result is not to be used when output and commit differ', async () => {
     const parties = await createParties()
     const run = await sealRun(parties, [printed('a')])

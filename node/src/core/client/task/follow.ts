@@ -15,7 +15,7 @@ import type { Live } from '../live.js'
 
 /**
  * Where a task stands for its owner, in the order of R14b. `received` means: head and digests recomputed here equal the
- * commit. `settled` is the bridge's word until `proof` says what the witnesses signed (R14c).
+ * commit. `settled` and `refunded` are the bridge's word until `proof` says what the witnesses signed (R14c).
  */
 export type TaskPhase =
   | { phase: 'sending' }
@@ -25,7 +25,7 @@ export type TaskPhase =
   | { phase: 'stopping'; provider: Uint8Array | null }
   | { phase: 'received' }
   | { phase: 'settled'; proof?: Exclude<ProofVerdict, 'open'> }
-  | { phase: 'refunded'; reason: string }
+  | { phase: 'refunded'; reason: string; proof?: Exclude<ProofVerdict, 'open'> }
   /** Never got onto the ledger. */
   | { phase: 'refused'; code: string }
   /** Output and commit do not agree: not to be used. */
@@ -180,7 +180,7 @@ export class TaskFollower {
     if (isFinal(phase)) {
       this.#resolveEnded(this.current)
     }
-    if (phase.phase === 'settled') this.#ask()
+    if (phase.phase === 'settled' || phase.phase === 'refunded') this.#ask()
   }
 
   /** Asks for the proof of what is shown already; nothing waits for it. Where there is none, the next update asks again. */
@@ -195,8 +195,9 @@ export class TaskFollower {
     })
   }
 
-  #settled(): TaskPhase {
-    return this.#verdict === 'open' ? { phase: 'settled' } : { phase: 'settled', proof: this.#verdict }
+  /** What the ledger's proof says of the end that is shown; nothing while it is the bridge's word alone. */
+  #proof(): { proof?: Exclude<ProofVerdict, 'open'> } {
+    return this.#verdict === 'open' ? {} : { proof: this.#verdict }
   }
 
   #judge(): TaskPhase {
@@ -206,7 +207,8 @@ export class TaskFollower {
     const view = item?.view
     if (view && this.components.reader.finished) {
       try {
-        if (this.components.reader.confirm(view)) return isEnded(view.state) ? this.#settled() : { phase: 'received' }
+        if (this.components.reader.confirm(view))
+          return isEnded(view.state) ? { phase: 'settled', ...this.#proof() } : { phase: 'received' }
       } catch (error) {
         this.#error = error instanceof PekkaError ? error : new PekkaError('HEAD_MISMATCH')
         return { phase: 'mismatch' }
@@ -224,7 +226,7 @@ export class TaskFollower {
     // A session whose machine was lost after a tranche is settled without a commit.
     const without = view.state === 'closed' || (view.state === 'settled' && view.offer.session !== null)
     if (view.state === 'refunded' || (without && !view.attempts.some(a => a.ended === 'committed'))) {
-      return { phase: 'refunded', reason: view.reason ?? 'cancelled' }
+      return { phase: 'refunded', reason: view.reason ?? 'cancelled', ...this.#proof() }
     }
     if (view.state === 'stopping') return { phase: 'stopping', provider: attempt?.provider ?? null }
     if (view.state === 'offered' && !this.#runs(view)) return { phase: 'waiting', since: view.offeredAt }
