@@ -5,16 +5,19 @@ import {
   PROVEN_KINDS,
   billCredits,
   credits,
-  readProofFile,
+  readLedgerFile,
+  verifyEvidenceFile,
   verifyProofFile,
   wayOf,
   writeProofFile,
+  type LedgerFile,
   type ProvenKind
 } from '../../core/client/index.js'
 import { PekkaError, fromHex, toHex, toJson, type Fact, type Proven } from '../../core/protocol/index.js'
 import { createVerifier } from '../../host/crypto/index.js'
 import type { CliContext } from '../context.js'
 import { findTask, withSession } from '../task/session.js'
+import { accusationLines, registerEvidence } from './ledger-evidence.js'
 import { registerStatus } from './ledger-status.js'
 import { registerViews } from './ledger-views.js'
 
@@ -24,6 +27,7 @@ export function register(program: Command, context: CliContext): void {
     .description('the ledger: its transactions, proofs of what it says, and its witnesses')
   registerStatus(ledger, context)
   registerViews(ledger, context)
+  registerEvidence(ledger, context)
   ledger
     .command('prove')
     .description('write a proof that can be checked without any network')
@@ -43,33 +47,47 @@ export function register(program: Command, context: CliContext): void {
     })
   ledger
     .command('verify')
-    .description('check a proof; needs no network')
-    .argument('<file>', 'a proof')
-    .option('--trust <network>', 'id of the network that you trust, or a proof of it from before')
+    .description('check a proof, or evidence against a witness; needs no network')
+    .argument('<file>', 'a proof ("pekka ledger prove"), or evidence ("pekka ledger evidence")')
+    .option('--trust <network>', 'id of the network that you trust, or a file about it from before')
     .option('--json', 'as JSON')
     .action(async (path: string, options: { trust?: string }) => {
-      const file = readProofFile(await read(path))
-      const proven = await verifyProofFile(file, createVerifier(), await trusted(options.trust))
+      const read = await readFileAt(path)
+      const { shown, lines } = await check(read, await trusted(options.trust))
+      const { network } = read.file
       if (context.json) {
-        context.result(JSON.stringify(toJson({ ok: true, network: file.network, ...proven })))
+        context.result(JSON.stringify(toJson({ ok: true, kind: read.kind, network, ...shown })))
         return
       }
-      for (const line of describe(proven)) context.result(line)
+      for (const line of lines) context.result(line)
       if (options.trust === undefined)
-        context.result(`It holds on network ${toHex(file.network)}. Compare that with yours, or give it as --trust.`)
+        context.result(`It holds on network ${toHex(network)}. Compare that with yours, or give it as --trust.`)
       else context.result('It holds on the network that you trust.')
     })
 }
 
 async function trusted(trust: string | undefined): Promise<Uint8Array | undefined> {
   if (trust === undefined) return undefined
-  return /^[0-9a-f]{64}$/i.test(trust) ? fromHex(trust.toLowerCase()) : readProofFile(await read(trust)).network
+  return /^[0-9a-f]{64}$/i.test(trust) ? fromHex(trust.toLowerCase()) : (await readFileAt(trust)).file.network
 }
 
-const read = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((cause: unknown) => {
+/** @throws PekkaError USAGE, PROOF_INVALID */
+async function readFileAt(path: string): Promise<LedgerFile> {
+  const bytes = await readFile(path).catch((cause: unknown) => {
     throw new PekkaError('USAGE', { issue: `The file can’t be read: ${path}.` }, { cause })
   })
+  return readLedgerFile(new Uint8Array(bytes), bytes.toString('utf8'))
+}
+
+/** What a file shows, whole and in words. @throws PekkaError PROOF_INVALID */
+async function check(read: LedgerFile, trust?: Uint8Array): Promise<{ shown: object; lines: string[] }> {
+  if (read.kind === 'proof') {
+    const proven = await verifyProofFile(read.file, createVerifier(), trust)
+    return { shown: proven, lines: describe(proven) }
+  }
+  const accusation = await verifyEvidenceFile(read.file, createVerifier(), trust)
+  return { shown: accusation, lines: accusationLines(accusation) }
+}
 
 function parseId(id: string): Uint8Array {
   if (!/^[0-9a-f]{64}$/i.test(id)) throw new PekkaError('USAGE', { issue: `Not a whole id: ${id}.` })

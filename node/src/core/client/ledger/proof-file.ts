@@ -13,9 +13,10 @@ import {
 } from '../../protocol/index.js'
 import { readAnchor } from './proven-ledger.js'
 
-/** A ledger proof with all that it takes to check it offline, as JSON: `pekka ledger prove` writes it. */
-const MAX_GENESIS_BYTES = 1 << 20
+/** Largest genesis of a file: some thousand accounts. */
+export const MAX_GENESIS_BYTES = 1 << 20
 
+/** A ledger proof with all that it takes to check it offline, as JSON: `pekka ledger prove` writes it. */
 const proofFileSchema = z.strictObject({
   v: z.literal(1),
   /** The network it is about: the hash of `genesis`. Who reads it must know that it is the right one. */

@@ -124,6 +124,15 @@ export class ProvenLedger {
     return checkpoint
   }
 
+  /** The last checkpoint as a proof that shows nothing but it, and on its way each epoch's committee. @throws PekkaError PROOF_INVALID, PROOF_MISSING */
+  async last(): Promise<Shown & { genesis: Uint8Array }> {
+    const { genesis } = await this.anchor()
+    const seen = this.#newest
+    const shown = await this.#fetch('/v1/ledger/checkpoint', null)
+    this.#advance(shown.proven, seen)
+    return { ...shown, genesis }
+  }
+
   /**
    * The own account's row; null: there is no such account.
    * @throws PekkaError PROOF_INVALID, PROOF_MISSING
