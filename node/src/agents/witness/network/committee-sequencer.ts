@@ -131,7 +131,11 @@ export class CommitteeSequencer implements Sequencer, Notes {
     })
     this.#chains = new RevealChains({ seed: signer.seed, nonce: genesis.nonce, parameters: this.#parameters })
     this.#intake = new Intake(
-      { store, opener: this.#opener, state: () => this.#needState(), clock, monotonic },
+      {
+        ...{ store, opener: this.#opener, clock, monotonic },
+        state: () => this.#needState(),
+        seats: () => committees.of(committees.epoch)?.length ?? 1
+      },
       { network, key: signer.publicKey }
     )
   }

@@ -64,6 +64,12 @@ export const MAX_INBOX = 256
 /** Commits that are decided and not executed before the consensus waits for the ledger. */
 export const MAX_UNEXECUTED = 32
 
+/**
+ * What is under way through all members' hands, taken in and not ordered, as bytes of the commits that order it (intake/weight.ts); each has an
+ * equal part. So honest members' commits stay at half of what a message to followers may hold (16 MiB), however late they come.
+ */
+export const MAX_UNDER_WAY = 8 << 20
+
 /** Opened blocks, and verified transactions, that are remembered by their bytes: others pass on what was here already. Bytes each. */
 export const OPENED_BLOCKS_BYTES = 32 << 20
 export const VERIFIED_BYTES = 16 << 20

@@ -40,7 +40,7 @@ describe('witness: what other witnesses tell of', () => {
     const clock = { now: () => Date.now() }
     const opener = new Opener({ verifier: counting, epoch: () => 0, membersOf: () => [] })
     const guests = new Guests(new Admission({ state: () => state, clock, monotonic: () => elapsed }))
-    const gate = new LaneGate({ state: () => state, clock })
+    const gate = new LaneGate({ state: () => state, clock, room: () => Infinity })
     const hearsay = new Hearsay(
       {
         opener,

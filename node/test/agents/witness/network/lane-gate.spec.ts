@@ -9,6 +9,8 @@ import {
 } from '@pekka/node/protocol'
 import { executeCommit, genesisState, verifyTransaction, type VerifiedTransaction } from '@pekka/node/ledger'
 import { createSigner, createVerifier } from '@pekka/node/host/crypto'
+import { VIEW_BYTES } from '../../../../src/agents/witness/constants.js'
+import { weightOf } from '../../../../src/agents/witness/network/intake/weight.js'
 import { LaneGate } from '../../../../src/agents/witness/network/intake/lane-gate.js'
 import { createTestNetwork, faucet, seed, type Sender } from '../support.js'
 
@@ -17,11 +19,11 @@ describe('witness: lanes of a committee', () => {
   const id = networkId(network.genesis)
   const isFinal = (): boolean => false
 
-  function world(wait?: number) {
+  function world(wait?: number, room = Infinity) {
     const state = genesisState(network.genesis)
     const time = { ahead: 0 }
     const now = (): number => Date.now() + time.ahead
-    const gate = new LaneGate({ state: () => state, clock: { now } }, wait)
+    const gate = new LaneGate({ state: () => state, clock: { now }, room: () => room }, wait)
     /** As the ledger does with a commit. */
     const execute = (...transactions: VerifiedTransaction[]) => {
       const input = { timestamp: now(), transactions, witness: network.witness.publicKey, isFinal }
@@ -232,6 +234,39 @@ describe('witness: lanes of a committee', () => {
     await early
     gate.stop()
     await Promise.all(waiting)
+  })
+
+  it('lets no more go on at once than a commit can hold, and again as much once that is ordered', async () => {
+    const [first, second] = await chain(network.demo, 2)
+    assert.ok(first && second)
+    const [other] = network.providers
+    const rest = await verified(contentOf(other), other)
+    const { gate, execute } = world(undefined, weightOf(first) + weightOf(rest) - 1)
+    // What comes first waits for its turn outside: it is turned away when that comes.
+    const early = gate.enter(second, isFinal)
+    early.catch(() => {})
+    await gate.enter(first, isFinal)
+    await assert.rejects(early, { code: 'RATE_LIMITED' })
+    assert.equal(gate.waiting, 0)
+    await assert.rejects(gate.enter(rest, isFinal), { code: 'RATE_LIMITED' })
+    // What others have told of comes again.
+    assert.equal(gate.tryEnter(rest, isFinal), 'early')
+    // The same once more is no more.
+    await gate.enter(first, isFinal)
+    execute(first)
+    assert.equal(gate.tryEnter(rest, isFinal), 'ready')
+  })
+
+  it('lets one go on by itself, however large, and counts the views of the tasks that it opens', async () => {
+    const { gate } = world(undefined, 1)
+    const [first] = await chain(network.demo, 1)
+    assert.ok(first)
+    await gate.enter(first, isFinal)
+    const offer = (tasks: number) => ({ ...first.transaction, body: { kind: 'offer', tasks: new Array(tasks) } })
+    const weigh = (tasks: number) =>
+      // What an offer's weight is read from.
+      weightOf({ bytes: new Uint8Array(100), transaction: offer(tasks) as unknown as Transaction })
+    assert.equal(weigh(64) - weigh(0), 64 * VIEW_BYTES)
   })
 
   it('holds a bounded number that waits, of a lane and of accounts that nobody knows', async () => {

@@ -7,6 +7,7 @@ import type { Agreement } from '../agreement.js'
 import type { Opener } from '../blocks/opener.js'
 import { refuseOldParents } from '../executing.js'
 import type { WitnessLinks } from '../links.js'
+import { MAX_UNDER_WAY } from '../constants.js'
 import { STAKED } from './allowances.js'
 import { FinalityTimes } from './finality-times.js'
 import { Guests } from './guests.js'
@@ -18,6 +19,8 @@ export interface IntakeComponents {
   opener: Opener
   /** The ledger's state after its last commit. */
   state: () => Reader
+  /** Members of the committee that decides now. */
+  seats: () => number
   clock: Clock
   monotonic: () => number
 }
@@ -49,8 +52,8 @@ export class Intake {
     private readonly components: IntakeComponents,
     private readonly init: IntakeInit
   ) {
-    const { state, clock, monotonic } = components
-    this.#gate = new LaneGate({ state, clock })
+    const { state, seats, clock, monotonic } = components
+    this.#gate = new LaneGate({ state, clock, room: () => MAX_UNDER_WAY / Math.max(1, seats()) })
     this.#guests = new Guests(new Admission({ state, clock }))
     this.#times = new FinalityTimes(monotonic)
   }

@@ -10,6 +10,7 @@ import {
   type VerifiedTransaction
 } from '@pekka/node/ledger'
 import { GAP_WAIT_MS, MAX_PENDING_PER_LANE } from '../../constants.js'
+import { weightOf } from './weight.js'
 
 /** Transactions that wait for what they need, in all lanes together, … */
 const MAX_EARLY = 2_048
@@ -20,6 +21,8 @@ export interface LaneGateComponents {
   /** The ledger's state after its last commit. */
   state: () => Reader
   clock: { now(): number }
+  /** What may be under way here, in {@link weightOf}; one by itself always may. */
+  room: () => number
 }
 
 /** Whether a vertex is final here. */
@@ -44,6 +47,7 @@ interface Early {
 export class LaneGate {
   /** What is under way by lane: ids and sequences. */
   readonly #under = new Map<string, Map<string, VerifiedTransaction>>()
+  #weight = 0
   /** What waits, by what it waits for. */
   readonly #early = new Map<string, Set<Early>>()
   #waiting = 0
@@ -62,18 +66,20 @@ export class LaneGate {
 
   /**
    * Resolves when the transaction may go on; it is under way then, until {@link leave}.
-   * @throws PekkaError as `authorize` where the ledger would refuse it; RATE_LIMITED when too many wait
+   * @throws PekkaError as `authorize` where the ledger would refuse it; RATE_LIMITED when too many wait, or too much is under way
    */
   async enter(transaction: VerifiedTransaction, isFinal: IsFinal): Promise<void> {
     const judgement = this.#judge(transaction, isFinal)
     if (judgement.status === 'refused') throw judgement.error
     if (judgement.status === 'early') await this.#wait(transaction, isFinal, judgement.error)
-    else this.#begin(transaction)
+    else if (this.#hasRoom(transaction)) this.#begin(transaction)
+    else throw new PekkaError('RATE_LIMITED')
   }
 
-  /** As {@link enter}, for what doesn't wait here: others have told of it, and it comes again where it may become right. */
+  /** As {@link enter}, for what doesn't wait here: others have told of it, and it comes again where it may become right, or finds room. */
   tryEnter(transaction: VerifiedTransaction, isFinal: IsFinal): Judgement['status'] {
     const { status } = this.#judge(transaction, isFinal)
+    if (status === 'ready' && !this.#hasRoom(transaction)) return 'early'
     if (status === 'ready') this.#begin(transaction)
     return status
   }
@@ -83,6 +89,7 @@ export class LaneGate {
     const lane = laneOf(transaction)
     const under = this.#under.get(lane)
     if (under?.delete(toHex(transaction.id)) !== true) return
+    this.#weight -= weightOf(transaction)
     if (under.size === 0) this.#under.delete(lane)
     this.#look([lane])
   }
@@ -122,7 +129,7 @@ export class LaneGate {
   }
 
   #judge(transaction: VerifiedTransaction, isFinal: IsFinal): Judgement {
-    if (this.#under.get(laneOf(transaction))?.has(toHex(transaction.id))) return { status: 'ready' }
+    if (this.#isUnder(transaction)) return { status: 'ready' }
     const { state, clock } = this.components
     const reader = state()
     const time = timeView(reader)
@@ -142,9 +149,19 @@ export class LaneGate {
     return tip
   }
 
+  #hasRoom(transaction: VerifiedTransaction): boolean {
+    if (this.#weight === 0 || this.#isUnder(transaction)) return true
+    return this.#weight + weightOf(transaction) <= this.components.room()
+  }
+
+  #isUnder(transaction: VerifiedTransaction): boolean {
+    return this.#under.get(laneOf(transaction))?.has(toHex(transaction.id)) === true
+  }
+
   #begin(transaction: VerifiedTransaction): void {
     const lane = laneOf(transaction)
     const under = this.#under.get(lane) ?? new Map<string, VerifiedTransaction>()
+    if (!this.#isUnder(transaction)) this.#weight += weightOf(transaction)
     this.#under.set(lane, under.set(toHex(transaction.id), transaction))
     this.#look([lane])
   }
@@ -180,7 +197,9 @@ export class LaneGate {
       // Gone with one that was before it.
       if (!early.keys.some(key => this.#early.get(key)?.has(early))) continue
       const judgement = this.#judge(early.transaction, early.isFinal)
-      if (judgement.status === 'ready') {
+      if (judgement.status === 'ready' && !this.#hasRoom(early.transaction)) {
+        this.#end(early).settle.reject(new PekkaError('RATE_LIMITED'))
+      } else if (judgement.status === 'ready') {
         this.#end(early).settle.resolve()
         this.#begin(early.transaction)
       } else if (judgement.status === 'refused') this.#end(early).settle.reject(judgement.error)
