@@ -98,7 +98,8 @@ export class Provider implements Startable {
       ledger,
       log,
       onTask: view => this.#onTask(view),
-      onAuction: view => components.auctions?.take(view)
+      onAuction: view => components.auctions?.take(view),
+      onMissed: signal => this.#askAnew(signal)
     })
     const ledgerNow = () => this.#watch.timestamp
     this.#committer = new Committer({ lane, store, ledgerNow, stopping: this.#stopping.signal, log })
@@ -274,6 +275,19 @@ export class Provider implements Startable {
   #tellCells(link: BridgeLink, attempt: Attempt): void {
     const { cells, place } = attempt
     if (cells !== null && attempt.bridge === link.address) link.tell({ kind: 'cells', ...place, count: cells })
+  }
+
+  /** Commits passed unseen: what they did to our tasks and auctions. */
+  async #askAnew(signal: AbortSignal): Promise<void> {
+    const { ledger, store, auctions } = this.components
+    const records = await store.list()
+    const attempts = [...this.#attempts.values()].map(({ place }) => place.task)
+    const ours = [...this.#intakes.forgetViews(), ...attempts, ...records.map(({ task }) => task)]
+    for (const task of new Map(ours.map(id => [toHex(id), id])).values()) {
+      const view = await ledger.task(task, signal)
+      if (view !== null) this.#onTask(view)
+    }
+    await auctions?.askAnew(signal)
   }
 
   #onTask(view: TaskView): void {

@@ -29,7 +29,7 @@ export { Liveness, type LivenessInit } from './liveness.js'
 export { fetchBlob, fetchBlobTo, putBlob, serveBlobs, type BlobName, type BlobService } from './blobs.js'
 export { serveLedger } from './ledger-server.js'
 export type { Gossip, GossipInit, GossipVerdict } from './gossip.js'
-export { LedgerClient, type LedgerClientComponents, type LedgerClientInit } from './ledger-client.js'
+export { isCommitMissing, LedgerClient, type LedgerClientComponents, type LedgerClientInit } from './ledger-client.js'
 export * from './constants.js'
 export type { NetworkHostComponents } from './host.js'
 

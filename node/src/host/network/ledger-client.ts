@@ -187,14 +187,14 @@ export class LedgerClient implements LedgerAccess {
     let last = after
     let failures = 0
     let failingSince: number | null = null
-    /** Witnesses in a row that don't keep the next commit any more. */
-    let pruned = 0
+    /** Witnesses in a row that can't give the next commit: it isn't kept any more, or is larger than a message. */
+    let without = 0
     while (!signal.aborted) {
       try {
         for await (const { commit, address } of this.#followOnce(last, signal)) {
           failingSince = null
           failures = 0
-          pruned = 0
+          without = 0
           if (commit.header.index !== last + 1) throw new PekkaError('LINK_PROTOCOL', { issue: 'a commit is missing' })
           last = commit.header.index
           this.#seen.tell(address, last)
@@ -203,8 +203,8 @@ export class LedgerClient implements LedgerAccess {
       } catch (error) {
         if (signal.aborted) return
         // Another one may keep more; where none does, trying on brings nothing.
-        pruned = isPekkaError(error) && error.code === 'HISTORY_PRUNED' ? pruned + 1 : 0
-        if (pruned >= this.#addresses.length) throw error
+        without = isCommitMissing(error) ? without + 1 : 0
+        if (without >= this.#addresses.length) throw error
         failingSince ??= performance.now()
         if (performance.now() - failingSince > this.#patience) {
           throw new PekkaError('LEDGER_UNREACHABLE', {}, { cause: error })
@@ -363,6 +363,10 @@ function view<T>(schema: z.ZodType<T>, value: unknown): T {
     { cause: parsed.error }
   )
 }
+
+/** Whether the witness that was asked will never send the commit that comes next. */
+export const isCommitMissing = (error: unknown): error is PekkaError =>
+  isPekkaError(error) && (error.code === 'HISTORY_PRUNED' || error.code === 'LINK_MESSAGE_TOO_LARGE')
 
 const backOff = (failures: number): number =>
   Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)

@@ -265,6 +265,34 @@ describe('ledger access', () => {
     )
   })
 
+  it('says at once that the next commit is larger than a message, through a relay too, and follows on after it', async () => {
+    const large = new CountingLedger()
+    large.grow(20)
+    const ledger: LedgerAccess = Object.assign(new CountingLedger(), {
+      async *follow(after: number, signal: AbortSignal) {
+        for await (const one of large.follow(after, signal)) {
+          const part = { bytes: new Uint8Array(256 << 10), outcome: await large.submit(new Uint8Array(1)) }
+          yield one.header.index === 8 ? { ...one, transactions: new Array(65).fill(part) } : one
+        }
+      }
+    })
+    const relay = await witness(await client([firstAddress(await witness(ledger))], 60_000))
+    const access = await client([firstAddress(relay)], 60_000)
+    const seen: number[] = []
+    const stop = new AbortController()
+    await assert.rejects(
+      async () => {
+        for await (const { header } of access.follow(5, stop.signal)) seen.push(header.index)
+      },
+      { code: 'LINK_MESSAGE_TOO_LARGE' }
+    )
+    for await (const { header } of access.follow(8, stop.signal)) {
+      seen.push(header.index)
+      if (header.index === 10) stop.abort()
+    }
+    assert.deepEqual(seen, [6, 7, 9, 10])
+  })
+
   it('goes on with the next address when one is gone, and repeats the call that was under way', async () => {
     const ledger = new CountingLedger()
     let asked = 0

@@ -2,6 +2,7 @@ import {
   PekkaError,
   asPekkaError,
   equalBytes,
+  fromHex,
   toHex,
   type BridgeMessage,
   type LedgerAccess,
@@ -112,6 +113,16 @@ export class Intakes {
 
   box(task: Uint8Array, box: Uint8Array): void {
     this.#intakes.get(toHex(task))?.box.resolve(box)
+  }
+
+  /**
+   * Commits passed unseen: no view that is here is taken for the present any more.
+   * @returns ids of the tasks that wait for the ledger's word
+   */
+  forgetViews(): Uint8Array[] {
+    this.#views.clear()
+    for (const intake of this.#intakes.values()) intake.view = null
+    return [...this.#intakes.keys()].map(fromHex)
   }
 
   /** What the ledger says of a task that names us. */

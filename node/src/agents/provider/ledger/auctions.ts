@@ -85,6 +85,11 @@ export class Auctions {
       return '[]'
     })
     for (const bid of z.array(bidSchema).parse(JSON.parse(text))) this.#bids.set(toHex(bid.auction), bid)
+    await this.askAnew(signal)
+  }
+
+  /** What has become of auctions, where changes were missed. */
+  async askAnew(signal?: AbortSignal): Promise<void> {
     for (const view of await this.components.ledger.auctions(null, signal)) this.take(view)
     for (const { auction } of [...this.#bids.values()]) {
       const [view] = await this.components.ledger.auctions(auction, signal)

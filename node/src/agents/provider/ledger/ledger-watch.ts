@@ -1,5 +1,5 @@
-import { pause } from '@pekka/node/host/network'
-import { isPekkaError, type AuctionView, type CommitView, type LedgerAccess, type TaskView } from '@pekka/node/protocol'
+import { isCommitMissing, pause } from '@pekka/node/host/network'
+import { type AuctionView, type CommitView, type LedgerAccess, type TaskView } from '@pekka/node/protocol'
 
 export interface LedgerWatchComponents {
   ledger: LedgerAccess
@@ -7,6 +7,8 @@ export interface LedgerWatchComponents {
   onTask: (view: TaskView) => void
   /** Told of every auction that changed. */
   onAuction?: (view: AuctionView) => void
+  /** Commits passed unseen: asks for whatever may have changed in them. What it throws brings it again. */
+  onMissed?: (signal: AbortSignal) => Promise<void>
   log: { warn(data: object, text: string): void }
 }
 
@@ -43,22 +45,24 @@ export class LedgerWatch {
         for await (const commit of this.components.ledger.follow(this.#last, signal)) this.#take(commit)
       } catch (error) {
         if (!signal.aborted) this.components.log.warn({ err: error }, 'the ledger can not be followed')
-        if (isPekkaError(error) && error.code === 'HISTORY_PRUNED') await this.#skip(signal)
+        if (isCommitMissing(error)) await this.#skip(signal)
       }
       await pause(1_000, signal)
     }
   }
 
-  /** What it missed is nowhere any more, and it was away for longer than any lease: it goes on with what comes now. */
+  /** The next commit comes from nobody any more, or is too large for any: it goes on with what comes now. */
   async #skip(signal: AbortSignal): Promise<void> {
     const from = this.#last + 1
     try {
       const { index, timestamp } = await this.components.ledger.time(signal)
-      this.#last = Math.max(this.#last, index)
       this.#timestamp = Math.max(this.#timestamp, timestamp)
-      this.components.log.warn({ from, to: this.#last }, 'commits were missed, and no witness keeps them any more')
-    } catch {
-      // The next try asks again.
+      // After `index` is known: a change in between is seen twice, never missed. As long as it fails, following does too.
+      await this.components.onMissed?.(signal)
+      this.#last = Math.max(this.#last, index)
+      this.components.log.warn({ from, to: this.#last }, 'commits were missed: no witness gives them')
+    } catch (error) {
+      if (!signal.aborted) this.components.log.warn({ err: error }, 'what was missed could not be asked for')
     }
   }
 
