@@ -1,5 +1,5 @@
 import React, { useState } from 'react'
-import type { ImageChoice } from '@pekka/node/scan'
+import { differs, isAdded, type ImageChoice } from '@pekka/node/scan'
 import { AUTOMATIC, type EnvironmentOptions } from '../run/index.js'
 import { addedWords, chipOf } from './view.js'
 
@@ -67,7 +67,7 @@ export function PackageQuestions({
 }: Omit<EnvironmentRowProps, 'offered'>): React.ReactElement | null {
   const answer = (module: string, distribution: string | null): void =>
     decide({ ...options, answers: new Map([...options.answers, [module, distribution]]) })
-  const lacking = choice.missing.filter(({ optional, have }) => !optional && have === null)
+  const lacking = choice.missing.filter(isAdded)
   if (choice.questions.length === 0 && lacking.length === 0) return null
   return (
     <ul className="pk-Questions" aria-label="Packages">
@@ -91,30 +91,35 @@ export function PackageQuestions({
           </span>
         </li>
       ))}
-      {lacking.map(({ module, elsewhere }) => (
-        <li key={module}>
-          <span>{addedWords(module, elsewhere, choice.image)}</span>
-          <span className="pk-Questions-ways">
-            {elsewhere !== null && (
-              <button
-                type="button"
-                className="pk-Button pk-mod-small"
-                onClick={() => decide({ ...options, image: elsewhere })}
-              >
-                Use {elsewhere}
-              </button>
-            )}
-            <button
-              type="button"
-              className="pk-Button pk-mod-small"
-              aria-label={`Leave out ${module}`}
-              onClick={() => answer(module, null)}
-            >
-              Leave out
-            </button>
-          </span>
-        </li>
-      ))}
+      {lacking.map(one => {
+        const { module, elsewhere } = one
+        return (
+          <li key={module}>
+            <span>{addedWords(one, choice.image)}</span>
+            <span className="pk-Questions-ways">
+              {elsewhere !== null && (
+                <button
+                  type="button"
+                  className="pk-Button pk-mod-small"
+                  onClick={() => decide({ ...options, image: elsewhere })}
+                >
+                  Use {elsewhere}
+                </button>
+              )}
+              {!differs(one) && (
+                <button
+                  type="button"
+                  className="pk-Button pk-mod-small"
+                  aria-label={`Leave out ${module}`}
+                  onClick={() => answer(module, null)}
+                >
+                  Leave out
+                </button>
+              )}
+            </span>
+          </li>
+        )
+      })}
     </ul>
   )
 }

@@ -1,7 +1,7 @@
 import React, { useEffect, useRef, useState } from 'react'
 import { asPekkaError } from '@pekka/node/protocol'
 import { credits, duration, type whyNot } from '@pekka/node/client'
-import type { MissingPackage } from '@pekka/node/scan'
+import { isAdded, type MissingPackage } from '@pekka/node/scan'
 import { labIcon } from '../line/index.js'
 import {
   WAIT_MS,
@@ -26,7 +26,7 @@ const REFRESH_MS = 60_000
 const WAITABLE = new Set(['NO_MATCH', 'IMAGE_UNKNOWN'])
 
 /** What is said and not asked. */
-const soft = ({ optional, have }: MissingPackage): boolean => optional || have !== null
+const soft = (one: MissingPackage): boolean => !isAdded(one)
 
 const RemoteIcon = labIcon('remote')
 const EyeIcon = labIcon('eye')

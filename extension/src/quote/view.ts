@@ -1,6 +1,6 @@
 import type { PekkaError, SessionTerms } from '@pekka/node/protocol'
 import { credits, duration, guessCredits, memory, parseCredits, type Quote, type whyNot } from '@pekka/node/client'
-import { listed, type ImageChoice } from '@pekka/node/scan'
+import { differs, differsWords, listed, type ImageChoice, type MissingPackage } from '@pekka/node/scan'
 // Past the room's index, which needs JupyterLab: words are tested without a page.
 import { isFetched, type AddressRow } from '../run/addresses.js'
 import type { RunSettings } from '../run/index.js'
@@ -88,9 +88,13 @@ export function noPrice(
 export const chipOf = ({ uses }: Pick<ImageChoice, 'uses'>): string | null =>
   uses.length === 0 ? null : `imports ${listed(uses.map(({ module }) => module))}`
 
-/** What is said of a package that the environment lacks: Run adds it. */
-export const addedWords = (module: string, elsewhere: string | null, image: string): string =>
-  `${module} isn’t in ${elsewhere === null ? 'any environment' : image}. It is added: the bridge looks it up, and so learns its name.`
+/** What is said of a package that the environment lacks, or has in another version than the code asks for: Run adds it. */
+export function addedWords(one: MissingPackage, image: string): string {
+  const { module, elsewhere } = one
+  return differs(one)
+    ? `${differsWords(one, image)} The bridge looks it up, and so learns its name.`
+    : `${module} isn’t in ${elsewhere === null ? 'any environment' : image}. It is added: the bridge looks it up, and so learns its name.`
+}
 
 /** Who learns of the addresses that are fetched (docs/privacy.md), and what happens to the others. */
 export function addressWords(rows: readonly AddressRow[], ticks: ReadonlyMap<string, boolean>): string[] {

@@ -1,5 +1,6 @@
 import type { Contents, Kernel } from '@jupyterlab/services'
 import {
+  checkScripts,
   chooseImage,
   importScan,
   localPackagesExpression,
@@ -93,19 +94,21 @@ export class Environments {
     const known = this.#known.get(notebook)
     const choice = this.glance(notebook, cells, options)
     const [smallest] = tables().images
-    const plain = choice.questions.length === 0 && choice.missing.length === 0
+    const refused = importScan(cells).refused
+    const plain = choice.questions.length === 0 && choice.missing.length === 0 && !refused
     // What is beside the notebook can only take needs away; what nobody else has decides nothing.
     if (!plain || (options.image === undefined && choice.image !== smallest?.name)) return undefined
     if (known === undefined) void this.choose(notebook, cells, options).catch(() => undefined)
     return choice
   }
 
-  /** @throws PekkaError INPUT_REQUIREMENTS where a requirements file beside the notebook names an address */
+  /** @throws PekkaError INPUT_REQUIREMENTS where a requirements file beside the notebook, or a PEP 723 block in it, names an address */
   async choose(
     notebook: OpenNotebook,
     cells: readonly CodeSource[],
     options: EnvironmentOptions
   ): Promise<ImageChoice> {
+    checkScripts(cells.map(({ number, source }) => ({ name: `cell ${number}`, source })))
     return this.#choose(notebook, cells, await this.#learn(notebook, cells), options)
   }
 

@@ -1,4 +1,12 @@
-import type { CellNames, ImageChoice, Needed } from '@pekka/node/scan'
+import {
+  differs,
+  differsWords,
+  isAdded,
+  requirementText,
+  type CellNames,
+  type ImageChoice,
+  type Needed
+} from '@pekka/node/scan'
 import { environmentWith } from './tables.js'
 
 /** `a`, `a and b`, `a, b and c`. */
@@ -56,11 +64,20 @@ export function travelHints(cells: readonly CellNames[]): string[] {
 
 /** What an environment lacks that the code asks for. What it can't do without is added before the run. */
 export const lackSentences = ({ image, missing }: Pick<ImageChoice, 'image' | 'missing'>): string[] =>
-  missing.map(({ module, distribution, specifier, have, optional, elsewhere }) => {
-    if (have !== null) return `${distribution}${specifier} is asked for; ${image} has ${have}.`
+  missing.map(one => {
+    const { module, optional, elsewhere } = one
+    if (differs(one)) return differsWords(one, image)
     if (optional) return `${module} isn’t in ${image}; the code goes on without it.`
     return `${module} isn’t in ${elsewhere === null ? 'any environment' : image}: it is added.`
   })
+
+/** The same for a machine that is kept, which nothing is added to any more. */
+export const keptSentences = ({ image, missing }: Pick<ImageChoice, 'image' | 'missing'>): string[] =>
+  missing.flatMap(one =>
+    isAdded(one)
+      ? [`${requirementText(one)} isn’t in ${image}. A kept machine has what was added when it began.`]
+      : lackSentences({ image, missing: [one] })
+  )
 
 /** What the hint under a remote error needs to know. */
 export interface HintContext {

@@ -9,6 +9,7 @@ export {
   environmentSentence,
   hintFor,
   inputSentence,
+  keptSentences,
   lackSentences,
   needsSentence,
   pathSentence,

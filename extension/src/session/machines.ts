@@ -21,7 +21,7 @@ import {
   type Runner,
   type Tasks
 } from '../run/index.js'
-import { analyse, lackSentences } from '../scan/index.js'
+import { analyse, keptSentences } from '../scan/index.js'
 import { EMPTY_PLAN, returnsOf, type TravelPlan, type Travels } from '../values/index.js'
 import { NOTHING_YET, cellsOf, noteAt, sessionOf, sessionRequest, thereOf } from './cells.js'
 import { Entries, findKept, type Opening } from './entries.js'
@@ -320,7 +320,7 @@ export class Machines {
     const environment = await runner().environment(notebook, cells, settings)
     const answer = await questions.quote({
       ...{ notebook, anchor: ids.at(-1) ?? '', cells: [...cells], kind, settings, environment, addresses: [] },
-      notes: lackSentences(environment.choice),
+      notes: keptSentences(environment.choice),
       travel: { plan, chosen: kept },
       runs: 1,
       on: { provider: provider ?? 'the kept machine', price: price ?? 0n },

@@ -3,6 +3,7 @@ import type { Quote } from '@pekka/node/client'
 import type { ImageChoice } from '@pekka/node/scan'
 import { addressRows } from '../../src/run/addresses.js'
 import { prepare, type Preparing } from '../../src/run/prepare.js'
+import { keptSentences, lackSentences } from '../../src/scan/index.js'
 
 const quote = {} as Quote // handed on alone
 const choice = { missing: [] } as unknown as ImageChoice // as much as is looked at
@@ -42,6 +43,24 @@ describe('run: what is made ready before anything costs', () => {
     ])
     assert.deepEqual(done, ['add rich', 'fetch https://a.org/x.csv'])
     assert.deepEqual([ready.layer, ready.inputs?.length], [digest, 1])
+  })
+
+  it('adds another version that the code itself asks for, and not what a file asks for', async () => {
+    const one = { ...{ specifier: '==1.5.3', extras: [], optional: false }, ...{ have: '2.3.3', elsewhere: null } }
+    const missing = [
+      { ...one, module: 'pandas', distribution: 'pandas', source: 'install' as const },
+      { ...one, module: 'numpy', distribution: 'numpy', source: 'requirements' as const }
+    ]
+    await prepare(client, quote, { choice: { ...choice, missing }, addresses: [], chosen: new Map() }, () => undefined)
+    assert.deepEqual(done, ['add pandas==1.5.3'])
+    assert.deepEqual(lackSentences({ image: 'base', missing }), [
+      'pandas==1.5.3 is added instead of 2.3.3, which base has.',
+      'numpy==1.5.3 is asked for; base has 2.3.3.'
+    ])
+    assert.deepEqual(keptSentences({ image: 'base', missing }), [
+      'pandas==1.5.3 isn’t in base. A kept machine has what was added when it began.',
+      'numpy==1.5.3 is asked for; base has 2.3.3.'
+    ])
   })
 
   it('fetches nothing where packages can’t be had', async () => {

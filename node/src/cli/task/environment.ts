@@ -3,7 +3,10 @@ import { dirname, join, resolve } from 'node:path'
 import { ROOT } from '@pekka/node/setup/places'
 import { asPekkaError, PekkaError } from '../../core/protocol/index.js'
 import {
+  checkScripts,
   chooseImage,
+  differs,
+  differsWords,
   importScan,
   readSurroundings,
   readTables,
@@ -50,6 +53,7 @@ export async function chooseEnvironment(
   env: NodeJS.ProcessEnv = {}
 ): Promise<ImageChoice> {
   const answers = readAnswers(options)
+  checkScripts(programSources(loaded).map(({ id, source }) => ({ name: nameOf(loaded)(id) ?? id, source })))
   const around = await readSurroundings(folderOf(dirname(resolve(file))), programSources(loaded))
   const scan = importScan(around.sources)
   const modules = scan.modules.map(({ name }) => name)
@@ -89,15 +93,15 @@ function environmentOf({ notebook }: LoadedProgram): string | undefined {
   return typeof value === 'string' && /^[a-z0-9][a-z0-9.-]{0,63}$/.test(value) ? value : undefined
 }
 
-/** What the chosen image lacks and the code can do without; what it can't is added (packages.ts). */
+/**
+ * What the chosen image lacks and the code can do without, and what it has in another version than is asked for. What the code can't do
+ * without is added (packages.ts).
+ */
 export function describeMissing({ image, missing }: ImageChoice): string[] {
-  return missing
-    .filter(({ optional, have }) => optional || have !== null)
-    .map(({ module, distribution, specifier, have }) =>
-      have === null
-        ? `${module} isn’t in ${image}; the code goes on without it.`
-        : `${distribution}${specifier} is asked for; ${image} has ${have}.`
-    )
+  return missing.flatMap(one => {
+    if (differs(one)) return [differsWords(one, image)]
+    return one.optional ? [`${one.module} isn’t in ${image}; the code goes on without it.`] : []
+  })
 }
 
 /** What stands in for the chosen image where a quote has said that nobody offers it; undefined: nothing does. */
@@ -133,17 +137,20 @@ function programSources({ program }: LoadedProgram): NamedSource[] {
   return [{ id: program.file, source: new TextDecoder().decode(program.source) }]
 }
 
-/** `fit.py, line 3`, or `cell 2, line 3` as people count code cells. */
-function placeOf({ notebook }: LoadedProgram): (source: string, line: number) => string {
+/** `cell 2`, as people count code cells; undefined for a file. */
+function nameOf({ notebook }: LoadedProgram): (source: string) => string | undefined {
   const numbers = new Map<string, number>()
   notebook?.cells.forEach((cell, index) => {
     if (cell.cell_type === 'code' && joinLines(cell.source).trim() !== '')
       numbers.set(cellId(cell, index), numbers.size + 1)
   })
-  return (source, line) => {
-    const number = numbers.get(source)
-    return number === undefined ? `${source}, line ${line}` : `cell ${number}, line ${line}`
-  }
+  return source => (numbers.has(source) ? `cell ${numbers.get(source)}` : undefined)
+}
+
+/** `fit.py, line 3`, or `cell 2, line 3`. */
+function placeOf(loaded: LoadedProgram): (source: string, line: number) => string {
+  const name = nameOf(loaded)
+  return (source, line) => `${name(source) ?? source}, line ${line}`
 }
 
 /** A folder of the disk. What can't be read says nothing. */

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { size, type PekkaClient, type Quote } from '../../core/client/index.js'
 import { PekkaError, parseRequirement, type LayerAnswer } from '../../core/protocol/index.js'
-import { listed, type ImageChoice } from '../../core/scan/index.js'
+import { isAdded, listed, requirementText, type ImageChoice } from '../../core/scan/index.js'
 import type { CliContext } from '../context.js'
 import { askYes } from './ask.js'
 
@@ -20,11 +20,8 @@ export const namedPackages = (given: readonly string[] = []) =>
 export function requirementsOf({ missing }: ImageChoice, given: readonly string[] = []): string[] {
   const named = namedPackages(given)
   const names = new Set(named.map(({ name }) => name))
-  const needed = missing.filter(one => !one.optional && one.have === null && !names.has(one.distribution))
-  const found = needed.map(({ distribution, extras, specifier }) => {
-    const all = extras.length === 0 ? '' : `[${extras.join(',')}]`
-    return parseRequirement(`${distribution}${all}${specifier}`).text
-  })
+  const needed = missing.filter(one => isAdded(one) && !names.has(one.distribution))
+  const found = needed.map(one => parseRequirement(requirementText(one)).text)
   return [...new Set([...found, ...named.map(({ text }) => text)])]
 }
 

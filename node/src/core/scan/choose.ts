@@ -1,10 +1,13 @@
 import type { ImportScan, ModuleUse } from './imports.js'
+import { applies } from './markers.js'
+import { isOwn, type MissingPackage } from './missing.js'
 import { nearest } from './nearest.js'
 import { normalName, type Requirement } from './requirements.js'
-import { STANDARD_LIBRARY, NEWER_STANDARD_LIBRARY } from './stdlib.js'
+import { ABSENT, STANDARD_LIBRARY, NEWER_STANDARD_LIBRARY } from './stdlib.js'
 import { IMAGE_PYTHON, type TooNew } from './syntax.js'
-import { longest, type ImageModules, type ModuleTables } from './tables.js'
+import { longest, longestKey, type ImageModules, type ModuleTables } from './tables.js'
 import { allows, breaks, breakingPart, minorOf } from './versions.js'
+import { listed } from './words.js'
 
 /** What the user's own Python has of the imported modules. */
 export interface LocalPackages {
@@ -35,24 +38,6 @@ export interface ChoiceOptions {
   place?: (source: string, line: number) => string
 }
 
-/** A package that no image has in the way that is asked for. */
-export interface MissingPackage {
-  /** Import name; for packages that are asked for and not imported, the distribution. */
-  module: string
-  distribution: string
-  /** PEP 440, or ''. */
-  specifier: string
-  extras: string[]
-  /** Who named the distribution. */
-  source: 'script' | 'requirements' | 'install' | 'kernel' | 'reviewed' | 'answer' | 'image'
-  /** The code goes on without it. */
-  optional: boolean
-  /** The version in the chosen image, where that is not one of those asked for. */
-  have: string | null
-  /** Another image that has it, though not everything else. */
-  elsewhere: string | null
-}
-
 export interface PackageQuestion {
   module: string
   /** A known name that is near, to be offered; never taken without an answer. */
@@ -81,15 +66,23 @@ export interface ImageChoice {
   notes: string[]
 }
 
+/** A module that is imported, or a part of one that has a distribution of its own. */
+interface Use extends ModuleUse {
+  /** `distributed` for `dask.distributed`: whoever has dask needn't have it. */
+  part?: string
+}
+
 interface Wanted {
-  use: ModuleUse
+  use: Use
   /** Where nothing has it but this. */
   outside: { distribution: string; source: MissingPackage['source'] } | undefined
   specifiers: Requirement[]
 }
 
 /** An image covers a module where it has one of the dotted names, in a version that is allowed. */
-function inImage(image: ImageModules, use: ModuleUse): readonly [string, string] | undefined {
+function inImage(image: ImageModules, use: Use): readonly [string, string] | undefined {
+  const { part } = use
+  if (part !== undefined) return [...image.modules.values()].find(([distribution]) => normalName(distribution) === part)
   for (const module of use.modules) {
     const found = longest(image.modules, module)
     if (found === undefined) return undefined
@@ -107,6 +100,8 @@ class Chooser {
   private readonly questions: PackageQuestion[] = []
   private readonly notes: string[] = []
   private readonly requirements: readonly Requirement[]
+  /** Distributions that the user leaves out. */
+  private readonly leftOut = new Set<string>()
 
   constructor(
     private readonly scan: ImportScan,
@@ -117,7 +112,8 @@ class Chooser {
   }
 
   choose(): ImageChoice {
-    for (const use of this.scan.modules) this.sort(use)
+    for (const use of this.scan.modules) for (const part of this.parts(use)) this.sort(part)
+    this.absent()
     const image = this.best()
     const missing = [...this.missingIn(image), ...this.askedFor(image)]
     const smallest = this.tables.images[0]
@@ -139,13 +135,38 @@ class Chooser {
     }
   }
 
+  /** A module, and those of its imported parts that come with another distribution, as the reviewed table says. */
+  private parts(use: ModuleUse): Use[] {
+    const parts = new Map<string, Use>()
+    const rest = use.modules.filter(module => {
+      const name = longestKey(this.tables.reviewed, module)
+      const part = name === undefined ? undefined : normalName(this.tables.reviewed.get(name) ?? '')
+      if (name?.includes('.') !== true || part === undefined || this.isOwnModule(use.name)) return true
+      const others = this.tables.images.flatMap(image => longest(image.modules, module)?.[0] ?? [])
+      if (others.length === 0 || others.some(distribution => normalName(distribution) === part)) return true
+      parts.set(name, { ...use, name, modules: [name], part })
+      return false
+    })
+    const whole = parts.size === 0 ? use : { ...use, modules: rest.length === 0 ? [use.name] : rest }
+    return [whole, ...parts.values()]
+  }
+
+  /** Beside the code, or left out. */
+  private isOwnModule(name: string): boolean {
+    return this.options.localModules?.has(name) === true || this.options.answers?.get(name) === null
+  }
+
   /** What a use is: nothing to fetch, something that an image or a package has, or a question. */
-  private sort(use: ModuleUse): void {
+  private sort(use: Use): void {
     const { name } = use
     const { localModules, localFolders, answers } = this.options
     if (STANDARD_LIBRARY.has(name) || NEWER_STANDARD_LIBRARY.has(name) || localModules?.has(name) === true) return
     const answer = answers?.get(name)
-    if (answer === null) return
+    if (answer === null) {
+      const distributions = [use.part ?? name, this.outside(use)?.distribution ?? name, ...this.distributionsOf(use)]
+      for (const distribution of distributions) this.leftOut.add(normalName(distribution))
+      return
+    }
     const known = this.tables.images.some(image => inImage(image, use) !== undefined)
     const outside = known
       ? undefined
@@ -168,7 +189,7 @@ class Chooser {
     })
   }
 
-  private distributionsOf(use: ModuleUse): string[] {
+  private distributionsOf(use: Use): string[] {
     return this.tables.images.flatMap(image => {
       const found = inImage(image, use)
       return found === undefined ? [] : [normalName(found[0])]
@@ -254,7 +275,9 @@ class Chooser {
         .map(({ specifier: text }) => text)
         .filter(text => text !== '')
         .join(',')
-      if (found !== undefined && allows(specifier, found[1])) return []
+      const own = specifiers.filter(({ from }) => isOwn(from))
+      const extras = [...new Set((found === undefined ? specifiers : own).flatMap(one => one.extras))]
+      if (found !== undefined && allows(specifier, found[1]) && extras.length === 0) return []
       // Nobody knows what an image holds that the tables don't have.
       if (unknownImage) return []
       const elsewhere = this.tables.images.find(other => inImage(other, use) !== undefined)
@@ -266,14 +289,23 @@ class Chooser {
           module: use.name,
           distribution: normalName(distribution),
           specifier: specifier === '' && outside?.source === 'kernel' ? this.likeHere(use.name) : specifier,
-          extras: [...new Set(specifiers.flatMap(({ extras }) => extras))],
-          source: specifiers[0]?.from ?? outside?.source ?? ('image' as const),
-          optional: use.optional,
+          extras,
+          source: this.namedBy(specifiers, found?.[1]) ?? outside?.source ?? ('image' as const),
+          // Who installs it in the code doesn't do without it.
+          optional: use.optional && own.length === 0,
           have: found?.[1] ?? null,
           elsewhere: found === undefined ? (elsewhere?.name ?? null) : null
         }
       ]
     })
+  }
+
+  /** Who asks for it in another way than the image has it; the code itself before files beside it. */
+  private namedBy(requirements: readonly Requirement[], have: string | undefined): Requirement['from'] | undefined {
+    const unmet = requirements.filter(({ specifier }) => have === undefined || !allows(specifier, have))
+    const own = requirements.filter(({ from }) => isOwn(from))
+    const [first] = [...unmet.filter(one => own.includes(one)), ...unmet, ...own, ...requirements]
+    return first?.from
   }
 
   /** The same breaking version as in the user's own Python. */
@@ -294,9 +326,10 @@ class Chooser {
     const left = new Set<string>()
     const missing = new Map<string, MissingPackage>()
     for (const { distribution, specifier, extras, from } of this.requirements) {
-      if (imported.has(distribution)) continue
+      if (imported.has(distribution) || this.isLeftOut(distribution)) continue
       const version = has.get(distribution)
-      if (version !== undefined && allows(specifier, version)) continue
+      const hasExtras = extras.length === 0 || !isOwn(from)
+      if (version !== undefined && allows(specifier, version) && hasExtras) continue
       if (from === 'requirements') {
         if (version === undefined) left.add(distribution)
         continue
@@ -311,6 +344,20 @@ class Chooser {
       this.notes.push(`${file} also lists ${listed([...left])}, which this code doesn’t import: left out.`)
     }
     return [...missing.values()]
+  }
+
+  private isLeftOut(distribution: string): boolean {
+    return this.leftOut.has(distribution) || this.options.answers?.get(distribution) === null
+  }
+
+  /** Modules of Python itself that no image has. */
+  private absent(): void {
+    const at = this.options.place ?? ((source, line) => `${source}, line ${line}`)
+    for (const { name, optional, line, source } of this.scan.modules) {
+      const why = ABSENT.get(name)
+      if (why === undefined || optional || this.isOwnModule(name)) continue
+      this.notes.push(`${name} is in no environment: ${why}. The code stops where it imports it (${at(source, line)}).`)
+    }
   }
 
   private versions(image: ImageModules): void {
@@ -348,51 +395,5 @@ class Chooser {
   }
 }
 
-/** What the code can't do without and the image lacks, as requirements (PEP 508) for a layer over it. */
-export const missingRequirements = ({ missing }: Pick<ImageChoice, 'missing'>): string[] =>
-  missing
-    .filter(({ optional, have }) => !optional && have === null)
-    .map(({ distribution, extras, specifier }) => {
-      const all = extras.length === 0 ? '' : `[${extras.join(',')}]`
-      return `${distribution}${all}${specifier}`
-    })
-
-/** Names in a sentence; more are counted. */
-const LISTED = 4
-
-/** `a`, `a and b`, `a, b and c`, `a, b, c, d and 3 more`. */
-export function listed(names: readonly string[]): string {
-  if (names.length > LISTED) return `${names.slice(0, LISTED).join(', ')} and ${names.length - LISTED} more`
-  const last = names.at(-1) ?? ''
-  return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`
-}
-
 /** `3.0` of 3.0.1. */
 const short = (version: string): string => /^\d+(?:\.\d+)?/.exec(version)?.[0] ?? version
-
-/** Whether a requirement with this environment marker concerns a machine of the network (Linux, the images' Python). */
-export function applies(marker: string): boolean {
-  const facts: Record<string, string> = {
-    sys_platform: 'linux',
-    platform_system: 'Linux',
-    os_name: 'posix',
-    platform_machine: 'x86_64',
-    implementation_name: 'cpython',
-    platform_python_implementation: 'CPython'
-  }
-  return marker.split(/\bor\b/).some(alternative =>
-    alternative.split(/\band\b/).every(clause => {
-      const match = /^[\s(]*(\w+)\s*(===|==|!=|<=|>=|<|>|~=)\s*["']([^"']*)["'][\s)]*$/.exec(clause)
-      if (match === null) return true
-      const [, variable = '', operator = '', value = ''] = match
-      if (variable === 'python_version' || variable === 'python_full_version')
-        return allows(
-          `${operator}${value}`,
-          variable === 'python_version' ? IMAGE_PYTHON.join('.') : `${IMAGE_PYTHON.join('.')}.7`
-        )
-      const fact = facts[variable]
-      if (fact === undefined) return variable !== 'extra'
-      return operator === '!=' ? fact !== value : operator === '==' ? fact === value : true
-    })
-  )
-}

@@ -29,6 +29,8 @@ export interface ImportScan {
   modules: ModuleUse[]
   /** `%pip install x`, `!pip install x`, PEP 723 blocks. */
   requirements: Requirement[]
+  /** A PEP 723 block asks for something else than named packages: `checkScripts` says what. */
+  refused: boolean
   /** `requires-python` of a PEP 723 block. */
   requiresPython: string | undefined
 }
@@ -242,6 +244,7 @@ export function importScan(sources: readonly NamedSource[]): ImportScan {
   const modules = new Map<string, ModuleUse>()
   const requirements: Requirement[] = []
   let requiresPython: string | undefined
+  let refused = false
   for (const { id, source } of sources) {
     if (source.length > MAX_SOURCE_CHARS) continue
     const plain = plainPython(source)
@@ -258,10 +261,11 @@ export function importScan(sources: readonly NamedSource[]): ImportScan {
     }
     const script = scriptRequirements(source)
     requiresPython ??= script?.requiresPython
+    refused ||= script?.refused !== undefined
     requirements.push(...(script?.requirements ?? []).map(requirement => ({ ...requirement, source: id })))
     for (const use of finder.uses.sort((a, b) => a.line - b.line)) merge(modules, { ...use, source: id })
   }
-  return { modules: [...modules.values()], requirements, requiresPython }
+  return { modules: [...modules.values()], requirements, requiresPython, refused }
 }
 
 function merge(modules: Map<string, ModuleUse>, use: ModuleUse): void {

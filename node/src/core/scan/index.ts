@@ -23,16 +23,15 @@ export { nearest } from './nearest.js'
 export { plainPython, type PlainPython } from './magics.js'
 export {
   chooseImage,
-  listed,
-  missingRequirements,
   type ChoiceOptions,
   type ImageChoice,
   type LocalPackages,
-  type MissingPackage,
   type PackageQuestion
 } from './choose.js'
+export { differs, differsWords, isAdded, missingRequirements, requirementText, type MissingPackage } from './missing.js'
 export { importScan, type ImportScan, type ModuleUse, type NamedSource } from './imports.js'
 export {
+  checkScripts,
   parseRequirement,
   readLock,
   readPyproject,
@@ -41,10 +40,11 @@ export {
   type Requirement,
   type RequirementsFile
 } from './requirements.js'
-export { STANDARD_LIBRARY } from './stdlib.js'
+export { ABSENT, STANDARD_LIBRARY } from './stdlib.js'
 export { IMAGE_PYTHON, tooNew, type TooNew } from './syntax.js'
 export { longest, readTables, type ImageModules, type ModuleTables } from './tables.js'
 export { allows, breaks } from './versions.js'
+export { listed } from './words.js'
 export { localPackagesCode, localPackagesExpression, readLocalPackages } from './local.js'
 export { standIn } from './stand-in.js'
 export { readSurroundings, type Surroundings } from './surroundings.js'

@@ -81,9 +81,14 @@ export function parseInstall(command: string): Omit<Requirement, 'line' | 'sourc
 const INSTALLERS = new Set(['pip', 'setuptools', 'wheel', 'uv', 'conda', 'mamba', 'python'])
 
 /** The PEP 723 block of a script: `# /// script … # ///`. Undefined where there is none. */
-export function scriptRequirements(
-  source: string
-): { requirements: Omit<Requirement, 'source'>[]; requiresPython: string | undefined } | undefined {
+export function scriptRequirements(source: string):
+  | {
+      requirements: Omit<Requirement, 'source'>[]
+      requiresPython: string | undefined
+      /** The first entry that is no package's name: nothing else is installed for others. */
+      refused: { what: string; line: number } | undefined
+    }
+  | undefined {
   const lines = source.split(/\r\n|\r|\n/)
   const start = lines.findIndex(line => /^# \/\/\/ script\s*$/.test(line))
   if (start < 0) return undefined
@@ -92,11 +97,27 @@ export function scriptRequirements(
     if (lines[i]?.trimEnd() === '# ///') end = i
   if (end < 0) return undefined
   const toml = lines.slice(start + 1, end).map(line => line.replace(/^# ?/, ''))
-  const requirements = arrayOf(toml, null, 'dependencies').flatMap(({ value, line }) => {
-    const requirement = parseRequirement(value)
-    return requirement ? [{ ...requirement, from: 'script' as const, line: start + 2 + line }] : []
-  })
-  return { requirements, requiresPython: textOf(toml, null, 'requires-python') }
+  const requirements: Omit<Requirement, 'source'>[] = []
+  let refused: { what: string; line: number } | undefined
+  for (const { value, line: index } of arrayOf(toml, null, 'dependencies')) {
+    const line = start + 2 + index
+    const requirement = namedPackage(value)
+    if (typeof requirement === 'string') refused ??= { what: requirement, line }
+    else requirements.push({ ...requirement, from: 'script', line })
+  }
+  return { requirements, requiresPython: textOf(toml, null, 'requires-python'), refused }
+}
+
+/**
+ * Checks the PEP 723 blocks of some sources, which are named as people know them.
+ *
+ * @throws PekkaError INPUT_REQUIREMENTS where one asks for something else than a named package
+ */
+export function checkScripts(sources: readonly { name: string; source: string }[]): void {
+  for (const { name, source } of sources) {
+    const refused = scriptRequirements(source)?.refused
+    if (refused !== undefined) throw new PekkaError('INPUT_REQUIREMENTS', { file: name, ...refused })
+  }
 }
 
 /**
@@ -129,14 +150,20 @@ export function readRequirements(text: string, file: string): RequirementsFile {
     if (/^(-e|--editable)\b/.test(line)) refuse('an editable install')
     if (line.startsWith('-')) return
     const words = line.replace(/\s+--(hash|config-settings|global-option)[=\s]\S+/g, '').trim()
-    if (/^[\w.[\], -]+@\s*\S/.test(words) || /^(git\+|hg\+|svn\+|\w+:\/\/)/.test(words))
-      refuse(`the address ${shown(words)}`)
-    if (/^(\.|\/|~|[A-Za-z]:\\)|\.(whl|zip|tar\.gz|tgz)$/i.test(words.split(/[\s;]/)[0] ?? ''))
-      refuse(`the path ${shown(words)}`)
-    const requirement = parseRequirement(words) ?? refuse(`“${shown(words)}”, which isn’t a package`)
+    const named = namedPackage(words)
+    const requirement = typeof named === 'string' ? refuse(named) : named
     requirements.push({ ...requirement, from: 'requirements', line: index + 1, source: file })
   })
   return { requirements, requiresPython: undefined, versions: pinned(requirements), includes }
+}
+
+/** A requirement that names a package; of an address, a path and rubbish what it is. */
+function namedPackage(words: string): Exclude<ReturnType<typeof parseRequirement>, undefined> | string {
+  if (/^[\w.[\], -]+@\s*\S/.test(words) || /^(git\+|hg\+|svn\+|\w+:\/\/)/.test(words))
+    return `the address ${shown(words)}`
+  if (/^(\.|\/|~|[A-Za-z]:\\)|\.(whl|zip|tar\.gz|tgz)$/i.test(words.split(/[\s;]/)[0] ?? ''))
+    return `the path ${shown(words)}`
+  return parseRequirement(words) ?? `“${shown(words)}”, which isn’t a package`
 }
 
 /** Without what could be a password, and not endless. */

@@ -23,6 +23,17 @@ export const STANDARD_LIBRARY: ReadonlySet<string> = new Set(
   ).split(' ')
 )
 
+const WINDOWS = 'it is a part of Python for Windows'
+const NO_SCREEN = 'there is no screen for its windows'
+const LEFT_OUT = 'Debian leaves it out of Python'
+
+/** Modules of the standard library that no image has, and why. */
+export const ABSENT: ReadonlyMap<string, string> = new Map([
+  ...['msilib', 'msvcrt', 'nt', 'winreg', 'winsound'].map(name => [name, WINDOWS] as const),
+  ...['idlelib', 'tkinter', 'turtle', 'turtledemo'].map(name => [name, NO_SCREEN] as const),
+  ...['ensurepip', 'lib2to3'].map(name => [name, LEFT_OUT] as const)
+])
+
 /** Modules that newer versions of the standard library have: no package brings them to an older Python. */
 export const NEWER_STANDARD_LIBRARY: ReadonlyMap<string, string> = new Map([
   ['annotationlib', '3.14'],

@@ -57,10 +57,16 @@ export function readTables(modules: unknown, reviewed: unknown): ModuleTables {
   }
 }
 
-/** What has a module, by its longest dotted name: `google.cloud.storage`, `google.cloud`, then `google`. */
-export function longest<T>(table: ReadonlyMap<string, T>, module: string): T | undefined {
+/** The longest dotted name that a table has of a module: of `google.cloud.storage`, `google.cloud`, then `google`. */
+export function longestKey(table: ReadonlyMap<string, unknown>, module: string): string | undefined {
   for (let name = module; ; name = name.slice(0, name.lastIndexOf('.'))) {
-    const found = table.get(name)
-    if (found !== undefined || !name.includes('.')) return found
+    if (table.has(name)) return name
+    if (!name.includes('.')) return undefined
   }
+}
+
+/** What has a module, by its {@link longestKey}. */
+export function longest<T>(table: ReadonlyMap<string, T>, module: string): T | undefined {
+  const key = longestKey(table, module)
+  return key === undefined ? undefined : table.get(key)
 }

@@ -125,6 +125,25 @@ describe('pekka run: the environment', () => {
     assert.deepEqual(describeMissing(await choose({ 'main.py': 'import geopandas' }, { without: ['geopandas'] })), [])
   })
 
+  it('adds another version that the code itself asks for, and says what it replaces', async () => {
+    const block = '# /// script\n# dependencies = ["numpy<2", "dask[distributed]"]\n# ///\nimport numpy, dask'
+    const choice = await choose({ 'main.py': block, 'requirements.txt': 'dask' })
+    assert.deepEqual(requirementsOf(choice), ['numpy<2', 'dask[distributed]'])
+    assert.match(
+      describeMissing(choice).join('\n'),
+      /^numpy<2 is added instead of 2\.[\d.]+, which base has\.\ndask\[distributed\] is asked for: what base lacks of it is added\.$/
+    )
+    assert.deepEqual(requirementsOf(choice, ['numpy==1.26.4']), ['dask[distributed]', 'numpy==1.26.4'])
+    const declared = await choose({ 'main.py': 'import numpy', 'requirements.txt': 'numpy<2' })
+    assert.deepEqual(requirementsOf(declared), [])
+    assert.match(describeMissing(declared).join(), /^numpy<2 is asked for; base has 2\.[\d.]+\.$/)
+  })
+
+  it('refuses a PEP 723 block with an address, before anything is sent', async () => {
+    const block = '# /// script\n# dependencies = ["foo @ https://example.org/foo.whl"]\n# ///\n'
+    await assert.rejects(choose({ 'main.py': block }), code('INPUT_REQUIREMENTS', /^main\.py, line 2: the address/))
+  })
+
   it('compares with a Python that is named', async () => {
     const python = process.env['PEKKA_TEST_PYTHON'] ?? 'python3'
     const choice = await choose(

@@ -619,7 +619,8 @@ import lmfit, mapclassify`,
 # ]
 # ///
 import numpy, dynesty`,
-    ['dynesty']
+    // Whether base has what an extra asks for, the resolver knows.
+    ['dynesty', 'rich']
   ),
   example(
     'torch and rdkit at once: one has most',
