@@ -42,7 +42,10 @@ export async function openMachine(
   const engineIds = await idsInEngine(docker, store, trees, settings.runtime, signal)
   const sandboxImages = trees.map((tree, i) => imageOf(tree, engineIds?.[i]))
   const [first] = sandboxImages
-  if (first === undefined) throw new PekkaError('IMAGE_NOT_BUILT', { image: [settings.images.names].flat().join(', ') })
+  const { names } = settings.images
+  // Where all that are built would do, none is.
+  if (first === undefined)
+    throw new PekkaError('IMAGE_NOT_BUILT', { image: names === 'built' ? 'base' : names.join(', ') })
   const only = settings.runtime === 'auto' ? undefined : settings.runtime
   const selected = await selectRuntime({ owner, image: first, only, docker, signal })
   for (const { name, reason } of selected.passedOver) log.info({ name, reason }, 'runtime not used')
