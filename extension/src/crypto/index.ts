@@ -12,7 +12,7 @@
 import type { Primitives, Random } from '@pekka/node/protocol'
 import { scriptAead, scriptAgreement, scriptVerifier } from './fallback.js'
 import type { Support } from './support.js'
-import { webAead, webAgreement, webVerifier } from './webcrypto.js'
+import { webAead, webAgreement, webHash, webVerifier } from './webcrypto.js'
 
 export { scriptAead, scriptAgreement, scriptSigner, scriptVerifier } from './fallback.js'
 export { KeyStore } from './key-store.js'
@@ -23,6 +23,7 @@ export {
   importViewKey,
   webAead,
   webAgreement,
+  webHash,
   webSigner,
   webSigningPair,
   webVerifier,
@@ -45,6 +46,7 @@ export function createPrimitives({ subtle, ed25519, x25519 }: Support): Primitiv
     aead: subtle === undefined ? scriptAead() : webAead(subtle),
     agreement: subtle !== undefined && x25519 ? webAgreement(subtle) : scriptAgreement(webRandom),
     verifier: subtle !== undefined && ed25519 ? webVerifier(subtle) : scriptVerifier(),
-    random: webRandom
+    random: webRandom,
+    ...(subtle !== undefined && { hash: webHash(subtle) })
   }
 }

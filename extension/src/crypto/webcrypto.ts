@@ -1,4 +1,4 @@
-import { acceptableSignature, concat, fromHex, PekkaError } from '@pekka/node/protocol'
+import { acceptableSignature, concat, fromHex, PekkaError, sha256 } from '@pekka/node/protocol'
 import type { Aead, Agreement, Signer, Verifier, ViewKey } from '@pekka/node/protocol'
 
 /** PKCS #8 prefixes of RFC 8410 for raw private keys, which WebCrypto takes in no shorter form. */
@@ -34,6 +34,15 @@ export const webAead = (subtle: SubtleCrypto): Aead => {
     }
   }
 }
+
+/** Less is hashed by ourselves sooner than the browser's own answers, bytes. */
+const WORTH_A_CALL = 16 << 10
+
+/** SHA-256 by the browser, in a thread of its own: a tenth of the time of ours. */
+export const webHash =
+  (subtle: SubtleCrypto) =>
+  async (bytes: Uint8Array): Promise<Uint8Array> =>
+    bytes.length < WORTH_A_CALL ? sha256(bytes) : new Uint8Array(await subtle.digest('SHA-256', source(bytes)))
 
 /** X25519 by the browser. */
 export const webAgreement = (subtle: SubtleCrypto): Agreement => {

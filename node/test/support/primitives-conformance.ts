@@ -146,6 +146,18 @@ export function conformanceCases(vectors: PrimitiveVectors): ConformanceCase[] {
       same('key', hex(await view.derive(bytes(vector.info))), vector.key)
     })
   }
+  add('SHA-256 of little and of much, at once and in pieces, where they have their own', async ({ primitives }) => {
+    const digests: [size: number, digest: string][] = [
+      [3, 'ae4b3280e56e2faf83f414a6e3dabe9d5fbe18976544c05fed121accb85b53fc'],
+      [100_000, 'db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489']
+    ]
+    for (const [size, digest] of digests) {
+      const data = Uint8Array.from({ length: size }, (_, at) => at & 255)
+      if (primitives.hash) same('at once', hex(await primitives.hash(data)), digest)
+      const hasher = primitives.hasher?.()
+      if (hasher) same('in pieces', hex(hasher.update(data.subarray(0, 2)).update(data.subarray(2)).digest()), digest)
+    }
+  })
   add('random bytes differ and have the asked length', async ({ primitives: { random } }) => {
     same('lengths', [0, 1, 32, 70_000].map(length => random.bytes(length).length).join(), '0,1,32,70000')
     same('fresh', hex(random.bytes(32)) !== hex(random.bytes(32)), true)

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { io } from 'socket.io-client'
 import { PekkaClient, comeBack, type LiveFactory } from '../../core/client/index.js'
@@ -44,7 +43,6 @@ export async function openSession(
         live: liveSocket(network.bridge),
         primitives: createPrimitives(),
         clock: systemClock,
-        hash: bytes => new Uint8Array(createHash('sha256').update(bytes).digest()),
         // All tasks of the account, whichever browser sent them (R38).
         owner: { key: grant.owner, sign: async challenge => (await wallet.signToken(challenge)).signature }
       },

@@ -56,8 +56,6 @@ export interface ClientComponents {
   clock: Clock
   /** Signs tokens as the account's owner; default: as the delegate. */
   owner?: OwnerSignature
-  /** SHA-256 for large data, where a native one is at hand. Default: the portable one. */
-  hash?: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
   /** Serialises signing on the lane; between the tabs of a browser profile a Web Lock. Default: a mutex. */
   exclusive?: Exclusive
 }
@@ -237,10 +235,10 @@ export class PekkaClient {
 
   /** Packs values and files that travel with a session's cell, and brings them to the bridge. */
   async pack(travel: Travel): Promise<Packed> {
-    const { primitives, hash } = this.components
+    const { primitives } = this.components
     const { viewKey } = this.identity
     return await packTravel(
-      { http: this.http, token: () => this.tokens.get(), aead: primitives.aead, viewKey, hash },
+      { http: this.http, token: () => this.tokens.get(), aead: primitives.aead, viewKey, hash: primitives.hash },
       travel
     )
   }

@@ -3,6 +3,8 @@
  * for the browser (`extension/src/crypto`); both pass one conformance suite with shared vectors (docs/vectors).
  */
 
+import type { Hasher } from './encoding/hash.js'
+
 /** Bytes of an AES-256-GCM tag that stand at the end of what `seal` returns. */
 export const TAG_BYTES = 16
 /** Bytes of a nonce of AES-256-GCM. */
@@ -61,4 +63,8 @@ export interface Primitives {
   agreement: Agreement
   verifier: Verifier
   random: Random
+  /** SHA-256 of large data, where it is faster than `sha256` or leaves the thread free meanwhile. */
+  hash?: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
+  /** The same, piece by piece. */
+  hasher?: () => Hasher
 }

@@ -10,6 +10,7 @@
  *
  * @packageDocumentation
  */
+import { createHash } from 'node:crypto'
 import { useSha256, type Clock, type Primitives } from '../../core/protocol/index.js'
 import { createAead } from './aead.js'
 import { createAgreement } from './agreement.js'
@@ -33,5 +34,6 @@ export const createPrimitives = (): Primitives => ({
   aead: createAead(),
   agreement: createAgreement(),
   verifier: createVerifier(),
-  random
+  random,
+  hasher: () => createHash('sha256')
 })

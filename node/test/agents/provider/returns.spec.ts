@@ -10,14 +10,20 @@ const described = (size: number, index: number): Value => ({
   ...{ name: `v${index}`, type: 'bytes', look: '', codec: 'json', reason: null, size }
 })
 
-/** A run that brings back these bytes, through the provider's side, and the client's reader of it. */
-async function travelled(contents: Uint8Array[], change: (values: Value[]) => Value[] = values => values) {
+/** A run that brings back these bytes, through the provider's side, and the client's reader of it. Its runner sends `piece` bytes at a time. */
+async function travelled(
+  contents: Uint8Array[],
+  change: (values: Value[]) => Value[] = values => values,
+  piece = Infinity
+) {
   const parties = await createParties()
   let values: Value[] = []
   const run = await sealRun(parties, [printed('made\n')], {
     returned: async blob => {
       const returns = new Returns(blob)
-      for (const [index, bytes] of contents.entries()) await returns.take({ of: 'values', index, bytes })
+      for (const [index, bytes] of contents.entries())
+        for (let at = 0; at === 0 || at < bytes.length; at += piece)
+          await returns.take({ of: 'values', index, bytes: bytes.subarray(at, at + piece) })
       const event = await returns.complete({ type: 'values', values: contents.map(c => c.length).map(described), t: 1 })
       assert.ok(event.type === 'values')
       values = change(event.values)
@@ -38,7 +44,7 @@ async function travelled(contents: Uint8Array[], change: (values: Value[]) => Va
     for await (const part of reader.open(value)) parts.push(part)
     return Buffer.concat(parts)
   }
-  return { values, blobs: run.blobs.length, open, fetched: () => fetched }
+  return { values, blobs: run.blobs.length, open, reader, fetched: () => fetched }
 }
 
 describe('what a run brings back', () => {
@@ -61,6 +67,25 @@ describe('what a run brings back', () => {
       [undefined, undefined]
     )
     assert.deepEqual(Buffer.from(await open(values[0] ?? described(0, 0))), Buffer.from(large))
+  })
+
+  it('is opened part by part where it is larger, the next one fetched while one is used; its end is reached if all is what was said', async () => {
+    const large = new Uint8Array(randomBytes(100_000))
+    const said = [(value: Value) => value, (value: Value) => ({ ...value, hash: new Uint8Array(32) })]
+    for (const say of said) {
+      const { values, blobs, open, reader, fetched } = await travelled([large], told => told.map(say), 40_000)
+      assert.equal(blobs, 3)
+      const [value] = values
+      assert.ok(value)
+      const lies = value.hash?.every(byte => byte === 0) ?? true
+      if (lies) await assert.rejects(() => open(value), { code: 'BLOB_MISMATCH' })
+      else assert.deepEqual(Buffer.from(await open(value)), Buffer.from(large))
+      const before = fetched()
+      const parts = reader.open(value)
+      await parts.next()
+      assert.equal(fetched() - before, 2)
+      await parts.return()
+    }
   })
 
   it('is refused where it is said to begin elsewhere in the part, to be longer than it, or to have another content', async () => {

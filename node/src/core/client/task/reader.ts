@@ -74,7 +74,7 @@ export class TaskReader {
   #run: RunState | null = null
   #finished: FinishedRun | null = null
   #next = 0
-  #pack: { run: RunState; blob: number; hash: Uint8Array; bytes: Promise<unknown> } | null = null
+  #pack: { run: RunState; blob: number; hash: Uint8Array; bytes: Promise<Uint8Array> } | null = null
 
   constructor(
     private readonly components: ReaderComponents,
@@ -225,19 +225,26 @@ export class TaskReader {
     const run = this.#run
     if (run === null || (this.#finished === null && !run.cellEnded) || parts === undefined || hash === undefined)
       throw new PekkaError('ARTIFACT_MISSING')
-    if (at !== undefined) {
-      const bytes = parts.length === 1 && parts[0] ? await this.#packed(parts[0], run) : new Uint8Array()
-      const own = bytes.subarray(at, at + size)
-      if (own.length !== size || !equalBytes(createHasher().update(own).digest(), hash))
-        throw new PekkaError('BLOB_MISMATCH')
+    const [first] = parts
+    if (parts.length === 1 && first !== undefined) {
+      const bytes = await (at === undefined ? this.#part(first, run) : this.#packed(first, run))
+      const own = at === undefined ? bytes : bytes.subarray(at, at + size)
+      if (own.length !== size || !equalBytes(await this.#hash(own), hash)) throw new PekkaError('BLOB_MISMATCH')
       yield own
       return
     }
-    const hasher = createHasher()
+    if (at !== undefined) throw new PekkaError('BLOB_MISMATCH')
+    const hasher = (this.components.primitives.hasher ?? createHasher)()
     let left = size
-    for (const part of parts) {
-      const bytes = await this.#fetch(part, run)
-      if (!(bytes instanceof Uint8Array) || bytes.length > left) throw new PekkaError('BLOB_MISMATCH')
+    let next: Promise<Uint8Array> | null = null
+    for (const [index, part] of parts.entries()) {
+      const bytes: Uint8Array = await (next ?? this.#part(part, run))
+      const following = parts[index + 1]
+      // The next one is fetched and opened while this one is hashed and used.
+      next = following === undefined ? null : this.#part(following, run)
+      // Where nobody comes for it, nobody minds.
+      next?.catch(() => undefined)
+      if (bytes.length > left) throw new PekkaError('BLOB_MISMATCH')
       left -= bytes.length
       hasher.update(bytes)
       if (left === 0 && !equalBytes(hasher.digest(), hash)) throw new PekkaError('BLOB_MISMATCH')
@@ -246,23 +253,32 @@ export class TaskReader {
     if (left > 0) throw new PekkaError('BLOB_MISMATCH')
   }
 
-  /** A part that several share; the newest is kept, since they are opened one after the other or all at once. */
-  async #packed(ref: BlobRef, run: RunState): Promise<Uint8Array> {
-    let pack = this.#pack
-    if (pack?.run !== run || pack.blob !== ref.blob || !equalBytes(pack.hash, ref.hash)) {
-      this.#pack = pack = { run, blob: ref.blob, hash: ref.hash, bytes: this.#fetch(ref, run) }
-      const made = pack
-      // What failed once may come the next time.
-      made.bytes.catch(() => (this.#pack = this.#pack === made ? null : this.#pack))
-    }
-    const bytes = await pack.bytes
+  #hash(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    return (this.components.primitives.hash ?? contentHash)(bytes)
+  }
+
+  async #part(ref: BlobRef, run: RunState): Promise<Uint8Array> {
+    const bytes = await this.#fetch(ref, run)
     if (!(bytes instanceof Uint8Array)) throw new PekkaError('BLOB_MISMATCH')
     return bytes
   }
 
+  /** A part that several share; the newest is kept, since they are opened one after the other or all at once. */
+  async #packed(ref: BlobRef, run: RunState): Promise<Uint8Array> {
+    let pack = this.#pack
+    if (pack?.run !== run || pack.blob !== ref.blob || !equalBytes(pack.hash, ref.hash)) {
+      this.#pack = pack = { run, blob: ref.blob, hash: ref.hash, bytes: this.#part(ref, run) }
+      const made = pack
+      // What failed once may come the next time.
+      made.bytes.catch(() => (this.#pack = this.#pack === made ? null : this.#pack))
+    }
+    return await pack.bytes
+  }
+
   async #fetch(ref: BlobRef, run: RunState): Promise<unknown> {
     const sealed = await this.components.blob(ref.hash)
-    if (sealed.length !== ref.size || !equalBytes(contentHash(sealed), ref.hash)) throw new PekkaError('BLOB_MISMATCH')
+    if (sealed.length !== ref.size || !equalBytes(await this.#hash(sealed), ref.hash))
+      throw new PekkaError('BLOB_MISMATCH')
     const binding = {
       network: this.init.network,
       task: this.init.task,
