@@ -40,7 +40,8 @@ export class Drawing {
     name: string,
     parents: readonly string[] = [],
     change: Partial<OpenedBlock['block']> = {},
-    weak: readonly string[] = []
+    weak: readonly string[] = [],
+    carried: readonly PayloadTransaction[] = []
   ): OpenedBlock {
     const author = name.charCodeAt(0) - 65
     const round = Number(/\d+/.exec(name)?.[0])
@@ -58,14 +59,14 @@ export class Drawing {
           timestamp: 1000 * round + (name.charCodeAt(2) || 0),
           parents: [...named.filter(mine), ...named.filter(reference => !mine(reference))],
           weak: weak.map(other => referenceTo(this.get(other))),
-          transactions: [],
+          transactions: carried.map(({ bytes }) => bytes),
           votes: [],
           reveal: NETWORK,
           ...change
         },
         signature: new Uint8Array(64)
       },
-      []
+      carried
     )
   }
 
@@ -73,9 +74,10 @@ export class Drawing {
     name: string,
     parents: readonly string[] = [],
     change: Partial<OpenedBlock['block']> = {},
-    weak: readonly string[] = []
+    weak: readonly string[] = [],
+    carried: readonly PayloadTransaction[] = []
   ): OpenedBlock {
-    const block = this.make(name, parents, change, weak)
+    const block = this.make(name, parents, change, weak, carried)
     this.dag.add(block)
     this.#names.set(name, block)
     return block
