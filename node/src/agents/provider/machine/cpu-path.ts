@@ -75,7 +75,7 @@ export async function measureCpuPaths(
   return paths
 }
 
-/** Processor and kernel: with another one it is measured again. */
+/** The processor: on another one it is measured again. */
 async function machineIdentity(file = '/proc/cpuinfo'): Promise<string> {
   const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n\n')[0]?.split('\n') ?? []
   const kept = /^(vendor_id|cpu family|model|model name|stepping|microcode|flags|CPU \w+|Features)\s*:/

@@ -12,6 +12,7 @@ import type { VerifiedTransaction } from '@pekka/node/ledger'
 import type { BlockKeeper } from './blocks/block-keeper.js'
 import { CommitQueue } from './commit-queue.js'
 import type { EvidenceBook } from './blocks/evidence.js'
+import { FurtherBlocks } from './blocks/further-blocks.js'
 import { FLUSH_MS, MAX_INBOX, MAX_UNEXECUTED } from './constants.js'
 import type { LastProposed } from './blocks/last-proposed.js'
 import type { WitnessMessage } from './messages.js'
@@ -47,6 +48,8 @@ export interface AgreementInit {
   onTransactions: (effect: AboutTransactions) => void
   /** Block key of a connected peer that has a seat, hex; null: an observer. */
   seatOf: (peer: string) => string | null
+  /** Block key of a member of an epoch's committee, hex; null: not known. */
+  memberOf: (epoch: number, author: number) => string | null
 }
 
 /** An event that waits, and who wants to know what came of it. */
@@ -62,6 +65,7 @@ interface Waiting {
 export class Agreement {
   readonly commits = new CommitQueue(MAX_UNEXECUTED)
   readonly #inbox: Waiting[] = []
+  readonly #further = new FurtherBlocks()
   #news: () => void = () => {}
   #room: (() => void)[] = []
   #peers: readonly string[] = []
@@ -132,22 +136,31 @@ export class Agreement {
   /** Takes blocks in that a peer sent; resolves when it may send more. */
   async receive(from: string, { blocks, answer }: Blocks): Promise<'taken' | 'broken'> {
     const opened: OpenedBlock[] = []
+    const seat = this.init.seatOf(from)
     let broken = false
     for (const bytes of blocks) {
       const opening = await this.components.opener.block(bytes)
-      if (opening.status === 'opened') opened.push(opening.block)
-      else if (opening.status === 'broken') broken = true
+      if (opening.status === 'opened') {
+        const heard = this.#hears(opening.block, seat)
+        if (heard) opened.push(opening.block)
+        else if (seat !== null) broken = true
+      } else if (opening.status === 'broken') broken = true
       else if (opening.status === 'unknown') {
         this.feed({ type: 'heard', from, epoch: opening.epoch, round: opening.round })
       }
     }
     // An empty answer is one too: whoever gave it has nothing more.
-    if (opened.length > 0 || answer)
-      this.feed({ type: 'blocks', from, blocks: opened, answer, seat: this.init.seatOf(from) })
+    if (opened.length > 0 || answer) this.feed({ type: 'blocks', from, blocks: opened, answer, seat })
     while (this.#inbox.length >= MAX_INBOX && !this.#stopped) {
       await new Promise<void>(resolve => this.#room.push(resolve))
     }
     return broken ? 'broken' : 'taken'
+  }
+
+  /** What an equivocator of the worst kind wrote is taken from other members only, who may have built on it. */
+  #hears({ block: { epoch, author } }: OpenedBlock, seat: string | null): boolean {
+    if (!this.#further.isOver(epoch, author)) return true
+    return seat !== null && seat !== this.init.memberOf(epoch, author)
   }
 
   async #run(): Promise<void> {
@@ -179,6 +192,7 @@ export class Agreement {
     switch (effect.type) {
       case 'store':
         keeper.add(effect.block)
+        this.#further.add(effect.block)
         this.#flushSoon()
         return
       case 'propose':

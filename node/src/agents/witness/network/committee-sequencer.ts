@@ -346,6 +346,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
           network,
           onEpoch: epoch => this.#enter(epoch),
           seatOf: peer => running.links.keyOf(peer),
+          memberOf: (epoch, author) => toHexOrNull(this.#committees.of(epoch)?.[author]?.key),
           onTransactions: effect => void this.#carryOut(effect).catch((error: unknown) => this.#failed(error))
         }
       ),
@@ -441,6 +442,8 @@ export class CommitteeSequencer implements Sequencer, Notes {
     return this.#state
   }
 }
+
+const toHexOrNull = (key: Uint8Array | undefined): string | null => (key === undefined ? null : toHex(key))
 
 function setPeers({ agreement, gossip }: Running, peers: readonly string[]): void {
   agreement.setPeers(peers)

@@ -58,6 +58,12 @@ export const WITNESS_SILENCE_MS = 10_000
 export const MAX_BROKEN = 8
 export const BAN_MS = 60_000
 
+/**
+ * Blocks of a member in an epoch beyond one for each of its rounds, before it isn't listened to for the rest of it. An honest one has none. Of a
+ * megabyte each they are what an equivocator can make each other member store.
+ */
+export const MAX_FURTHER_BLOCKS = 256
+
 /** Events that wait for the consensus before links are read no further. */
 export const MAX_INBOX = 256
 
