@@ -66,9 +66,11 @@ export class LedgerExplorer {
 
   async commits(before: number | null, limit: number): Promise<CommitPage> {
     if (before === 0) return { first: 0, commits: [], next: null }
-    const { first, commits } = await this.#commitsFrom(before === null ? LAST : before - 1, limit)
-    const last = commits.at(-1)?.header.index
+    const { first, commits, large = [] } = await this.#commitsFrom(before === null ? LAST : before - 1, limit)
+    const seen = [...commits.map(({ header }) => header.index), ...large.map(({ index }) => index)]
+    const last = seen.length === 0 ? undefined : Math.min(...seen)
     return {
+      ...(large.length > 0 && { large }),
       first,
       commits: commits.map(({ header, transactions, tasks, asks, accounts }) => ({
         id: blockMessage(this.init.network, header),
@@ -82,7 +84,7 @@ export class LedgerExplorer {
     }
   }
 
-  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED */
+  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED, COMMIT_TOO_LARGE */
   async commit(index: number): Promise<CommitDetail> {
     const commit = await this.#commitAt(index)
     if (commit === null) return await this.#missing(`commit ${index}`, index)
@@ -132,7 +134,7 @@ export class LedgerExplorer {
     return page
   }
 
-  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED */
+  /** @throws PekkaError NOT_ON_LEDGER, HISTORY_PRUNED, COMMIT_TOO_LARGE */
   async transaction(id: Uint8Array): Promise<TransactionDetail> {
     const found = await this.components.ledger.transaction(id)
     const commit =
@@ -322,8 +324,11 @@ export class LedgerExplorer {
     throw older ? new PekkaError('HISTORY_PRUNED', { what, first }) : new PekkaError('NOT_ON_LEDGER', { what })
   }
 
+  /** @throws PekkaError COMMIT_TOO_LARGE */
   async #commitAt(index: number): Promise<CommitView | null> {
-    const { commits } = await this.#commitsFrom(index, 1)
+    const { commits, large = [] } = await this.#commitsFrom(index, 1)
+    const tooLarge = large.find(one => one.index === index)
+    if (tooLarge !== undefined) throw new PekkaError('COMMIT_TOO_LARGE', { ...tooLarge })
     return commits[0]?.header.index === index ? commits[0] : null
   }
 }

@@ -1,10 +1,16 @@
-import type { CommitView, LedgerAccess } from '@pekka/node/protocol'
+import type { CommitView, LargeCommit, LedgerAccess } from '@pekka/node/protocol'
 import type { LedgerMirror } from './mirror.js'
 
 /** Commits kept for readers that keep up: half a second of a busy ledger. */
 const KEPT_COMMITS = 64
 /** Commits read at once from a witness for a reader that is behind. */
 const BATCH_COMMITS = 64
+
+/** Commits in a row, ascending; those in `large` are only named. */
+export interface FeedPage {
+  commits: CommitView[]
+  large: LargeCommit[]
+}
 
 export interface LedgerFeedComponents {
   ledger: Pick<LedgerAccess, 'history'>
@@ -45,7 +51,7 @@ export class LedgerFeed {
    * Commits from `from` on, ascending; waits for the first of them. They begin later where the witness has no older ones.
    * @throws the signal's reason; what the witness throws
    */
-  async read(from: number, signal: AbortSignal): Promise<CommitView[]> {
+  async read(from: number, signal: AbortSignal): Promise<FeedPage> {
     while (this.last < from) await this.#news(signal)
     const kept: CommitView[] = []
     for (let next = from; kept.length < BATCH_COMMITS; next++) {
@@ -53,7 +59,7 @@ export class LedgerFeed {
       if (commit === undefined) break
       kept.push(commit)
     }
-    if (kept.length > 0) return kept
+    if (kept.length > 0) return { commits: kept, large: [] }
     const query = { from, count: BATCH_COMMITS, ascending: true }
     // No signal into it: a page whose reader went away still keeps its turn until the witness has answered.
     const page = this.#reading.then(() => {
@@ -61,7 +67,8 @@ export class LedgerFeed {
       return this.components.ledger.history({ kind: 'commits', query })
     })
     this.#reading = page.catch(() => undefined)
-    return (await page).commits
+    const { commits, large = [] } = await page
+    return { commits, large }
   }
 
   #keep(commit: CommitView): void {

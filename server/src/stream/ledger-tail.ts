@@ -47,18 +47,18 @@ export class LedgerTail {
       let after = this.after
       let told = this.after
       while (!this.#ended.signal.aborted) {
-        const commits = await feed.read(after + 1, this.#ended.signal)
-        const first = commits[0]?.header.index
-        const through = commits.at(-1)?.header.index
-        if (first === undefined || through === undefined) throw new TypeError(`no commits after ${after}`)
+        const { commits, large } = await feed.read(after + 1, this.#ended.signal)
+        const seen = [...commits.map(({ header }) => header.index), ...large.map(({ index }) => index)]
+        if (seen.length === 0) throw new TypeError(`no commits after ${after}`)
+        const [first, through] = [Math.min(...seen), Math.max(...seen)]
         // Where older commits are gone the batch begins later, and says so.
         if (first > after + 1) told = first - 1
         after = through
         const transactions = commits.flatMap(commit => this.#matching(commit))
         // What says nothing is sent only where it saves the reader much work after a reconnection.
-        if (transactions.length === 0 && through - told < WORTH_TELLING) continue
+        if (transactions.length + large.length === 0 && through - told < WORTH_TELLING) continue
         if (!socket.connected) return
-        const batch: LedgerBatch = { after: told, through, transactions }
+        const batch: LedgerBatch = { after: told, through, transactions, ...(large.length > 0 && { large }) }
         await socket.timeout(LEDGER_ACK_MS).emitWithAck('ledger', pack(batch))
         told = through
       }

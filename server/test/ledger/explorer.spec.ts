@@ -44,6 +44,13 @@ describe('the ledger as it is shown', () => {
     }
   })
 
+  it('names a commit that no message holds, says so of it, and goes on below it', async () => {
+    const large = [{ index: 8, size: 17 << 20 }]
+    const { explorer } = explorerOf(() => ({ first: 0, commits: [], large }))
+    assert.deepEqual(await explorer.commits(9, 10), { first: 0, commits: [], large, next: '8' })
+    await assert.rejects(explorer.commit(8), { code: 'COMMIT_TOO_LARGE', data: { index: 8, size: 17 << 20 } })
+  })
+
   const seats = (page: WitnessPage): string[] =>
     page.witnesses.map(({ key, seat, staked }) => `${toHex(key)} ${seat?.author} ${staked?.stake}`)
 

@@ -30,7 +30,7 @@ describe('the commits for readers of the ledger', () => {
     await turn()
     assert.equal(answers.length, 2)
     answers[1]?.({ first: 0, commits: [] })
-    assert.deepEqual(await stays, [])
+    assert.deepEqual(await stays, { commits: [], large: [] })
   })
 
   it('are read on after a page that failed', async () => {
@@ -44,6 +44,6 @@ describe('the commits for readers of the ledger', () => {
     const { signal } = new AbortController()
     const [first, second] = [feed.read(0, signal), feed.read(0, signal)]
     await assert.rejects(first, /no answer/)
-    assert.deepEqual(await second, [])
+    assert.deepEqual(await second, { commits: [], large: [] })
   })
 })

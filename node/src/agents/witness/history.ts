@@ -15,10 +15,12 @@ import {
   type HistoryQuery,
   type HistoryRequest,
   type ImageRow,
+  type LargeCommit,
   type LedgerPlace,
   type PlacedTransaction
 } from '@pekka/node/protocol'
 import { scan, type Reader } from '@pekka/node/ledger'
+import { LEDGER_MESSAGE_BYTES } from '@pekka/node/host/network'
 import type { LedgerStore } from '@pekka/node/host/storage'
 import { HISTORY_PAGE_BYTES, MAX_BLOCK_IDS, MAX_COMMITS_LOOKED_AT } from './constants.js'
 
@@ -93,9 +95,10 @@ export class LedgerHistory {
     const { store } = this.components
     const first = await store.first()
     const commits: CommitView[] = []
+    const large: LargeCommit[] = []
     let bytes = 0
     for (let index = ascending ? Math.max(from, first) : Math.min(from, store.last()); ; index += ascending ? 1 : -1) {
-      if (commits.length >= count || index < first || index > store.last()) break
+      if (commits.length + large.length >= count || index < first || index > store.last()) break
       const read = await this.#read(index)
       if (read === null) {
         // Deleted meanwhile. Upwards there may be later ones.
@@ -104,10 +107,12 @@ export class LedgerHistory {
         continue
       }
       bytes += read.bytes
-      if (commits.length > 0 && bytes > HISTORY_PAGE_BYTES) break
-      commits.push(read.commit)
+      if (commits.length + large.length > 0 && bytes > HISTORY_PAGE_BYTES) break
+      if (read.bytes > LARGEST_SHOWN) large.push({ index, size: read.bytes })
+      else commits.push(read.commit)
     }
-    return { first, commits }
+    // Who knows nothing of it reads all other pages as before.
+    return { first, commits, ...(large.length > 0 && { large }) }
   }
 
   async #transactions(query: HistoryQuery<'transactions'>): Promise<HistoryPage<'transactions'>> {
@@ -121,6 +126,7 @@ export class LedgerHistory {
     const page = (next: LedgerPlace | null): HistoryPage<'transactions'> => ({ first, transactions, next })
     let looked = 0
     let bytes = 0
+    let shown = 0
     for await (const index of this.#commitsFor(account, end, first)) {
       // What comes next begins below the whole commit: nothing of it has been looked at.
       if (looked >= MAX_COMMITS_LOOKED_AT || bytes > HISTORY_PAGE_BYTES) return page({ index: index + 1, position: 0 })
@@ -136,7 +142,8 @@ export class LedgerHistory {
         if (kinds !== null && !kinds.has(transaction.body.kind)) continue
         if (account !== null && !concerns(transaction, placed.outcome, account)) continue
         transactions.push(placed)
-        if (transactions.length >= count) return page(placed.place)
+        shown += placed.bytes.length
+        if (transactions.length >= count || shown > HISTORY_PAGE_BYTES) return page(placed.place)
       }
     }
     return page(null)
@@ -256,6 +263,9 @@ export class LedgerHistory {
     return { commit: commitViewSchema.parse(decodeCanonical(bytes)), bytes: bytes.length }
   }
 }
+
+/** Bytes of the largest commit that a message holds, with what stands around it. */
+const LARGEST_SHOWN = LEDGER_MESSAGE_BYTES - 1024
 
 /** Whether a digest stands for a name, or somebody proposes that it should. */
 const isNamed = ({ record, proposals }: ImageRow, name: string): boolean =>

@@ -81,8 +81,9 @@ async function tail(context: CliContext, client: PekkaClient, options: TailOptio
   const follower = client.followLedger(
     { after, account, task },
     {
-      batch: ({ transactions }: LedgerBatch, missed) => {
+      batch: ({ transactions, large = [] }: LedgerBatch, missed) => {
         if (missed !== null) context.say(`Commits ${missed.from} to ${missed.to} aren’t kept any more.`)
+        for (const { index, size } of large) context.say(`Commit ${index} is too large to be shown (${size} bytes).`)
         for (const transaction of transactions) {
           if (left === 0) return
           context.result(context.json ? JSON.stringify(toJson(transaction)) : transactionLine(transaction))

@@ -82,6 +82,12 @@ export const ERRORS = {
     title: 'This provider may not take the task now.',
     advice: 'Nothing to do: another machine runs it.'
   },
+  COMMIT_TOO_LARGE: {
+    status: 413,
+    title: 'Commit {index} is too large to be shown ({size} bytes).',
+    advice:
+      'What is in it is final all the same. Ask for its transactions: "pekka ledger account", "pekka ledger prove".'
+  },
   CONSENSUS_CONFLICT: {
     status: 500,
     title:

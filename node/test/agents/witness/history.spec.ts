@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict'
 import { LedgerHistory, type DecidingHistory } from '../../../src/agents/witness/history.js'
 import { MAX_COMMITS_LOOKED_AT } from '@pekka/node/agents/witness'
-import { MAX_BLOCK_IDS } from '../../../src/agents/witness/constants.js'
+import { HISTORY_PAGE_BYTES, MAX_BLOCK_IDS } from '../../../src/agents/witness/constants.js'
 import { MemoryState } from '@pekka/node/ledger'
-import { encodeCanonical, type CommitView, type HistoryQuery, type LedgerPlace } from '@pekka/node/protocol'
+import {
+  encodeCanonical,
+  encodeSigned,
+  HISTORY,
+  type CommitView,
+  type HistoryQuery,
+  type LedgerPlace,
+  type OfferTask
+} from '@pekka/node/protocol'
+import { offerOf, openMarket } from '../../core/ledger/support.js'
 
 const id = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
@@ -23,8 +32,24 @@ const commit = (index: number): CommitView => ({
   accounts: []
 })
 
+/** One transaction with 64 tasks, so many times. */
+function offers(count: number): CommitView['transactions'] {
+  const market = openMarket()
+  const task = offerOf(market.client.account, market.providers)
+  const bytes = encodeSigned({
+    transaction: {
+      ...{ v: 1, network: id(9), account: id(1), key: null, sequence: 0, previous: null, expiry: 1 },
+      parents: [id(9)],
+      body: { kind: 'offer', tasks: new Array<OfferTask>(64).fill(task) }
+    },
+    signatures: [{ key: id(3), signature: new Uint8Array(64) }]
+  })
+  const outcome = { status: 'applied', id: id(4), index: 0, timestamp: 1 } as const
+  return new Array<CommitView['transactions'][number]>(count).fill({ bytes, outcome })
+}
+
 /** A history of empty commits that counts what is read of it. */
-function historyOf(first: number, last: number, deciding?: DecidingHistory) {
+function historyOf(first: number, last: number, deciding?: DecidingHistory, commitAt = commit) {
   const counts = { read: 0 }
   const store = {
     last: () => last,
@@ -32,7 +57,7 @@ function historyOf(first: number, last: number, deciding?: DecidingHistory) {
     indexedFrom: () => first,
     commit: async (index: number) => {
       counts.read += 1
-      return index < first || index > last ? null : encodeCanonical(commit(index))
+      return index < first || index > last ? null : encodeCanonical(commitAt(index))
     },
     async *changesOf(_account: Uint8Array, before: number) {
       for (let index = Math.min(before - 1, last); index >= 0; index--) yield index
@@ -101,6 +126,34 @@ describe('the past of a ledger', () => {
       assert.equal(commits.length, 4)
     })
   }
+
+  it('names a commit that no message holds, and goes on with the next page after it, in both directions', async () => {
+    const part = {
+      bytes: new Uint8Array(256 << 10),
+      outcome: { status: 'refused', id: id(4), code: 'X', data: {} }
+    } as const
+    const large = { ...commit(4), transactions: new Array<CommitView['transactions'][number]>(64).fill(part) }
+    const { history } = historyOf(0, 9, undefined, index => (index === 4 ? large : commit(index)))
+    const page = async (query: HistoryQuery<'commits'>) => {
+      const found = HISTORY.commits.page.parse(await history.page({ kind: 'commits', query }))
+      return [found.commits.map(({ header }) => header.index), found.large?.map(({ index }) => index)]
+    }
+    assert.deepEqual(await page({ from: 3, count: 64, ascending: true }), [[3], undefined])
+    assert.deepEqual(await page({ from: 4, count: 64, ascending: true }), [[], [4]])
+    assert.deepEqual(await page({ from: 4, count: 64, ascending: false }), [[], [4]])
+    assert.deepEqual(await page({ from: 5, count: 2, ascending: true }), [[5, 6], undefined])
+  })
+
+  it('a page of transactions ends after 4 MiB of them, also in the middle of a commit', async () => {
+    const transactions = offers(200)
+    const size = transactions[0]?.bytes.length ?? assert.fail()
+    assert.ok(size * 200 > HISTORY_PAGE_BYTES + size, 'they are more than a page')
+    const { history } = historyOf(0, 0, undefined, index => ({ ...commit(index), transactions }))
+    const query = { account: null, kinds: null, before: null, count: 200 }
+    const found = HISTORY.transactions.page.parse(await history.page({ kind: 'transactions', query }))
+    const shown = Math.floor(HISTORY_PAGE_BYTES / size) + 1
+    assert.deepEqual([found.transactions.length, found.next], [shown, { index: 0, position: 200 - shown }])
+  })
 
   it('a page of blocks ends after 4 MiB of them were read, however few ids that are', async () => {
     const block = { id: id(4), epoch: 0, round: 1, author: 0, witness: id(2), timestamp: 1 }

@@ -1,7 +1,13 @@
 import { z } from 'zod'
 import { equalBytes } from '../encoding/bytes.js'
 import type { CommitView, TransactionOutcome } from '../ledger/commit-view.js'
-import { blockViewSchema, ledgerPlaceSchema, type LedgerPlace, type PlacedTransaction } from './history.js'
+import {
+  blockViewSchema,
+  largeCommitSchema,
+  ledgerPlaceSchema,
+  type LedgerPlace,
+  type PlacedTransaction
+} from './history.js'
 import { imageRowSchema } from '../ledger/image-record.js'
 import { commitHeaderSchema } from '../ledger/parameters.js'
 import { bytes32, bytesUpTo, credits, millis, whole } from '../encoding/schema.js'
@@ -71,6 +77,8 @@ export const commitSummarySchema = z.object({
 export const commitPageSchema = z.object({
   first: whole,
   commits: z.array(commitSummarySchema),
+  /** Such as are too large to be read here, among those of the page. */
+  large: z.array(largeCommitSchema).optional(),
   next: z.string().nullable()
 })
 export type CommitPage = z.infer<typeof commitPageSchema>
@@ -197,7 +205,9 @@ export type DagWindow = z.infer<typeof dagWindowSchema>
 export const ledgerBatchSchema = z.object({
   after: z.number().int().min(-1),
   through: whole,
-  transactions: z.array(transactionSummarySchema)
+  transactions: z.array(transactionSummarySchema),
+  /** Commits of these that are too large to be read here: what is in them isn't told. */
+  large: z.array(largeCommitSchema).optional()
 })
 export type LedgerBatch = z.infer<typeof ledgerBatchSchema>
 

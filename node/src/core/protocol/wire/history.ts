@@ -55,15 +55,26 @@ export const committedBlocksSchema = z.strictObject({
 })
 export type CommittedBlocks = z.infer<typeof committedBlocksSchema>
 
+/** A commit that no message holds: more bytes than `/pekka/ledger/1` takes. */
+export const largeCommitSchema = z.strictObject({ index: whole, size: whole })
+export type LargeCommit = z.infer<typeof largeCommitSchema>
+
 const firstCommit = whole
 const count = (most: number) => whole.min(1).max(most)
 
 /** Each listing's question and its page. */
 export const HISTORY = {
-  /** Commits in a row: `ascending` from `from` on, else from `from` down. Fewer than `count` where they are many bytes; at least one. */
+  /**
+   * Commits in a row: `ascending` from `from` on, else from `from` down. Fewer than `count` where they are many bytes; at least one. One that no
+   * message holds is only named, in `large`, which isn't there else.
+   */
   commits: {
     query: z.strictObject({ from: whole, count: count(MAX_HISTORY_COMMITS), ascending: z.boolean() }),
-    page: z.strictObject({ first: firstCommit, commits: z.array(commitViewSchema) })
+    page: z.strictObject({
+      first: firstCommit,
+      commits: z.array(commitViewSchema),
+      large: z.array(largeCommitSchema).max(MAX_HISTORY_COMMITS).optional()
+    })
   },
   /**
    * Transactions, newest first, before a place. `account`: those that it sent, and applied transfers to it. `next` null: there are no
