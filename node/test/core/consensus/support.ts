@@ -35,7 +35,7 @@ export class Drawing {
     this.rule = new CommitRule({ dag: this.dag, schedule: this.schedule, rules })
   }
 
-  /** Makes a block `A1` (author A, round 1) on named blocks; own parent first. A third letter tells versions apart: `A1b`. */
+  /** Makes a block `A1` (author A, round 1) on named blocks; own parent first. A small letter tells versions apart: `A1b`. */
   make(
     name: string,
     parents: readonly string[] = [],
@@ -56,7 +56,7 @@ export class Drawing {
           epoch: 0,
           author,
           round,
-          timestamp: 1000 * round + (name.charCodeAt(2) || 0),
+          timestamp: 1000 * round + (/[a-z]$/.exec(name)?.[0].charCodeAt(0) ?? 0),
           parents: [...named.filter(mine), ...named.filter(reference => !mine(reference))],
           weak: weak.map(other => referenceTo(this.get(other))),
           transactions: carried.map(({ bytes }) => bytes),
