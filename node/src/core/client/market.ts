@@ -156,7 +156,10 @@ function mismatch({ ask, provider, running }: VerifiedAsk, need: Requirements): 
 
 /**
  * Candidates in order: cheapest first, at random among equals so that no provider is favoured, at most `count` and at
- * most one of a provider. Busy machines serve when no other does.
+ * most one of a provider. That a machine is busy is the bridge's bare word: it decides between equal prices alone, or a bridge that calls
+ * all others busy would name a friend. A machine that is busy indeed gives way within moments (PLACE_WAIT_SHARED_MS of the provider) to
+ * the next one; so that nobody queues while another machine is free, the last place is one's that is said to be free, where all before it
+ * are said to be busy.
  * @throws PekkaError NO_MATCH, IMAGE_UNKNOWN
  */
 export function chooseCandidates(
@@ -167,26 +170,32 @@ export function chooseCandidates(
 ): VerifiedAsk[] {
   const { fit, misfit } = match(asks, need)
   const busy = misfit.filter(({ why }) => why === 'busy').map(({ ask }) => ask)
-  const chosen = new Map<string, VerifiedAsk>()
+  const serving = new Map<string, VerifiedAsk>()
   let image: Uint8Array | null = null
-  for (const ask of [...sortByPrice(fit, random), ...sortByPrice(busy, random)]) {
+  // Free ones first: the sort is stable, so they stay so among equals.
+  for (const ask of byPrice([...shuffled(fit, random), ...shuffled(busy, random)])) {
     const id = ask.provider.provider.join()
     // One offer names one image: builds with another digest under the same name are left out.
     image ??= ask.ask.image.digest
-    if (!chosen.has(id) && chosen.size < count && equalBytes(image, ask.ask.image.digest)) chosen.set(id, ask)
+    if (!serving.has(id) && equalBytes(image, ask.ask.image.digest)) serving.set(id, ask)
   }
-  if (chosen.size > 0) return [...chosen.values()]
+  const chosen = [...serving.values()].slice(0, count)
+  const free = chosen.every(ask => busy.includes(ask)) && [...serving.values()].find(ask => !busy.includes(ask))
+  if (free && count > 1) chosen.splice(-1, 1, free)
+  if (chosen.length > 0) return chosen
   const known = [...new Set(asks.map(({ ask }) => ask.image.name))].sort()
   if (!known.includes(need.image))
     throw new PekkaError('IMAGE_UNKNOWN', { image: need.image, known: known.join(', ') || 'none' })
   throw new PekkaError('NO_MATCH')
 }
 
-function sortByPrice(asks: VerifiedAsk[], random: Primitives['random']): VerifiedAsk[] {
+function shuffled(asks: readonly VerifiedAsk[], random: Primitives['random']): VerifiedAsk[] {
   const keyed = asks.map(ask => ({ ask, order: random.bytes(4).reduce((sum, byte) => sum * 256 + byte, 0) }))
-  keyed.sort((a, b) => {
-    const difference = a.ask.ask.pricePerSecond - b.ask.ask.pricePerSecond
-    return difference < 0n ? -1 : difference > 0n ? 1 : a.order - b.order
-  })
-  return keyed.map(({ ask }) => ask)
+  return keyed.sort((a, b) => a.order - b.order).map(({ ask }) => ask)
 }
+
+const byPrice = (asks: VerifiedAsk[]): VerifiedAsk[] =>
+  asks.sort((a, b) => {
+    const difference = a.ask.pricePerSecond - b.ask.pricePerSecond
+    return difference < 0n ? -1 : difference > 0n ? 1 : 0
+  })

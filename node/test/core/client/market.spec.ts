@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createPrimitives, createSigner } from '@pekka/node/host/crypto'
-import { Market } from '../../../src/core/client/market.js'
+import { Market, chooseCandidates, type Requirements, type VerifiedAsk } from '../../../src/core/client/market.js'
 import type { Http } from '../../../src/core/client/transport.js'
 import { askView } from '../../support/asks.js'
 
@@ -68,5 +68,40 @@ describe('published prices', () => {
     other.world.now = 61_000
     await other.market.asks()
     assert.equal(other.world.asked, 2)
+  })
+})
+
+describe('candidates for a task', () => {
+  const resources = { milliCpus: 1000, memoryBytes: 1 << 30, diskBytes: 1 << 30, gpu: null }
+  const need: Requirements = { image: 'base', resources, maxPrice: null, only: null, avoid: [] }
+  const machine = (provider: number, pricePerSecond: bigint, busy: boolean, digest = 0): VerifiedAsk =>
+    ({
+      ask: { image: { name: 'base', digest: bytes(digest) }, resources, pricePerSecond, concurrency: 1 },
+      provider: { provider: bytes(provider) },
+      running: busy ? 1 : 0
+    }) as unknown as VerifiedAsk // as much as is read
+  const named = (asks: VerifiedAsk[], count = 2): (number | undefined)[] =>
+    chooseCandidates(asks, need, count, primitives.random).map(({ provider }) => provider.provider[0])
+
+  it('begin with the cheapest, also where the bridge calls all but its friend busy', () => {
+    const honest = [machine(1, 1000n, true), machine(2, 1100n, true), machine(3, 1200n, true)]
+    assert.deepEqual(named([...honest, machine(9, 5000n, false)]), [1, 9])
+    assert.deepEqual(named([machine(9, 5000n, false), machine(1, 1000n, true)], 1), [1])
+  })
+
+  it('have one that is said to be free among them, so that nobody queues for busy ones meanwhile', () => {
+    const asks = [machine(1, 1000n, true), machine(2, 1100n, true), machine(3, 1300n, false), machine(4, 1200n, false)]
+    assert.deepEqual(named(asks), [1, 4])
+    assert.deepEqual(named(asks, 3), [1, 2, 4])
+    assert.deepEqual(named(asks, 4), [1, 2, 4, 3])
+    assert.deepEqual(named(asks.slice(0, 2)), [1, 2], 'where all are busy, they do')
+    // One offer names one image: a free machine with another build doesn't serve it.
+    assert.deepEqual(named([machine(1, 1000n, true), machine(2, 1100n, true), machine(3, 1100n, false, 7)]), [1, 2])
+  })
+
+  it('of one price are those first that are free, and among these no provider is favoured', () => {
+    const asks = [machine(1, 1000n, true), machine(2, 1000n, false), machine(3, 1000n, false), machine(4, 900n, false)]
+    const seen = new Set(Array.from({ length: 200 }, () => named(asks, 4).join()))
+    assert.deepEqual([...seen].sort(), ['4,2,3,1', '4,3,2,1'])
   })
 })
