@@ -15,9 +15,10 @@ export function keptNeeds(
   const names = new Set(cells.filter(({ id }) => ran.has(id)).flatMap(({ source }) => definesOf(source)))
   // What ran there needs nothing any more: of it the names alone count.
   const rest = cells.map(cell => (ran.has(cell.id) && !chosen.includes(cell.id) ? stubOf(cell) : cell))
-  const { missing, run } = neededCells(rest, chosen)
+  const { missing, builtins, run } = neededCells(rest, chosen)
   return {
     missing: missing.filter(({ name, cell }) => (cell === undefined ? !names.has(name) : !ran.has(cell))),
+    builtins: builtins.filter(({ name }) => !names.has(name)),
     run: run.filter(id => chosen.includes(id) || !ran.has(id))
   }
 }

@@ -36,6 +36,8 @@ export interface CellNames extends CellFacts {
   modules: string[]
   /** Names of objects that the cell changes without rebinding them (`df['x'] = …`, `model.fit(X)`). */
   changes: ChangeAt[]
+  /** The same of Python's own names (`sum`, `input`), which count where something gives them another meaning. */
+  builtins: Pick<CellNames, 'reads' | 'lateReads' | 'changes'>
   imports: ImportAt[]
   /** True where `from x import *` or `%pylab` defines names that only Python itself could list. */
   star: boolean
@@ -51,8 +53,8 @@ interface Scope {
   globals?: Set<string>
 }
 
-const known = (name: string): boolean =>
-  PYTHON_BUILTINS.has(name) || IPYTHON_NAMES.has(name) || IPYTHON_HISTORY.test(name) || /^__\w+__$/.test(name)
+/** What every kernel has, whatever cells define. */
+const known = (name: string): boolean => IPYTHON_NAMES.has(name) || IPYTHON_HISTORY.test(name) || /^__\w+__$/.test(name)
 
 const noop = (): void => undefined
 
@@ -258,13 +260,18 @@ export class NameFinder implements Sink {
     for (const [name, line] of this.lateDefines) first(this.defined, name, line)
     for (const name of this.defined.keys()) if (!this.lateGlobals.has(name)) this.late.delete(name)
     for (const name of this.reads.keys()) this.late.delete(name)
+    const [reads, builtinReads] = apart(list(this.reads), isBuiltin)
+    const [lateReads, lateBuiltins] = apart(list(this.late), isBuiltin)
+    // `list.sort(x)` changes no list of that name, `sum[0] = 1` does.
+    const [changes, builtinChanges] = apart([...this.changed.values()], one => one.how === 'call' && isBuiltin(one))
     return {
-      reads: list(this.reads),
-      lateReads: list(this.late),
+      reads,
+      lateReads,
       defines: list(this.defined),
       deletes: list(this.deleted),
       modules: [...this.modules].filter(name => this.defined.has(name)),
-      changes: [...this.changed.values()],
+      changes,
+      builtins: { reads: builtinReads, lateReads: lateBuiltins, changes: builtinChanges },
       imports: this.importList,
       star: this.star,
       foreign: false,
@@ -278,3 +285,10 @@ function first(map: Map<string, number>, name: string, line: number): void {
 }
 
 const list = (map: Map<string, number>): NameAt[] => [...map].map(([name, line]) => ({ name, line }))
+
+const isBuiltin = ({ name }: NameAt): boolean => PYTHON_BUILTINS.has(name)
+
+/** Those that a test doesn't take, and those that it takes. */
+function apart<T>(all: readonly T[], test: (one: T) => boolean): [others: T[], taken: T[]] {
+  return [all.filter(one => !test(one)), all.filter(test)]
+}

@@ -17,6 +17,8 @@ export interface MissingName extends NameAt {
 export interface Needed {
   /** In the order in which the selection reads them. */
   missing: MissingName[]
+  /** Python's own names that it reads and that no cell defines: the kernel may have others by these names. */
+  builtins: NameAt[]
   /** The selection and the cells that it needs, in notebook order. Equals the selection where nothing helps. */
   run: string[]
 }
@@ -26,8 +28,11 @@ interface Entry {
   names: CellNames
 }
 
-/** Where the value of `name`, as cell `reader` sees it, comes from: the last definition above, and what changed it since. */
-function sourcesOf(cells: Entry[], name: string, reader: number): number[] {
+/**
+ * Where the value of `name`, as cell `reader` sees it, comes from: the last definition above, and what changed it since. What a star
+ * import defines nobody knows: it is taken to define names that no cell does, but none of Python's own.
+ */
+function sourcesOf(cells: Entry[], name: string, reader: number, isBuiltin: boolean): number[] {
   const changers: { index: number; how: ChangeAt['how'] }[] = []
   let star: number | undefined
   for (let i = reader - 1; i >= 0; i -= 1) {
@@ -38,11 +43,11 @@ function sourcesOf(cells: Entry[], name: string, reader: number): number[] {
       return [i, ...changers.filter(({ how }) => !isModule || how === 'assignment').map(({ index }) => index)]
     }
     if (names.deletes.some(deleted => deleted.name === name)) return []
-    const change = names.changes.find(changed => changed.name === name)
+    const change = [...names.changes, ...names.builtins.changes].find(changed => changed.name === name)
     if (change !== undefined) changers.unshift({ index: i, how: change.how })
     if (names.star) star ??= i
   }
-  return star === undefined ? [] : [star]
+  return star === undefined || isBuiltin ? [] : [star]
 }
 
 /** What the cells define that stand in `run` above position `end`. */
@@ -71,6 +76,7 @@ export function needed(cells: Entry[], selection: readonly string[]): Needed {
   const last = Math.max(-1, ...chosen)
   const run = new Set(chosen)
   const missing = new Map<string, MissingName>()
+  const builtins = new Map<string, NameAt>()
   const todo = [...chosen].sort((a, b) => a - b)
   const done = new Set<number>()
   while (todo.length > 0) {
@@ -81,14 +87,21 @@ export function needed(cells: Entry[], selection: readonly string[]): Needed {
     const isChosen = chosen.has(index)
     const before = available(cells, chosen, index)
     const everywhere = available(cells, chosen, cells.length)
-    const wanted = [
-      ...cell.names.reads.map(read => ({ ...read, reader: index, have: isChosen ? before : undefined })),
-      ...cell.names.lateReads.map(read => ({ ...read, reader: last + 1, have: everywhere }))
+    const wantedOf = ({ reads, lateReads }: Pick<CellNames, 'reads' | 'lateReads'>, isBuiltin: boolean) => [
+      ...reads.map(read => ({ ...read, isBuiltin, reader: index, have: isChosen ? before : undefined })),
+      ...lateReads.map(read => ({ ...read, isBuiltin, reader: last + 1, have: everywhere }))
     ]
-    for (const { name, line, reader, have } of wanted) {
+    for (const { name, line, isBuiltin, reader, have } of [
+      ...wantedOf(cell.names, false),
+      ...wantedOf(cell.names.builtins, true)
+    ]) {
       if (have?.names.has(name) === true) continue
-      const aboveIt = sourcesOf(cells, name, reader === last + 1 ? Math.max(index, 0) : reader)
-      const sources = aboveIt.length > 0 ? aboveIt : sourcesOf(cells, name, reader)
+      const aboveIt = sourcesOf(cells, name, reader === last + 1 ? Math.max(index, 0) : reader, isBuiltin)
+      const sources = aboveIt.length > 0 ? aboveIt : sourcesOf(cells, name, reader, isBuiltin)
+      if (isBuiltin && sources.length === 0) {
+        if (isChosen && !builtins.has(name)) builtins.set(name, { name, line })
+        continue
+      }
       if (isChosen && !missing.has(name) && !(sources.length === 0 && (have?.star === true || cell.names.star))) {
         const from = sources[0] === undefined ? undefined : cells[sources[0]]
         const isOwn = sources[0] !== undefined && chosen.has(sources[0])
@@ -103,5 +116,9 @@ export function needed(cells: Entry[], selection: readonly string[]): Needed {
     }
   }
   const order = [...run].sort((a, b) => a - b)
-  return { missing: [...missing.values()], run: order.flatMap(index => cells[index]?.id ?? []) }
+  return {
+    missing: [...missing.values()],
+    builtins: [...builtins.values()],
+    run: order.flatMap(index => cells[index]?.id ?? [])
+  }
 }

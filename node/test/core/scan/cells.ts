@@ -237,3 +237,31 @@ export const CELLS: [source: string, needs: string][] = [
     'Counter stop text'
   ]
 ]
+
+/** Cells, the last of which is sent; what it needs from those above, and which of them it needs. Python's own names may be anybody's. */
+export const SHADOWED: [what: string, sources: string[], needs: string, run: string][] = [
+  ['a list called input', ['input = [1, 2]', 'print(sum(input))'], 'input', '1 2'],
+  ['a text and a number', ['type = "a"\nmax = 3', 'print(type, max)'], 'type max', '1 2'],
+  ['a loop’s name', ['for id in ids:\n  pass', 'id'], 'id', '1 2'],
+  ['a function', ['def filter(x): return x', 'filter(3)'], 'filter', '1 2'],
+  ['a class', ['class type: pass', 'type()'], 'type', '1 2'],
+  ['an import', ['from numpy import sum, max as min', 'min(sum([1]))'], 'min sum', '1 2'],
+  ['a walrus', ['print(len := 3)', 'len'], 'len', '1 2'],
+  ['with', ['with open(p) as input: pass', 'input.closed'], 'input', '1 2'],
+  ['what a function reads', ['sum = 3', 'def f(): return sum\nf()'], 'sum', '1 2'],
+  ['what a function of another cell reads', ['sum = 3', 'def f(): return sum', 'f()'], 'f', '1 2 3'],
+  ['a change since', ['input = []', 'input.append(1)', 'input'], 'input', '1 2 3'],
+  ['an item since', ['input = [0]', 'input[0] = 1', 'input'], 'input', '1 2 3'],
+  ['the last one of several', ['sum = 1', 'sum = 2', 'sum'], 'sum', '2 3'],
+  ['augmented', ['sum = 0', 'sum += 1'], 'sum', '1 2'],
+  ['deleted in the cell itself', ['sum = 0', 'del sum'], 'sum', '1 2'],
+  ['deleted above', ['sum = 0', 'del sum', 'sum([1])'], '', '3'],
+  ['set in the cell itself', ['sum = 0', 'sum = 1\nprint(sum)'], '', '2'],
+  ['local in a function', ['def f(input):\n  max = input\n  return max', 'max(input())'], '', '2'],
+  ['local in a comprehension', ['[id for id in range(3)]', 'id(3)'], '', '2'],
+  ['an attribute and a keyword', ['a.sum = 3\nf(max=1)', 'sum([max(1, 2)])'], '', '2'],
+  ['Python’s own', ['x = max(1, 2)', 'print(len([1]), sum([2]))'], '', '2'],
+  ['a star import', ['from numpy import *', 'print(sum([1]), abs(2))'], '', '2'],
+  ['a star import below a definition', ['sum = 3', 'from numpy import *', 'sum'], 'sum', '1 3'],
+  ['calls of methods of types', ['str.join(",", x)\ndict.update(a, b)', 'str(1), dict()'], '', '2']
+]
