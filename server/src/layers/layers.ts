@@ -231,10 +231,12 @@ export class Layers {
     }
   }
 
+  /** By days, so that what is asked for again within one is answered at once; a day alone would be its end to uv. */
   #before(): string | null {
     const { quarantineDays } = this.init
     if (quarantineDays === 0) return null
-    return new Date(this.components.clock.now() - quarantineDays * DAY_MS).toISOString().slice(0, 10)
+    const day = new Date(this.components.clock.now() - quarantineDays * DAY_MS).toISOString().slice(0, 10)
+    return `${day}T00:00:00Z`
   }
 
   async #write(path: string, bytes: Uint8Array): Promise<void> {

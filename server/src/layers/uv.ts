@@ -17,7 +17,7 @@ export interface Wish {
   /** As {@link parseRequirement} gives them. */
   requirements: readonly string[]
   pins: ImagePins
-  /** Releases after this day are not used, `2026-11-15`; null: all are. */
+  /** Releases from then on are not used, `2026-11-15T00:00:00Z`; null: all are. */
   before: string | null
   /** An empty folder to work in. */
   folder: string

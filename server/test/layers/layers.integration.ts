@@ -21,6 +21,7 @@ describe('layers', function () {
   let uv: string
   const index = new PackageIndex()
   let layers: Layers
+  let now: () => number
 
   before(async function () {
     const home = process.env['PEKKA_TEST_HOME'] ?? homeFrom(process.env)
@@ -44,6 +45,7 @@ describe('layers', function () {
     index.files.length = 0
     index.asked.length = 0
     index.silent = false
+    now = () => Date.now()
     offer({ name: 'numpy', version: '2.0', files: { 'numpy/__init__.py': '' } })
     offer({ name: 'numpy', version: '1.9', files: { 'numpy/__init__.py': '' } })
     offer({ name: 'tables', version: '1.0', files: { 'tables.py': '' }, requires: ['numpy'] })
@@ -83,7 +85,7 @@ describe('layers', function () {
         pins,
         uv: async () => ({ path: uv, environment }),
         downloader: new Downloader(async () => environment),
-        clock: { now: () => Date.now() },
+        clock: { now: () => now() },
         log: { info: () => {}, warn: () => {} }
       },
       { folder: join(folder, 'layers'), quarantineDays }
@@ -183,6 +185,21 @@ describe('layers', function () {
       index.asked.filter(path => path.startsWith('/files')),
       []
     )
+  })
+
+  it('waits for whole days, whatever the hour, and looks anew when they are over', async () => {
+    const published = Date.parse('2026-06-08T22:00:00Z')
+    offer({ name: 'new-thing', version: '1.0', files: { 'new_thing.py': '' } })
+    offer(
+      { name: 'new-thing', version: '2.0', files: { 'new_thing.py': '' } },
+      { uploaded: new Date(published).toISOString() }
+    )
+    const versionAfter = async (days: number): Promise<string | undefined> => {
+      now = () => published + days * DAY
+      return (await make('new-thing')).packages[0]?.version
+    }
+    assert.deepEqual([await versionAfter(6.5), await versionAfter(6.9), await versionAfter(8.2)], ['1.0', '1.0', '2.0'])
+    assert.equal(await versionAfter(6.5), '1.0')
   })
 
   it('waits with a release that is younger than a week', async () => {
