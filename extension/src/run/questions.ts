@@ -94,5 +94,12 @@ export interface Agreements {
 export interface KeptPlace {
   /** What cells need that isn't there. */
   needs(chosen: readonly string[]): Needed
-  run(cells: readonly CodeSource[], kind: RunKind, needed: Needed, plan: TravelPlan): Promise<void>
+  /** @param stopOnError default true: a cell that fails leaves those after it unrun */
+  run(
+    cells: readonly CodeSource[],
+    kind: RunKind,
+    needed: Needed,
+    plan: TravelPlan,
+    stopOnError?: boolean
+  ): Promise<void>
 }

@@ -1,12 +1,13 @@
 import { Signal, type ISignal } from '@lumino/signaling'
 import { PekkaError, asPekkaError, fromHex, isPekkaError, type SessionTerms } from '@pekka/node/protocol'
 import type { PekkaClient } from '@pekka/node/client'
-import { readAddresses, type Needed } from '@pekka/node/scan'
+import { missingRequirements, readAddresses, type ImageChoice, type Needed } from '@pekka/node/scan'
 import type { Connection } from '../connection/index.js'
 import {
   addressRows,
   codeCells,
   isEmpty,
+  isFetched,
   keepTicks,
   prepare,
   requestFor,
@@ -21,11 +22,12 @@ import {
   type Runner,
   type Tasks
 } from '../run/index.js'
-import { analyse, keptSentences } from '../scan/index.js'
+import { analyse } from '../scan/index.js'
 import { EMPTY_PLAN, returnsOf, type TravelPlan, type Travels } from '../values/index.js'
 import { NOTHING_YET, cellsOf, noteAt, sessionOf, sessionRequest, thereOf } from './cells.js'
 import { Entries, findKept, type Opening } from './entries.js'
 import { KeptMachine } from './kept-machine.js'
+import { lateSentences } from './late.js'
 import { SESSION_KEY, sessionMetadataJson } from './metadata.js'
 import { keptNeeds } from './names.js'
 
@@ -54,6 +56,10 @@ export class Machines {
   readonly #known = new Map<string, Promise<KeptMachine>>()
   readonly #used = new Map<OpenNotebook, Set<string>>()
   readonly #seen = new Set<string>()
+  /** Addresses that were fetched for a machine, by its id. */
+  readonly #fetched = new Map<string, readonly string[]>()
+  /** Cells as they were when a machine had all that they ask for. */
+  readonly #fitting = new Set<string>()
   readonly #changed = new Signal<this, OpenNotebook>(this)
 
   constructor(private readonly components: MachinesComponents) {}
@@ -77,7 +83,8 @@ export class Machines {
     if (machine?.live !== true) return undefined
     return {
       needs: chosen => this.#needs(notebook, machine, chosen),
-      run: (cells, kind, needed, plan) => this.#run(notebook, machine, cells, kind, needed, plan)
+      run: (cells, kind, needed, plan, stopOnError = true) =>
+        this.#run(notebook, machine, cells, kind, { needed, plan, stopOnError })
     }
   }
 
@@ -155,7 +162,7 @@ export class Machines {
     try {
       const from = await machine.send({ program: NOTHING_YET, restart: true })
       const { id: task, native } = machine
-      notebook.model.setMetadata(SESSION_KEY, sessionMetadataJson({ v: 1, task, native, from }))
+      notebook.model.setMetadata(SESSION_KEY, sessionMetadataJson({ ...sessionOf(notebook), v: 1, task, native, from }))
       notebook.saveSoon()
     } catch (error) {
       this.components.say(`The machine was not restarted. ${asPekkaError(error).message}`)
@@ -173,7 +180,8 @@ export class Machines {
     if (place === undefined) return
     const needed = place.needs(ids)
     const plan = await this.components.runner().look(notebook, cells, needed)
-    await place.run(cells, cells.length === 1 ? 'cell' : 'selection', needed, plan)
+    // As they ran there: one after the other, whatever a cell before had come to.
+    await place.run(cells, cells.length === 1 ? 'cell' : 'selection', needed, plan, false)
   }
 
   /** Puts the end of the last machine away; what went wrong with the next one before it. */
@@ -247,7 +255,13 @@ export class Machines {
     this.#entries.tell(notebook, { kind: 'sending' })
     const native = settings.nativeNumerics === true
     const sent = await tasks.submit(request, quote)
-    notebook.model.setMetadata(SESSION_KEY, sessionMetadataJson({ v: 1, task: sent.id, native, from: 0 }))
+    const added = missingRequirements(choice)
+    const memory = { v: 1 as const, task: sent.id, native, from: 0, ...(added.length > 0 && { added }) }
+    notebook.model.setMetadata(SESSION_KEY, sessionMetadataJson(memory))
+    this.#fetched.set(
+      sent.id,
+      addresses.filter(row => isFetched(row, chosen)).map(({ url }) => url)
+    )
     notebook.saveSoon()
     const machine = await this.#follow(notebook, client, sent.id, native)
     this.#adopt(notebook, machine)
@@ -259,8 +273,7 @@ export class Machines {
     machine: KeptMachine,
     cells: readonly CodeSource[],
     kind: RunKind,
-    needed: Needed,
-    plan: TravelPlan
+    { needed, plan, stopOnError }: { needed: Needed; plan: TravelPlan; stopOnError: boolean }
   ): Promise<void> {
     const { agreements, travels, now } = this.components
     const ids = cells.map(({ id }) => id)
@@ -277,7 +290,11 @@ export class Machines {
       const { program, seed, note } = requestFor(cells, kind, notebook.context.path, settings)
       if (program.kind !== 'cells') throw new TypeError('a notebook has cells')
       const packed = await travels.pack({ kernel }, plan, chosen, returns)
-      const place = await this.#send(machine, { program, ...(seed !== undefined && { seed }) }, packed)
+      const place = await this.#send(
+        machine,
+        { program: { ...program, stopOnError }, ...(seed !== undefined && { seed }) },
+        packed
+      )
       const numberOf = (id: string): number => codeCells(notebook.model).find(cell => cell.id === id)?.number ?? 0
       await notebook.attach(machine.cell(place, note), ids, { cells: names, needed, numberOf }, submitted)
     } catch (error) {
@@ -312,15 +329,19 @@ export class Machines {
     const ids = cells.map(({ id }) => id)
     const kept = ticksOf(notebook, ids)
     const rows = plan.rows.map(({ id, cannot }) => `${id} ${cannot ?? ''}`)
-    const key = [machine.id, ids.join(), ...rows].join('\n')
-    if (rows.length === 0 || this.#seen.has(key)) return kept
-    notebook.before(ids, { kind: 'asking' })
-    const settings = agreements.settings()
-    const { provider, price } = machine.snapshot
+    const { provider, price, image } = machine.snapshot
+    const settings = { ...agreements.settings(), ...(image !== null && { image }) }
+    const sources = [machine.id, ...cells.map(({ source }) => source)].join('\n')
+    if (rows.length === 0 && this.#fitting.has(sources)) return kept
     const environment = await runner().environment(notebook, cells, settings)
+    const late = this.#late(notebook, machine, ids, environment.choice)
+    if (late.length === 0) this.#fitting.add(sources)
+    const key = [machine.id, ids.join(), ...rows, ...late].join('\n')
+    if (rows.length + late.length === 0 || this.#seen.has(key)) return kept
+    notebook.before(ids, { kind: 'asking' })
     const answer = await questions.quote({
       ...{ notebook, anchor: ids.at(-1) ?? '', cells: [...cells], kind, settings, environment, addresses: [] },
-      notes: keptSentences(environment.choice),
+      notes: late,
       travel: { plan, chosen: kept },
       runs: 1,
       on: { provider: provider ?? 'the kept machine', price: price ?? 0n },
@@ -331,6 +352,13 @@ export class Machines {
     this.#seen.add(key)
     keepTicks(notebook, ids, answer.chosen)
     return answer.chosen
+  }
+
+  #late(notebook: OpenNotebook, machine: KeptMachine, ids: readonly string[], choice: ImageChoice): string[] {
+    const memory = sessionOf(notebook)
+    const packages = (memory?.task === machine.id ? memory.added : undefined) ?? []
+    const began = { packages, addresses: this.#fetched.get(machine.id) ?? null }
+    return lateSentences(choice, readAddresses(codeCells(notebook.model), ids), began)
   }
 
   #needs(notebook: OpenNotebook, machine: KeptMachine, chosen: readonly string[]): Needed {

@@ -12,15 +12,18 @@ export interface SessionMetadata {
   native: boolean
   /** Place of the last cell that began with a fresh kernel: what cells up to it made is gone. */
   from: number
+  /** Packages that were added for it, as requirements (PEP 508). */
+  added?: string[]
 }
 
 /** Undefined for whatever this version didn't write. */
 export function parseSessionMetadata(value: unknown): SessionMetadata | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { v, task, native, from } = value as Record<string, unknown> // each field is checked
+  const { v, task, native, from, added } = value as Record<string, unknown> // each field is checked
   if (v !== 1 || typeof task !== 'string' || !/^[0-9a-f]{64}$/.test(task)) return undefined
   const place = typeof from === 'number' && Number.isSafeInteger(from) && from > 0 ? from : 0
-  return { v, task, native: native === true, from: place }
+  const packages = Array.isArray(added) ? added.filter(text => typeof text === 'string') : []
+  return { v, task, native: native === true, from: place, ...(packages.length > 0 && { added: packages }) }
 }
 
 /** As it is written into the notebook. */
