@@ -16,7 +16,7 @@ import { note, report, round } from './machine.js'
 /** Sandboxes per image; each serves one cell. */
 const RUNS = 5
 
-/** A first cell of a scientist: what an image is there for is imported, and it says so. What it imports beyond the preload counts. */
+/** The shortest first cell: what counts is how long a warm sandbox takes to its first output, not what the cell does. Preloads are imported by then. */
 const CELL = 'print("first output")'
 
 const LIMITS = { cpus: 1, memoryBytes: 4 * 2 ** 30, diskBytes: 2 ** 31, fileBytes: 2 ** 31, pids: 512, files: 1024 }
