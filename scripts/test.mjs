@@ -62,7 +62,7 @@ const STAGES = [
   ],
   [[{ name: 'long', tests: 'long.ts', engine: true, limit: 120 * MINUTE, long: true }]],
   // Downloads and builds every image: some 9 GB of disk in the home of the tests.
-  [[{ name: 'images', tests: 'images.ts', limit: 120 * MINUTE, long: true }]]
+  [[{ name: 'images', tests: 'images.ts', engine: true, limit: 120 * MINUTE, long: true }]]
 ]
 
 /** Folders that hold tests. */

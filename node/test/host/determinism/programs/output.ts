@@ -65,8 +65,16 @@ for kind in ("png", "svg", "pdf"):
     ]
   },
   { name: 'progress bar', source: ['from tqdm.auto import tqdm\nprint(sum(tqdm(range(1000))))'], needs: ['tqdm'] },
-  { name: 'an error with an address', source: ['class Broken: pass\nraise ValueError(f"cannot use {Broken()}")'] },
-  { name: 'a script that fails', source: 'import numpy as np\nprint("before")\nnp.linalg.inv(np.zeros((2, 2)))' },
+  {
+    name: 'an error with an address',
+    source: ['class Broken: pass\nraise ValueError(f"cannot use {Broken()}")'],
+    fails: true
+  },
+  {
+    name: 'a script that fails',
+    source: 'import numpy as np\nprint("before")\nnp.linalg.inv(np.zeros((2, 2)))',
+    fails: true
+  },
   {
     name: 'warnings',
     source: ['import warnings, numpy as np\nwarnings.warn("careful"); print(np.float64(1) / np.float64(3))']
