@@ -1,34 +1,33 @@
 """What PEKKA does in the user's own kernel: it looks at values that a remote run needs, and writes them; pekka_returns.py takes
 what comes back. It is executed as a module of its own (`_pekka_kernel` in sys.modules, after `_pekka_codecs`), by a silent
-request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's.
+request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's. What is source
+text is pekka_sources.py's, what becomes of written values pekka_exports.py's.
 
 Python ≥ 3.9, standard library and IPython.
 """
 
 from __future__ import annotations
 
-import ast
 import binascii
-import builtins
 import importlib.util
 import inspect
 import io
 import json
-import linecache
-import mmap
 import pickle
+import pkgutil
 import re
 import sys
-import tempfile
-import textwrap
 import types
 from typing import Any
 
 import _pekka_codecs as codecs
+import _pekka_exports as exports
+import _pekka_sources as sources
+from _pekka_exports import give_back  # noqa: F401  pekka_reader.py gives back by ours
 
 #: Names looked at for one run. A selection that reads more is a program that reads its own namespace.
 MAX_NAMES = 10_000
-#: Bytes written while the sheet is being made; above, a size is estimated and the value is written when it is sent.
+#: Bytes written while the sheet is being made; above, a size is estimated. All is written anew, at one moment, when it is sent.
 EAGER_BYTES = 4 << 20
 #: What a pickle may take.
 MAX_PICKLE = 2 << 30
@@ -51,8 +50,8 @@ _ROOTED = {
     "ipywidgets": "A widget lives in this page.",
 }
 
-#: Written values of the run that is being prepared: name → pieces.
-_written: dict[str, Any] = {}
+#: Classes of the standard library that stand elsewhere in some versions, by the module that all have: Python 3.13 moved paths.
+_MOVED = {"pathlib._local": "pathlib"}
 
 
 class Answer:
@@ -86,7 +85,6 @@ def _is_hidden(name: str) -> bool:
 
 def survey(names: list[str]) -> Answer:
     """Describes the values of `names` and of what they need in turn, those needed first."""
-    _written.clear()
     looker = _Looker(_namespace())
     for name in names[:MAX_NAMES]:
         looker.look(name, None)
@@ -97,6 +95,8 @@ class _Looker:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._namespace = namespace
         self._seen: set[str] = set()
+        #: What can't travel.
+        self._staying: set[str] = set()
         self.rows: list[dict[str, Any]] = []
 
     def look(self, name: str, by: str | None) -> None:
@@ -112,10 +112,8 @@ class _Looker:
             row["kind"] = _describe(value)
             if type(value) is str and _SECRET_VALUES.match(value):
                 row["secret"] = True
-            codec, pieces, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
+            codec, _, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
             row.update(codec=codec, size=size, needs=needs, python=python)
-            if pieces is not None:
-                _written[name] = pieces
         except codecs.CannotTravel as error:
             row["reason"] = _sentence(str(error))
         except Exception as error:  # noqa: BLE001  a value's own code
@@ -123,6 +121,12 @@ class _Looker:
         # What a function needs must be there before it.
         for needed in row["needs"]:
             self.look(needed, name)
+        # A copy is nothing without the classes it is made of; code may never come to what it names.
+        lacks = [needed for needed in row["needs"] if needed in self._staying] if row["codec"] == "pickle" else []
+        if lacks:
+            row.update(codec=None, python=None, reason=f"It is made of {lacks[0]}, which can’t travel.")
+        if row["codec"] is None:
+            self._staying.add(name)
         self.rows.append(row)
 
 
@@ -170,7 +174,7 @@ def write(name: str, value: Any, namespace: dict[str, Any], eager: int) -> tuple
     kind = type(value)
     if kind is types.ModuleType:
         return _reference(value.__name__, None)
-    if isinstance(value, type) or kind in (types.FunctionType, types.BuiltinFunctionType):
+    if sources.is_definition(value):
         return _definition(name, value, namespace)
     _refuse_rooted(kind)
     estimate = _estimate(value)
@@ -189,7 +193,7 @@ def codecs_later(value: Any) -> str:
     kind = type(value)
     if kind.__module__ == "numpy" and not value.dtype.hasobject:
         return "npy"
-    if kind.__module__.partition(".")[0] == "pandas" and getattr(sys.modules.get("pyarrow"), "lib", None) is not None:
+    if kind.__module__.partition(".")[0] in ("pandas", "pyarrow") and getattr(sys.modules.get("pyarrow"), "lib", None) is not None:
         return "arrow"
     return ""
 
@@ -202,6 +206,8 @@ def _estimate(value: Any) -> int:
     if root == "pandas" and kind.__name__ in ("DataFrame", "Series"):
         usage = value.memory_usage(index=True, deep=False)
         return int(usage.sum() if kind.__name__ == "DataFrame" else usage)
+    if root == "pyarrow" and kind.__name__ == "Table":
+        return int(value.nbytes)
     if kind in (str, bytes, bytearray):
         return len(value)
     return 0
@@ -232,63 +238,33 @@ def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, 
             found = getattr(found, part, None)
         if found is value:
             return _reference(module, qualified)
-    if getattr(value, "__closure__", None):
-        return _pickled(value, "It is a function inside a function, and keeps values of that.")
     try:
-        source = _class_source(name, value, namespace) if isinstance(value, type) else textwrap.dedent(inspect.getsource(value))
-        tree = ast.parse(source)
-    except (OSError, TypeError, SyntaxError, ValueError):
-        return _pickled(value, "Its source isn’t known.")
-    node = tree.body[0] if len(tree.body) == 1 else None
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name != name:
-        return _pickled(value, "It isn’t defined under this name.")
-    if isinstance(value, types.FunctionType) and not node.decorator_list and value.__code__.co_name != name:
-        return _pickled(value, "It was replaced after it was defined.")
+        source = sources.source_of(name, value, namespace)
+    except sources.Unknown as error:
+        return _pickled(value, str(error))
     text = source.encode()
-    return "source", [text], len(text), _names_in(tree, name, namespace), None
+    return "source", [text], len(text), sources.names_in(source, name, namespace), None
 
 
-def _class_source(name: str, value: type, namespace: dict[str, Any]) -> str:
-    """Source of a class of the notebook: Python finds that of functions alone.
-
-    :raises OSError: it isn't known"""
-    cells = []
-    for item in vars(value).values():
-        code = getattr(item, "__code__", None)
-        if code is not None:
-            cells.append("".join(linecache.getlines(code.co_filename)))
-    cells += [cell for cell in reversed(namespace.get("In", [])) if isinstance(cell, str) and f"class {name}" in cell]
-    for cell in cells:
-        try:
-            tree = ast.parse(cell)
-        except (SyntaxError, ValueError):
-            continue
-        for node in reversed(tree.body):
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                return "\n".join(cell.splitlines()[first - 1 : node.end_lineno]) + "\n"
-    raise OSError("no source")
-
-
-def _names_in(tree: ast.AST, own: str, namespace: dict[str, Any]) -> list[str]:
-    """Global names that a definition reads, as far as the kernel has them and Python hasn't."""
-    found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id != own:
-            found[node.id] = None
-    return [name for name in found if name in namespace and not _is_hidden(name) and not hasattr(builtins, name)]
+def _note(value: Any, needs: dict[str, None]) -> None:
+    """Notes which classes and functions of the notebook a pickle refers to by name: they travel as source."""
+    if getattr(value, "__module__", None) == "__main__" and isinstance(getattr(value, "__qualname__", None), str):
+        needs[value.__qualname__.partition(".")[0]] = None
 
 
 class _Pickler(pickle.Pickler):
-    """Notes which classes and functions of the notebook a pickle refers to by name: they travel as source."""
+    """Writes what every Python from 3.9 on reads: protocol 5, and names of classes alone."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file, protocol=5)
         self.needs: dict[str, None] = {}
 
     def reducer_override(self, value: Any) -> Any:
-        if getattr(value, "__module__", None) == "__main__" and isinstance(value, (type, types.FunctionType)):
-            self.needs[value.__qualname__.partition(".")[0]] = None
+        if isinstance(value, (type, types.FunctionType)) or sources.is_cached(value):
+            public = _MOVED.get(value.__module__)
+            if public is not None:
+                return pkgutil.resolve_name, (f"{public}:{value.__qualname__}",)
+            _note(value, self.needs)
         return NotImplemented
 
 
@@ -301,7 +277,8 @@ class _Bounded(io.BytesIO):
 
 def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None]:
     """The last resort. The machine that runs the task reads it; nothing is ever unpickled here."""
-    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if sources.is_cached(value):
+        raise codecs.CannotTravel(why)
     out = _Bounded()
     pickler = _Pickler(out)
     try:
@@ -309,7 +286,7 @@ def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None
             raise pickle.PicklingError("by its name alone")
         pickler.dump(value)
         data = out.getbuffer()
-        return "pickle", [data], data.nbytes, list(pickler.needs), minor
+        return "pickle", [data], data.nbytes, list(pickler.needs), None
     except codecs.CannotTravel:
         raise
     except RecursionError:
@@ -319,55 +296,71 @@ def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None
     if importlib.util.find_spec("cloudpickle") is None:
         raise codecs.CannotTravel(f"{_sentence(why)} ({first})")
     try:
-        import cloudpickle
-
-        data = cloudpickle.dumps(value, protocol=5)
+        data, needs = _with_code(value)
+    except codecs.CannotTravel:
+        raise
     except Exception as error:  # noqa: BLE001
         raise codecs.CannotTravel(f"{_sentence(why)} ({str(error)[:120]})") from None
-    return "pickle", [data], len(data), [], minor
+    # It holds code of this Python, which no other executes.
+    return "pickle", [data], data.nbytes, needs, f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _with_code(value: Any) -> tuple[memoryview, list[str]]:
+    """By cloudpickle, with the functions and classes of the notebook in it. Cached ones stay names there too."""
+    import cloudpickle
+
+    needs: dict[str, None] = {}
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+        def reducer_override(self, value: Any) -> Any:
+            if sources.is_cached(value):
+                _note(value, needs)
+            return super().reducer_override(value)
+
+    out = _Bounded()
+    Pickler(out, protocol=5).dump(value)
+    return out.getbuffer(), list(needs)
 
 
 def export(names: list[str]) -> Answer:
-    """Writes what the survey hasn't, and says what each takes; `chunk` hands it over."""
+    """Writes values, as they are now, and says what each takes; `chunk` and `chunks` hand them over by the token until `release`."""
     namespace = _namespace()
     rows = []
-    for name in names:
-        try:
-            if name not in namespace:
-                raise codecs.CannotTravel("It was deleted meanwhile.")
-            pieces = _written.get(name)
-            codec, python = None, None
-            if pieces is None:
+    exported = exports.begin()
+    try:
+        for name in names:
+            row: dict[str, Any] = {"name": name, "codec": None, "python": None, "size": 0, "reason": None}
+            try:
+                if name not in namespace:
+                    raise codecs.CannotTravel("It was deleted meanwhile.")
                 codec, pieces, _, _, python = write(name, namespace[name], namespace, 1 << 62)
-                _written[name] = pieces
-            rows.append({"name": name, "codec": codec, "python": python, "size": sum(memoryview(p).nbytes for p in pieces), "reason": None})
-        except codecs.CannotTravel as error:
-            rows.append({"name": name, "codec": None, "python": None, "size": 0, "reason": _sentence(str(error))})
-        except Exception as error:  # noqa: BLE001
-            rows.append({"name": name, "codec": None, "python": None, "size": 0, "reason": f"{type(error).__name__} when it was written."})
-    return Answer(rows)
+                row.update(codec=codec, python=python, size=exported.keep(name, codec, pieces))
+            except codecs.CannotTravel as error:
+                row["codec"], row["reason"] = None, _sentence(str(error))
+            except Exception as error:  # noqa: BLE001
+                row["codec"], row["reason"] = None, f"{type(error).__name__} when it was written."
+            rows.append(row)
+    except BaseException:  # an interrupt
+        exports.release(exported.token)
+        raise
+    return Answer({"token": exported.token, "values": rows})
 
 
-def chunk(name: str, offset: int, length: int) -> Answer:
-    found = []
-    at = 0
-    for piece in _written[name]:
-        view = memoryview(piece).cast("B")
-        begin, end = max(0, offset - at), min(view.nbytes, offset + length - at)
-        if begin < end:
-            give_back(piece)
-            found.append(view[begin:end])
-        at += view.nbytes
-        if at >= offset + length:
-            break
-    # Most often one piece has it all, and nothing is copied.
-    return Answer(found[0] if len(found) == 1 else b"".join(found))
+def chunk(token: str, name: str, offset: int, length: int) -> Answer:
+    """Bytes of one value; null where the kernel has let it go."""
+    export = exports.of(token)
+    return Answer(None if export is None else export.read(name, offset, length))
 
 
-def give_back(piece: Any) -> None:
-    """What was read of a mapped file is the system's again; it counts as this process's memory until then."""
-    if isinstance(piece, mmap.mmap) and hasattr(piece, "madvise"):
-        piece.madvise(mmap.MADV_DONTNEED)
+def chunks(token: str, names: list[str]) -> Answer:
+    """Many small values at once, one after the other; null where the kernel has let them go."""
+    export = exports.of(token)
+    return Answer(None if export is None else export.read_all(names))
+
+
+def release(token: str) -> Answer:
+    exports.release(token)
+    return Answer(None)
 
 
 # ---- tables
@@ -385,26 +378,13 @@ def _stream(pyarrow: Any, table: Any) -> Any:
     import pyarrow.ipc
 
     rows = max(1, table.num_rows * BATCH_BYTES // table.nbytes)
-    try:
-        with tempfile.TemporaryFile(prefix="pekka-") as file:
-            sink = pyarrow.PythonFile(file, mode="w")
-            with pyarrow.ipc.new_stream(sink, table.schema) as writer:
-                writer.write_table(table, max_chunksize=rows)
-            file.flush()
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise codecs.CannotTravel(f"There is no room to write it on this computer ({error.strerror or error}).") from None
+
+    def write(file: Any) -> None:
+        with pyarrow.ipc.new_stream(pyarrow.PythonFile(file, mode="w"), table.schema) as writer:
+            writer.write_table(table, max_chunksize=rows)
+
+    return exports.mapped(write)
 
 
 # The codecs are a module of our own here; the sandbox has its own, and writes into memory.
 codecs._stream = _stream
-
-
-def chunks(wanted: list[str]) -> Answer:
-    """Many small values at once, one after the other."""
-    return Answer(b"".join(bytes(piece) for name in wanted for piece in _written[name]))
-
-
-def release() -> Answer:
-    _written.clear()
-    return Answer(None)

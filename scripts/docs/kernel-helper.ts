@@ -12,6 +12,8 @@ export const HELPER_SOURCE = path('extension/src/values/helper-source.ts')
 /** Modules in the order in which they are executed, and their files. */
 const MODULES = {
   _pekka_codecs: 'sandbox-images/runner/pekka_runner/codecs.py',
+  _pekka_sources: 'extension/kernel/pekka_sources.py',
+  _pekka_exports: 'extension/kernel/pekka_exports.py',
   _pekka_kernel: 'extension/kernel/pekka_kernel.py',
   _pekka_reader: 'extension/kernel/pekka_reader.py',
   _pekka_returns: 'extension/kernel/pekka_returns.py',

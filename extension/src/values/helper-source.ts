@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '837ab6b878a4effc'
+export const HELPER_VERSION = '53d690397246b3fa'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -656,38 +656,427 @@ def decode_png(data: Any) -> Any:
 `
   ],
   [
+    '_pekka_sources',
+    `"""Functions and classes of the notebook as source text, and the names of the notebook that such text reads.
+
+What reads a name is asked of Python's own compiler: a parameter or a local variable is none, however it is called. Nothing
+of the user's is called or imported. Executed as \`_pekka_sources\`. Python ≥ 3.9, standard library.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import functools
+import inspect
+import linecache
+import re
+import textwrap
+import types
+from typing import Any, Iterator
+
+#: Wrappers around one function. More is a chain that leads into itself.
+MAX_LAYERS = 32
+
+#: Earlier results and inputs of IPython and their lists, as in the scan of cells.
+_HISTORY = re.compile(r"(_{1,3}|_\\d+|_i{1,3}|_i\\d+|_[iod]h)")
+#: What every notebook has, there too.
+_EVERYWHERE = frozenset(
+    ("In", "Out", "get_ipython", "exit", "quit", "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__")
+    + ("__builtins__", "__builtin__", "__annotations__", "__annotate__", "__session__")
+)
+_MISSING = object()
+_CachedFunction = type(functools.lru_cache(maxsize=1)(len))
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class Unknown(Exception):
+    """Why there is no source that makes the value again. The text is for people."""
+
+
+def is_cached(value: Any) -> bool:
+    """Whether it is a function under \`functools.cache\` or \`lru_cache\`. A pickle of it, by whomever, holds its name alone."""
+    return type(value) is _CachedFunction
+
+
+def is_definition(value: Any) -> bool:
+    """Whether it is a function or a class, or something that a decorator has made of a function of the notebook."""
+    kind = type(value)
+    return isinstance(value, type) or kind in (types.FunctionType, types.BuiltinFunctionType) or _unwrapped(value)[1] > 0
+
+
+def source_of(name: str, value: Any, namespace: dict[str, Any]) -> str:
+    """Source text that defines \`value\` under \`name\`, decorators included.
+
+    :raises Unknown: there is none, or it would make something else"""
+    try:
+        source = _class_source(name, value, namespace) if isinstance(value, type) else _function_source(name, value)
+        used = _names_used(source)
+    except (OSError, TypeError, SyntaxError, ValueError, RecursionError):
+        raise Unknown("Its source isn’t known.") from None
+    if name in used.first:
+        raise Unknown("It is made from what had its name before.")
+    return source
+
+
+def names_in(source: str, own: str, namespace: dict[str, Any]) -> list[str]:
+    """Names of the notebook that a definition reads, when it is made and when it is called; without its own."""
+    return [name for name in _names_used(source).all if name != own and name in namespace and not _is_there(name, namespace[name])]
+
+
+def _is_there(name: str, value: Any) -> bool:
+    """Whether the machine has it as well: a builtin that isn't redefined, or IPython's own."""
+    if value is getattr(builtins, name, _MISSING) or name in _EVERYWHERE or _HISTORY.fullmatch(name):
+        return True
+    # IPython has an open of its own.
+    return name == "open" and type(value) is types.FunctionType and str(value.__globals__.get("__name__")).startswith("IPython.")
+
+
+class _Names:
+    def __init__(self) -> None:
+        #: In the order in which they stand there.
+        self.all: dict[str, None] = {}
+        #: Read while the definition is made: decorators, default values, base classes, what a lambda is called with.
+        self.first: set[str] = set()
+
+
+@functools.lru_cache(maxsize=4)
+def _names_used(source: str) -> _Names:
+    """:raises SyntaxError: it is no Python"""
+    names = _Names()
+    # Without the \`annotations\` of this file: names in annotations count.
+    code = compile(source, "<definition>", "exec", dont_inherit=True, optimize=0)
+    names.first.update(_reads(code))
+    waiting = [code]
+    while waiting:
+        code = waiting.pop()
+        names.all.update(dict.fromkeys(_reads(code)))
+        waiting += [inner for inner in reversed(code.co_consts) if isinstance(inner, types.CodeType)]
+    return names
+
+
+def _reads(code: types.CodeType) -> Iterator[str]:
+    """Globals that one block reads. The body of a class, as a module, has them until it binds the name itself."""
+    bound = set()
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "DELETE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"):
+            yield step.argval
+        elif step.opname == "STORE_NAME":
+            bound.add(step.argval)
+        elif step.opname in ("LOAD_NAME", "DELETE_NAME") and step.argval not in bound:
+            yield step.argval
+
+
+# ---- functions
+
+
+def _unwrapped(value: Any) -> tuple[Any, int]:
+    """The notebook's function under decorators that say what they wrap, as those with \`functools.wraps\` do, and how many there are.
+    A value that isn't such is itself, under none. Runs no code of the value."""
+    inner = value
+    for layer in range(MAX_LAYERS):
+        wrapped = inspect.getattr_static(inner, "__wrapped__", None) if callable(inner) and not isinstance(inner, type) else None
+        if wrapped is None:
+            ours = layer > 0 and type(inner) is types.FunctionType and inner.__module__ == "__main__"
+            return (inner, layer) if ours else (value, 0)
+        inner = wrapped
+    return value, 0
+
+
+def _function_source(name: str, value: Any) -> str:
+    function, layers = _unwrapped(value)
+    if type(function) is not types.FunctionType or function.__module__ != "__main__":
+        raise OSError("no source")
+    if function.__closure__:
+        raise Unknown("It is a function inside a function, and keeps values of that.")
+    code = function.__code__
+    if code.co_name not in (name, "<lambda>"):
+        raise Unknown("It isn’t defined under this name.")
+    linecache.checkcache(code.co_filename)
+    text = "".join(linecache.getlines(code.co_filename))
+    found = None
+    for node in ast.walk(ast.parse(text)):
+        if _defines(node, name, code):
+            found = node
+    if found is None:
+        raise Unknown("It isn’t defined under this name.")
+    if isinstance(found, _FUNCTIONS):
+        _check_made(function, layers, value, found)
+        return _lines_of(text, found)
+    segment = ast.get_source_segment(text, found)
+    if segment is None or layers > 0:
+        raise Unknown("It was wrapped after it was defined.")
+    return segment + "\\n"
+
+
+def _defines(node: ast.AST, name: str, code: types.CodeType) -> bool:
+    """Whether a statement makes the function of \`code\` under \`name\`: a def, or \`name = lambda …\`."""
+    if isinstance(node, _FUNCTIONS):
+        return node.name == name == code.co_name and _first_line(node) == code.co_firstlineno
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or not isinstance(node.value, ast.Lambda):
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    at = code.co_name == "<lambda>" and node.value.lineno == code.co_firstlineno
+    return at and len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == name
+
+
+def _check_made(function: types.FunctionType, layers: int, value: Any, node: Any) -> None:
+    """:raises Unknown: its statement, executed in the notebook, makes something else"""
+    if layers > len(node.decorator_list):
+        raise Unknown("It was wrapped after it was defined.")
+    if "<locals>" in function.__qualname__ and (node.decorator_list or function.__defaults__ or function.__kwdefaults__):
+        raise Unknown("It is a function inside a function, and keeps values of that.")
+    registry = inspect.getattr_static(value, "registry", None)
+    if layers > 0 and isinstance(registry, types.MappingProxyType) and len(registry) > 1:
+        raise Unknown("Other functions were registered with it after it was defined.")
+
+
+def _first_line(node: Any) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])  # type: ignore[no-any-return]
+
+
+def _lines_of(text: str, node: Any) -> str:
+    """A definition with its decorators; one that stands in an \`if\` begins at the margin."""
+    lines = text.splitlines()[_first_line(node) - 1 : node.end_lineno]
+    return textwrap.dedent("\\n".join(lines) + "\\n")
+
+
+# ---- classes
+
+
+def _class_source(name: str, value: type, namespace: dict[str, Any]) -> str:
+    """Source of a class of the notebook: Python finds that of functions alone.
+
+    :raises OSError: it isn't known"""
+    cells = []
+    for item in vars(value).values():
+        code = getattr(item, "__code__", None)
+        if code is not None:
+            cells.append("".join(linecache.getlines(code.co_filename)))
+    cells += [cell for cell in reversed(namespace.get("In", [])) if isinstance(cell, str) and f"class {name}" in cell]
+    for cell in cells:
+        try:
+            tree = ast.parse(cell)
+        except (SyntaxError, ValueError):
+            continue
+        for node in reversed(tree.body):
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return _lines_of(cell, node)
+    raise OSError("no source")
+`
+  ],
+  [
+    '_pekka_exports',
+    `"""Values that are on their way out: each run's are written once, as they were then, and read piece by piece under a token. What
+another run looks at or sends meanwhile, and what a cell changes, is nothing to them.
+
+Executed as \`_pekka_exports\`, after \`_pekka_codecs\`. Python ≥ 3.9, standard library.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+import threading
+import time
+import uuid
+from typing import Any, Callable
+
+import _pekka_codecs as codecs
+
+#: Values up to this size are kept in memory, larger ones in files without a name.
+MEMORY_BYTES = 4 << 20
+#: What all runs that are being sent may take here: two of the largest.
+MAX_HELD = 4 << 30
+#: Runs at once. A page sends one after the other; of more, the one that nobody has read from for longest goes.
+MAX_EXPORTS = 64
+#: What nobody has read from for so long belongs to a page that is gone, s. A part of 16 MiB takes two minutes at 1 Mbit/s.
+IDLE_SECONDS = 900.0
+#: Bytes that are compared at once.
+_COMPARED = 4 << 20
+
+#: Main thread and subshells are called at once.
+_lock = threading.Lock()
+_exports: dict[str, Export] = {}
+_timer: threading.Timer | None = None
+
+
+class Export:
+    """What one run sends."""
+
+    def __init__(self) -> None:
+        self.token = uuid.uuid4().hex
+        self.held = 0
+        self.used = time.monotonic()
+        self._values: dict[str, list[Any]] = {}
+
+    def keep(self, name: str, codec: str, pieces: list[Any]) -> int:
+        """Takes a value's pieces as they are now; their bytes.
+
+        :raises CannotTravel: there is no room, or it changes at this moment"""
+        size = sum(memoryview(piece).nbytes for piece in pieces)
+        with _lock:
+            others = sum(export.held for export in _exports.values())
+            if others + size > MAX_HELD:
+                raise codecs.CannotTravel(f"What is being sent from here already takes {others / 1e9:.1f} GB. Wait until it is there.")
+            self.held += size
+            self.used = time.monotonic()
+        self._values[name] = _kept(pieces, size, alive=codec == "npy")
+        return size
+
+    def read(self, name: str, offset: int, length: int) -> Any:
+        """Bytes of one value."""
+        found = []
+        at = 0
+        for piece in self._values[name]:
+            view = memoryview(piece).cast("B")
+            begin, end = max(0, offset - at), min(view.nbytes, offset + length - at)
+            if begin < end:
+                give_back(piece)
+                found.append(view[begin:end])
+            at += view.nbytes
+            if at >= offset + length:
+                break
+        # Most often one piece has it all, and nothing is copied.
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def read_all(self, names: list[str]) -> bytes:
+        """Many small values, one after the other."""
+        return b"".join(bytes(piece) for name in names for piece in self._values[name])
+
+
+def begin() -> Export:
+    """A run's values from now on, until \`release\`."""
+    export = Export()
+    with _lock:
+        if len(_exports) >= MAX_EXPORTS:
+            del _exports[min(_exports, key=lambda token: _exports[token].used)]
+        _exports[export.token] = export
+        _arm()
+    return export
+
+
+def of(token: str) -> Export | None:
+    """The export; None where it was released, or nobody came for it."""
+    with _lock:
+        export = _exports.get(token)
+        if export is not None:
+            export.used = time.monotonic()
+        return export
+
+
+def release(token: str) -> None:
+    global _timer
+    with _lock:
+        _exports.pop(token, None)
+        if not _exports and _timer is not None:
+            _timer.cancel()
+            _timer = None
+
+
+def _arm() -> None:
+    """Sees to it that what is left behind goes, though nobody calls; with the lock held."""
+    global _timer
+    if _timer is None:
+        _timer = threading.Timer(IDLE_SECONDS, _sweep)
+        _timer.daemon = True
+        _timer.start()
+
+
+def _sweep() -> None:
+    global _timer
+    with _lock:
+        _timer = None
+        until = time.monotonic() - IDLE_SECONDS
+        for token in [token for token, export in _exports.items() if export.used <= until]:
+            del _exports[token]
+        if _exports:
+            _arm()
+
+
+def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
+    """Pieces that stay as they are: those of an array are views of the memory that the user's code writes to."""
+    if size <= MEMORY_BYTES:
+        return [bytes(piece) for piece in pieces] if alive else pieces
+    if all(isinstance(piece, mmap.mmap) for piece in pieces):
+        return pieces
+    try:
+        kept = mapped(lambda file: [file.write(piece) for piece in pieces])
+    except codecs.CannotTravel:
+        if alive:
+            raise
+        return pieces
+    # A subshell writes while a cell runs; on the main thread none does.
+    if alive and threading.current_thread() is not threading.main_thread() and not _same(kept, pieces):
+        raise codecs.CannotTravel("It changed while it was written. Send it when the cell that changes it has ended.")
+    return [kept]
+
+
+def _same(kept: mmap.mmap, pieces: list[Any]) -> bool:
+    begin = 0
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
+        for at in range(0, view.nbytes, _COMPARED):
+            part = bytes(view[at : at + _COMPARED])
+            if kept[begin + at : begin + at + len(part)] != part:
+                return False
+            give_back(kept)
+        begin += view.nbytes
+    return True
+
+
+def mapped(write: Callable[[Any], Any]) -> mmap.mmap:
+    """What \`write\` writes into a file without a name, mapped: it isn't in this process's memory as well.
+
+    :raises CannotTravel: there is no room for it"""
+    try:
+        with tempfile.TemporaryFile(prefix="pekka-") as file:
+            write(file)
+            file.flush()
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise codecs.CannotTravel(f"There is no room to write it on this computer ({error.strerror or error}).") from None
+
+
+def give_back(piece: Any) -> None:
+    """What was read of a mapped file is the system's again; it counts as this process's memory until then."""
+    if isinstance(piece, mmap.mmap) and hasattr(piece, "madvise"):
+        piece.madvise(mmap.MADV_DONTNEED)
+`
+  ],
+  [
     '_pekka_kernel',
     `"""What PEKKA does in the user's own kernel: it looks at values that a remote run needs, and writes them; pekka_returns.py takes
 what comes back. It is executed as a module of its own (\`_pekka_kernel\` in sys.modules, after \`_pekka_codecs\`), by a silent
-request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's.
+request, so nothing of it appears in the namespace, the history or the output. It imports nothing of the user's. What is source
+text is pekka_sources.py's, what becomes of written values pekka_exports.py's.
 
 Python ≥ 3.9, standard library and IPython.
 """
 
 from __future__ import annotations
 
-import ast
 import binascii
-import builtins
 import importlib.util
 import inspect
 import io
 import json
-import linecache
-import mmap
 import pickle
+import pkgutil
 import re
 import sys
-import tempfile
-import textwrap
 import types
 from typing import Any
 
 import _pekka_codecs as codecs
+import _pekka_exports as exports
+import _pekka_sources as sources
+from _pekka_exports import give_back  # noqa: F401  pekka_reader.py gives back by ours
 
 #: Names looked at for one run. A selection that reads more is a program that reads its own namespace.
 MAX_NAMES = 10_000
-#: Bytes written while the sheet is being made; above, a size is estimated and the value is written when it is sent.
+#: Bytes written while the sheet is being made; above, a size is estimated. All is written anew, at one moment, when it is sent.
 EAGER_BYTES = 4 << 20
 #: What a pickle may take.
 MAX_PICKLE = 2 << 30
@@ -710,8 +1099,8 @@ _ROOTED = {
     "ipywidgets": "A widget lives in this page.",
 }
 
-#: Written values of the run that is being prepared: name → pieces.
-_written: dict[str, Any] = {}
+#: Classes of the standard library that stand elsewhere in some versions, by the module that all have: Python 3.13 moved paths.
+_MOVED = {"pathlib._local": "pathlib"}
 
 
 class Answer:
@@ -745,7 +1134,6 @@ def _is_hidden(name: str) -> bool:
 
 def survey(names: list[str]) -> Answer:
     """Describes the values of \`names\` and of what they need in turn, those needed first."""
-    _written.clear()
     looker = _Looker(_namespace())
     for name in names[:MAX_NAMES]:
         looker.look(name, None)
@@ -756,6 +1144,8 @@ class _Looker:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._namespace = namespace
         self._seen: set[str] = set()
+        #: What can't travel.
+        self._staying: set[str] = set()
         self.rows: list[dict[str, Any]] = []
 
     def look(self, name: str, by: str | None) -> None:
@@ -771,10 +1161,8 @@ class _Looker:
             row["kind"] = _describe(value)
             if type(value) is str and _SECRET_VALUES.match(value):
                 row["secret"] = True
-            codec, pieces, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
+            codec, _, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
             row.update(codec=codec, size=size, needs=needs, python=python)
-            if pieces is not None:
-                _written[name] = pieces
         except codecs.CannotTravel as error:
             row["reason"] = _sentence(str(error))
         except Exception as error:  # noqa: BLE001  a value's own code
@@ -782,6 +1170,12 @@ class _Looker:
         # What a function needs must be there before it.
         for needed in row["needs"]:
             self.look(needed, name)
+        # A copy is nothing without the classes it is made of; code may never come to what it names.
+        lacks = [needed for needed in row["needs"] if needed in self._staying] if row["codec"] == "pickle" else []
+        if lacks:
+            row.update(codec=None, python=None, reason=f"It is made of {lacks[0]}, which can’t travel.")
+        if row["codec"] is None:
+            self._staying.add(name)
         self.rows.append(row)
 
 
@@ -829,7 +1223,7 @@ def write(name: str, value: Any, namespace: dict[str, Any], eager: int) -> tuple
     kind = type(value)
     if kind is types.ModuleType:
         return _reference(value.__name__, None)
-    if isinstance(value, type) or kind in (types.FunctionType, types.BuiltinFunctionType):
+    if sources.is_definition(value):
         return _definition(name, value, namespace)
     _refuse_rooted(kind)
     estimate = _estimate(value)
@@ -848,7 +1242,7 @@ def codecs_later(value: Any) -> str:
     kind = type(value)
     if kind.__module__ == "numpy" and not value.dtype.hasobject:
         return "npy"
-    if kind.__module__.partition(".")[0] == "pandas" and getattr(sys.modules.get("pyarrow"), "lib", None) is not None:
+    if kind.__module__.partition(".")[0] in ("pandas", "pyarrow") and getattr(sys.modules.get("pyarrow"), "lib", None) is not None:
         return "arrow"
     return ""
 
@@ -861,6 +1255,8 @@ def _estimate(value: Any) -> int:
     if root == "pandas" and kind.__name__ in ("DataFrame", "Series"):
         usage = value.memory_usage(index=True, deep=False)
         return int(usage.sum() if kind.__name__ == "DataFrame" else usage)
+    if root == "pyarrow" and kind.__name__ == "Table":
+        return int(value.nbytes)
     if kind in (str, bytes, bytearray):
         return len(value)
     return 0
@@ -891,63 +1287,33 @@ def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, 
             found = getattr(found, part, None)
         if found is value:
             return _reference(module, qualified)
-    if getattr(value, "__closure__", None):
-        return _pickled(value, "It is a function inside a function, and keeps values of that.")
     try:
-        source = _class_source(name, value, namespace) if isinstance(value, type) else textwrap.dedent(inspect.getsource(value))
-        tree = ast.parse(source)
-    except (OSError, TypeError, SyntaxError, ValueError):
-        return _pickled(value, "Its source isn’t known.")
-    node = tree.body[0] if len(tree.body) == 1 else None
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name != name:
-        return _pickled(value, "It isn’t defined under this name.")
-    if isinstance(value, types.FunctionType) and not node.decorator_list and value.__code__.co_name != name:
-        return _pickled(value, "It was replaced after it was defined.")
+        source = sources.source_of(name, value, namespace)
+    except sources.Unknown as error:
+        return _pickled(value, str(error))
     text = source.encode()
-    return "source", [text], len(text), _names_in(tree, name, namespace), None
+    return "source", [text], len(text), sources.names_in(source, name, namespace), None
 
 
-def _class_source(name: str, value: type, namespace: dict[str, Any]) -> str:
-    """Source of a class of the notebook: Python finds that of functions alone.
-
-    :raises OSError: it isn't known"""
-    cells = []
-    for item in vars(value).values():
-        code = getattr(item, "__code__", None)
-        if code is not None:
-            cells.append("".join(linecache.getlines(code.co_filename)))
-    cells += [cell for cell in reversed(namespace.get("In", [])) if isinstance(cell, str) and f"class {name}" in cell]
-    for cell in cells:
-        try:
-            tree = ast.parse(cell)
-        except (SyntaxError, ValueError):
-            continue
-        for node in reversed(tree.body):
-            if isinstance(node, ast.ClassDef) and node.name == name:
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-                return "\\n".join(cell.splitlines()[first - 1 : node.end_lineno]) + "\\n"
-    raise OSError("no source")
-
-
-def _names_in(tree: ast.AST, own: str, namespace: dict[str, Any]) -> list[str]:
-    """Global names that a definition reads, as far as the kernel has them and Python hasn't."""
-    found: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id != own:
-            found[node.id] = None
-    return [name for name in found if name in namespace and not _is_hidden(name) and not hasattr(builtins, name)]
+def _note(value: Any, needs: dict[str, None]) -> None:
+    """Notes which classes and functions of the notebook a pickle refers to by name: they travel as source."""
+    if getattr(value, "__module__", None) == "__main__" and isinstance(getattr(value, "__qualname__", None), str):
+        needs[value.__qualname__.partition(".")[0]] = None
 
 
 class _Pickler(pickle.Pickler):
-    """Notes which classes and functions of the notebook a pickle refers to by name: they travel as source."""
+    """Writes what every Python from 3.9 on reads: protocol 5, and names of classes alone."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file, protocol=5)
         self.needs: dict[str, None] = {}
 
     def reducer_override(self, value: Any) -> Any:
-        if getattr(value, "__module__", None) == "__main__" and isinstance(value, (type, types.FunctionType)):
-            self.needs[value.__qualname__.partition(".")[0]] = None
+        if isinstance(value, (type, types.FunctionType)) or sources.is_cached(value):
+            public = _MOVED.get(value.__module__)
+            if public is not None:
+                return pkgutil.resolve_name, (f"{public}:{value.__qualname__}",)
+            _note(value, self.needs)
         return NotImplemented
 
 
@@ -960,7 +1326,8 @@ class _Bounded(io.BytesIO):
 
 def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None]:
     """The last resort. The machine that runs the task reads it; nothing is ever unpickled here."""
-    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if sources.is_cached(value):
+        raise codecs.CannotTravel(why)
     out = _Bounded()
     pickler = _Pickler(out)
     try:
@@ -968,7 +1335,7 @@ def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None
             raise pickle.PicklingError("by its name alone")
         pickler.dump(value)
         data = out.getbuffer()
-        return "pickle", [data], data.nbytes, list(pickler.needs), minor
+        return "pickle", [data], data.nbytes, list(pickler.needs), None
     except codecs.CannotTravel:
         raise
     except RecursionError:
@@ -978,55 +1345,71 @@ def _pickled(value: Any, why: str) -> tuple[str, Any, int, list[str], str | None
     if importlib.util.find_spec("cloudpickle") is None:
         raise codecs.CannotTravel(f"{_sentence(why)} ({first})")
     try:
-        import cloudpickle
-
-        data = cloudpickle.dumps(value, protocol=5)
+        data, needs = _with_code(value)
+    except codecs.CannotTravel:
+        raise
     except Exception as error:  # noqa: BLE001
         raise codecs.CannotTravel(f"{_sentence(why)} ({str(error)[:120]})") from None
-    return "pickle", [data], len(data), [], minor
+    # It holds code of this Python, which no other executes.
+    return "pickle", [data], data.nbytes, needs, f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _with_code(value: Any) -> tuple[memoryview, list[str]]:
+    """By cloudpickle, with the functions and classes of the notebook in it. Cached ones stay names there too."""
+    import cloudpickle
+
+    needs: dict[str, None] = {}
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+        def reducer_override(self, value: Any) -> Any:
+            if sources.is_cached(value):
+                _note(value, needs)
+            return super().reducer_override(value)
+
+    out = _Bounded()
+    Pickler(out, protocol=5).dump(value)
+    return out.getbuffer(), list(needs)
 
 
 def export(names: list[str]) -> Answer:
-    """Writes what the survey hasn't, and says what each takes; \`chunk\` hands it over."""
+    """Writes values, as they are now, and says what each takes; \`chunk\` and \`chunks\` hand them over by the token until \`release\`."""
     namespace = _namespace()
     rows = []
-    for name in names:
-        try:
-            if name not in namespace:
-                raise codecs.CannotTravel("It was deleted meanwhile.")
-            pieces = _written.get(name)
-            codec, python = None, None
-            if pieces is None:
+    exported = exports.begin()
+    try:
+        for name in names:
+            row: dict[str, Any] = {"name": name, "codec": None, "python": None, "size": 0, "reason": None}
+            try:
+                if name not in namespace:
+                    raise codecs.CannotTravel("It was deleted meanwhile.")
                 codec, pieces, _, _, python = write(name, namespace[name], namespace, 1 << 62)
-                _written[name] = pieces
-            rows.append({"name": name, "codec": codec, "python": python, "size": sum(memoryview(p).nbytes for p in pieces), "reason": None})
-        except codecs.CannotTravel as error:
-            rows.append({"name": name, "codec": None, "python": None, "size": 0, "reason": _sentence(str(error))})
-        except Exception as error:  # noqa: BLE001
-            rows.append({"name": name, "codec": None, "python": None, "size": 0, "reason": f"{type(error).__name__} when it was written."})
-    return Answer(rows)
+                row.update(codec=codec, python=python, size=exported.keep(name, codec, pieces))
+            except codecs.CannotTravel as error:
+                row["codec"], row["reason"] = None, _sentence(str(error))
+            except Exception as error:  # noqa: BLE001
+                row["codec"], row["reason"] = None, f"{type(error).__name__} when it was written."
+            rows.append(row)
+    except BaseException:  # an interrupt
+        exports.release(exported.token)
+        raise
+    return Answer({"token": exported.token, "values": rows})
 
 
-def chunk(name: str, offset: int, length: int) -> Answer:
-    found = []
-    at = 0
-    for piece in _written[name]:
-        view = memoryview(piece).cast("B")
-        begin, end = max(0, offset - at), min(view.nbytes, offset + length - at)
-        if begin < end:
-            give_back(piece)
-            found.append(view[begin:end])
-        at += view.nbytes
-        if at >= offset + length:
-            break
-    # Most often one piece has it all, and nothing is copied.
-    return Answer(found[0] if len(found) == 1 else b"".join(found))
+def chunk(token: str, name: str, offset: int, length: int) -> Answer:
+    """Bytes of one value; null where the kernel has let it go."""
+    export = exports.of(token)
+    return Answer(None if export is None else export.read(name, offset, length))
 
 
-def give_back(piece: Any) -> None:
-    """What was read of a mapped file is the system's again; it counts as this process's memory until then."""
-    if isinstance(piece, mmap.mmap) and hasattr(piece, "madvise"):
-        piece.madvise(mmap.MADV_DONTNEED)
+def chunks(token: str, names: list[str]) -> Answer:
+    """Many small values at once, one after the other; null where the kernel has let them go."""
+    export = exports.of(token)
+    return Answer(None if export is None else export.read_all(names))
+
+
+def release(token: str) -> Answer:
+    exports.release(token)
+    return Answer(None)
 
 
 # ---- tables
@@ -1044,29 +1427,16 @@ def _stream(pyarrow: Any, table: Any) -> Any:
     import pyarrow.ipc
 
     rows = max(1, table.num_rows * BATCH_BYTES // table.nbytes)
-    try:
-        with tempfile.TemporaryFile(prefix="pekka-") as file:
-            sink = pyarrow.PythonFile(file, mode="w")
-            with pyarrow.ipc.new_stream(sink, table.schema) as writer:
-                writer.write_table(table, max_chunksize=rows)
-            file.flush()
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise codecs.CannotTravel(f"There is no room to write it on this computer ({error.strerror or error}).") from None
+
+    def write(file: Any) -> None:
+        with pyarrow.ipc.new_stream(pyarrow.PythonFile(file, mode="w"), table.schema) as writer:
+            writer.write_table(table, max_chunksize=rows)
+
+    return exports.mapped(write)
 
 
 # The codecs are a module of our own here; the sandbox has its own, and writes into memory.
 codecs._stream = _stream
-
-
-def chunks(wanted: list[str]) -> Answer:
-    """Many small values at once, one after the other."""
-    return Answer(b"".join(bytes(piece) for name in wanted for piece in _written[name]))
-
-
-def release() -> Answer:
-    _written.clear()
-    return Answer(None)
 `
   ],
   [

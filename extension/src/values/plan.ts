@@ -54,21 +54,26 @@ export interface Reading {
 
 export function valueRow(row: SurveyRow, reading: Reading | undefined, imagePython: string): TravelRow {
   const wrongPython =
-    row.codec === 'pickle' && row.python !== imagePython
-      ? `It can only be read by Python ${row.python ?? '?'}; the environment has ${imagePython}. Send its data as an array or a table.`
+    row.codec === 'pickle' && row.python !== null && row.python !== imagePython
+      ? `It can only be read by Python ${row.python}; the environment has ${imagePython}. Send its data as an array or a table.`
       : null
   const made = reading?.madeBy === undefined ? '' : `, made by cell ${reading.madeBy}`
   return {
     id: `value:${row.name}`,
     kind: 'value',
     name: row.name,
-    what: row.codec === 'pickle' ? `${row.kind}, as a copy that only Python ${row.python} reads` : row.kind,
+    what: what(row),
     why: reading !== undefined ? `Read in line ${reading.line}${made}` : row.by === null ? 'Read' : `Inside ${row.by}`,
     size: row.size,
     by: row.by,
     ...ticking(row.size, row.secret),
     cannot: row.reason ?? wrongPython
   }
+}
+
+function what({ codec, python, kind }: SurveyRow): string {
+  if (codec !== 'pickle') return kind
+  return python === null ? `${kind}, as a copy` : `${kind}, as a copy that only Python ${python} reads`
 }
 
 export function fileRow(path: string, line: number, size: number): TravelRow {

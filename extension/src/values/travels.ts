@@ -6,6 +6,7 @@ import type { CellNames, Needed } from '../scan/index.js'
 import { exportValues, survey, type Survey } from './helper.js'
 import { openKernel, type KernelDoor } from './kernel.js'
 import { LabFiles, type LabFilesComponents } from './files.js'
+import { shadowing } from './shadows.js'
 import {
   EMPTY_PLAN,
   fileRow,
@@ -71,9 +72,9 @@ export class Travels {
       return { travel: { files, values: [], returns }, done: async () => undefined }
     const door = await openKernel(question.kernel)
     try {
-      const values = await exportValues(door, wanted)
+      const { values, release } = await exportValues(door, wanted)
       const done = async (): Promise<void> => {
-        await door.call('release', []).catch(() => undefined)
+        await release()
         door.dispose()
       }
       return { travel: { files, values, returns }, done }
@@ -84,13 +85,20 @@ export class Travels {
   }
 
   async #values({ kernel, needed, numberOf }: TravelQuestion): Promise<TravelPlan> {
-    const names = needed.missing.map(({ name }) => name)
-    if (kernel === null || names.length === 0) return EMPTY_PLAN
+    if (kernel === null) return EMPTY_PLAN
+    const { missing, builtins } = needed
+    const others = await shadowing(
+      kernel,
+      builtins.map(({ name }) => name)
+    )
+    const names = [...missing.map(({ name }) => name), ...others]
+    if (names.length === 0) return EMPTY_PLAN
     const found = await ask(kernel, names)
     if (found === null) return { ...EMPTY_PLAN, busy: true }
-    const readings = new Map<string, Reading>(
-      needed.missing.map(({ name, line, cell }) => [name, { name, line, ...(cell && { madeBy: numberOf(cell) }) }])
-    )
+    const readings = new Map<string, Reading>([
+      ...builtins.map(({ name, line }) => [name, { name, line }] as const),
+      ...missing.map(({ name, line, cell }) => [name, { name, line, ...(cell && { madeBy: numberOf(cell) }) }] as const)
+    ])
     const rows = found.values.flatMap((row): TravelRow[] =>
       // What an import in a cell binds goes along without a line of its own: it is a name, not data.
       row.codec === 'module' ? [] : [valueRow(row, readings.get(row.name), IMAGE_PYTHON.join('.'))]

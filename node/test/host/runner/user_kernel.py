@@ -18,6 +18,8 @@ def load(name, path):
 def load_helper(codecs_file, folder):
     """The modules of codecs, of what goes in, and of what comes back."""
     codecs, source = load("_pekka_codecs", codecs_file)
+    for name in ("sources", "exports"):
+        load(f"_pekka_{name}", os.path.join(folder, f"pekka_{name}.py"))
     kernel, _ = load("_pekka_kernel", os.path.join(folder, "pekka_kernel.py"))
     reader, _ = load("_pekka_reader", os.path.join(folder, "pekka_reader.py"))
     reader.CODECS = source

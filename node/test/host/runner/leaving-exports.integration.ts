@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { imageRoot, needPackages } from './sandboxed-runner.js'
+
+const ROOT = resolve(import.meta.dirname, '../../../..')
+
+describe('values on their way out of the user’s kernel', function () {
+  this.timeout(120_000)
+  let found: Record<string, unknown>
+
+  before(async function () {
+    needPackages(this, ['numpy', 'pandas', 'pyarrow', 'cloudpickle'])
+    const root = imageRoot()
+    assert.ok(root)
+    const sandbox = ['--ro-bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', '/home']
+    const codecs = ['--ro-bind', join(ROOT, 'sandbox-images/runner/pekka_runner'), '/home/codecs']
+    const files = ['--ro-bind', join(ROOT, 'extension/kernel'), '/home/kernel']
+    const test = ['--ro-bind', import.meta.dirname, '/home/test', '--unshare-net', '--die-with-parent']
+    const command = ['/opt/pekka/env/bin/python', '/home/test/leaving-exports.py', '/home/codecs/codecs.py']
+    const args = [...sandbox, ...codecs, ...files, ...test, ...command, '/home/kernel']
+    const { stdout } = await promisify(execFile)('bwrap', args)
+    found = JSON.parse(stdout) as Record<string, unknown> // our own script's
+  })
+
+  it('are nothing to what another run looks at, sends or has let go', () => {
+    assert.deepEqual(found['apart'], [true, true])
+    assert.deepEqual(found['released'], [null, null])
+    assert.equal(found['small'], true)
+    assert.equal(found['left'], 0)
+  })
+
+  it('are as they were when they were written, whatever a cell changes meanwhile', () => {
+    assert.deepEqual(found['as_it_was'], [true, true, true, true])
+  })
+
+  it('are not in the kernel’s memory as well where they are large', () => {
+    assert.deepEqual(found['in_files'], ['mmap', 'mmap', 'mmap'])
+  })
+
+  it('stay where a running cell changes them while they are written', () => {
+    assert.equal(found['calm'], null)
+    assert.match(String(found['torn']), /^It changed while it was written/)
+  })
+
+  it('are let go when they are released, when too much is held, and when nobody comes for them', () => {
+    const [small, large] = found['bounded'] as string[] // our own script's
+    assert.equal(small, null)
+    assert.match(String(large), /^What is being sent from here already takes 0\.0 GB/)
+    assert.deepEqual(found['newest'], [false, true, true])
+    assert.deepEqual(found['idle'], [false, true])
+    assert.equal(found['timers'], true)
+    assert.equal(found['by_itself'], 0)
+  })
+
+  it('stay with a sentence where the disk has no room for an array', () => {
+    const [array, ...others] = found['no_room'] as unknown[] // our own script's
+    assert.match(String(array), /^There is no room to write it on this computer/)
+    assert.deepEqual(others, [null, true, null])
+  })
+
+  it('are for one version of Python only where they hold code of it', () => {
+    assert.deepEqual(found['python'], ['3.11', null, null])
+    assert.deepEqual(found['needs'], ['cached'])
+    assert.deepEqual(found['python_then'], ['3.11', null])
+  })
+})
