@@ -5,7 +5,6 @@ import {
   CommitVotes,
   Consensus,
   FairQueue,
-  firstBeacon,
   MAX_EARLY_BLOCKS,
   MAX_EARLY_MS,
   MAX_NEXT_EPOCH_BLOCKS,
@@ -21,13 +20,11 @@ import {
   STANDARD_RULES,
   Sync,
   Upgrades,
-  type EpochStart,
   type OpenedBlock,
   type Waiting
 } from '@pekka/node/consensus'
-import { Epoch } from '../../../src/core/consensus/epoch.js'
 import { buildBlock } from '../../../src/core/consensus/proposal.js'
-import { committeeOf, Drawing, NETWORK, transactionOf } from './support.js'
+import { committeeOf, Drawing, epochOf, NETWORK, startOf, transactionOf } from './support.js'
 
 const now = { elapsed: 0, wall: 1_000_000 }
 
@@ -44,16 +41,6 @@ const nowhere = (round: number): BlockReference[] =>
 
 const orphan = (d: Drawing, name: string): OpenedBlock =>
   d.make(name, [], { parents: nowhere(Number(/\d+/.exec(name)?.[0])) })
-
-const startOf = (stakes: readonly bigint[]): EpochStart => ({
-  epoch: 0,
-  members: committeeOf(stakes).members,
-  nextMembers: null,
-  firstIndex: 0,
-  history: NETWORK,
-  timestamp: 0,
-  beacon: firstBeacon(NETWORK)
-})
 
 describe('what a witness holds is bounded', () => {
   /**
@@ -132,7 +119,7 @@ describe('what a witness holds is bounded', () => {
         key: null,
         upgrades: new Upgrades([{ from: 0, value: STANDARD_PARAMETERS }]),
         pace: STANDARD_PACE,
-        resume: { start: startOf(stakes), commits: [], blocks: [], lastProposed: null, lost: false }
+        resume: { start: startOf(committeeOf(stakes)), commits: [], blocks: [], lastProposed: null, lost: false }
       }
     )
     const send = (blocks: readonly OpenedBlock[]): void => {
@@ -155,15 +142,10 @@ describe('what a witness holds is bounded', () => {
    *   …               and carries again once a leader is committed
    */
   it('in rounds without a commit whose blocks carry transactions', () => {
-    const stakes = [1n, 1n, 1n, 1n]
-    const d = new Drawing(stakes)
-    const parameters = { ...STANDARD_PARAMETERS, gcDepth: 1_000 }
-    const epoch = new Epoch(startOf(stakes), {
-      network: NETWORK,
-      rules: STANDARD_RULES,
-      pace: STANDARD_PACE,
-      parameters
-    })
+    const d = new Drawing()
+    let row = d.row('ABC', 1)
+    for (let round = 2; round < MAX_UNDECIDED_ROUNDS; round++) row = d.row('ABC', round, row)
+    const epoch = epochOf(d, { gcDepth: 1_000 })
     const mempool = new Mempool()
     mempool.add(transactionOf(1))
     const carried = (round: number): number | undefined =>
@@ -171,15 +153,8 @@ describe('what a witness holds is bounded', () => {
         ...{ network: NETWORK, epoch, rules: STANDARD_RULES, mempool, author: 0, round, reveal: NETWORK },
         ...{ own: d.get(`A${round - 1}`), wall: now.wall, votes: () => [] }
       })?.transactions.length
-    const draw = (round: number, before: string[]): string[] => {
-      const row = d.row('ABC', round, before)
-      for (const name of row) epoch.dag.add(d.get(name))
-      return row
-    }
-    let row = draw(1, [])
-    for (let round = 2; round < MAX_UNDECIDED_ROUNDS; round++) row = draw(round, row)
     assert.equal(carried(MAX_UNDECIDED_ROUNDS), 1)
-    draw(MAX_UNDECIDED_ROUNDS, row)
+    for (const name of d.row('ABC', MAX_UNDECIDED_ROUNDS, row)) epoch.dag.add(d.get(name))
     assert.equal(carried(MAX_UNDECIDED_ROUNDS + 1), 0)
     epoch.commit(d.get('A1'), { round: 2, offset: 0 })
     assert.equal(carried(MAX_UNDECIDED_ROUNDS + 1), 1)

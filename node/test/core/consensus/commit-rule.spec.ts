@@ -88,7 +88,12 @@ describe('commit rule', () => {
     }
   })
 
-  /** The same DAG as for the direct commit, its last certificate ten rounds late. */
+  /**
+   *   round 1        A*  B   C   D
+   *   round 2        v   v   v   (v)     D2 and D3 come when round 12 is complete: a vote and a certificate more
+   *   round 3        c   c   c   (c)
+   *   rounds 4 … 12  .   .   .
+   */
   it('decides the same when the deciding block comes late', () => {
     const d = new Drawing()
     d.row(all, 1)
@@ -102,7 +107,12 @@ describe('commit rule', () => {
     assert.equal(d.decided(), before)
   })
 
-  /** Eight full rounds: every leader from round 1 to 6 is committed, whatever was asked before. */
+  /**
+   *   round    1    2    3    4    5    6    7    8
+   *   leader   A*   B*   C*   D*   A*   B*   .    .     all blocks name all before: six leaders are committed
+   *            ├───── asked twice ──────┤
+   *                           ├ from 4 ─┤
+   */
   it('gives the same answer when asked twice, and goes on where it is told', () => {
     const d = new Drawing()
     let row = d.row(all, 1)
@@ -228,6 +238,11 @@ describe('commit rule', () => {
 })
 
 describe('leader schedule', () => {
+  /**
+   *   round             1   2   3   4   5   6   7   8
+   *   stakes 2, 1, 1    A   B   C   A   A   B   C   A      two of four turns for A, never three of them in a row
+   *   stakes 5, 1, 1    AB  AC  AB  AC  AB  AC  AB  AC     two leaders a round: A has a turn in each, never both
+   */
   it('gives turns in proportion to stake, evenly spread, with distinct leaders in a round', () => {
     const schedule = new LeaderSchedule(committeeOf([2n, 1n, 1n]))
     const turns = Array.from({ length: 48 }, (_, i) => schedule.leaders(i + 1)[0])

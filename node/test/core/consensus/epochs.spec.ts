@@ -104,6 +104,11 @@ describe('epochs', () => {
     assert.ok(leadersOf(2).length > 0, 'two leaders a round from then on')
   })
 
+  /**
+   *   A, B, C   c0 … c5 │ c6 … c11 │ c12 …     D is away; three of four certify
+   *   D                     … ci               commits of ci's epoch up to ci, which is certified; no blocks
+   *                             ci+1 …         asks for rounds, commits what the others have, writes again
+   */
   it('let a witness join from a certified checkpoint: it follows, comes to the same commits and writes', () => {
     const net = new Net({ size: 4, parameters: small })
     const gone = at(net, 3)
@@ -124,6 +129,10 @@ describe('epochs', () => {
     assert.ok(joined.consensus.writes)
   })
 
+  /**
+   *   round    r    r+1   r+2   r+3   …
+   *   leader   A    B     C     D       the commit of round r is drawn with D's: two distinct leaders (f+1) of rounds from r+2 on
+   */
   it('draw each commit by a later one, after two distinct leaders of four, and say so when there is one witness', () => {
     const net = new Net({ size: 4, parameters: { ...small, epochCommits: 40 } })
     net.until(() => height(at(net, 0)) >= 20)

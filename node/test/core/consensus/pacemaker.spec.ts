@@ -80,7 +80,10 @@ describe('pacemaker', () => {
     assert.equal(STANDARD_RULES.nextRound(1, d.dag), 2, 'and never jumps')
   })
 
-  /** All of round 1 is here, and A has just built its block of it. */
+  /**
+   *   round 1   A*  B   C   D                       all here; A has just built its block
+   *   round 2   A        ── 25 ms ─►  with work     ── 1 s ─►  with none
+   */
   it('keeps the shortest time between own blocks, and the longer one while nothing waits', () => {
     const d = new Drawing()
     d.row('ABCD', 1)

@@ -3,15 +3,12 @@ import { decodeWitnessBlock, encodeWitnessBlock, sha256, toHex, u32 } from '@pek
 import {
   advanceBeacon,
   brokenByParents,
-  commitTimestamp,
   CommitVotes,
   drawKind,
   elect,
   firstBeacon,
   KNOWN_ROUNDS,
-  linearise,
   Mempool,
-  orderTransactions,
   RevealBook,
   RevealChain,
   STANDARD_PACE,
@@ -52,6 +49,12 @@ describe('block validity', () => {
     return d
   }
 
+  /**
+   *   round 0   a   b   c   d       the epoch's first references: A1 may name no others there
+   *   round 4       B
+   *   round 5   A       C
+   *   round 6   A                   A6 ─► A5, B4, C5: B4 is two rounds back
+   */
   it('V1: parents are of the round before', () => {
     const d = drawn()
     assert.equal(rules(d, d.make('A6', ['A5', 'B5', 'C5'])), null)
@@ -59,20 +62,39 @@ describe('block validity', () => {
     const { parents } = d.make('A1').block
     assert.match(rules(d, d.make('A1', [], { parents: parents.map(p => ({ ...p, id: NETWORK })) })) ?? '', /^V1/)
   })
+  /**
+   *   round 5   A   B   B'  C       A6 ─► A5, B5, B5b, C5: B would count twice
+   *   round 6   A                   A6 ─► A5, C5, B5: the same parents would have two encodings
+   */
   it('V2: parents have distinct authors, in order', () => {
     const d = drawn()
     d.add('B5b', ['B4', 'A4', 'C4'])
     assert.match(rules(d, d.make('A6', ['A5', 'B5', 'B5b', 'C5'])) ?? '', /^V2/)
     assert.match(rules(d, d.make('A6', ['A5', 'C5', 'B5'])) ?? '', /^V2/)
   })
+  /**
+   *   round 5   A   B   ·   ·       A6 ─► A5, B5: two of four, Q = 3
+   *   round 6   A
+   */
   it('V3: parents are a quorum', () => {
     const d = drawn()
     assert.match(rules(d, d.make('A6', ['A5', 'B5'])) ?? '', /^V3/)
   })
+  /**
+   *   round 5   A   B   C   D       A6 ─► B5, C5, D5: a quorum, but A's chain breaks off
+   *   round 6   A
+   */
   it('V4: the own block before is the first parent', () => {
     const d = drawn()
     assert.match(rules(d, d.make('A6', ['B5', 'C5', 'D5'])) ?? '', /^V4/)
   })
+  /**
+   *   round 2               D ✗     too old: round − gcDepth is 3
+   *   round 3               D ✓
+   *   round 4               D ✓     weakly from A6, D3 before D4, each once
+   *   round 5   A   B   C   D ✗     this is what parents are for
+   *   round 6   A ─► A5, B5, C5
+   */
   it('V5: weak references are older than the parents, young enough to be committed, in order, once', () => {
     const d = drawn()
     const parents = ['A5', 'B5', 'C5']
@@ -81,12 +103,20 @@ describe('block validity', () => {
       assert.match(rules(d, d.make('A6', parents, {}, weak)) ?? '', /^V5/, weak.join())
     }
   })
+  /**
+   *   round 5   A   B   C           A6 with another network, epoch 1, or author 4 of members 0 to 3
+   *   round 6   A
+   */
   it('V6: it is of this network, epoch and committee', () => {
     const d = drawn()
     for (const change of [{ network: sha256(NETWORK) }, { epoch: 1 }, { author: 4 }]) {
       assert.match(rules(d, d.make('A6', ['A5', 'B5', 'C5'], change)) ?? '', /^V6/)
     }
   })
+  /**
+   *   round 5   A   B   C           at 5 s
+   *   round 6   A                   at 4.999 s: before its parents (V7); or it says that D wrote C5 (V8)
+   */
   it('V7, V8: its time is not before a parent’s, and references say who wrote what', () => {
     const d = drawn()
     const reveals = { accepts: () => true } as unknown as RevealBook // only its answer matters here
@@ -96,54 +126,6 @@ describe('block validity', () => {
     const { parents } = d.make('A6', ['A5', 'B5', 'C5']).block
     const lying = parents.map(parent => (parent.author === 2 ? { ...parent, author: 3 } : parent))
     assert.match(check(d.make('A6', [], { parents: lying })) ?? '', /^V8/)
-  })
-})
-
-describe('linearisation', () => {
-  /**
-   *   A1  B1  C1  D1          D2 is weakly named by A4
-   *   A2  B2  C2 (D2)
-   *   A3  B3  C3
-   *   A4                      the leader
-   */
-  const drawn = (): Drawing => {
-    const d = new Drawing()
-    const first = d.row('ABCD', 1)
-    d.row('ABC', 2, first.slice(0, 3))
-    d.add('D2', ['D1', 'A1', 'B1'])
-    d.row('ABC', 3, ['A2', 'B2', 'C2'])
-    d.add('A4', ['A3', 'B3', 'C3'], {}, ['D2'])
-    return d
-  }
-  const names = (d: Drawing, committed: string[], gcRound: number): string =>
-    linearise(d.dag, d.get('A4'), { committed: new Set(committed.map(name => d.get(name).key)), gcRound })
-      .map(block => d.nameOf(block))
-      .join(' ')
-
-  it('orders the leader’s history by round, author and id, the leader last, and takes in what is named weakly', () => {
-    assert.equal(names(drawn(), [], 0), 'A1 B1 C1 D1 A2 B2 C2 D2 A3 B3 C3 A4')
-  })
-  it('leaves out what is committed, and what is at or below the garbage line', () => {
-    assert.equal(names(drawn(), ['A1', 'B1', 'A2'], 0), 'C1 D1 B2 C2 D2 A3 B3 C3 A4')
-    assert.equal(names(drawn(), [], 1), 'A2 B2 C2 D2 A3 B3 C3 A4')
-    assert.equal(names(drawn(), [], 2), 'A3 B3 C3 A4')
-  })
-  it('orders each transaction once, after those that it names', () => {
-    const first = transactionOf(1)
-    const second = transactionOf(2, first, 1)
-    const third = transactionOf(3, second, 2)
-    const blocks = [[third], [second, third], [first]].map(transactions => ({
-      ...new Drawing().make('A1'),
-      transactions
-    }))
-    assert.deepEqual(orderTransactions(blocks), [first, second, third])
-  })
-  it('takes the stake-weighted median of the parents’ times, and never goes back', () => {
-    const d = new Drawing([1n, 1n, 1n, 1n])
-    for (const [i, name] of ['A1', 'B1', 'C1'].entries()) d.add(name, [], { timestamp: [10, 500_000, 20][i] ?? 0 })
-    const leader = d.add('A2', ['A1', 'B1', 'C1'])
-    assert.equal(commitTimestamp(d.dag, leader, { before: 0, started: 0 }), 20)
-    assert.equal(commitTimestamp(d.dag, leader, { before: 99, started: 0 }), 99)
   })
 })
 
@@ -157,6 +139,11 @@ describe('sync', () => {
     return d
   }
 
+  /**
+   *   came 1st   A2 ─► A1, B1, C1     waits; its sender is asked for the three, then whoever else is there
+   *   2nd, 3rd   B1, C1
+   *   4th        A1                   accepted: A1, A2
+   */
   it('accepts parents before children, in whatever order they come, and asks for what is missing', () => {
     const from = source()
     const d = new Drawing()
@@ -191,6 +178,10 @@ describe('sync', () => {
     const asked = [1, 2, 3].map(i => sync.requests(i * STANDARD_PACE.requestAfter, peers).map(({ to }) => to))
     assert.deepEqual(asked, [['b'], ['c'], ['d']])
   })
+  /**
+   *   our clock   now ── +500 ms (drift) ──── +2 s
+   *                         └ A1's time is as far off as this once 1.5 s have passed
+   */
   it('lets a block with a time ahead wait for the clock', () => {
     const d = new Drawing()
     const sync = made(d)
@@ -199,6 +190,12 @@ describe('sync', () => {
     assert.equal(sync.wake(now), 1_500)
     assert.equal(sync.review({ elapsed: 1_500, wall: now.wall + 1_500 }).accepted.length, 1)
   })
+  /**
+   *   round 1   A   B   C        are here
+   *             ?   ?   ?        nobody has these
+   *   round 2   A                A2 ─► ?, ?, ?: waits, also when the line is past all of it
+   *   ───────── line: 4
+   */
   it('never takes a reference to nothing, however far the garbage line has gone past it', () => {
     const d = new Drawing()
     const sync = made(d)
@@ -212,6 +209,12 @@ describe('sync', () => {
     assert.deepEqual(sync.receive(phantom, 'b', now), { accepted: [], late: [], broken: [] })
     assert.equal(d.dag.find(phantom), undefined)
   })
+  /**
+   *   round 1   A   B   C
+   *   round 2   A   B   (C)    C2 comes when the line is past it: known, not held
+   *   ───────── line: 2
+   *   round 3           C      so C3 ─► C2, A2, B2 is taken in
+   */
   it('still knows blocks below the garbage line, so that a late witness’s chain holds, and forgets them in the end', () => {
     const from = source()
     const d = new Drawing()
@@ -223,6 +226,10 @@ describe('sync', () => {
     d.dag.prune(2 + KNOWN_ROUNDS)
     assert.equal(d.dag.find(from.get('C1')), undefined)
   })
+  /**
+   *   round 1   A  A'  A''     proof enough
+   *             A'''  A''''    nobody has built on them
+   */
   it('takes an equivocator’s further blocks only when somebody builds on them', () => {
     const d = new Drawing()
     const sync = made(d)
@@ -230,6 +237,12 @@ describe('sync', () => {
     const accepted = many.flatMap(block => sync.receive(block, 'a', now).accepted)
     assert.equal(accepted.length, 3)
   })
+  /**
+   *   round 1   A              held, then
+   *   ───────── line: 1
+   *             A'  A''        known
+   *             A'''  A''''    not even that; 1,024 rounds later nothing of the slot is known
+   */
   it('takes no more of them where they come too late to count, so that nobody fills the memory with the past', () => {
     const d = new Drawing()
     const sync = made(d)
@@ -251,6 +264,9 @@ describe('sync', () => {
 describe('randomness', () => {
   const chain = new RevealChain(sha256(u32(9)), 50)
 
+  /**
+   *   tip ◄─ link 1 ◄─ link 2 ◄─ … ◄─ link 50     ◄─ is SHA-256; round r's block opens link r
+   */
   it('opens links that hash to the tip, in any order, and no others', () => {
     const committee = committeeOf([1n])
     const member = { ...(committee.members[0] ?? assert.fail()), tip: chain.tip }
@@ -263,6 +279,13 @@ describe('randomness', () => {
     assert.ok(!book.accepts(0, 51, NETWORK))
     assert.equal(chain.at(51), null)
   })
+  /**
+   *   commit    c0   c1   c2   c3   c4
+   *   round     1    2    3    4    5
+   *   leader    A    A    B    B    C
+   *   for c0              B    .    B, C      rounds from 3 on: more than f = 1 distinct leaders with c4
+   *   for c1                   B    B, C      rounds from 4 on
+   */
   it('draws a commit once more than f stake of distinct leaders of rounds from r+2 on has opened', () => {
     const committee = committeeOf([1n, 1n, 1n, 1n])
     let state = firstBeacon(NETWORK)
@@ -308,6 +331,10 @@ describe('mempool', () => {
 describe('commit votes', () => {
   const vote = (index: number, seed: number) => ({ index, digest: sha256(u32(seed)) })
 
+  /**
+   *   voter      A    A    B    C    D
+   *   commit 0   x    x    y    x    x        A counts once, B says otherwise: certified with D
+   */
   it('certify with a quorum of distinct authors for one digest', () => {
     const votes = new CommitVotes(committeeOf([1n, 1n, 1n, 1n]), -1)
     assert.equal(votes.count(0, [vote(0, 1)]).certified, null)
@@ -316,6 +343,10 @@ describe('commit votes', () => {
     assert.equal(votes.count(2, [vote(0, 1)]).certified, null)
     assert.deepEqual(votes.count(3, [vote(0, 1)]).certified, vote(0, 1))
   })
+  /**
+   *   voter      A   B   C
+   *   commit 0   x   x   x       and this witness comes to y: one of them is wrong, and it isn't a quorum
+   */
   it('tell a witness that has come to something else', () => {
     const votes = new CommitVotes(committeeOf([1n, 1n, 1n, 1n]), -1)
     for (const author of [0, 1, 2]) votes.count(author, [vote(0, 1)])

@@ -3,15 +3,21 @@ import {
   Committee,
   CommitRule,
   Dag,
+  firstBeacon,
   genesisReferences,
   LeaderSchedule,
   openedBlock,
   referenceTo,
+  STANDARD_PACE,
+  STANDARD_PARAMETERS,
   STANDARD_RULES,
+  type ConsensusParameters,
   type ConsensusRules,
+  type EpochStart,
   type OpenedBlock,
   type PayloadTransaction
 } from '@pekka/node/consensus'
+import { Epoch } from '../../../src/core/consensus/epoch.js'
 
 export const NETWORK = sha256(utf8('test network'))
 
@@ -111,6 +117,26 @@ export class Drawing {
       )
     return texts.join(' ')
   }
+}
+
+/** How the first epoch of a network of these witnesses begins. */
+export const startOf = ({ members }: Committee): EpochStart => ({
+  epoch: 0,
+  members,
+  nextMembers: null,
+  firstIndex: 0,
+  history: NETWORK,
+  timestamp: 0,
+  beacon: firstBeacon(NETWORK)
+})
+
+/** An epoch that holds what is drawn. */
+export function epochOf({ dag }: Drawing, parameters: Partial<ConsensusParameters>): Epoch {
+  const all = { ...STANDARD_PARAMETERS, ...parameters }
+  const components = { network: NETWORK, rules: STANDARD_RULES, pace: STANDARD_PACE, parameters: all }
+  const epoch = new Epoch(startOf(dag.committee), components)
+  for (let round = 1; round <= dag.highestRound; round++) for (const block of dag.inRound(round)) epoch.dag.add(block)
+  return epoch
 }
 
 /** A transaction that consensus orders; nobody executes it. */
