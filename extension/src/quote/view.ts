@@ -77,7 +77,7 @@ export function noPrice(
   if (error.code === 'IMAGE_UNKNOWN')
     return {
       title: `No machine offers ${image} now`,
-      advice: 'Nothing is charged. On a machine of yours:',
+      advice: 'Nothing is charged. On a machine of yours, before PEKKA starts there again:',
       command: `npx pekka image build ${image}`
     }
   if (error.code === 'NO_MATCH') return { title: 'No machine matches', advice: 'Nothing is charged.', command: null }

@@ -111,6 +111,8 @@ export function imageCommand(context: ImageCommandContext): Command {
           )
         trees.push(await store().build(one, { onProgress, signal: context.signal }))
       }
+      // A provider looks once which environments its home has.
+      context.err('Offered by the machines of this home from their next start on: npx pekka down, then npx pekka up.')
       answer(
         name === 'all' ? trees.map(summary) : trees.map(summary)[0],
         trees.map(tree => `${tree.name.padEnd(NAME_WIDTH)} ${tree.digest.slice(0, 12)}  ${tree.root}`)

@@ -302,7 +302,8 @@ export const ERRORS = {
   IMAGE_NOT_OFFERED: {
     status: 409,
     title: 'No machine offers {image}, which this code needs ({why}). Nothing was charged.',
-    advice: 'On a machine of yours: npx pekka image build {image}. Or choose another environment: {known}.'
+    advice:
+      'On a machine of yours: npx pekka image build {image}, then start PEKKA there again. Or choose another environment: {known}.'
   },
   IMAGE_RETIRED: {
     status: 409,
