@@ -71,6 +71,9 @@ describe('values: what travels', () => {
     ]
     assert.deepEqual(going(plan(...rows), new Map(rows.map(({ id }) => [id, true]))), [])
     assert.equal(valueRow(row('model', { codec: 'pickle', python: '3.11' }), undefined, '3.11').cannot, null)
+    // A copy without code is for any.
+    const plain = valueRow(row('model', { codec: 'pickle', kind: 'Counter' }), undefined, '3.11')
+    assert.deepEqual([plain.cannot, plain.what], [null, 'Counter, as a copy'])
   })
 
   it('says when it is more than a machine takes', () => {

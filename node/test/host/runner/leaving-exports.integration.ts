@@ -64,5 +64,6 @@ describe('values on their way out of the user’s kernel', function () {
     assert.deepEqual(found['python'], ['3.11', null, null])
     assert.deepEqual(found['needs'], ['cached'])
     assert.deepEqual(found['python_then'], ['3.11', null])
+    assert.deepEqual(found['moved'], ['pickle', null, false, "<class 'pathlib.PurePath'>"])
   })
 })

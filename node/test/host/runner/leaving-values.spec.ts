@@ -163,6 +163,8 @@ def plain(x): return x
 def old(x): return 1
 alias = plain
 later = functools.cache(plain)
+def same(x): return x
+same = functools.cache(same)
 @functools.singledispatch
 def pick(x): return "any"
 @pick.register
@@ -179,11 +181,12 @@ class Tree: pass
 tree = [Tree()]
 del Tree`
     ],
-    ask: ['alias', 'later', 'pick', 'inner', 'default', 'bag', 'Again', 'tree'],
+    ask: ['alias', 'later', 'same', 'pick', 'inner', 'default', 'bag', 'Again', 'tree'],
     then: '1',
     travels: [
       /^alias: It isn’t defined under this name/,
       /^later: It isn’t defined under this name/,
+      /^same: It was wrapped after it was defined/,
       /^pick: Other functions were registered with it after it was defined/,
       /^inner: It is a function inside a function, and keeps values of that/,
       /^default: It is a function inside a function, and keeps values of that/,
