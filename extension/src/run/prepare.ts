@@ -1,5 +1,5 @@
 import type { PekkaClient, Quote, TaskRequest } from '@pekka/node/client'
-import { missingRequirements, type ImageChoice } from '@pekka/node/scan'
+import { missingRequirements, orNotOffered, type ImageChoice } from '@pekka/node/scan'
 import { fetchAddresses, isFetched, type AddressRow } from './addresses.js'
 
 /** What is being made ready: packages that no environment has, or addresses that the bridge fetches from `hosts`. */
@@ -19,7 +19,7 @@ export interface Preparations {
  * the packages' names and the addresses.
  *
  * @param tell each part, while it is made ready
- * @throws PekkaError LAYER_…, INPUT_REFUSED, INPUT_UNREACHABLE, INPUT_TOO_BIG
+ * @throws PekkaError LAYER_…, IMAGE_NOT_OFFERED, INPUT_REFUSED, INPUT_UNREACHABLE, INPUT_TOO_BIG
  */
 export async function prepare(
   client: Pick<PekkaClient, 'addPackages' | 'fetchInput'>,
@@ -31,7 +31,10 @@ export async function prepare(
   const packages = [...missingRequirements(choice), ...add]
   if (packages.length > 0) {
     tell({ kind: 'adding', packages })
-    ready.layer = (await client.addPackages(quote, packages)).digest
+    const { digest } = await client
+      .addPackages(quote, packages)
+      .catch((error: unknown) => Promise.reject(orNotOffered(error, choice)))
+    ready.layer = digest
   }
   const fetched = addresses.filter(row => isFetched(row, chosen))
   if (fetched.length > 0) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ImageChoice } from '@pekka/node/scan'
-import { offeredChoice } from '../../src/run/offered.js'
+import { offeredChoice as offeredOf } from '../../src/run/offered.js'
 
 describe('run: the environment that machines offer', () => {
   const base: ImageChoice = {
@@ -14,6 +14,18 @@ describe('run: the environment that machines offer', () => {
     notes: ['A note.']
   }
   const rdkit = { module: 'rdkit', distribution: 'rdkit', version: '1' }
+  const needed = { ...base, image: 'chemistry', label: 'chemistry (rdkit)', uses: [rdkit] }
+  const lacking: ImageChoice = {
+    ...{ ...base, byUser: true, reasons: ['Chosen by you.'] },
+    missing: [
+      {
+        ...{ module: 'rdkit', distribution: 'rdkit', specifier: '', extras: [], source: 'image' as const },
+        ...{ optional: false, have: null, elsewhere: 'chemistry' }
+      }
+    ]
+  }
+  const offeredChoice = (choice: ImageChoice, market: Parameters<typeof offeredOf>[1]) =>
+    offeredOf(choice, market, image => (image === 'base' ? Promise.resolve(lacking) : Promise.reject(new Error(image))))
   const offering = (...names: string[]) => ({
     asks: () => Promise.resolve(names.map(name => ({ ask: { image: { name, digest: new Uint8Array(32) } } })))
   })
@@ -30,6 +42,14 @@ describe('run: the environment that machines offer', () => {
 
   it('is base where nothing can stand in for it', async () =>
     assert.equal(await offeredChoice(base, offering('rendering')), base))
+
+  it('is base with what is missing added where nobody offers what the code asks for, as in the shell', async () => {
+    const choice = await offeredChoice(needed, offering('base', 'rendering'))
+    assert.deepEqual([choice.image, choice.byUser, choice.missing], ['base', false, lacking.missing])
+    assert.deepEqual(choice.reasons, ['No machine offers chemistry.'])
+    assert.match(choice.notes[0] ?? '', /^No machine offers chemistry now: rdkit is added to base/)
+    assert.equal(await offeredChoice(needed, offering('base', 'chemistry')), needed)
+  })
 
   it('stays what somebody chose, and what the code asks for', async () => {
     for (const choice of [

@@ -27,7 +27,7 @@ import { EXIT } from '../exit-codes.js'
 import { RESULTS, placeFiles, shownPath, type ReturnedFile } from '../task/artifacts.js'
 import { findFiles } from '../task/files.js'
 import { Printer } from '../task/printer.js'
-import type { ImageChoice } from '../../core/scan/index.js'
+import { choiceForOffers, orNotOffered, type ImageChoice } from '../../core/scan/index.js'
 import {
   chooseEnvironment,
   describeMissing,
@@ -39,8 +39,7 @@ import {
 import { askYes } from '../task/ask.js'
 import { auctionLock, buyAtAuction, checkAuctionLock } from '../task/auction.js'
 import { addressesIn, agreedInputs, fetchInputs } from '../task/inputs.js'
-import { choiceForOffers, orNotOffered } from '../task/offered.js'
-import { addPackages, requirementsOf } from '../task/packages.js'
+import { addPackages, namesIn, requirementsOf } from '../task/packages.js'
 import { MissingModule, offerOf } from '../task/missing-module.js'
 import { collect, gpuImage, readCap, readCpus, readGpu, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
@@ -141,19 +140,19 @@ async function run(context: CliContext, file: string, args: string[], options: R
       ask: question => askYes(context, question)
     })
     request.travel = { ...NOTHING, files: found.files }
-    const byName = (options.with ?? []).length > 0
     const task = async (session: Session): Promise<number> => {
       const again = (image: string) => chooseEnvironment(file, loaded, { ...options, image }, context.env)
       // The small stand-ins have no variant for graphics processors.
-      const choice = gpu ? wanted : await choiceForOffers(session.client, wanted, again)
+      const offered = async () => (await session.client.images()).map(({ name }) => name)
+      const choice = gpu ? wanted : await choiceForOffers(wanted, offered, again)
       if (!gpu) request.image = choice.image
       const lines = [...choice.notes, ...describeMissing(choice), ...found.lines, ...addresses]
       const place = { work, writes: found.writes, lines, choice, file, reserve }
       const quote = (): Promise<Quote> => quoteFor(session, request, choice)
       request.inputs = await fetchInputs(context, session.client, inputs)
       request.layer = await addPackages(context, session.client, quote, requirementsOf(choice, options.with), {
-        named: byName
-      }).catch((error: unknown) => Promise.reject(choice === wanted ? error : orNotOffered(error, wanted)))
+        named: namesIn(options.with)
+      }).catch((error: unknown) => Promise.reject(orNotOffered(error, choice)))
       return options.runs === '2'
         ? await runTwice(session, context, { loaded, request, lines, out: options.out })
         : await runIn(session, context, loaded, request, options, place)

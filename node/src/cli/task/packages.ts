@@ -9,6 +9,10 @@ import { askYes } from './ask.js'
 /** `--with MODULE=PACKAGE` answers a question of the scan; anything else names a package. */
 const isAnswer = (text: string): boolean => /^[\p{L}_][\p{L}\p{N}_]*=[^=]/u.test(text)
 
+/** Distributions that the user wrote behind `--with`, also as the answer to a question. */
+export const namesIn = (given: readonly string[] = []): ReadonlySet<string> =>
+  new Set(given.map(text => parseRequirement(isAnswer(text) ? text.slice(text.indexOf('=') + 1) : text).name))
+
 /** Packages that `--with` names. @throws PekkaError REQUIREMENT_REFUSED */
 export const namedPackages = (given: readonly string[] = []) =>
   given.filter(text => !isAnswer(text)).map(text => parseRequirement(text))
@@ -34,7 +38,8 @@ export async function addPackages(
   client: PekkaClient,
   quoteOf: () => Promise<Quote>,
   requirements: readonly string[],
-  { named }: { named: boolean }
+  /** What the user wrote, who so agreed to tell it. */
+  { named }: { named: ReadonlySet<string> }
 ): Promise<Uint8Array | null> {
   if (requirements.length === 0) return null
   const quote = await quoteOf()
@@ -61,21 +66,23 @@ export function describeLayer({ mode, packages, present, size: bytes }: LayerAns
 }
 
 /**
- * Who names packages says so by it, and a bridge on this computer tells nobody but the package index. Else the user is
- * asked, once.
+ * Who names a package agrees by it that the bridge learns that name, and a bridge on this computer tells nobody but the package index.
+ * Of the names that the code has, the user is asked, once.
  */
 async function mayTell(
   context: CliContext,
   client: PekkaClient,
   requirements: readonly string[],
-  named: boolean
+  named: ReadonlySet<string>
 ): Promise<boolean> {
   const { hostname } = new URL(client.http.base)
-  if (named || hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')) return true
+  const inferred = requirements.filter(text => !named.has(parseRequirement(text).name))
+  if (inferred.length === 0 || hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.'))
+    return true
   const file = join(context.home, 'wallet', 'package-names.json')
   const known = await readFile(file, 'utf8').catch(() => '')
   if (known.includes(JSON.stringify(client.http.base))) return true
-  const question = `${listed([...requirements])} would be looked up by the bridge at ${hostname}, which so learns the names. Go on, now and later? [y/N] `
+  const question = `${listed(inferred)} would be looked up by the bridge at ${hostname}, which so learns the names. Go on, now and later? [y/N] `
   if ((await askYes(context, question)) !== true) return false
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
   await writeFile(file, `${known}${JSON.stringify(client.http.base)}\n`, { mode: 0o600 })

@@ -64,6 +64,8 @@ export interface ImageChoice {
   questions: PackageQuestion[]
   /** Versions that differ, syntax that is too new, files that were left out. */
   notes: string[]
+  /** What the code asks for and no machine offers, where its packages are added to this one instead; `why` are modules. */
+  unoffered?: { image: string; why: string }
 }
 
 /** A module that is imported, or a part of one that has a distribution of its own. */

@@ -46,5 +46,5 @@ export { longest, readTables, type ImageModules, type ModuleTables } from './tab
 export { allows, breaks } from './versions.js'
 export { listed } from './words.js'
 export { localPackagesCode, localPackagesExpression, readLocalPackages } from './local.js'
-export { standIn } from './stand-in.js'
+export { choiceForOffers, orNotOffered, standIn } from './stand-in.js'
 export { readSurroundings, type Surroundings } from './surroundings.js'
