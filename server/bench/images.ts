@@ -124,14 +124,24 @@ async function figuresOf(runtime: SandboxRuntime, tree: ImageTree): Promise<Reco
   }
 }
 
-/** What the processes in sandboxes of the tree hold of their own, bytes: pages that no other process shares. */
+/** Whether a process was started by this one, or by one that was. */
+async function isOurs(pid: string): Promise<boolean> {
+  for (let at = pid; Number(at) > 1;) {
+    if (at === String(process.pid)) return true
+    const status = await readFile(`/proc/${at}/status`, 'utf8').catch(() => '')
+    at = /^PPid:\s+(\d+)$/m.exec(status)?.[1] ?? '0'
+  }
+  return false
+}
+
+/** What the processes in our sandboxes of the tree hold of their own, bytes: pages that no other process shares. */
 async function ownMemory(tree: ImageTree): Promise<number> {
   const mounted = `/${tree.name}-${tree.digest.slice(0, 12)}/root`
   let kilobytes = 0
   for (const pid of (await readdir('/proc')).filter(name => /^\d+$/.test(name))) {
     // Of a bind mount the fourth field names what is bound.
     const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '')
-    if (!mounts.includes(mounted)) continue
+    if (!mounts.includes(mounted) || !(await isOurs(pid))) continue
     const memory = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')
     for (const [, amount] of memory.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)) kilobytes += Number(amount)
   }
