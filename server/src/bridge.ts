@@ -22,10 +22,14 @@ import { LedgerClient, createNetworkHost, loadPeerKey } from '@pekka/node/host/n
 import {
   Guard,
   HEADERS_TIMEOUT_MS,
+  LOOPBACK_REQUESTS,
+  REMOTE_REQUESTS,
   REQUEST_TIMEOUT_MS,
+  RequestLimit,
   Tokens,
   auctionRoutes,
   createApp,
+  ledgerQueries,
   ledgerRoutes,
   networkRoutes,
   proofRoutes,
@@ -197,6 +201,7 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     genesis: genesisBytes,
     ...(images !== undefined && { images })
   })
+  const ledgerPages = ledgerRoutes(new LedgerExplorer({ ledger }, { network }))
   const routes = [
     ...networkRoutes({
       ledger,
@@ -234,16 +239,20 @@ export async function startBridge(settings: Settings, components: BridgeComponen
     ...sessionRoutes(cells),
     ...proofRoutes({ ledger, mirror }),
     ...auctionRoutes({ ledger }),
-    ...ledgerRoutes(new LedgerExplorer({ ledger }, { network })),
+    ...ledgerPages,
     ...layerRoutes(layers),
     ...inputRoutes(inputs)
   ]
-  const app = createApp({ routes, guard, tokens, store, metrics, log, version: VERSION })
+  const limit = new RequestLimit(LOOPBACK_REQUESTS, REMOTE_REQUESTS)
+  const app = createApp({ routes, guard, limit, tokens, store, metrics, log, version: VERSION })
   const { server } = listener
   server.on('request', app)
   server.headersTimeout = HEADERS_TIMEOUT_MS
   server.requestTimeout = REQUEST_TIMEOUT_MS
-  const live = new LiveStream(server, { guard, tokens, store, logs, gate, driver, mirror, feed, ledger, metrics, log })
+  const live = new LiveStream(server, {
+    ...{ guard, limit, tokens, store, logs, gate, driver, mirror, feed, ledger, metrics, log },
+    query: ledgerQueries(ledgerPages)
+  })
 
   mirror.start()
   queue.start().catch(error => components.fatal(error))

@@ -6,15 +6,15 @@ import express, {
   type RequestHandler,
   type Response
 } from 'express'
-import { rateLimit } from 'express-rate-limit'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { CBOR, PekkaError, asPekkaError, equalBytes, isPekkaError, toHex } from '@pekka/node/protocol'
 import type { Metrics } from '../metrics.js'
 import type { TaskRecord, TaskStore } from '../tasks/index.js'
 import { answer, parse, readBody } from './codec.js'
-import { LOOPBACK_LOGINS, LOOPBACK_REQUESTS, REMOTE_LOGINS, REMOTE_REQUESTS, SMALL_BODY } from './constants.js'
+import { LOOPBACK_LOGINS, REMOTE_LOGINS, SMALL_BODY } from './constants.js'
 import { isLoopback, type Guard } from './guards.js'
+import { RequestLimit } from './limits.js'
 import { describeApi } from './openapi.js'
 import { PATH_PARAMETERS, type Call, type PathParameter, type PathValues, type Route } from './route.js'
 import type { Grant, Tokens } from './tokens.js'
@@ -22,6 +22,8 @@ import type { Grant, Tokens } from './tokens.js'
 export interface AppComponents {
   routes: Route[]
   guard: Guard
+  /** Of all requests; the socket's questions count in it too. */
+  limit: RequestLimit
   tokens: Tokens
   store: TaskStore
   metrics: Metrics
@@ -51,8 +53,8 @@ export function createApp(components: AppComponents): Express {
     })
   )
   app.use(admit(guard))
-  app.use(limit(LOOPBACK_REQUESTS, REMOTE_REQUESTS))
-  const logins = limit(LOOPBACK_LOGINS, REMOTE_LOGINS)
+  app.use(components.limit.handler)
+  const logins = new RequestLimit(LOOPBACK_LOGINS, REMOTE_LOGINS).handler
   const description = describeApi(routes, version)
   app.get('/openapi.json', (_request, response) => void response.json(description))
   app.get('/metrics', async (request, response) => {
@@ -87,19 +89,6 @@ function admit(guard: Guard): RequestHandler {
     response.setHeader('Access-Control-Max-Age', String(PREFLIGHT_AGE))
     response.status(204).end()
   }
-}
-
-function limit(loopback: number, remote: number): RequestHandler {
-  return rateLimit({
-    windowMs: 60_000,
-    limit: request => (isLoopback(request.socket.remoteAddress) ? loopback : remote),
-    standardHeaders: false,
-    legacyHeaders: false,
-    validate: false,
-    handler: () => {
-      throw new PekkaError('RATE_LIMITED')
-    }
-  })
 }
 
 /** What the middlewares found out about a request. */

@@ -22,7 +22,7 @@ import {
   transactionPageSchema,
   witnessPageSchema
 } from '@pekka/node/protocol'
-import type { LedgerExplorer } from '../ledger/index.js'
+import { WITNESS_STATES, type LedgerExplorer } from '../ledger/index.js'
 import { COMMIT_PAGE, LEDGER_PAGE, MAX_COMMIT_PAGE, MAX_LEDGER_PAGE } from './constants.js'
 import { route, type Route } from './route.js'
 
@@ -31,6 +31,13 @@ const limit = number(MAX_LEDGER_PAGE, LEDGER_PAGE)
 const commitLimit = number(MAX_COMMIT_PAGE, COMMIT_PAGE)
 
 const commitsQuery = z.strictObject({ before: commitCursor.optional(), limit: commitLimit })
+const blocksQuery = z.strictObject({
+  witness: hex32.optional(),
+  epoch: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  before: commitCursor.optional(),
+  limit: commitLimit
+})
+const witnessesQuery = z.strictObject({ state: z.enum(WITNESS_STATES).optional(), after: hex32.optional(), limit })
 const idsQuery = z.strictObject({ after: hex32.optional(), limit })
 const imagesQuery = z.strictObject({ name: slug.optional(), after: hex32.optional(), limit })
 const transactionsQuery = z.strictObject({
@@ -144,11 +151,13 @@ export function ledgerRoutes(explorer: LedgerExplorer): Route[] {
     route({
       method,
       path: '/v1/ledger/blocks',
-      summary: 'Blocks of the witnesses, by the commits that brought them into the order, newest commit first',
+      summary:
+        'Blocks of the witnesses, by the commits that brought them into the order, newest commit first: all, of a witness, an epoch',
       auth,
-      query: commitsQuery,
+      query: blocksQuery,
       answer: blockPageSchema,
-      handle: ({ query }) => explorer.blocks(query.before ?? null, query.limit)
+      handle: ({ query: { witness = null, epoch = null, before = null, limit: most } }) =>
+        explorer.blocks(before, most, { witness, epoch })
     }),
     route({
       method,
@@ -162,11 +171,11 @@ export function ledgerRoutes(explorer: LedgerExplorer): Route[] {
     route({
       method,
       path: '/v1/ledger/witnesses',
-      summary: 'The committee, and who else is staked on',
+      summary: 'The committee, and who else is staked on: all, or in a state',
       auth,
-      query: idsQuery,
+      query: witnessesQuery,
       answer: witnessPageSchema,
-      handle: ({ query }) => explorer.witnesses(query.after ?? null, query.limit)
+      handle: ({ query: { state = null, after = null, limit: most } }) => explorer.witnesses(after, most, state)
     }),
     route({
       method,

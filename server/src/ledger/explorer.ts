@@ -3,6 +3,7 @@ import {
   blockMessage,
   decodeCertificate,
   detailOf,
+  equalBytes,
   fromHex,
   isPekkaError,
   placedIn,
@@ -47,6 +48,16 @@ export interface TaskFilter {
   provider: Uint8Array | null
   state: TaskState | null
 }
+
+export interface BlockFilter {
+  /** Block key of its author. */
+  witness: Uint8Array | null
+  epoch: number | null
+}
+
+/** What a witness of the list is: in this epoch's committee; staked on, without a seat in it; one that signed two blocks for a round. */
+export const WITNESS_STATES = ['seated', 'waiting', 'equivocated'] as const
+export type WitnessState = (typeof WITNESS_STATES)[number]
 
 /** Tasks that a page of tasks reads before it ends. */
 const MAX_TASKS_LOOKED_AT = 512
@@ -204,14 +215,19 @@ export class LedgerExplorer {
     return view
   }
 
-  async blocks(beforeCommit: number | null, limit: number): Promise<BlockPage> {
+  /** Those of as many commits as `limit` says, so that a page may be empty though more follow. */
+  async blocks(beforeCommit: number | null, limit: number, filter: BlockFilter = ANY_BLOCK): Promise<BlockPage> {
     const { ledger } = this.components
     const last = (await ledger.time()).index
     const to = Math.min(last, (beforeCommit ?? Infinity) - 1)
     if (to < 0) return { first: 0, blocks: [], next: null }
     const from = Math.max(0, to - limit + 1)
     const { first, commits } = await this.#blocksBetween(from, to)
-    return { first, blocks: commits.toReversed().flatMap(itemsOf), next: from <= first ? null : String(from) }
+    const matches = ({ witness, epoch }: BlockPage['blocks'][number]): boolean =>
+      (filter.witness === null || equalBytes(witness, filter.witness)) &&
+      (filter.epoch === null || epoch === filter.epoch)
+    const blocks = commits.toReversed().flatMap(itemsOf).filter(matches)
+    return { first, blocks, next: from <= first ? null : String(from) }
   }
 
   async checkpoints(beforeCommit: number | null, limit: number): Promise<CheckpointPage> {
@@ -225,7 +241,7 @@ export class LedgerExplorer {
     return { checkpoints, next: page.next === null ? null : String(page.next) }
   }
 
-  async witnesses(after: Uint8Array | null, limit: number): Promise<WitnessPage> {
+  async witnesses(after: Uint8Array | null, limit: number, state: WitnessState | null = null): Promise<WitnessPage> {
     const query = { after, count: limit }
     const page = await this.components.ledger.history({ kind: 'witnesses', query })
     const stake = page.committee.reduce((sum, member) => sum + member.stake, 0n)
@@ -250,7 +266,8 @@ export class LedgerExplorer {
           equivocated: page.equivocated
             .filter(each => toHex(each.key) === key)
             .map(({ epoch, round, blocks }) => ({ epoch, round, blocks }))
-        })),
+        }))
+        .filter(witness => state === null || IS[state](witness)),
       next: page.next === null ? null : toHex(page.next)
     }
   }
@@ -331,6 +348,14 @@ export class LedgerExplorer {
     if (tooLarge !== undefined) throw new PekkaError('COMMIT_TOO_LARGE', { ...tooLarge })
     return commits[0]?.header.index === index ? commits[0] : null
   }
+}
+
+const ANY_BLOCK: BlockFilter = { witness: null, epoch: null }
+
+const IS: Record<WitnessState, (witness: WitnessPage['witnesses'][number]) => boolean> = {
+  seated: ({ seat }) => seat !== null,
+  waiting: ({ seat, staked }) => seat === null && staked !== null,
+  equivocated: ({ equivocated }) => equivocated.length > 0
 }
 
 /** Beyond every commit. */

@@ -4,6 +4,9 @@ export const MAX_INCOMING_BYTES = 1 << 20
 /** Tasks one connection may follow at once; a page follows those it shows. */
 export const MAX_SUBSCRIPTIONS = 256
 
+/** Questions about the ledger that one connection may have under way. */
+export const MAX_LEDGER_QUERIES = 16
+
 /** A silent connection is asked, and given up, after these, ms: a closed laptop is noticed within 45 s. */
 export const PING_INTERVAL_MS = 25_000
 export const PING_TIMEOUT_MS = 20_000

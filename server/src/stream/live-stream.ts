@@ -9,6 +9,7 @@ import {
   ackSchema,
   asPekkaError,
   followLedgerSchema,
+  isPekkaError,
   subscribeSchema,
   toHex,
   unsubscribeSchema,
@@ -18,7 +19,15 @@ import {
   type ServerToClientEvents,
   type TaskItem
 } from '@pekka/node/protocol'
-import { accountFor, owns, type Grant, type Guard, type Tokens } from '../api/index.js'
+import {
+  accountFor,
+  owns,
+  type AnswerLedgerQuery,
+  type Grant,
+  type Guard,
+  type RequestLimit,
+  type Tokens
+} from '../api/index.js'
 import type { EventLog } from '../eventlog/index.js'
 import type { LedgerFeed, LedgerMirror } from '../ledger/index.js'
 import type { ReaderGate } from '../links/index.js'
@@ -32,6 +41,7 @@ import {
   PING_INTERVAL_MS,
   PING_TIMEOUT_MS
 } from './constants.js'
+import { LedgerQueries } from './ledger-query.js'
 import { LedgerTail } from './ledger-tail.js'
 import { pack, packEntries, unpack } from './packing.js'
 import { Subscription } from './subscription.js'
@@ -39,6 +49,9 @@ import { UnseenAccounts } from './unseen-accounts.js'
 
 export interface LiveStreamComponents {
   guard: Guard
+  limit: RequestLimit
+  /** Pages of the ledger, as its HTTP routes give them. */
+  query: AnswerLedgerQuery
   tokens: Tokens
   store: TaskStore
   logs: EventLog
@@ -165,10 +178,30 @@ export class LiveStream {
       }
     })
     socket.on('unfollow-ledger', () => socket.data.tail?.end())
+    const queries = this.#queries(socket)
+    socket.on('query-ledger', (packed, answer) => {
+      if (typeof answer !== 'function') return
+      queries.answer(packed).then(
+        found => answer(pack({ ok: true, answer: found })),
+        error => {
+          if (!isPekkaError(error)) this.components.log.error({ err: error }, 'a question about the ledger failed')
+          const { code, data } = asPekkaError(error).toProblem()
+          answer(pack({ ok: false, code, data }))
+        }
+      )
+    })
     socket.on('ack', packed => {
       const request = unpack(ackSchema, packed)
       if (request !== null) subscriptions.get(toHex(request.task))?.acknowledge(request.n)
     })
+  }
+
+  #queries(socket: ClientSocket): LedgerQueries {
+    const { query, limit, tokens } = this.components
+    const token: unknown = socket.handshake.auth['token']
+    // The token may have ended since the connection began.
+    const check = (): void => void tokens.check(typeof token === 'string' ? token : undefined)
+    return new LedgerQueries({ answer: query, limit, check }, socket.handshake.address)
   }
 
   /** Public: any token follows the ledger, as anybody may at a witness. */

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import {
+  SOCKET_PATH,
   accountPageSchema,
   blockPageSchema,
   checkpointPageSchema,
   commitDetailSchema,
   commitPageSchema,
   dagWindowSchema,
+  decodeCbor,
+  encodeCbor,
   evidenceAnswerSchema,
+  ledgerQueryAnswerSchema,
   taskPageSchema,
   toHex,
   transactionDetailSchema,
@@ -16,6 +21,7 @@ import {
   type TransactionSummary
 } from '@pekka/node/protocol'
 import type { PekkaClient, TailRequest } from '@pekka/node/client'
+import { io } from 'socket.io-client'
 import { expectApplied } from '../support/provider.js'
 import { World, cell, until, type Person } from '../support/world.js'
 
@@ -132,6 +138,54 @@ describe('the ledger through the bridge', function () {
     )
     assert.equal(ran.tasks.length, 1)
     assert.deepEqual((await get('/v1/ledger/tasks?state=running', taskPageSchema, visitor)).tasks, [])
+  })
+
+  it('answers over the socket what it answers over HTTP, and refuses there what it refuses here', async () => {
+    const visitor = world.client(bob)
+    const token = await visitor.tokens.get()
+    const socket = io(world.at.url, { path: SOCKET_PATH, auth: { token }, transports: ['websocket'] })
+    const ask = async (request: unknown) => {
+      const packed: unknown = await socket.emitWithAck('query-ledger', encodeCbor(request))
+      assert.ok(packed instanceof Uint8Array)
+      return ledgerQueryAnswerSchema.parse(decodeCbor(packed))
+    }
+    try {
+      const whole = { parse: (value: unknown): unknown => value }
+      const account = toHex(alice.identity.account)
+      const pages: [string, Record<string, string>][] = [
+        ['/v1/ledger/commits', { before: '3', limit: '2' }],
+        ['/v1/ledger/commits/1', {}],
+        ['/v1/ledger/transactions', { kind: 'offer' }],
+        ['/v1/ledger/tasks', { account }],
+        [`/v1/ledger/tasks/${toHex(task)}`, {}],
+        ['/v1/ledger/blocks', { before: '3', epoch: '0' }],
+        ['/v1/ledger/checkpoints', { before: '3' }],
+        ['/v1/ledger/witnesses', { state: 'seated' }]
+      ]
+      for (const [path, query] of pages) {
+        const http = (): Promise<unknown> => get(`${path}?${new URLSearchParams(query)}`, whole, visitor)
+        const before = await http()
+        const answered = await ask({ path, query })
+        // The ledger may have gone on in between.
+        const [first, then] = [before, await http()].map(answer => ({ ok: true, answer }))
+        assert.deepEqual(answered, isDeepStrictEqual(answered, first) ? first : then, path)
+      }
+      const refusals: [unknown, string][] = [
+        [{ path: '/v1/tasks', query: {} }, 'ROUTE_UNKNOWN'],
+        [{ path: `/v1/accounts/${account}`, query: {} }, 'ROUTE_UNKNOWN'],
+        [{ path: '/v1/ledger/commits', query: { limit: '100000' } }, 'SCHEMA_MISMATCH'],
+        [{ path: '/v1/ledger/commits', query: { more: '1' } }, 'SCHEMA_MISMATCH'],
+        [{ path: '/v1/ledger/commits/x', query: {} }, 'SCHEMA_MISMATCH'],
+        [{ path: '/v1/ledger/commits' }, 'SCHEMA_MISMATCH'],
+        ['/v1/ledger/commits', 'SCHEMA_MISMATCH']
+      ]
+      for (const [request, code] of refusals) {
+        const refused = await ask(request)
+        assert.equal(!refused.ok && refused.code, code, JSON.stringify(request))
+      }
+    } finally {
+      socket.close()
+    }
   })
 
   it('keeps what is private of an account with its own tokens: other people’s delegates aren’t listed (R38)', async () => {

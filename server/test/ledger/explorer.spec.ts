@@ -8,7 +8,7 @@ import {
   type TaskView,
   type WitnessPage
 } from '@pekka/node/protocol'
-import { LedgerExplorer } from '../../src/ledger/explorer.js'
+import { LedgerExplorer, type BlockFilter, type WitnessState } from '../../src/ledger/explorer.js'
 
 const id = (value: number): Uint8Array => {
   const bytes = new Uint8Array(32)
@@ -16,12 +16,16 @@ const id = (value: number): Uint8Array => {
   return bytes
 }
 
+/** The last commit, where a test is about commits. */
+const LAST = 3
+
 /** An explorer of a ledger that answers as a test says, and what was asked of it. */
 function explorerOf(page: (what: HistoryRequest) => unknown, task: (id: Uint8Array) => unknown = () => null) {
   const asked: string[] = []
   const ledger = {
     history: async (what: HistoryRequest) => page(what),
     transaction: async () => null,
+    time: async () => ({ index: LAST }),
     task: async (which: Uint8Array) => {
       asked.push(toHex(which))
       return task(which)
@@ -80,6 +84,12 @@ describe('the ledger as it is shown', () => {
       accused.map(one => [toHex(one.key), one.equivocated.map(({ epoch, round }) => `${epoch}/${round}`)]),
       [[toHex(id(4)), ['2/7', '2/9']]]
     )
+    const of = async (state: WitnessState): Promise<Uint8Array[]> =>
+      (await explorer.witnesses(null, 200, state)).witnesses.map(({ key }) => key)
+    assert.deepEqual(
+      [await of('seated'), await of('waiting'), await of('equivocated')],
+      [[2, 3, 4, 5, 9].map(id), [1, 6].map(id), [4].map(id)]
+    )
     for (const limit of [1, 2, 3, 5]) {
       const paged: string[] = []
       let after: Uint8Array | null = null
@@ -90,6 +100,29 @@ describe('the ledger as it is shown', () => {
       } while (after !== null)
       assert.deepEqual(paged, seats(whole))
     }
+  })
+
+  it('tells of blocks those of one witness, of one epoch, or all, and goes on where none of a page is one', async () => {
+    const block = (epoch: number, author: number, round: number) => ({
+      ...{ id: id(1000 + round), epoch, round, author, witness: id(50 + author), timestamp: 1 },
+      ...{ parents: [], weak: [], transactions: [] }
+    })
+    const commits = [block(1, 0, 1), block(1, 1, 2), block(2, 1, 1), block(2, 0, 2)].map((one, index) => ({
+      ...{ index, epoch: one.epoch, leader: one.id, blocks: [one] }
+    }))
+    const { explorer } = explorerOf(what => {
+      if (what.kind !== 'blocks') return null
+      const { from, to } = what.query
+      return { first: 0, commits: commits.slice(from, to + 1) }
+    })
+    const seen = async (filter?: BlockFilter): Promise<string[]> =>
+      (await explorer.blocks(null, 64, filter)).blocks.map(({ epoch, author }) => `${epoch}/${author}`)
+    assert.deepEqual(await seen(), ['2/0', '2/1', '1/1', '1/0'])
+    assert.deepEqual(await seen({ witness: id(51), epoch: null }), ['2/1', '1/1'])
+    assert.deepEqual(await seen({ witness: null, epoch: 1 }), ['1/1', '1/0'])
+    assert.deepEqual(await seen({ witness: id(50), epoch: 2 }), ['2/0'])
+    const { blocks, next } = await explorer.blocks(null, 2, { witness: null, epoch: 1 })
+    assert.deepEqual([blocks, next], [[], '2'])
   })
 
   const accept = (task: number, index: number): PlacedTransaction => ({

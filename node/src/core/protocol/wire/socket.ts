@@ -15,6 +15,8 @@ import { bytes32, whole } from '../encoding/schema.js'
  * - `follow-ledger` (CBOR {after, account, task}) → ack: CBOR {after} or a problem. Final transactions of the commits after `after` (null: of
  *   those to come) follow as `ledger`; `account` and `task` leave others out. A later one takes its place. Whose they are doesn't matter.
  * - `unfollow-ledger`
+ * - `query-ledger` (CBOR {path, query}) → ack: CBOR {answer} or a problem: the page of the ledger that `GET` of that path with that query
+ *   answers over HTTP (`/v1/ledger/…`, explorer.ts), under the same limits. At most 16 at a time on a connection.
  *
  * bridge → client
  * - `entries` (CBOR {task, entries: LogEntry[]})
@@ -42,6 +44,18 @@ export const followingLedgerSchema = z.union([
   z.object({ ok: z.literal(false), code: z.string(), data: z.record(z.string(), z.unknown()) })
 ])
 
+/** As in a `GET`: values of the query are text. */
+export const ledgerQuerySchema = z.strictObject({
+  path: z.string().max(256),
+  query: z.record(z.string().max(32), z.string().max(256))
+})
+export type LedgerQuery = z.infer<typeof ledgerQuerySchema>
+/** `answer`: as the route's own schema has it. */
+export const ledgerQueryAnswerSchema = z.union([
+  z.object({ ok: z.literal(true), answer: z.unknown() }),
+  z.object({ ok: z.literal(false), code: z.string(), data: z.record(z.string(), z.unknown()) })
+])
+
 export type Packed = Uint8Array
 
 export interface ClientToServerEvents {
@@ -50,6 +64,7 @@ export interface ClientToServerEvents {
   ack: (request: Packed) => void
   'follow-ledger': (request: Packed, answer: (packed: Packed) => void) => void
   'unfollow-ledger': () => void
+  'query-ledger': (request: Packed, answer: (packed: Packed) => void) => void
 }
 export interface ServerToClientEvents {
   entries: (packed: Packed) => void
