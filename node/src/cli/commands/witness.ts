@@ -23,6 +23,8 @@ interface GenesisOptions {
   balance?: string
   fund?: string[]
   faucet?: string
+  openDeposit?: string
+  taskDeposit?: string
   imageSigner?: string[]
   imageThreshold: number
 }
@@ -73,6 +75,11 @@ export function register(program: Command, context: CliContext): void {
     .option('--balance <credits>', "what each witness's account has besides (default: 10)")
     .option('--fund <key=credits>', 'an account, by its public key, and what it begins with; may be repeated', collect)
     .option('--faucet <credits>', 'what anybody may draw practice credits from (default: none)')
+    .option(
+      '--open-deposit <credits>',
+      'what who opens an account for somebody locks for it; then nobody opens one by the faucet alone (default: none)'
+    )
+    .option('--task-deposit <credits>', 'what each task locks until it is closed, when it comes back (default: none)')
     .option('--image-signer <key>', "public key of who signs the network's list of images; may be repeated", collect)
     .option('--image-threshold <number>', 'how many of those keys must sign', positive, 1)
     .option('--json', 'what was made as JSON')
@@ -162,6 +169,10 @@ async function genesis(context: CliContext, records: string[], options: GenesisO
     balance: options.balance === undefined ? DEFAULT_BALANCE : readAmount(options.balance, '--balance'),
     funds: (options.fund ?? []).map(readFund),
     faucet: options.faucet === undefined ? 0n : readAmount(options.faucet, '--faucet'),
+    deposits: {
+      open: options.openDeposit === undefined ? 0n : readAmount(options.openDeposit, '--open-deposit'),
+      task: options.taskDeposit === undefined ? 0n : readAmount(options.taskDeposit, '--task-deposit')
+    },
     images: { keys: options.imageSigner ?? [], threshold: options.imageThreshold },
     out: options.out
   })

@@ -29,6 +29,8 @@ export interface MakeGenesisInit {
   funds: readonly { key: string; balance: bigint }[]
   /** 0n: none. */
   faucet: bigint
+  /** What opening an account locks, and what each task locks until it is closed (docs/ledger.md), micro-credits. */
+  deposits: { open: bigint; task: bigint }
   /** Keys of whoever signs the list of images, hex, and how many of them must; none: no list. */
   images: { keys: readonly string[]; threshold: number }
   out: string
@@ -58,8 +60,12 @@ export async function makeGenesis(init: MakeGenesisInit): Promise<MadeGenesis> {
     balance: init.balance,
     accounts: init.funds.map(({ key, balance }) => ({ policy: { threshold: 1, keys: [readKey(key)] }, balance })),
     faucet: init.faucet,
-    parameters:
-      init.faucet > 0n ? { ...SPINE_PARAMETERS, faucetLimit: DEVNET_PARAMETERS.faucetLimit } : SPINE_PARAMETERS,
+    parameters: {
+      ...SPINE_PARAMETERS,
+      ...(init.faucet > 0n && { faucetLimit: DEVNET_PARAMETERS.faucetLimit }),
+      openDeposit: init.deposits.open,
+      storageDeposit: init.deposits.task
+    },
     ...(init.images.keys.length === 0 ? {} : { images: imagePolicy(init.images) })
   })
   // Refuses accounts that stand twice and a supply out of range.
