@@ -7,6 +7,7 @@ Executed as `_pekka_reader`, after `_pekka_codecs` and `_pekka_kernel`. Python â
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import marshal
@@ -281,6 +282,7 @@ class Transfer:
         self._file.write(code + b"\n" * (self._begin - len(code)))
         self._file.flush()
         self.size = 0
+        self._hash = hashlib.sha256()
         self._map: memoryview | None = None
         self._reader: Reader | None = None
         if AHEAD:
@@ -303,7 +305,13 @@ class Transfer:
         self.size += len(data)
         if self.size > MAX_VALUE:
             raise codecs.Refused(f"it takes more than {MAX_VALUE >> 30} GiB")
+        self._hash.update(data)
         self._file.write(data)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what has come, in hexadecimal."""
+        return self._hash.hexdigest()
 
     def read(self, codec: str) -> Any:
         """The value, after a child process has read it.

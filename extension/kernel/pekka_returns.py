@@ -105,11 +105,13 @@ def drop(identifier: str) -> Answer:
     return Answer(None)
 
 
-def _take(identifier: str, codec: str) -> Any:
+def _take(identifier: str, codec: str, digest: str | None) -> Any:
     transfer = _transfers.pop(identifier, None)
     if transfer is None:
         raise codecs.Refused("nothing of it has come")
     try:
+        if digest is not None and transfer.digest != digest:
+            raise codecs.Refused("its bytes are not those that the machine has named")
         return transfer.read(codec)
     finally:
         transfer.close()
@@ -125,7 +127,7 @@ def settle(identifier: str, said: dict[str, Any]) -> Answer:
     row = said.get("row")
     if row is not None and row.get("codec") is not None:
         try:
-            request.said = {"value": _take(identifier, row["codec"])}
+            request.said = {"value": _take(identifier, row["codec"], row.get("hash"))}
         except codecs.Refused as error:
             request.said = {"issue": f"`{request.name}` was refused: {error}."}
         except MemoryError:
@@ -142,13 +144,13 @@ def settle(identifier: str, said: dict[str, Any]) -> Answer:
     return Answer({"issue": request.said.get("issue")})
 
 
-def bind(identifier: str, name: str, codec: str) -> Answer:
-    """Reads a value that has come, and binds it in the namespace."""
+def bind(identifier: str, name: str, codec: str, digest: str | None = None) -> Answer:
+    """Reads a value that has come, of that SHA-256 in hexadecimal, and binds it in the namespace."""
     if hidden(name):
         drop(identifier)
         return Answer({"issue": "this is no name for a value"})
     try:
-        helper._namespace()[name] = _take(identifier, codec)
+        helper._namespace()[name] = _take(identifier, codec, digest)
     except codecs.Refused as error:
         return Answer({"issue": clean(error, 300)})
     except Exception as error:  # noqa: BLE001  e.g. no memory, or no disk for it

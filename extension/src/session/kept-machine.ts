@@ -192,7 +192,7 @@ export class KeptMachine {
     if (known !== undefined) return known
     const log = new CellLog({
       session: () => this.#update,
-      open: returned => this.#followed.follower.open(returned),
+      open: (returned, whole) => this.#followed.follower.open(returned, whole),
       index,
       later: then => {
         const timer = setTimeout(() => {

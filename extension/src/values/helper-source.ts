@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '53d690397246b3fa'
+export const HELPER_VERSION = '5bacd087847ae04e'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -1450,6 +1450,7 @@ Executed as \`_pekka_reader\`, after \`_pekka_codecs\` and \`_pekka_kernel\`. Py
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import marshal
@@ -1724,6 +1725,7 @@ class Transfer:
         self._file.write(code + b"\\n" * (self._begin - len(code)))
         self._file.flush()
         self.size = 0
+        self._hash = hashlib.sha256()
         self._map: memoryview | None = None
         self._reader: Reader | None = None
         if AHEAD:
@@ -1746,7 +1748,13 @@ class Transfer:
         self.size += len(data)
         if self.size > MAX_VALUE:
             raise codecs.Refused(f"it takes more than {MAX_VALUE >> 30} GiB")
+        self._hash.update(data)
         self._file.write(data)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what has come, in hexadecimal."""
+        return self._hash.hexdigest()
 
     def read(self, codec: str) -> Any:
         """The value, after a child process has read it.
@@ -2023,11 +2031,13 @@ def drop(identifier: str) -> Answer:
     return Answer(None)
 
 
-def _take(identifier: str, codec: str) -> Any:
+def _take(identifier: str, codec: str, digest: str | None) -> Any:
     transfer = _transfers.pop(identifier, None)
     if transfer is None:
         raise codecs.Refused("nothing of it has come")
     try:
+        if digest is not None and transfer.digest != digest:
+            raise codecs.Refused("its bytes are not those that the machine has named")
         return transfer.read(codec)
     finally:
         transfer.close()
@@ -2043,7 +2053,7 @@ def settle(identifier: str, said: dict[str, Any]) -> Answer:
     row = said.get("row")
     if row is not None and row.get("codec") is not None:
         try:
-            request.said = {"value": _take(identifier, row["codec"])}
+            request.said = {"value": _take(identifier, row["codec"], row.get("hash"))}
         except codecs.Refused as error:
             request.said = {"issue": f"\`{request.name}\` was refused: {error}."}
         except MemoryError:
@@ -2060,13 +2070,13 @@ def settle(identifier: str, said: dict[str, Any]) -> Answer:
     return Answer({"issue": request.said.get("issue")})
 
 
-def bind(identifier: str, name: str, codec: str) -> Answer:
-    """Reads a value that has come, and binds it in the namespace."""
+def bind(identifier: str, name: str, codec: str, digest: str | None = None) -> Answer:
+    """Reads a value that has come, of that SHA-256 in hexadecimal, and binds it in the namespace."""
     if hidden(name):
         drop(identifier)
         return Answer({"issue": "this is no name for a value"})
     try:
-        helper._namespace()[name] = _take(identifier, codec)
+        helper._namespace()[name] = _take(identifier, codec, digest)
     except codecs.Refused as error:
         return Answer({"issue": clean(error, 300)})
     except Exception as error:  # noqa: BLE001  e.g. no memory, or no disk for it

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { toHex } from '@pekka/node/protocol'
 import type { ISessionContext } from '@jupyterlab/apputils'
 import type { Kernel } from '@jupyterlab/services'
 import { Signal } from '@lumino/signaling'
@@ -15,6 +16,7 @@ class TestKernel {
   readonly supportsSubshells = true
   status: Kernel.Status = 'idle'
   readonly info = Promise.resolve({ language_info: { name: 'python' } })
+  readonly expressions: string[] = []
   #told: (() => void)[] = []
 
   registerCommTarget(_: string, target: (comm: unknown, message: unknown) => void): void {
@@ -26,6 +28,7 @@ class TestKernel {
     const expression = user_expressions.pekka
     const name = /\.get\('_pekka_kernel'\)\.([\w.]+)\(/.exec(expression)?.[1]
     if (name !== undefined) this.calls.push(name)
+    this.expressions.push(expression)
     for (const tell of this.#told.splice(0)) tell()
     const answers: Record<string, unknown> = {
       'returns.claim': this.calls.filter(call => call === 'returns.claim').length === 1,
@@ -51,6 +54,8 @@ class TestKernel {
   }
 }
 
+const HASH = new Uint8Array(32).fill(7)
+
 function world() {
   const kernel = new TestKernel()
   const owner = {}
@@ -61,11 +66,13 @@ function world() {
     statusChanged: status
   } as unknown as ISessionContext // as much of one as a desk uses
   const value = (name: string, size: number): ReturnedValue => ({
-    ...{ name, type: 'int', look: '7', codec: 'json', reason: null, size, parts: [] }
+    ...{ name, type: 'int', look: '7', codec: 'json', reason: null, size, parts: [], hash: HASH }
   })
   const values = [value('x', 1), value('y', 1), value('big', 100_000), { ...value('model', 9), codec: null }]
+  const opened: boolean[] = []
   const follower = {
-    async *open({ size }: { size: number }) {
+    async *open({ size }: { size: number }, whole = true) {
+      opened.push(whole)
       yield new Uint8Array(size)
     }
   }
@@ -75,7 +82,7 @@ function world() {
     load: () => Promise.resolve({ values, follower })
   }
   const desk = (sources = [source]): ReturnDesk => new ReturnDesk({ session, sources: () => sources })
-  return { kernel, status: (next: Kernel.Status) => status.emit(next), desk, source }
+  return { kernel, status: (next: Kernel.Status) => status.emit(next), desk, source, opened }
 }
 
 describe('values: the page that hands them out', () => {
@@ -90,6 +97,7 @@ describe('values: the page that hands them out', () => {
     kernel.ask('big')
     await kernel.called('returns.settle')
     assert.deepEqual(kernel.calls.slice(2), ['returns.claim', 'returns.expect', 'returns.part', 'returns.settle'])
+    assert.ok(kernel.expressions.at(-1)?.includes(toHex(HASH)), 'the kernel is told what to hold it against')
   })
 
   it('answers from an older run where the newest is another browser’s', async () => {
@@ -158,8 +166,11 @@ describe('values: the page that hands them out', () => {
   })
 
   it('binds all that can come, small ones together, and says which were refused', async () => {
-    const { kernel, desk, source } = world()
+    const { kernel, desk, source, opened } = world()
     const said = await desk().bring(source)
+    assert.deepEqual(opened, [true, true, false])
+    const bound = kernel.expressions.filter(expression => expression.includes('returns.bind('))
+    assert.ok(bound.length === 1 && bound[0]?.includes(toHex(HASH)), 'what is not hashed here as a whole is there')
     assert.match(said, /^In your kernel now: x, big\..*y.*it claims 9 bytes and has 1/)
     assert.equal(kernel.calls.filter(call => call === 'returns.bind_all').length, 1)
     assert.equal(kernel.calls.filter(call => call === 'returns.bind').length, 1)

@@ -36,7 +36,7 @@ for k, name in enumerate(names):
     shell.user_ns[name] = [k, str(k)]
 size = rest() - bare
 survey = said(kernel.survey(names))
-rows = said(kernel.export([row["name"] for row in survey["values"]]))
+rows = said(kernel.export([row["name"] for row in survey["values"]]))["values"]
 print(
     json.dumps(
         {

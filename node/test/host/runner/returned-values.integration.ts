@@ -63,6 +63,13 @@ describe('values that come back into the user’s kernel', function () {
     assert.deepEqual(found['halves'], [...Array<string>(5).fill('it is not JSON'), null])
   })
 
+  it('are refused unread where their bytes aren’t those that the machine has named', () => {
+    const other = 'its bytes are not those that the machine has named'
+    assert.deepEqual(found['named'], [null, [1, 2]])
+    assert.deepEqual(found['other'], [other, [1, 2]])
+    assert.deepEqual(found['settled'], [`\`named\` was refused: ${other}.`, [1, 2]])
+  })
+
   it('are what the codecs make of them where they are small and plain, and so read and written in a shorter way', () => {
     assert.deepEqual(found['plain'], [[], true, 13, Array<boolean>(9).fill(true)])
   })

@@ -1,6 +1,7 @@
 """What the user's kernel does with values that come back, with a page played by this script. Prints JSON, a word per check.
 Run with the image's Python: `python returned-values.py CODECS_FILE KERNEL_FOLDER`."""
 
+import hashlib
 import json
 import os
 import random
@@ -111,6 +112,18 @@ for name in ("y", "_y", "In", "class"):
     returns.part("t", b"7", True)
     said(returns.bind("t", name, "json"))
 found["namespace"] = [shell.user_ns.get("y"), "_y" in shell.user_ns, shell.user_ns.get("In") != 7, "class" in shell.user_ns]
+
+# The kernel holds what it was handed against the hash that the machine named, before anything reads it.
+returns.part("t", b"[1,", True)
+returns.part("t", b"2]", False)
+found["named"] = [said(returns.bind("t", "named", "json", hashlib.sha256(b"[1,2]").hexdigest()))["issue"], shell.user_ns.get("named")]
+returns.part("t", b"[1,3]", True)
+found["other"] = [said(returns.bind("t", "named", "json", hashlib.sha256(b"[1,2]").hexdigest()))["issue"], shell.user_ns.get("named")]
+request = returns.Request("named")
+returns._requests[request.id] = request
+returns.part(request.id, b"[1,3]", True)
+row = {"name": "named", "codec": "json", "hash": "00"}
+found["settled"] = [said(returns.settle(request.id, {"row": row}))["issue"], shell.user_ns.get("named")]
 
 # Many small ones come as one, and one that lies doesn't keep the others away.
 bodies = [("a", "json", b"[1,2]"), ("b", "text", b"\xff"), ("_c", "json", b"1"), ("d", "text", "ä".encode())]
@@ -229,11 +242,10 @@ for value in (wide, named, mixed, again, shifted, wide["c3"]):
     codec, pieces = codecs.encode(value)
     large.append(type(pieces[0]).__name__)
     shell.user_ns["big"] = value
-    (row_of,) = said(kernel.export(["big"]))
-    body = b"".join(
-        bytes(kernel.chunk("big", at, 777)._value) for at in range(0, row_of["size"], 777)
-    )
-    kernel.release()
+    told = said(kernel.export(["big"]))
+    token, (row_of,) = told["token"], told["values"]
+    body = b"".join(bytes(kernel.chunk(token, "big", at, 777)._value) for at in range(0, row_of["size"], 777))
+    kernel.release(token)
     back = returns.accept("arrow", body)
     (pd.testing.assert_series_equal if isinstance(value, pd.Series) else pd.testing.assert_frame_equal)(back, value, check_freq=False)
     back.iloc[0] = back.iloc[1]
@@ -257,10 +269,10 @@ class Odd:
 shell.user_ns.update(loop=loop, odd=[Odd()])
 rows = said(kernel.survey(["loop", "odd"]))["values"]
 found["odd"] = [[row["name"], row["codec"], row["kind"], row["reason"]] for row in rows if row["name"] in ("loop", "odd")]
-kernel.export(["loop"])
-again = __import__("pickle").loads(kernel.chunk("loop", 0, 1000)._value)
+token = said(kernel.export(["loop"]))["token"]
+again = __import__("pickle").loads(kernel.chunk(token, "loop", 0, 1000)._value)
 found["circle"] = again[1] is again
-kernel.release()
+kernel.release(token)
 
 # A program that reads a million names is told of as many as may travel.
 names = [f"many{k}" for k in range(10**6)]

@@ -107,8 +107,8 @@ export class TaskFollower {
   }
 
   /** See {@link TaskReader.open}. */
-  open(returned: Returned): AsyncGenerator<Uint8Array, void, undefined> {
-    return this.components.reader.open(returned)
+  open(returned: Returned, whole?: boolean): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.components.reader.open(returned, whole)
   }
 
   /** Its observer hears nothing any more; what came back can still be opened. */
