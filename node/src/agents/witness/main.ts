@@ -198,3 +198,10 @@ const ready = {
 await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
 process.send?.({ ready: true, ...ready })
 log.info({ addresses: ready.addresses }, 'witness ready')
+committee?.staysCaughtUp(starting.signal).catch((error: unknown) => {
+  if (stopping) return
+  log.error({ error: String(error) }, 'this witness has fallen behind for good; its next start begins with a snapshot')
+  const { code, data } = asPekkaError(error).toProblem()
+  tell({ failed: { code, data } })
+  init.onFailure()
+})

@@ -1,5 +1,6 @@
 import { PekkaError, toHex, witnessBlockId, witnessBlockMessage, type Clock, type Signer } from '@pekka/node/protocol'
 import {
+  EQUIVOCATION,
   openedBlock,
   type Consensus,
   type ConsensusEvent,
@@ -48,6 +49,8 @@ export interface AgreementInit {
   onTransactions: (effect: AboutTransactions) => void
   /** Block key of a connected peer that has a seat, hex; null: an observer. */
   seatOf: (peer: string) => string | null
+  /** The member with this block key, hex, signed a block that breaks a rule. Not told of two blocks for a round: others may need either. */
+  onBroken: (key: string) => void
   /** Block key of a member of an epoch's committee, hex; null: not known. */
   memberOf: (epoch: number, author: number) => string | null
 }
@@ -225,6 +228,7 @@ export class Agreement {
         return
       case 'misbehaviour':
         evidence.note(effect)
+        if (effect.rule !== EQUIVOCATION) this.init.onBroken(toHex(effect.key))
         this.#flushSoon()
         return
       case 'wake':

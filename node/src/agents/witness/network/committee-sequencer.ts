@@ -27,7 +27,7 @@ import { Answers } from './blocks/answers.js'
 import { BlockKeeper } from './blocks/block-keeper.js'
 import { EvidenceBook } from './blocks/evidence.js'
 import type { Notes } from './checkpoints/committee-checkpoints.js'
-import { catchUp } from './catch-up.js'
+import { catchUp, stayCaughtUp } from './catch-up.js'
 import { Committees } from './committees.js'
 import { finalBefore, stateDigest } from './executing.js'
 import { firstEpoch } from './founding/first-epoch.js'
@@ -191,6 +191,11 @@ export class CommitteeSequencer implements Sequencer, Notes {
     }
   }
 
+  /** Ends with the signal. @throws PekkaError as {@link caughtUp}, whenever it has fallen so far behind */
+  async staysCaughtUp(signal: AbortSignal): Promise<void> {
+    await stayCaughtUp({ caughtUp: aborted => this.caughtUp(aborted), pause }, signal)
+  }
+
   /**
    * Resolves once this witness is as far as the others were when they introduced themselves: before that it would answer clients from
    * the past. Of members with more than f stake one is honest. Without a quorum it waits no longer than CATCH_UP_WAIT_MS: there may be none.
@@ -346,6 +351,7 @@ export class CommitteeSequencer implements Sequencer, Notes {
           network,
           onEpoch: epoch => this.#enter(epoch),
           seatOf: peer => running.links.keyOf(peer),
+          onBroken: key => running.links.accuseMember(key),
           memberOf: (epoch, author) => toHexOrNull(this.#committees.of(epoch)?.[author]?.key),
           onTransactions: effect => void this.#carryOut(effect).catch((error: unknown) => this.#failed(error))
         }

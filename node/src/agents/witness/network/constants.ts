@@ -22,9 +22,12 @@ export const CATCH_UP_LOOK_MS = 50
 /** Without a quorum of others it serves what it has after this, ms: they may all be down. */
 export const CATCH_UP_WAIT_MS = 10_000
 
+/** How often one that serves looks whether it has fallen behind, e.g. while it was cut off, ms. */
+export const BEHIND_LOOK_MS = 60_000
+
 /**
- * A witness that starts, knows that others are further and gets neither a commit nor a block for so long ends, ms: nobody has its next blocks any more, and
- * the next start takes a snapshot. An answer's part of ANSWER_BYTES comes in this time over 300 kbit/s.
+ * A witness that starts, or was cut off, knows that others are further and gets neither a commit nor a block for so long ends, ms: nobody has its
+ * next blocks any more, and the next start takes a snapshot. An answer's part of ANSWER_BYTES comes in this time over 300 kbit/s.
  */
 export const STRANDED_MS = 120_000
 

@@ -247,6 +247,11 @@ export class WitnessLinks implements Startable {
     this.init.onPeers(this.peers)
   }
 
+  /** The member with this block key, hex, signed what no honest one signs. Where it isn't connected itself nobody is to blame. */
+  accuseMember(key: string): void {
+    for (const peer of this.peers) if (this.keyOf(peer) === key) this.accuse(peer)
+  }
+
   /** A peer has sent over another way what no witness sends. */
   accuse(peer: string): void {
     try {

@@ -53,6 +53,7 @@ describe('further blocks of an equivocator', () => {
       network: new Uint8Array(32),
       onEpoch: () => {},
       onTransactions: () => {},
+      onBroken: () => {},
       seatOf: peer => (peer === 'observer' ? null : peer),
       memberOf: (_, author) => ['honest', 'equivocator'][author] ?? null
     })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,6 +57,27 @@ describe('witness: joining a committee of processes', function () {
     await send(0, witness(0))
     await witness(3).process.start()
     assert.match(witness(3).process.log, /begun with a snapshot/)
+    const { round } = await witness(3).until(({ writes }) => writes)
+    await witness(3).until(status => status.round > round + 2)
+    await send(1, witness(3))
+    await comesToTheSame()
+    await nobodyAccused()
+  })
+
+  it('ends by itself where it ran and was cut off until its blocks were gone, and begins with a snapshot when it is started again', async () => {
+    const { process } = witness(3)
+    const child = process.child ?? assert.fail('it runs')
+    const ended = once(child, 'exit')
+    child.kill('SIGSTOP')
+    const { epoch } = await witness(0).status()
+    await until(epoch + 4)
+    child.kill('SIGCONT')
+    const [code]: unknown[] = await ended
+    assert.equal(code, 1)
+    assert.match(process.log, /fallen behind for good/)
+    process.log = ''
+    await process.start()
+    assert.match(process.log, /begun with a snapshot/)
     const { round } = await witness(3).until(({ writes }) => writes)
     await witness(3).until(status => status.round > round + 2)
     await send(1, witness(3))

@@ -98,6 +98,26 @@ describe('witness: links between witnesses', () => {
     assert.equal(heard.length, MAX_BROKEN)
   })
 
+  it('cut a member off whose blocks break rules again and again, and nobody else', async () => {
+    const channel = await open(member)
+    const bystander = await startHost()
+    const other = await bystander.open(address, WITNESS_PROTOCOL)
+    const signer = createSigner(seed())
+    const signature = await signer.sign(helloMessage(NETWORK, bystander.peerId))
+    const both = new Promise<void>(resolve => {
+      peersChanged = () => links.peers.length === 2 && resolve()
+    })
+    await other.send(encodeCbor({ type: 'hello', v: 1, network: NETWORK, key: signer.publicKey, signature, commit: 0 }))
+    await both
+    const key = Buffer.from(member.publicKey).toString('hex')
+    for (let i = 0; i < MAX_BROKEN; i++) links.accuseMember(key)
+    await channel.closed
+    const again = await open(member).catch(() => null)
+    await again?.closed
+    assert.deepEqual(links.peers, [bystander.peerId])
+    await bystander.stop()
+  })
+
   it('end a stream that says what isn’t in the protocol', async () => {
     const channel = await open(member)
     await channel.send(encodeCbor({ type: 'fetch', keys: [new Uint8Array(5)] }))
