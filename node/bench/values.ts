@@ -5,6 +5,8 @@
  *
  *   in_mb_per_s, out_mb_per_s        the slower of a 100 MB array and a 1 GB frame; each also by itself
  *   small_ms                         1,000 small names there and back, without the runner's and the reader's start
+ *   whole.*                          an array and small names again, with all else that page and provider do: WebCrypto in the page,
+ *                                    parts kept until the run has ended, the frame that tells of them, hashes of each value
  *   memory_ratio                     most that the kernel takes above what it had without the value, over its size
  *
  *   npm run bench -- values [--json]      PEKKA_BENCH_MB=200 for a smaller frame
@@ -20,23 +22,29 @@ import {
   concat,
   openPart,
   sealPart,
+  toHex,
   viewKeyFrom,
   type Codec,
   type TaskEvent
 } from '@pekka/node/protocol'
+import { TaskReader } from '@pekka/node/client'
 import { createPrimitives } from '@pekka/node/host/crypto'
-import type { Put } from '../src/host/runner/index.js'
-import { nativeSha256 } from '../src/agents/provider/intake/travel.js'
+import type { Put, ReturnedPart } from '../src/host/runner/index.js'
+import { Returns, nativeSha256 } from '../src/agents/provider/intake/travel.js'
 import { LIMITS, imageRoot, startRunner } from '../test/host/runner/sandboxed-runner.js'
+import { createParties, sealRun } from '../test/support/sealed-run.js'
+import { createPrimitives as createPagePrimitives, findSupport } from '../../extension/src/crypto/index.js'
 import { Delivery } from '../../extension/src/values/delivery.js'
 import { exportValues, type ExportedValue, type SurveyRow } from '../../extension/src/values/helper.js'
 import type { Answer, KernelDoor } from '../../extension/src/values/kernel.js'
+import type { ReturnedValue } from '../../extension/src/values/returns.js'
 import { cpuOf } from './cpu.js'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const FRAME_MB = Number(process.env['PEKKA_BENCH_MB'] ?? 1000)
 const GIB = 2 ** 30
 const { aead } = createPrimitives()
+const page = createPagePrimitives(await findSupport(crypto.subtle))
 const view = viewKeyFrom(new Uint8Array(randomBytes(32)))
 const note = (text: string): void => void process.stderr.write(`${text}\n`)
 const round = (value: number, digits = 1): number => Number(value.toFixed(digits))
@@ -141,14 +149,89 @@ function codecOf(codec: string): Codec {
 }
 
 /** As a part travels: sealed here, opened there. */
-async function travelled(plain: Uint8Array): Promise<Uint8Array> {
-  const { part, sealed } = await sealPart(aead, view, plain, nativeSha256)
+async function travelled(plain: Uint8Array, whole: boolean): Promise<Uint8Array> {
+  const { part, sealed } = await (whole
+    ? sealPart(page.aead, view, plain, page.hash)
+    : sealPart(aead, view, plain, nativeSha256))
   return await openPart(aead, part, sealed, nativeSha256)
 }
 
-async function* piecesOf({ source }: ExportedValue): AsyncGenerator<Uint8Array> {
+async function* piecesOf({ source }: ExportedValue, whole: boolean): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < source.size; at += PART_BYTES)
-    yield await travelled(await source.read(at, Math.min(PART_BYTES, source.size - at)))
+    yield await travelled(await source.read(at, Math.min(PART_BYTES, source.size - at)), whole)
+}
+
+type Events = (onPart: (part: ReturnedPart) => Promise<void>) => AsyncGenerator<TaskEvent, void>
+const allHere = (answer: Answer): boolean =>
+  'json' in answer && /^{"issues?":(null|\[(null,?)*\])}$/.test(JSON.stringify(answer.json))
+
+/** The bytes alone: each part is sealed, opened and handed over as it comes. Whether all were taken. */
+async function partsAlone(kernel: BenchKernel, events: Events, names: readonly string[]): Promise<boolean> {
+  const together = names.length > 1
+  const small: Uint8Array[] = []
+  let begun = false
+  let back: ReturnedValue[] = []
+  const delivery = new Delivery(kernel, 'bench')
+  const onPart = async ({ bytes }: ReturnedPart): Promise<void> => {
+    if (together) small.push(new Uint8Array(bytes))
+    else {
+      // As the page does before it opens the first part.
+      if (!begun) void kernel.call('returns.expect', [['npy', 'arrow']])
+      begun = true
+      await delivery.add(await travelled(bytes, false))
+    }
+  }
+  for await (const event of events(onPart)) if (event.type === 'values') back = event.values
+  if (back.length !== names.length || back.some(({ codec }) => codec === null)) return false
+  // As the provider packs them, and the page hands them over.
+  if (together) await delivery.add(await travelled(concat(...small), false))
+  await delivery.end()
+  const entries = back.map(({ name, codec }, index) => [name, codec, small[index]?.length])
+  return allHere(
+    together
+      ? await kernel.call('returns.bind_all', ['bench', entries])
+      : await kernel.call('returns.bind', ['bench', names[0], back[0]?.codec])
+  )
+}
+
+/** As provider and page do it: parts are kept until the frame that tells of them is there, and opened by its hashes. */
+async function wholeWay(kernel: BenchKernel, events: Events, names: readonly string[]): Promise<boolean> {
+  const parties = await createParties()
+  const run = await sealRun(parties, [], {
+    returned: async blob => {
+      const returned = new Returns(blob)
+      const told: TaskEvent[] = []
+      for await (const event of events(part => returned.take(part)))
+        if (event.type === 'values') told.push(await returned.complete(event))
+      return told
+    }
+  })
+  const values: ReturnedValue[] = []
+  const blobs = new Map<string, Uint8Array>()
+  const { network, task, readKey, taskKey } = parties
+  const reader = new TaskReader(
+    { primitives: page, blob: async hash => blobs.get(toHex(hash)) ?? new Uint8Array() },
+    { network, task, readKey, taskKey, agents: new Map() }
+  )
+  for await (const output of reader.read(run.entries))
+    for (const event of output.kind === 'events' ? output.events : [])
+      if (event.type === 'values') values.push(...event.values)
+  for (const { parts } of values)
+    for (const { hash, blob } of parts ?? []) blobs.set(toHex(hash), run.blobs[blob] ?? new Uint8Array())
+  const [value] = values
+  if (values.length !== names.length || value === undefined || values.some(({ parts }) => !parts)) return false
+  void kernel.call('returns.expect', [[...new Set(values.map(({ codec }) => codec))]])
+  if (values.length > 1) {
+    const bodies = await Promise.all(values.map(async one => concat(...(await Array.fromAsync(reader.open(one))))))
+    await kernel.call('returns.part', ['bench', concat(...bodies), true])
+    const entries = values.map(({ name, codec }, index) => [name, codec, bodies[index]?.length])
+    return allHere(await kernel.call('returns.bind_all', ['bench', entries]))
+  }
+  const delivery = new Delivery(kernel, 'bench')
+  for await (const part of reader.open(value, false)) await delivery.add(part)
+  await delivery.end()
+  const hash = toHex(value.hash ?? new Uint8Array())
+  return allHere(await kernel.call('returns.bind', ['bench', value.name, value.codec, hash]))
 }
 
 interface Measured {
@@ -163,7 +246,7 @@ interface Measured {
 }
 
 /** Values that `code` makes, into a fresh sandbox and back from it. */
-async function measure(title: string, code: string, names: string[]): Promise<Measured> {
+async function measure(title: string, code: string, names: string[], whole = false): Promise<Measured> {
   const kernel = BenchKernel.start(root ?? '/')
   const env = { PEKKA_PRELOAD: 'numpy,pandas,pyarrow' }
   const runner = startRunner({ preload: 'numpy,pandas,pyarrow', env, workBytes: 4 * GIB })
@@ -182,21 +265,23 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
     const cpuBefore = cpu()
     const began = performance.now()
     const rows = names.map((name): SurveyRow => ({ ...EMPTY_ROW, name }))
-    const values = await exportValues(kernel, rows)
+    const { values, release } = await exportValues(kernel, rows)
     const together = names.length > 1
     // Small ones stand in the bundle, which is sealed as one.
-    const bundle = together ? await travelled(concat(...(await Promise.all(values.map(allOf))))) : new Uint8Array()
+    const bundle = together
+      ? await travelled(concat(...(await Promise.all(values.map(allOf)))), whole)
+      : new Uint8Array()
     let at = 0
     const puts = values.map((value): Put => {
       const { name, codec } = value
-      const pieces = together ? [bundle.subarray(at, (at += value.source.size))] : piecesOf(value)
+      const pieces = together ? [bundle.subarray(at, (at += value.source.size))] : piecesOf(value, whole)
       return { kind: 'value', name, codec: codecOf(codec), type: '', python: null, pieces }
     })
     await runner.session.put(puts)
     const size = values.reduce((sum, value) => sum + value.source.size, 0)
     const kernelRests = async (): Promise<number> => {
       const peak = await kernel.number('peak')
-      await kernel.call('release', [])
+      await release()
       await kernel.call('run', [`del ${names.join(', ')}`])
       await kernel.number('rest')
       return peak
@@ -206,53 +291,28 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
     let inCpu = 0
     let outBefore = 0
     let ended = 0
-    const small: Uint8Array[] = []
-    let begun = false
-    const delivery = new Delivery(kernel, 'bench')
-    const onPart = async ({ bytes }: { bytes: Uint8Array }): Promise<void> => {
-      if (together) small.push(new Uint8Array(bytes))
-      else {
-        // As the page does before it opens the first part.
-        if (!begun) void kernel.call('returns.expect', [[values[0]?.codec]])
-        begun = true
-        await delivery.add(await travelled(bytes))
-      }
-    }
     const limits = { ...LIMITS, memoryBytes: 16 * GIB, diskBytes: 8 * GIB }
     // While it waits, what the kernel took is measured: that is no part of either way.
     const cells = [{ id: 'a', source: `import time\ntime.sleep(${names.length > 1 ? 1 : 5})`, tags: [] }]
     const returns = { names, maxBytes: GIB, totalBytes: GIB }
     const command = { kind: 'cells', cells, limits, seed: 1, stopOnError: true, returns } as const
-    let back: TaskEvent | undefined
-    for await (const event of runner.session.run(command, undefined, onPart)) {
-      if (event.type === 'cell-start') {
-        inMs = performance.now() - began
-        inCpu = cpu() - cpuBefore
-        inPeak = await kernelRests()
-        outBefore = cpu()
-        // As the page does when a run begins whose values come back by themselves.
-        await kernel.call('returns.expect', [[]])
-      }
-      if (event.type === 'cell-end') ended = performance.now()
-      if (event.type === 'values') {
-        back = event
-        cpu()
+    const events: Events = async function* (onPart) {
+      for await (const event of runner.session.run(command, undefined, onPart)) {
+        if (event.type === 'cell-start') {
+          inMs = performance.now() - began
+          inCpu = cpu() - cpuBefore
+          inPeak = await kernelRests()
+          outBefore = cpu()
+          // As the page does when a run begins whose values come back by themselves.
+          await kernel.call('returns.expect', [[]])
+        }
+        if (event.type === 'cell-end') ended = performance.now()
+        if (event.type === 'values') cpu()
+        yield event
       }
     }
-    if (back?.type !== 'values' || back.values.some(({ codec }) => codec === null))
+    if (!(await (whole ? wholeWay : partsAlone)(kernel, events, names)))
       throw new Error(`not all came back: ${runner.diagnostics().slice(-500)}`)
-    if (together) {
-      // As the provider packs them, and the page hands them over.
-      await delivery.add(await travelled(concat(...small)))
-      await delivery.end()
-      const entries = back.values.map(({ name, codec }, index) => [name, codec, small[index]?.length])
-      const told = await kernel.call('returns.bind_all', ['bench', entries])
-      if (!JSON.stringify(told).includes('null')) throw new Error(`refused: ${JSON.stringify(told).slice(0, 300)}`)
-    } else {
-      await delivery.end()
-      const told = await kernel.call('returns.bind', ['bench', names[0], back.values[0]?.codec])
-      if (!JSON.stringify(told).includes('null')) throw new Error(`refused: ${JSON.stringify(told)}`)
-    }
     const outMs = performance.now() - ended
     const outPeak = await kernel.number('peak')
     const measured = {
@@ -271,13 +331,17 @@ async function measure(title: string, code: string, names: string[]): Promise<Me
 const columns = 10
 const rows = Math.floor((FRAME_MB * 1e6) / 8 / columns)
 const small = Array.from({ length: 1000 }, (_, index) => `v${index}`)
-const array = await measure('array', 'import numpy as np\na = np.arange(12_500_000, dtype="f8")', ['a'])
+const ARRAY = 'import numpy as np\na = np.arange(12_500_000, dtype="f8")'
+const SMALL = 'for k in range(1000): globals()[f"v{k}"] = [k, str(k)]'
+const array = await measure('array', ARRAY, ['a'])
 const frame = await measure(
   'frame',
   `import numpy as np, pandas as pd\nf = pd.DataFrame({f"c{k}": np.arange(${rows}, dtype="f8") for k in range(${columns})})`,
   ['f']
 )
-const names = await measure('small', 'for k in range(1000): globals()[f"v{k}"] = [k, str(k)]', small)
+const names = await measure('small', SMALL, small)
+const wholeArray = await measure('array, the whole way', ARRAY, ['a'], true)
+const wholeNames = await measure('small, the whole way', SMALL, small, true)
 
 const perMb = ({ mb }: Measured, ms: number): number => round(ms / mb, 2)
 const speed = ({ mb }: Measured, ms: number): number => round((mb * 1000) / ms)
@@ -286,6 +350,9 @@ const figures = {
   out_mb_per_s: Math.min(speed(array, array.outMs), speed(frame, frame.outMs)),
   small_ms: round(names.inMs + names.outMs),
   memory_ratio: round(Math.max(array.inRatio, array.outRatio, frame.inRatio, frame.outRatio), 2),
+  'whole.array_in_mb_per_s': speed(wholeArray, wholeArray.inMs),
+  'whole.array_out_mb_per_s': speed(wholeArray, wholeArray.outMs),
+  'whole.small_ms': round(wholeNames.inMs + wholeNames.outMs),
   // Beside other work: CPU of all processes says more than time.
   'array.in_cpu_ms_per_mb': perMb(array, array.inCpu),
   'array.out_cpu_ms_per_mb': perMb(array, array.outCpu),
