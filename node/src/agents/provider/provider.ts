@@ -90,10 +90,10 @@ export class Provider implements Startable {
     private readonly components: ProviderComponents,
     private readonly init: ProviderInit
   ) {
-    const { log, ledger, lane, store, signer, asks, host, kem, primitives, extras } = components
+    const { log, ledger, lane, store, signer, clock, asks, host, kem, primitives, extras } = components
     const { network, provider } = init
     this.#places = new Places(init.concurrency)
-    this.#outputs = new Outputs({ store, signer, log }, network)
+    this.#outputs = new Outputs({ store, signer, clock, log }, network)
     this.#watch = new LedgerWatch({
       ledger,
       log,
@@ -212,7 +212,8 @@ export class Provider implements Startable {
     const { task, attempt } = record
     try {
       const view = await ledger.task(task, this.#stopping.signal)
-      if (view === null || view.state === 'closed') return await this.#outputs.remove(record)
+      if (view === null) return await this.#outputs.remove(record)
+      if (view.state === 'closed') return await this.#outputs.closed(record)
       if (record.ledger !== 'open') return await this.#outputs.settle(record)
       const ours = view.attempts[attempt - 1]
       const mine = ours !== undefined && equalBytes(ours.provider, this.init.provider)
@@ -299,7 +300,7 @@ export class Provider implements Startable {
   }
 
   async #forget(task: Uint8Array): Promise<void> {
-    for (const record of await this.components.store.ofTask(task)) await this.#outputs.remove(record)
+    for (const record of await this.components.store.ofTask(task)) await this.#outputs.closed(record)
   }
 
   async #run(ready: ReadyTask): Promise<void> {

@@ -1,4 +1,5 @@
-import { chainOf, signHead, type BridgeMessage, type Signer } from '@pekka/node/protocol'
+import { chainOf, signHead, type BridgeMessage, type Clock, type Signer } from '@pekka/node/protocol'
+import { LATE_MS, MAX_LATE_RUNS } from '../constants.js'
 import type { ResumedRun } from './bridge-link.js'
 import { Delivery, type LinkSender } from './delivery.js'
 import { RunFile } from './run-file.js'
@@ -8,6 +9,7 @@ export interface OutputsComponents {
   store: RunStore
   /** The agent's key. */
   signer: Signer
+  clock: Pick<Clock, 'now'>
   log: { info(data: object, text: string): void; warn(data: object, text: string): void }
 }
 
@@ -16,6 +18,8 @@ interface Entry {
   record: RunRecord
   /** The bridge has been asked how far it is, and hasn't answered on this link. */
   asked: boolean
+  /** The task is closed: nothing but its bridge wants it. */
+  late: boolean
 }
 
 /** The output of all runs that some bridge may lack, and the links to bring it over. */
@@ -31,7 +35,7 @@ export class Outputs {
 
   /** Adds a run; what it writes is sent from now on. */
   register(delivery: Delivery, record: RunRecord): void {
-    this.#entries.set(keyOf(record), { delivery, record, asked: false })
+    this.#entries.set(keyOf(record), { delivery, record, asked: false, late: false })
     const link = this.#links.get(record.bridge)
     if (link !== undefined) delivery.attach(link, 0)
   }
@@ -101,13 +105,31 @@ export class Outputs {
     record.delivered = true
     try {
       await entry.delivery.file.close()
-      await this.components.store.put(record)
+      await (entry.late ? this.components.store.delete(record) : this.components.store.put(record))
     } catch (error) {
       this.components.log.warn({ err: error, run: keyOf(record) }, 'a run could not be put away')
     }
   }
 
-  /** Removes a run with all its files: its task is closed, or was never ours. */
+  /**
+   * The ledger has closed a run's task, so nobody asks for its opening any more (R8). What its bridge has goes; what was committed and its bridge
+   * lacks, because it was away for all that time, stays until it has that, in bounds: somebody has paid for it.
+   */
+  async closed(record: RunRecord): Promise<void> {
+    const entry = this.#entries.get(keyOf(record))
+    if (entry === undefined || entry.record.ledger !== 'committed' || entry.delivery.complete)
+      return await this.remove(record)
+    if (!entry.late) this.components.log.info({ run: keyOf(record) }, 'a closed task’s output waits for its bridge')
+    entry.late = true
+    const late = [...this.#entries.values()]
+      .filter(one => one.late)
+      .sort((a, b) => b.record.startedAt - a.record.startedAt)
+    const oldest = this.components.clock.now() - LATE_MS
+    for (const [i, { record: each }] of late.entries())
+      if (i >= MAX_LATE_RUNS || each.startedAt < oldest) await this.remove(each)
+  }
+
+  /** Removes a run with all its files: nobody wants it any more, or it was never ours. */
   async remove(record: RunRecord): Promise<void> {
     const entry = this.#entries.get(keyOf(record))
     this.#entries.delete(keyOf(record))

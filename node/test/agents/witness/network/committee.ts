@@ -40,7 +40,7 @@ export class TestWitness {
     private readonly host: NetworkHost,
     network: { genesis: Genesis; bytes: Uint8Array; witnessSeed: Uint8Array },
     peers: string[],
-    how: { main?: URL; registers?: boolean } = {}
+    how: { main?: URL; registers?: boolean; keepHistory?: string } = {}
   ) {
     const listen = address.replace(/\/p2p\/.*$/, '')
     this.process = new WitnessProcess(folder, network, { listen, peers, ...how })
@@ -98,6 +98,10 @@ export interface UnusualWitnesses {
   mainOf?: (i: number) => URL | undefined
   /** Each is staked on by an account of its own, with which it registers itself for later epochs. */
   registers?: boolean
+  /** What all of them keep; everything, where it is left out. */
+  keepHistory?: string
+  /** How long a settled task stays open, ms; the usual time, where it is left out. */
+  contestMs?: number
   /** Funded accounts; as many as witnesses, where it is left out. */
   senders?: number
 }
@@ -110,7 +114,12 @@ export async function createCommittee(
   parameters: ConsensusParameters = TEST_PARAMETERS,
   unusual: UnusualWitnesses = {}
 ): Promise<TestCommittee> {
-  const base = createTestNetwork().genesis
+  const { genesis: usual } = createTestNetwork()
+  const { contestWindowMs } = usual.parameters
+  const base = {
+    ...usual,
+    parameters: { ...usual.parameters, contestWindowMs: unusual.contestMs ?? contestWindowMs }
+  }
   const { registers = false } = unusual
   const keys = Array.from({ length: unusual.senders ?? count }, () => createSigner(seed()))
   const policies = keys.map(({ publicKey }) => ({ threshold: 1, keys: [publicKey] }))
@@ -146,7 +155,8 @@ export async function createCommittee(
       if (owner !== undefined) await writeSigner(join(home, 'account.key'), owner)
       return new TestWitness(home, addresses[i] ?? '', host, { genesis, bytes, witnessSeed }, peers, {
         main,
-        registers
+        registers,
+        keepHistory: unusual.keepHistory
       })
     })
   )
