@@ -3,6 +3,8 @@ import type { AgreementStatus } from '../../agents/witness/network/index.js'
 import { asPekkaError, PekkaError } from '../../core/protocol/index.js'
 import { random } from '../../host/crypto/index.js'
 import type { CliContext } from '../context.js'
+import { EXIT } from '../exit-codes.js'
+import { readWitnessAddress } from '../witness/places.js'
 
 /** How long one witness may take, ms. */
 const TIMEOUT_MS = 10_000
@@ -14,7 +16,8 @@ export function registerStatus(ledger: Command, context: Pick<CliContext, 'json'
     .description('how witnesses of a committee are doing')
     .argument('<address...>', 'of a witness, with /p2p/…')
     .option('--json', 'as JSON')
-    .action(async (addresses: string[]) => {
+    .action(async (named: string[]) => {
+      const addresses = named.map(address => readWitnessAddress(address, 'ADDRESS'))
       // Loaded here: checking a proof needs no network, and shouldn't wait for its code.
       const { createNetworkHost, peerKeyFromSeed } = await import('../../host/network/index.js')
       const { requestStatus } = await import('../../agents/witness/network/index.js')
@@ -27,6 +30,7 @@ export function registerStatus(ledger: Command, context: Pick<CliContext, 'json'
             return status instanceof PekkaError ? { address, error: status.code } : { address, ...status }
           })
         )
+        if (answers.every(answer => 'error' in answer)) process.exitCode = EXIT.notConnected
         if (context.json) return context.result(JSON.stringify(answers))
         for (const answer of answers) {
           context.result(answer.address)

@@ -3,7 +3,7 @@ import {
   accountViewSchema,
   asPekkaError,
   encodeSigned,
-  fromProblem,
+  fromOutcome,
   healthSchema,
   imagesSchema,
   inputAnswerSchema,
@@ -43,8 +43,9 @@ import { HandIn } from './task/hand-in.js'
 import { openNote, prepareTask, type TaskNote, type TaskRequest } from './task/offer.js'
 import { findQuote, type Quote, type QuoteRequest } from './quote.js'
 import { TaskReader, type FinishedRun } from './task/reader.js'
-import { ProvenLedger, verdictOf, wayOf } from './ledger/proven-ledger.js'
-import { drawOf, makeReceipt, type OnLedger } from './task/receipt.js'
+import { ProvenLedger } from './ledger/proven-ledger.js'
+import { proofForReceipt } from './ledger/receipt-proof.js'
+import { makeReceipt } from './task/receipt.js'
 import { RemoteSession, type SessionObserver } from './task/session.js'
 import { Http, type FetchLike, type LiveFactory } from './transport.js'
 import { packTravel, type Packed, type Travel } from './task/travel.js'
@@ -303,30 +304,17 @@ export class PekkaClient {
   }
 
   /**
-   * The receipt of an ended task; `finished` from its follower. It carries the ledger's proof where there is one.
+   * The receipt of an ended task; `finished` from its follower. It carries the ledger's proof, which is asked for some seconds where the
+   * network makes checkpoints; version 1 has none.
    * @throws PekkaError PROOF_INVALID where the ledger says something else than the bridge
    */
   async receipt(task: Uint8Array, finished: FinishedRun | null): Promise<Receipt> {
     const path = `/v1/tasks/${toHex(task)}/proof`
     const proof = await this.#authorised(token => this.http.request('GET', path, proofSchema, { token }))
     const key = await taskKey(this.identity.viewKey, task)
-    const shown = await this.#proofOf(proof.view)
-    return makeReceipt(this.identity.network, proof, finished, key, this.components.clock.now(), shown)
-  }
-
-  /** The ledger's proof of how a task ended; null where there is none that says something. */
-  async #proofOf(view: TaskView): Promise<OnLedger | null> {
-    const found = await this.ledger.task(view.task).catch((error: unknown) => {
-      // A bridge that gives none is no worse than one of before; one that gives a false one is.
-      if (asPekkaError(error).code === 'PROOF_INVALID') throw error
-      return null
-    })
-    const verdict = found === null ? 'open' : verdictOf(found.proven, view)
-    if (verdict === 'refuted')
-      throw new PekkaError('PROOF_INVALID', { issue: 'the ledger says something else than the bridge' })
-    const says = verdict === 'proven' || found?.proven.facts.some(({ kind }) => kind === 'transaction')
-    if (found === null || !says) return null
-    return { draw: drawOf(found.proven.trust), ledger: { genesis: found.genesis, proof: found.bytes, ...wayOf(found) } }
+    const { clock } = this.components
+    const shown = await proofForReceipt(this.ledger, proof.view, clock)
+    return makeReceipt(this.identity.network, proof, finished, key, clock.now(), shown)
   }
 
   close(): void {
@@ -358,4 +346,4 @@ export const readNetwork = (http: Http): Promise<NetworkInfo> => http.request('G
 
 /** The error that a refused or failed transaction stands for. */
 export const outcomeError = (outcome: { code: string; data: Record<string, string> }): PekkaError =>
-  fromProblem(outcome)
+  fromOutcome(outcome)

@@ -650,6 +650,23 @@ export function fromProblem(problem: { code?: unknown; data?: unknown }): PekkaE
   return new PekkaError(code, data)
 }
 
+/** Money in the errors of the ledger's rules. */
+const MONEY: Partial<Record<string, readonly string[]>> = {
+  CAP_TOO_LOW: ['cap'],
+  DELEGATE_CAP: ['cap', 'used'],
+  FUNDS_MISSING: ['have', 'need']
+}
+
+/** What a transaction that is not applied came to: an outcome holds texts alone, and money in it is plain digits. */
+export function fromOutcome({ code, data }: { code: string; data: Record<string, string> }): PekkaError {
+  const money = MONEY[code] ?? []
+  const named = Object.entries(data).map(([key, value]) => [
+    key,
+    money.includes(key) && /^\d+$/.test(value) ? `${value} micro-credits` : value
+  ])
+  return fromProblem({ code, data: Object.fromEntries(named) })
+}
+
 const fill = (text: string, data: ErrorData): string =>
   text.replace(/\{(\w+)\}/g, (whole, name: string) => (Object.hasOwn(data, name) ? shown(data[name]) : whole))
 

@@ -2,7 +2,7 @@ import {
   accountId,
   compareBytes,
   encodeSigned,
-  fromProblem,
+  fromOutcome,
   signTransaction,
   witnessVouchMessage,
   type Body,
@@ -70,6 +70,6 @@ export class OwnerLane {
       [owner]
     )
     const outcome = await ledger.submit(encodeSigned(signed), signal)
-    if (outcome.status !== 'applied') throw fromProblem(outcome)
+    if (outcome.status !== 'applied') throw fromOutcome(outcome)
   }
 }
