@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { billCredits, duration, encodeReceipt } from '../../core/client/index.js'
 import { PekkaError, decodeCanonical, receiptSchema, toHex, toJson, type Receipt } from '../../core/protocol/index.js'
 import type { CliContext } from '../context.js'
-import { findReceipt, saveReceipt } from '../task/receipts.js'
+import { NO_PROOF, findReceipt, saveReceipt } from '../task/receipts.js'
 import { findTask, withSession, type Session } from '../task/session.js'
 
 export function register(program: Command, context: CliContext): void {
@@ -54,7 +54,7 @@ const NUMERIC_WORDS = {
 } as const
 
 /** A receipt in plain words, sentence first (UX §4). */
-export function describeReceipt({ view, run, checked, draw, madeAt }: Receipt): string[] {
+export function describeReceipt({ v, view, run, checked, draw, madeAt }: Receipt): string[] {
   const attempt = view.attempts.find(a => a.ended === 'committed')
   const claim = attempt?.claim
   const sentence = claim
@@ -79,6 +79,7 @@ export function describeReceipt({ view, run, checked, draw, madeAt }: Receipt): 
         ]
       : []),
     `checked     ${checked === 'not-rerun' ? 'not re-run' : checked}; draws by a ${draw}`,
+    `ledger      ${v === 1 ? NO_PROOF : 'carries the proof that its witnesses signed'}`,
     `made        ${new Date(madeAt).toISOString()}`,
     '',
     'Who could read it: every machine named in the offer, while it ran.',

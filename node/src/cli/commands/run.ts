@@ -45,7 +45,7 @@ import { collect, gpuImage, readCap, readCpus, readGpu, readMemory, readTime } f
 import { SHOWN_ID, describeOutcome } from '../task/outcome.js'
 import { loadProgram, type LoadedProgram } from '../task/program.js'
 import { NotebookRecorder } from '../task/recorder.js'
-import { saveReceipt } from '../task/receipts.js'
+import { missingProof, saveReceipt } from '../task/receipts.js'
 import { withSession, type Session } from '../task/session.js'
 import { runTwice } from '../task/twice.js'
 
@@ -365,6 +365,8 @@ async function finish(
   if (ended.phase.phase === 'settled' || ended.phase.phase === 'refunded') {
     const receipt = await session.client.receipt(task, ended.finished)
     await saveReceipt(context.home, receipt)
+    const missing = missingProof(receipt)
+    if (missing !== null) context.say(missing)
     if (options.receipt !== undefined) await writeFile(options.receipt, encodeReceipt(receipt))
   }
   if (context.json) {

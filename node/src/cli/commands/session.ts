@@ -31,7 +31,7 @@ import { readCap, readCpus, readMemory, readTime } from '../task/options.js'
 import { SHOWN_ID } from '../task/outcome.js'
 import { Printer } from '../task/printer.js'
 import { loadProgram } from '../task/program.js'
-import { saveReceipt } from '../task/receipts.js'
+import { missingProof, saveReceipt } from '../task/receipts.js'
 import { findTask, withSession } from '../task/session.js'
 
 interface OpenOptions {
@@ -207,8 +207,11 @@ async function close(context: CliContext, prefix: string): Promise<number> {
     const follower = await client.follow(task, {})
     try {
       const ended = await orStopped(context, follower.ended)
-      await saveReceipt(context.home, await client.receipt(task, ended.finished))
+      const receipt = await client.receipt(task, ended.finished)
+      await saveReceipt(context.home, receipt)
       context.say(describeClosed(task, ended))
+      const missing = missingProof(receipt)
+      if (missing !== null) context.say(missing)
       return ended.phase.phase === 'settled' ? EXIT.ok : EXIT.noMachine
     } finally {
       follower.stop()

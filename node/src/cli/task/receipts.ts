@@ -6,6 +6,13 @@ import { PekkaError, toHex, type Receipt } from '../../core/protocol/index.js'
 
 /** Receipts of this home: `<home>/receipts/<task>.receipt`, canonical bytes. */
 
+/** Of a receipt of version 1. */
+export const NO_PROOF = 'no proof: how it ended and what was paid is the bridge’s word'
+
+/** What is said where a receipt was made that carries no proof; null: it carries one. */
+export const missingProof = ({ v }: Pick<Receipt, 'v'>): string | null =>
+  v === 1 ? `The receipt has ${NO_PROOF}.` : null
+
 const directory = (home: string): string => join(home, 'receipts')
 
 export async function saveReceipt(home: string, receipt: Receipt): Promise<string> {
