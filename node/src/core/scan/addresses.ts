@@ -44,6 +44,8 @@ interface AddressFinderInit {
   textOf: (node: SyntaxNode) => string
   /** The value of a plain string literal. */
   literal: (node: SyntaxNode) => string | undefined
+  /** What else has a text: paths that are put together. */
+  path: (node: SyntaxNode, depth: number) => string | undefined
 }
 
 /** Finds the addresses that calls read: literals, and names and sums of literals. */
@@ -88,7 +90,7 @@ export class AddressFinder {
     const named = [...keywords].find(([key]) => key === 'url' || PATH_KEYWORDS.has(key))
     const node = positional[0] ?? named?.[1]
     if (node === undefined) return
-    const url = this.#valueOf(node)
+    const url = this.valueOf(node)
     if (url !== undefined) this.#read(url, line)
     else if (node.name === 'VariableName') this.#byName(this.init.textOf(node), line)
   }
@@ -128,10 +130,11 @@ export class AddressFinder {
     const value = statement?.lastChild
     if (statement?.name !== 'AssignStatement' || !value || childrenOf(statement).some(({ name }) => name === ','))
       return undefined
-    return this.#valueOf(value)
+    return this.valueOf(value)
   }
 
-  #valueOf(node: SyntaxNode, depth = 0): string | undefined {
+  /** The text that an expression has, where it is plain: literals, names of such, and what is put together of them. */
+  valueOf(node: SyntaxNode, depth = 0): string | undefined {
     if (depth > MAX_DEPTH) return undefined
     const children = childrenOf(node)
     switch (node.name) {
@@ -140,23 +143,23 @@ export class AddressFinder {
       case 'VariableName':
         return this.#known(this.init.textOf(node))
       case 'ParenthesizedExpression':
-        return children[1] && this.#valueOf(children[1], depth + 1)
+        return children[1] && this.valueOf(children[1], depth + 1)
       case 'ContinuedString':
         return this.#joined(children, depth)
       case 'BinaryExpression': {
         const [left, operator, right] = children
         const isSum = left && operator && right && this.init.textOf(operator) === '+'
-        return isSum ? this.#joined([left, right], depth) : undefined
+        return isSum ? this.#joined([left, right], depth) : this.init.path(node, depth)
       }
       case 'FormatString':
         return this.#formatted(node, children, depth)
       default:
-        return undefined
+        return this.init.path(node, depth)
     }
   }
 
   #joined(nodes: readonly SyntaxNode[], depth: number): string | undefined {
-    const parts = nodes.map(each => this.#valueOf(each, depth + 1))
+    const parts = nodes.map(each => this.valueOf(each, depth + 1))
     return parts.includes(undefined) ? undefined : parts.join('')
   }
 
@@ -171,7 +174,7 @@ export class AddressFinder {
       const name = child.getChild('VariableName')
       const inner = this.init.textOf(child).slice(1, -1)
       if (child.name !== 'FormatReplacement' || name === null || this.init.textOf(name) !== inner) return undefined
-      const part = this.#valueOf(name, depth + 1)
+      const part = this.valueOf(name, depth + 1)
       if (part === undefined) return undefined
       value += text.slice(at, child.from - node.from) + part
       at = child.to - node.from

@@ -110,6 +110,16 @@ export const ADDRESS_READERS: ReadonlySet<string> = new Set([
   ...['loadtxt', 'genfromtxt', 'imread']
 ])
 
+/**
+ * Functions and classes of scientific libraries that read files, by their last name (`SeqIO.parse`, `mda.Universe`, `sf.read`). Many take
+ * other texts too, so what they are given counts where it surely is the name of a file.
+ */
+export const OTHER_READERS = new RegExp(
+  '^(?:(?:read|load|parse|Read|Load|Parse)(?:[_A-Z].*)?|get_structure|getdata|getheader|dcmread|mmread|mimread|get_reader|' +
+    '(?:Alignment|Variant|Fasta|Fastq|Tabix|BigWig|Sound|Audio|PDB|PDBx|AmberPrmtop|CharmmPsf|Gromacs(?:Top|Gro))File|' +
+    'Universe|Network|Dataset|BedTool|VideoCapture|PdfReader|ForwardSDMolSupplier|MolFrom\\w*File|Fasta)$'
+)
+
 /** Keyword names under which those functions take the file. */
 export const PATH_KEYWORDS: ReadonlySet<string> = new Set(
   'file filename filename_or_obj fname path path_or_buf filepath filepath_or_buffer io source fp'.split(' ')

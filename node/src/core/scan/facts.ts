@@ -1,6 +1,7 @@
 import type { SyntaxNode } from '@lezer/common'
 import { AddressFinder, type AddressFacts } from './addresses.js'
-import { PATH_KEYWORDS, PATH_READ_METHODS, READERS } from './constants.js'
+import { OTHER_READERS, PATH_KEYWORDS, PATH_READ_METHODS, READERS } from './constants.js'
+import type { PlainPython } from './magics.js'
 import { childrenOf } from './sink.js'
 
 export interface CellFacts extends AddressFacts {
@@ -36,6 +37,8 @@ export function lacking(absent: Iterable<string>, cells: readonly Pick<CellFacts
 
 /** What makes a `pathlib.Path`, and neither reads nor writes. */
 const PATH_TYPE = /(^|\.)(Pure)?(Posix|Windows)?Path$/
+/** That, and what joins the parts of one. */
+const PATH_MAKER = /(^|\.)((Pure)?(Posix|Windows)?Path|(os\.)?path\.join)$/
 
 /** Readers that make what isn't there, or that other libraries call by the same name with an address. */
 const MAKERS: ReadonlySet<string> = new Set(['connect'])
@@ -57,7 +60,11 @@ export class FactFinder {
     private readonly text: string,
     private readonly lineOf: (offset: number) => number
   ) {
-    this.addresses = new AddressFinder({ textOf: node => this.textOf(node), literal: node => this.literal(node) })
+    this.addresses = new AddressFinder({
+      textOf: node => this.textOf(node),
+      literal: node => this.literal(node),
+      path: (node, depth) => this.joinedPath(node, depth)
+    })
   }
 
   private textOf(node: SyntaxNode | null | undefined): string {
@@ -82,7 +89,8 @@ export class FactFinder {
     if (name === 'write_text' || name === 'write_bytes' || name === 'touch') this.write(this.pathOf(owner))
     if (owner !== null && PATH_READ_METHODS.has(name)) this.access(this.pathOf(owner), positional[0], keywords, node)
     if (!READERS.has(name) || MAKERS.has(name)) this.name(name, owner, [...positional, ...keywords.values()])
-    if (!READERS.has(name)) return
+    if (!READERS.has(name))
+      return OTHER_READERS.test(name) ? this.mayRead([...positional, ...keywords.values()], node) : undefined
     const keyword = [...keywords].find(([key]) => PATH_KEYWORDS.has(key))
     this.access(this.pathOf(positional[0] ?? keyword?.[1]), positional[1], keywords, node)
   }
@@ -100,7 +108,12 @@ export class FactFinder {
     this.setVariable(variable)
   }
 
-  finish(writes: string[]): CellFacts {
+  finish({ writes, files }: Pick<PlainPython, 'writes' | 'files'>): CellFacts {
+    for (const { path, line } of files) {
+      if (this.written.has(bare(path)) || this.paths.has(path)) continue
+      this.paths.set(path, line)
+      this.named.add(bare(path))
+    }
     for (const path of writes) this.write(path)
     return {
       paths: [...this.paths].map(([path, line]) => ({ path, line })),
@@ -140,6 +153,14 @@ export class FactFinder {
     }
   }
 
+  /** Of readers that also take other texts: what surely is the name of a file. That it isn't there is no lack (`named`). */
+  private mayRead(given: readonly SyntaxNode[], node: SyntaxNode): void {
+    for (const one of given) {
+      const path = this.pathOf(one)
+      if (path !== undefined && isFileName(path)) this.access(path, undefined, new Map(), node)
+    }
+  }
+
   private write(path: string | undefined): void {
     if (path !== undefined) this.written.add(bare(path))
   }
@@ -176,28 +197,32 @@ export class FactFinder {
   }
 
   /** The file that an expression names: `'a.csv'`, `Path('data') / 'a.csv'`; undefined for anything computed or remote. */
-  private pathOf(node: SyntaxNode | null | undefined, depth = 0): string | undefined {
-    if (node === null || node === undefined || depth > 8) return undefined
-    const path = this.rawPath(node, depth)
+  private pathOf(node: SyntaxNode | null | undefined): string | undefined {
+    const path = node === null || node === undefined ? undefined : this.addresses.valueOf(node)
     if (path === undefined || path === '' || /^\w+:\/\//.test(path) || MACHINE_PATHS.test(path)) return undefined
     // A text with line ends or markup is data given in place of a file, as `read_html('<table>…')`.
     return /[\n\r<>{}]/.test(path) || path.length > 1024 ? undefined : path
   }
 
-  private rawPath(node: SyntaxNode, depth: number): string | undefined {
-    if (node.name === 'String') return this.literal(node)
-    if (node.name === 'ParenthesizedExpression') return this.pathOf(childrenOf(node)[1], depth + 1)
-    if (node.name === 'BinaryExpression' && this.textOf(childrenOf(node)[1]) === '/') {
-      const left = this.pathOf(node.firstChild, depth + 1)
-      const right = this.pathOf(node.lastChild, depth + 1)
-      return left === undefined || right === undefined ? undefined : `${left.replace(/\/+$/, '')}/${right}`
+  /** `Path('data') / 'a.csv'`, `Path('data', 'a.csv')`, `os.path.join('data', 'a.csv')`. */
+  private joinedPath(node: SyntaxNode, depth: number): string | undefined {
+    const children = childrenOf(node)
+    if (node.name === 'BinaryExpression' && this.textOf(children[1]) === '/') {
+      return this.joined([children[0], children[2]], depth)
     }
-    if (node.name === 'CallExpression' && PATH_TYPE.test(this.textOf(node.firstChild))) {
-      const list = node.getChild('ArgList')
-      const parts = list === null ? [] : this.argumentsOf(list).positional.map(part => this.pathOf(part, depth + 1))
-      return parts.length === 0 || parts.includes(undefined) ? undefined : parts.join('/')
-    }
-    return undefined
+    if (node.name !== 'CallExpression' || !PATH_MAKER.test(this.textOf(node.firstChild))) return undefined
+    const list = node.getChild('ArgList')
+    return list === null ? undefined : this.joined(this.argumentsOf(list).positional, depth)
+  }
+
+  private joined(nodes: readonly (SyntaxNode | undefined)[], depth: number): string | undefined {
+    const parts = nodes.map(part => part && this.addresses.valueOf(part, depth + 1))
+    if (parts.length === 0) return undefined
+    // A part from the root leaves those before it out.
+    return parts.reduce((path, part) => {
+      if (path === undefined || part === undefined) return undefined
+      return part.startsWith('/') || path === '' ? part : `${path.replace(/\/+$/, '')}/${part}`
+    })
   }
 
   /** The value of a plain string literal (no f-string, no bytes). */

@@ -13,6 +13,10 @@ export interface PlainPython {
   star: boolean
   /** Files that the cell itself makes (`%%writefile x.py`). */
   writes: string[]
+  /** Files that magics and command lines read: `!cat x.csv`, `%run nb.ipynb`. */
+  files: { path: string; line: number }[]
+  /** Scripts that `%run` runs in the cells' namespace: `helper.py`. */
+  runs: string[]
   /** Command lines that install packages, from the installer's name on: `pip install a b`. */
   installs: { text: string; line: number }[]
   /** Modules that magics import: `%load_ext x`, `%matplotlib`, `%%cython`. */
@@ -71,6 +75,8 @@ export function plainPython(source: string): PlainPython {
     reads: [],
     star: false,
     writes: [],
+    files: [],
+    runs: [],
     installs: [],
     extensions: []
   }
@@ -90,7 +96,10 @@ export function plainPython(source: string): PlainPython {
     }
     if (MAGIC_MODULES.has(magic)) result.extensions.push({ text: MAGIC_MODULES.get(magic) ?? magic, line: start + 1 })
     if (SHELL_MAGICS.has(magic)) {
-      lines.slice(start + 1).forEach((line, index) => installing(line, start + index + 2, result))
+      lines.slice(start + 1).forEach((line, index) => {
+        installing(line, start + index + 2, result)
+        reading(line, start + index + 2, result)
+      })
     }
     if (!PYTHON_CELL_MAGICS.has(magic)) return { ...result, code: lines.map(() => '').join('\n') }
     const inline = /^timeit$|^time$|^prun$/.test(magic) ? rest.replace(/(?:^|\s)-[a-zA-Z]\s*\S*/g, '') : ''
@@ -141,6 +150,50 @@ function installing(text: string, line: number, result: PlainPython): void {
   if (command !== undefined) result.installs.push({ text: command, line })
 }
 
+/** Commands that read the files that they name. */
+const READING_COMMANDS = new Set(
+  (
+    'cat head tail wc less more nl sort uniq cut tac paste zcat gunzip gzip unzip tar file grep awk sed jq diff cmp md5sum sha256sum od xxd ' +
+    'python python3 bash sh'
+  ).split(' ')
+)
+
+/** Notes the files that a command line reads, as far as they are written out. */
+function reading(text: string, line: number, result: PlainPython): void {
+  for (const command of text.split(/\|\|?|&&|;/)) {
+    const [program = '', ...words] = command
+      .replace(/\s#.*$/, '')
+      .trim()
+      .split(/\s+/)
+    if (!READING_COMMANDS.has(program)) continue
+    for (const [index, word] of words.entries()) {
+      if (/^(?:\d?>{1,2}|&>)/.test(word)) {
+        const target = word.replace(/^[\d&]?>+/, '') || words[index + 1]
+        if (target !== undefined && PLAIN_FILE.test(target)) result.writes.push(target)
+        break
+      }
+      const path = word.replace(/^(["'])(.*)\1$/, '$2').replace(/^<(?!<)/, '')
+      if (PLAIN_FILE.test(path)) result.files.push({ path, line })
+    }
+  }
+}
+
+/** A word that is the name of a file and nothing that a shell makes something of. */
+const PLAIN_FILE = /^[^-$`{}*?[\]()<>|&;"'\\:=,~/][^$`{}*?[\]()<>|&;"'\\:=,~]*\.[A-Za-z]\w{0,11}$/
+
+/** `%run [-options] helper.py arguments`, `%run -m module`: what it defines only Python itself knows. */
+function running(rest: string, line: number, result: PlainPython): void {
+  result.star = true
+  const words = rest.trim().split(/\s+/)
+  const module = words[0] === '-m' ? words[1] : undefined
+  if (module !== undefined && /^[A-Za-z_][\w.]*$/.test(module)) result.extensions.push({ text: module, line })
+  const [file = ''] = words.filter(word => !/^-/.test(word))
+  const path = file.replace(/^(["'])(.*)\1$/, '$2').replace(/^\.\//, '')
+  if (words[0] === '-m' || !/^[\w./-]+$/.test(path)) return
+  if (path.endsWith('.ipynb')) result.files.push({ path, line })
+  else result.runs.push(/\.\w+$/.test(path) ? path : `${path}.py`)
+}
+
 /** One line at a statement's start, without its magic. */
 function withoutMagic(line: string, number: number, result: PlainPython): string {
   const magic = /^(\s*)%{1,2}([A-Za-z_][\w.]*)[ \t]*(.*)$/.exec(line)
@@ -155,6 +208,8 @@ function withoutMagic(line: string, number: number, result: PlainPython): string
     }
     if (/^(pip3?|conda|mamba|micromamba|uv|system|sx)$/.test(name))
       installing(`${name === 'system' || name === 'sx' ? '' : name} ${rest}`, number, result)
+    if (name === 'run') running(rest, number, result)
+    if (name === 'system' || name === 'sx') reading(rest, number, result)
     if (name === 'store' && /^-r\b/.test(rest)) {
       for (const stored of rest.slice(2).trim().split(/\s+/)) {
         if (/^[A-Za-z_]\w*$/.test(stored)) result.defines.push({ name: stored, line: number })
@@ -177,7 +232,11 @@ function withoutMagic(line: string, number: number, result: PlainPython): string
   }
   const shell = /^(\s*)(!|\?)/.exec(line)
   if (shell !== null) {
-    if (shell[2] === '!') installing(line.trim().replace(/^!+/, ''), number, result)
+    if (shell[2] === '!') {
+      const command = line.trim().replace(/^!+/, '')
+      installing(command, number, result)
+      reading(command, number, result)
+    }
     result.reads.push(...expansions(line, number))
     return `${shell[1] ?? ''}pass`
   }
@@ -186,6 +245,7 @@ function withoutMagic(line: string, number: number, result: PlainPython): string
     const [, target = '', , rest = ''] = assigned
     const time = /^(time|timeit)\s+(.*)$/.exec(rest)
     if (time !== null && assigned[2] === '%') return target + (time[2] ?? '')
+    if (assigned[2] === '!') reading(rest, number, result)
     result.reads.push(...expansions(rest, number))
     return `${target}None`
   }

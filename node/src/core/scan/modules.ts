@@ -1,4 +1,5 @@
 import { analyse } from './analyse.js'
+import { plainPython } from './magics.js'
 
 /** The folder of a notebook or script: the user's disk, or a Jupyter server's contents. Paths are below it, with `/`. */
 export interface ModuleFolder {
@@ -60,6 +61,8 @@ export async function localModules(sources: readonly string[], folder: ModuleFol
   }
 
   for (let source = todo.pop(); source !== undefined && !more; source = todo.pop()) {
+    // What `%run` runs is read as text and scanned like a module.
+    for (const path of plainPython(source).runs) await take(path)
     for (const { name } of analyse(source).imports) {
       // A relative import stays inside its package, which has travelled as a whole.
       if (name === '.' || looked.has(name)) continue

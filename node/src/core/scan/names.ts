@@ -275,7 +275,7 @@ export class NameFinder implements Sink {
       imports: this.importList,
       star: this.star,
       foreign: false,
-      ...this.facts.finish(this.plain.writes)
+      ...this.facts.finish(this.plain)
     }
   }
 }
