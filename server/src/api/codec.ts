@@ -26,7 +26,8 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   throw new PekkaError('SCHEMA_MISMATCH', {
-    issue: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`.slice(0, 300)
+    // What is in the path has no name.
+    issue: [issue?.path.join('.'), issue?.message].filter(Boolean).join(': ').slice(0, 300)
   })
 }
 

@@ -297,7 +297,9 @@ describe('the ledger through the bridge', function () {
       const answer = await fetch(`${world.at.url}/v1/ledger/${path}`, { headers: { 'x-pekka-token': token } })
       assert.equal(answer.headers.get('content-type'), 'application/problem+json; charset=utf-8', path)
       assert.equal(answer.status, 400, path)
-      assert.equal(((await answer.json()) as { code: string }).code, 'SCHEMA_MISMATCH', path)
+      const { code, title } = (await answer.json()) as { code: string; title: string }
+      assert.equal(code, 'SCHEMA_MISMATCH', path)
+      assert.match(title, /wrong shape: [^:\s]/, path)
     }
     for (const path of [`transactions/${'0'.repeat(64)}`, 'commits/999999999', `tasks/${'0'.repeat(64)}`]) {
       const answer = await fetch(`${world.at.url}/v1/ledger/${path}`, { headers: { 'x-pekka-token': token } })

@@ -19,6 +19,8 @@ import { counting } from './struck.js'
 const BUILT = new URL('../../../node/dist/agents/witness/main.js', import.meta.url)
 /** Four epochs in what is kept: one who lost its disk finds snapshots, and no blocks from before them. */
 const PARAMETERS = { ...TEST_PARAMETERS, epochCommits: 2_500, epochRounds: 10_000 }
+/** What takes a moment, on a machine that others keep busy. */
+const WAIT_MS = 120_000
 /** Some ten thousand commits at 40 a second or less, and a look of the pruners each minute. */
 const PRUNED_MS = 30 * 60_000
 /** A settled task is closed soon, so that this one is before the bridge goes on. */
@@ -95,7 +97,7 @@ describe('a whole network whose witnesses all delete old history', function () {
     const proof = join(folder, 'first.json')
     await says(0, 'ledger', 'prove', task.slice(0, 12), '--out', proof)
     const tail = network.begin(['ledger', 'tail'])
-    await until('the tail tells of something', () => tail.stdout.length > 0)
+    await until('the tail tells of something', () => tail.stdout.length > 0, WAIT_MS)
 
     const before = await network.free()
     const running = network.begin(['run', await network.file('count.py', COUNT.source)])
@@ -119,7 +121,7 @@ describe('a whole network whose witnesses all delete old history', function () {
     assert.equal(before - (await network.free()), item?.view?.paid)
     assert.equal((await network.account()).locked, 0n)
     const told = tail.stdout.length
-    await until('the tail goes on', () => tail.stdout.length > told)
+    await until('the tail goes on', () => tail.stdout.length > told, WAIT_MS)
     assert.match(tail.stderr, /Commits \d+ to \d+ aren’t kept any more/)
     tail.kill('SIGINT')
     await tail.ended
@@ -147,9 +149,13 @@ describe('a whole network whose witnesses all delete old history', function () {
     const run = await network.run('third.py', 'print("third")')
     assert.equal(run.stdout, 'third\n', run.stderr)
     const { account } = committee.senders[0] ?? assert.fail()
-    await until('it has the same as another', async () => {
-      const [one, other] = await Promise.all([0, 2].map(i => witness(i).client.account(account)))
-      return one?.balance === other?.balance
-    })
+    await until(
+      'it has the same as another',
+      async () => {
+        const [one, other] = await Promise.all([0, 2].map(i => witness(i).client.account(account)))
+        return one?.balance === other?.balance
+      },
+      WAIT_MS
+    )
   })
 })
