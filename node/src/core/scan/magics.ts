@@ -189,7 +189,8 @@ function running(rest: string, line: number, result: PlainPython): void {
   if (module !== undefined && /^[A-Za-z_][\w.]*$/.test(module)) result.extensions.push({ text: module, line })
   const [file = ''] = words.filter(word => !/^-/.test(word))
   const path = file.replace(/^(["'])(.*)\1$/, '$2').replace(/^\.\//, '')
-  if (words[0] === '-m' || !/^[\w./-]+$/.test(path)) return
+  // What lies outside the program's folder would stand in another place where it runs.
+  if (words[0] === '-m' || !/^(?!\/|.*\.\.)[\w./-]+$/.test(path)) return
   if (path.endsWith('.ipynb')) result.files.push({ path, line })
   else result.runs.push(/\.\w+$/.test(path) ? path : `${path}.py`)
 }

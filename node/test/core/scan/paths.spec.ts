@@ -83,10 +83,18 @@ describe('scan: %run', () => {
       'helper.py': 'import lab\nx = 1',
       'lab.py': '',
       'other.py': '',
-      'sub/a.py': ''
+      'sub/a.py': '',
+      '../up.py': '',
+      '/abs.py': '',
+      'sub/../up.py': ''
     }
     const folder = { text: async (path: string) => files[path] ?? null, list: async () => [] }
-    const found = await localModules(['%run -i ./helper.py 3\n%run sub/a\n%run missing.py\n%run {name}.py'], folder)
+    const found = await localModules(
+      [
+        '%run -i ./helper.py 3\n%run sub/a\n%run missing.py\n%run ../up.py\n%run /abs.py\n%run sub/../up.py\n%run {name}.py'
+      ],
+      folder
+    )
     assert.deepEqual(
       found.files.map(({ path }) => path),
       ['helper.py', 'lab.py', 'sub/a.py']
