@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '5bacd087847ae04e'
+export const HELPER_VERSION = 'df7f712456c4b876'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -881,7 +881,7 @@ import tempfile
 import threading
 import time
 import uuid
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import _pekka_codecs as codecs
 
@@ -893,8 +893,8 @@ MAX_HELD = 4 << 30
 MAX_EXPORTS = 64
 #: What nobody has read from for so long belongs to a page that is gone, s. A part of 16 MiB takes two minutes at 1 Mbit/s.
 IDLE_SECONDS = 900.0
-#: Bytes that are compared at once.
-_COMPARED = 4 << 20
+#: Bytes that are written and compared at once.
+_STEP = 4 << 20
 
 #: Main thread and subshells are called at once.
 _lock = threading.Lock()
@@ -1002,7 +1002,7 @@ def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
     if all(isinstance(piece, mmap.mmap) for piece in pieces):
         return pieces
     try:
-        kept = mapped(lambda file: [file.write(piece) for piece in pieces])
+        kept = mapped(lambda file: [file.write(part) for piece in pieces for part in _parts(piece)])
     except codecs.CannotTravel:
         if alive:
             raise
@@ -1014,16 +1014,20 @@ def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
 
 
 def _same(kept: mmap.mmap, pieces: list[Any]) -> bool:
-    begin = 0
+    at = 0
     for piece in pieces:
-        view = memoryview(piece).cast("B")
-        for at in range(0, view.nbytes, _COMPARED):
-            part = bytes(view[at : at + _COMPARED])
-            if kept[begin + at : begin + at + len(part)] != part:
+        for part in _parts(piece):
+            if kept[at : at + part.nbytes] != bytes(part):
                 return False
             give_back(kept)
-        begin += view.nbytes
+            at += part.nbytes
     return True
+
+
+def _parts(piece: Any) -> Iterator[memoryview]:
+    view = memoryview(piece).cast("B")
+    for at in range(0, view.nbytes, _STEP):
+        yield view[at : at + _STEP]
 
 
 def mapped(write: Callable[[Any], Any]) -> mmap.mmap:
