@@ -33,6 +33,7 @@ import {
   scan,
   TABLE_NAMES,
   timeView,
+  type CommitInput,
   type CommitResult,
   type VerifiedTransaction
 } from '@pekka/node/ledger'
@@ -92,6 +93,10 @@ export class Chain {
   readonly state: MemoryState
   timestamp = START
   readonly results: CommitResult[] = []
+  /** What each of them was made of. */
+  readonly inputs: Pick<CommitInput, 'transactions' | 'includers'>[] = []
+  /** Who brings a transaction (its block key); null: one witness decides alone. */
+  includerOf: ((transaction: VerifiedTransaction) => Uint8Array) | null = null
   readonly views = new Map<string, TaskView>()
   readonly #final = new Set<string>()
   readonly #heads = new Map<string, { sequence: number; previous: Uint8Array | null }>()
@@ -156,9 +161,12 @@ export class Chain {
   /** One commit, `ms` after the last one, with what is queued and `more`. */
   commit(ms = 0, more: readonly VerifiedTransaction[] = []): CommitResult {
     this.timestamp += ms
+    const transactions = [...this.#waiting.splice(0), ...more]
+    const input = { transactions, ...(this.includerOf !== null && { includers: transactions.map(this.includerOf) }) }
+    this.inputs.push(input)
     const result = executeCommit(this.state, {
       timestamp: this.timestamp,
-      transactions: [...this.#waiting.splice(0), ...more],
+      ...input,
       witness: bytes(8),
       isFinal: vertex => this.#final.has(toHex(vertex))
     })

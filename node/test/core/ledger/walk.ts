@@ -10,6 +10,7 @@ import {
   type Body,
   type CommitClaim,
   type Parameters,
+  type Policy,
   type SessionReport,
   type TaskView
 } from '@pekka/node/protocol'
@@ -26,6 +27,7 @@ import {
 } from '@pekka/node/ledger'
 import type { MadeAuction } from './auction-support.js'
 import { auctionMove } from './walk-auctions.js'
+import { depositsOf, OWNER_MOVES, ownerMove, useKeys } from './walk-owners.js'
 import {
   askOf,
   bytes,
@@ -110,19 +112,18 @@ export interface Walk {
   seen: Map<string, TaskView>
   /** The last view of each auction. */
   sales: Map<string, AuctionView>
-  /** Inputs of all commits, so that they can be executed again. */
-  inputs: { timestamp: number; transactions: VerifiedTransaction[] }[]
 }
 
-export function startWalk(parameters: Parameters): Walk {
-  const market = openMarket(3, parameters, false)
+/** @param images registrars, if there are any */
+export function startWalk(parameters: Parameters, images?: Policy): Walk {
+  const market = openMarket(3, parameters, false, images)
   const { chain, owner } = market
   // A second delegate of the same account, with little to spend.
   const second = delegateOf(owner.account, bytes(3))
   chain.done(owner, grantOf(bytes(3), [...CLIENT_BODIES], { cap: 3n * CREDIT, perTask: 2n * CREDIT }))
   chain.checking = true
   const clients = [market.client, second]
-  return { market, clients, tasks: [], auctions: [], held: [], sent: [], seen: new Map(), sales: new Map(), inputs: [] }
+  return { market, clients, tasks: [], auctions: [], held: [], sent: [], seen: new Map(), sales: new Map() }
 }
 
 const pick = <T>(list: readonly T[], n: number): T => {
@@ -267,7 +268,7 @@ function bodyOf(walk: Walk, move: Move): { actor: Actor; body: Body } | null {
     case 27:
       return null
     default:
-      return auctionMove(walk, move)
+      return move.what < OWNER_MOVES ? auctionMove(walk, move) : ownerMove(walk, move)
   }
 }
 
@@ -299,7 +300,7 @@ function commit(walk: Walk, transactions: VerifiedTransaction[]): void {
   const { chain } = walk.market
   const known = chain.results.length
   chain.commit(0, transactions)
-  walk.inputs.push({ timestamp: chain.timestamp, transactions })
+  useKeys(walk)
   for (const result of chain.results.slice(known)) {
     for (const view of result.tasks) checkView(walk, view)
     for (const view of result.auctions) checkSale(walk, view)
@@ -366,10 +367,10 @@ export function finish(walk: Walk): void {
   chain.checking = true
   assert.equal(open(), 0, 'every walk ends CLOSED')
   for (const view of chain.views.values()) assert.equal(view.state, 'closed')
-  assert.equal(chain.account(walk.market.owner).locked, 0n)
+  assert.equal(chain.account(walk.market.owner).locked, depositsOf(walk, walk.market.owner))
   for (const { owner } of walk.market.providers) {
     assert.equal(chain.account(owner).bondReserved, 0n)
-    assert.equal(chain.account(owner).locked, 0n)
+    assert.equal(chain.account(owner).locked, depositsOf(walk, owner))
   }
   assert.deepEqual([...chain.state.keys('load')], [])
 }
@@ -382,9 +383,10 @@ export function replay(walk: Walk): void {
   const restartAt = Math.floor(chain.results.length / 2)
   for (const [i, result] of chain.results.entries()) {
     if (i === restartAt) state = restored(state)
+    const input = chain.inputs[i] ?? assert.fail()
     const again = executeCommit(state, {
       timestamp: result.header.timestamp,
-      transactions: result.ordered.map(({ transaction }) => transaction),
+      ...input,
       witness: result.header.witness,
       isFinal: vertex => final.has(toHex(vertex))
     })
