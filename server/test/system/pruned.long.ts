@@ -12,7 +12,7 @@ import {
   type TestCommittee,
   type TestWitness
 } from '../../../node/test/agents/witness/network/committee.js'
-import { TestNetwork, needNetwork, sleep, until } from '../../../node/test/support/network.js'
+import { TestNetwork, needNetwork, sleep, until, type Command } from '../../../node/test/support/network.js'
 import { counting } from './struck.js'
 
 /** What people run. */
@@ -40,6 +40,7 @@ describe('a whole network whose witnesses all delete old history', function () {
   let network: TestNetwork
   let loading: Promise<void> = Promise.resolve()
   const ending = new AbortController()
+  const commands: Command[] = []
 
   const witness = (i: number): TestWitness => committee.witnesses[i] ?? assert.fail('no such witness')
 
@@ -61,6 +62,7 @@ describe('a whole network whose witnesses all delete old history', function () {
   })
   after(async () => {
     ending.abort()
+    for (const command of commands) command.kill('SIGKILL')
     await loading.catch(() => {})
     await (network as TestNetwork | undefined)?.stop()
     await (committee as TestCommittee | undefined)?.end()
@@ -81,6 +83,11 @@ describe('a whole network whose witnesses all delete old history', function () {
     )
   }
 
+  function begun(args: string[]): Command {
+    const command = network.begin(args)
+    commands.push(command)
+    return command
+  }
   const oldest = async (): Promise<number[]> =>
     await Promise.all(committee.witnesses.map(async one => (await one.status()).first ?? 0))
   /** What a command says that ends so. */
@@ -96,11 +103,11 @@ describe('a whole network whose witnesses all delete old history', function () {
     const task = toHex(first.item?.task ?? assert.fail())
     const proof = join(folder, 'first.json')
     await says(0, 'ledger', 'prove', task.slice(0, 12), '--out', proof)
-    const tail = network.begin(['ledger', 'tail'])
+    const tail = begun(['ledger', 'tail'])
     await until('the tail tells of something', () => tail.stdout.length > 0, WAIT_MS)
 
     const before = await network.free()
-    const running = network.begin(['run', await network.file('count.py', COUNT.source)])
+    const running = begun(['run', await network.file('count.py', COUNT.source)])
     await running.printed('line 5\n')
     const id = (await network.newest())?.task ?? assert.fail()
     const { commit } = await witness(0).status()
