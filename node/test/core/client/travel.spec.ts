@@ -24,7 +24,8 @@ class Bridge {
     if (pathname === '/v1/blobs/missing') {
       const { hashes } = decodeCbor(body) as { hashes: Uint8Array[] }
       this.asked.push(...hashes.map(toHex))
-      return new Response(encodeCbor({ missing: hashes.filter(hash => !this.kept.has(toCid(hash, 'raw'))) }))
+      const missing = hashes.filter(hash => !this.kept.has(toCid(hash, 'raw')))
+      return new Response(Uint8Array.from(encodeCbor({ missing })))
     }
     const cid = pathname.split('/').at(-1) ?? ''
     assert.equal(init.method, 'PUT')
