@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { AgreementStatus } from '../../src/agents/witness/network/index.js'
-import { statusLines } from '../../src/cli/commands/ledger-status.js'
+import { aloneLines, statusLines } from '../../src/cli/commands/ledger-status.js'
 
 const STATUS: AgreementStatus = {
   commit: 8,
@@ -19,6 +19,12 @@ const STATUS: AgreementStatus = {
 }
 
 describe('pekka ledger status', () => {
+  it('says of a witness that decides alone how far it is, and that nobody vouches for it', () => {
+    const [height, alone] = aloneLines({ alone: true, commit: 12 })
+    assert.equal(height, 'height: commit 12')
+    assert.match(alone ?? '', /^one witness decides alone: .*nobody else vouches for it/)
+  })
+
   it('names who signed two blocks for a round, and in which', () => {
     const said = (status: AgreementStatus): string[] => statusLines(status).filter(line => line.includes('equivocated'))
     assert.deepEqual(said(STATUS), [])

@@ -35,6 +35,23 @@ describe('commands about tasks', function () {
     assert.ok(receipt?.view)
   })
 
+  it('ledger prove writes what verify checks with no network, ledger status finds this computer’s witness', async () => {
+    const { item } = await network.run('proved.py', 'print("proved")')
+    const task = Buffer.from(item?.task ?? []).toString('hex')
+    const proof = join(network.home, 'proof.json')
+    const made = await network.pekka('ledger', 'prove', task.slice(0, 12), '--out', proof)
+    assert.equal(made.code, 0, made.stderr)
+    // Of a home without a network.
+    const away = { PEKKA_HOME: join(network.home, 'nowhere') }
+    const verified = await network.begin(['ledger', 'verify', proof, '--trust', proof], away).ended
+    assert.equal(verified.code, 0, verified.stderr)
+    assert.match(verified.stdout, new RegExp(`^task ${task}: settled, \\S+ credits paid, `))
+    assert.match(verified.stdout, /and agrees with the file from before\.$/m)
+    const status = await network.pekka('ledger', 'status')
+    assert.equal(status.code, 0, status.stderr)
+    assert.match(status.stdout, /height: commit \d+\n +one witness decides alone/)
+  })
+
   it('cancel stops a task that runs: its run ends as cancelled, with what it had printed', async () => {
     const path = await network.file(
       'endless.py',

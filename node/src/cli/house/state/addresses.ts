@@ -17,7 +17,7 @@ const fileSchema = z.object({
 /** What the processes that others must find said when they served last. */
 export type Addresses = z.infer<typeof fileSchema>
 
-const fileIn = (places: HousePlaces): string => join(places.devnet, 'addresses.json')
+const fileIn = (places: Pick<HousePlaces, 'devnet'>): string => join(places.devnet, 'addresses.json')
 
 /**
  * Where the network of this home was reached last. With these addresses all processes start beside each other, and a machine that
@@ -41,6 +41,13 @@ export async function readAddresses(
   const free = await Promise.all([...ports].map(isFree))
   if (!free.every(Boolean)) return undefined
   return outside === null ? data : { ...data, witness: { addresses: [...outside] } }
+}
+
+/** Where the witnesses of this home's network were reached last, whether they run or not. None before a first start. */
+export async function witnessAddresses(places: Pick<HousePlaces, 'devnet'>): Promise<string[]> {
+  const text = await readFile(fileIn(places), 'utf8').catch(() => undefined)
+  const { success, data } = fileSchema.safeParse(text === undefined ? undefined : parseOrNothing(text))
+  return success ? data.witness.addresses : []
 }
 
 export async function writeAddresses(places: HousePlaces, addresses: Addresses): Promise<void> {

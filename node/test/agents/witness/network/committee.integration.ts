@@ -75,7 +75,7 @@ describe('witness: a committee of four processes', function () {
   it('tells how its witnesses are doing: pekka ledger status', async () => {
     const lines: string[] = []
     const ledger = new Command('ledger')
-    registerStatus(ledger, { json: false, result: line => void lines.push(String(line)) })
+    registerStatus(ledger, { json: false, home: '', env: {}, result: line => void lines.push(String(line)) })
     await ledger.parseAsync(['status', witness(0).address, witness(3).address], { from: 'user' })
     for (const i of [0, 3]) {
       const told = lines.slice(lines.indexOf(witness(i).address) + 1)
