@@ -148,6 +148,12 @@ function codecOf(codec: string): Codec {
   return found
 }
 
+async function allParts(parts: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = []
+  for await (const part of parts) all.push(part)
+  return all
+}
+
 /** As a part travels: sealed here, opened there. */
 async function travelled(plain: Uint8Array, whole: boolean): Promise<Uint8Array> {
   const { part, sealed } = await (whole
@@ -222,7 +228,7 @@ async function wholeWay(kernel: BenchKernel, events: Events, names: readonly str
   if (values.length !== names.length || value === undefined || values.some(({ parts }) => !parts)) return false
   void kernel.call('returns.expect', [[...new Set(values.map(({ codec }) => codec))]])
   if (values.length > 1) {
-    const bodies = await Promise.all(values.map(async one => concat(...(await Array.fromAsync(reader.open(one))))))
+    const bodies = await Promise.all(values.map(async one => concat(...(await allParts(reader.open(one))))))
     await kernel.call('returns.part', ['bench', concat(...bodies), true])
     const entries = values.map(({ name, codec }, index) => [name, codec, bodies[index]?.length])
     return allHere(await kernel.call('returns.bind_all', ['bench', entries]))

@@ -67,7 +67,8 @@ describe('output whose bridge was away until its task was closed', () => {
     await outputs.recover(kept)
     await outputs.closed(kept)
     const sent: ProviderMessage[] = []
-    const link: LinkSender = { send: async message => void sent.push(message) }
+    const putBlob = (): Promise<never> => assert.fail('nothing is large')
+    const link: LinkSender = { send: async message => void sent.push(message), putBlob }
     assert.equal(outputs.resume(BRIDGE).length, 1)
     outputs.linkUp(BRIDGE, link)
     const { task, attempt } = kept

@@ -107,8 +107,9 @@ function record(): Recorded[] {
       const input = chain.inputs[i] ?? assert.fail()
       const sent = includers ? input.transactions : [...ordered, ...refused].map(({ transaction }) => transaction)
       const transactions = sent.map(transaction => toBase64(transaction.bytes))
-      const brought = input.includers === undefined ? [] : ([sent.map(includerOf)] as const)
-      return [header.timestamp, transactions, toHex(message), ...brought]
+      const commit: Recorded['commits'][number] = [header.timestamp, transactions, toHex(message)]
+      if (input.includers !== undefined) commit.push(sent.map(includerOf))
+      return commit
     })
     return { what, genesis: toBase64(encodeCanonical(chain.genesis)), commits, state: digest(dump(chain.state)) }
   })

@@ -214,7 +214,7 @@ describe('witness: what peers may cost has a bound', () => {
   it('in broken rules: its link hears of each, of two blocks for a round not', async () => {
     const { agreement, broken } = hasty()
     for (const rule of ['V3 quorum of parents', EQUIVOCATION, 'R26 reveal'])
-      agreement.feed({ type: 'spare', from: rule, author: 0 })
+      agreement.feed({ type: 'spare', from: rule, author: new Uint8Array() })
     await turn()
     await agreement.stop()
     assert.deepEqual(broken, [toHex(member.publicKey), toHex(member.publicKey)])
