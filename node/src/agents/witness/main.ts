@@ -188,17 +188,19 @@ if (metrics !== null && registry !== null && settings.metrics !== null) {
   void countCommits(ledger, metrics, store.last(), starting.signal)
   metricsServer = await serveMetrics(registry, settings.metrics)
 }
+// Set while the ledger started, which the compiler can't see.
+const sequencer = committee as CommitteeSequencer | null
 const ready = {
   pid: process.pid,
   addresses: host.addresses(),
   // Whether it has a seat now; null: it decides alone.
-  seat: committee === null ? null : await hasSeat(committee),
+  seat: sequencer === null ? null : await hasSeat(sequencer),
   ...(metricsServer === null ? {} : { metrics: metricsServer.url })
 }
 await replaceFile(settings.readyFile, JSON.stringify(ready), { flush: false })
 process.send?.({ ready: true, ...ready })
 log.info({ addresses: ready.addresses }, 'witness ready')
-committee?.staysCaughtUp(starting.signal).catch((error: unknown) => {
+sequencer?.staysCaughtUp(starting.signal).catch((error: unknown) => {
   if (stopping) return
   log.error({ error: String(error) }, 'this witness has fallen behind for good; its next start begins with a snapshot')
   const { code, data } = asPekkaError(error).toProblem()
