@@ -22,7 +22,7 @@ import my_units, hashlib
 data = open('large.bin', 'rb').read()
 print(my_units.factor * 14, hashlib.sha256(data).hexdigest())
 open('result.bin', 'wb').write(data[:17_000_000])
-open('num' + 'py.py', 'w').write('evil')`
+open(bytes([110, 117, 109]).decode() + 'py.py', 'w').write('evil')`
     const first = await network.run('fit.py', source, '--with-files')
     assert.equal(first.code, 0, first.stderr)
     const { createHash } = await import('node:crypto')
