@@ -156,10 +156,10 @@ function mismatch({ ask, provider, running }: VerifiedAsk, need: Requirements): 
 
 /**
  * Candidates in order: cheapest first, at random among equals so that no provider is favoured, at most `count` and at
- * most one of a provider. That a machine is busy is the bridge's bare word: it decides between equal prices alone, or a bridge that calls
- * all others busy would name a friend. A machine that is busy indeed gives way within moments (PLACE_WAIT_SHARED_MS of the provider) to
- * the next one; so that nobody queues while another machine is free, the last place is one's that is said to be free, where all before it
- * are said to be busy.
+ * most one of a provider. That a machine is busy is the bridge's bare word: within one build of the image it decides
+ * between equal prices alone, or a bridge that calls all others busy would name a friend. A machine that is busy
+ * indeed gives way within moments (PLACE_WAIT_SHARED_MS of the provider) to the next one; so that nobody queues while
+ * another machine is free, the last place is one's that is said to be free, where all before it are said to be busy.
  * @throws PekkaError NO_MATCH, IMAGE_UNKNOWN
  */
 export function chooseCandidates(
@@ -171,13 +171,16 @@ export function chooseCandidates(
   const { fit, misfit } = match(asks, need)
   const busy = misfit.filter(({ why }) => why === 'busy').map(({ ask }) => ask)
   const serving = new Map<string, VerifiedAsk>()
-  let image: Uint8Array | null = null
   // Free ones first: the sort is stable, so they stay so among equals.
-  for (const ask of byPrice([...shuffled(fit, random), ...shuffled(busy, random)])) {
+  const all = byPrice([...shuffled(fit, random), ...shuffled(busy, random)])
+  // One offer names one image: builds with another digest under the same name are left out. A build of which all
+  // machines are busy isn't the one while another has a free machine: nobody would be left to give way to.
+  const sameBuild = (one: VerifiedAsk, other: VerifiedAsk): boolean =>
+    equalBytes(one.ask.image.digest, other.ask.image.digest)
+  const build = all.find(ask => fit.some(free => sameBuild(free, ask))) ?? all[0]
+  for (const ask of all) {
     const id = ask.provider.provider.join()
-    // One offer names one image: builds with another digest under the same name are left out.
-    image ??= ask.ask.image.digest
-    if (!serving.has(id) && equalBytes(image, ask.ask.image.digest)) serving.set(id, ask)
+    if (build && !serving.has(id) && sameBuild(build, ask)) serving.set(id, ask)
   }
   const chosen = [...serving.values()].slice(0, count)
   const free = chosen.every(ask => busy.includes(ask)) && [...serving.values()].find(ask => !busy.includes(ask))

@@ -95,8 +95,17 @@ describe('candidates for a task', () => {
     assert.deepEqual(named(asks, 3), [1, 2, 4])
     assert.deepEqual(named(asks, 4), [1, 2, 4, 3])
     assert.deepEqual(named(asks.slice(0, 2)), [1, 2], 'where all are busy, they do')
-    // One offer names one image: a free machine with another build doesn't serve it.
-    assert.deepEqual(named([machine(1, 1000n, true), machine(2, 1100n, true), machine(3, 1100n, false, 7)]), [1, 2])
+  })
+
+  it('are of one build of the image, the cheapest that has a machine said to be free', () => {
+    const busy = [machine(1, 1000n, true), machine(2, 1100n, true)]
+    assert.deepEqual(named([...busy, machine(3, 1100n, false, 7)]), [3])
+    assert.deepEqual(named([...busy, machine(3, 1100n, true, 7)]), [1, 2], 'where all are busy, the cheapest')
+    const free = [machine(2, 1100n, false), machine(3, 1150n, false), machine(4, 1200n, false)]
+    assert.deepEqual(named([machine(1, 1000n, true, 7), ...free]), [2, 3])
+    // Within that build the cheapest stays first, busy or not.
+    assert.deepEqual(named([machine(1, 1000n, true), machine(5, 900n, false, 7), ...free], 3), [5])
+    assert.deepEqual(named([machine(1, 1000n, true), machine(5, 1500n, false, 7), ...free], 3), [1, 2, 3])
   })
 
   it('of one price are those first that are free, and among these no provider is favoured', () => {
