@@ -2,11 +2,11 @@ import type { ImportScan, ModuleUse } from './imports.js'
 import { applies } from './markers.js'
 import { isOwn, type MissingPackage } from './missing.js'
 import { nearest } from './nearest.js'
-import { normalName, type Requirement } from './requirements.js'
+import { inForce, normalName, type Requirement } from './requirements.js'
 import { ABSENT, STANDARD_LIBRARY, NEWER_STANDARD_LIBRARY } from './stdlib.js'
 import { IMAGE_PYTHON, type TooNew } from './syntax.js'
 import { longest, longestKey, type ImageModules, type ModuleTables } from './tables.js'
-import { allows, breaks, breakingPart, minorOf } from './versions.js'
+import { allows, breaks, breakingPart, contradict, minorOf } from './versions.js'
 import { listed } from './words.js'
 
 /** What the user's own Python has of the imported modules. */
@@ -110,7 +110,8 @@ class Chooser {
     private readonly tables: ModuleTables,
     private readonly options: ChoiceOptions
   ) {
-    this.requirements = [...scan.requirements, ...(options.declared ?? [])].filter(({ marker }) => applies(marker))
+    const asked = [...scan.requirements, ...(options.declared ?? [])]
+    this.requirements = inForce(asked.filter(({ marker }) => applies(marker)))
   }
 
   choose(): ImageChoice {
@@ -273,12 +274,15 @@ class Chooser {
     const unknownImage = image.modules.size === 0
     return this.wanted.flatMap(({ use, outside, specifiers }) => {
       const found = inImage(image, use)
-      const specifier = specifiers
-        .map(({ specifier: text }) => text)
-        .filter(text => text !== '')
-        .join(',')
       const own = specifiers.filter(({ from }) => isOwn(from))
       const extras = [...new Set((found === undefined ? specifiers : own).flatMap(one => one.extras))]
+      // What the code itself asks for goes before files beside it, which list what a whole project once had.
+      const alone =
+        found === undefined
+          ? contradict(joined(own), joined(specifiers.filter(({ from }) => !isOwn(from))))
+          : extras.length > 0 || !allows(joined(own), found[1])
+      const asked = alone ? own : specifiers
+      const specifier = joined(asked)
       if (found !== undefined && allows(specifier, found[1]) && extras.length === 0) return []
       // Nobody knows what an image holds that the tables don't have.
       if (unknownImage) return []
@@ -292,7 +296,7 @@ class Chooser {
           distribution: normalName(distribution),
           specifier: specifier === '' && outside?.source === 'kernel' ? this.likeHere(use.name) : specifier,
           extras,
-          source: this.namedBy(specifiers, found?.[1]) ?? outside?.source ?? ('image' as const),
+          source: this.namedBy(asked, found?.[1]) ?? outside?.source ?? ('image' as const),
           // Who installs it in the code doesn't do without it.
           optional: use.optional && own.length === 0,
           have: found?.[1] ?? null,
@@ -326,18 +330,21 @@ class Chooser {
       [...image.modules.values()].map(([distribution, version]) => [normalName(distribution), version])
     )
     const left = new Set<string>()
-    const missing = new Map<string, MissingPackage>()
-    for (const { distribution, specifier, extras, from } of this.requirements) {
+    const missing: MissingPackage[] = []
+    for (const distribution of new Set(this.requirements.map(one => one.distribution))) {
       if (imported.has(distribution) || this.isLeftOut(distribution)) continue
       const version = has.get(distribution)
-      const hasExtras = extras.length === 0 || !isOwn(from)
-      if (version !== undefined && allows(specifier, version) && hasExtras) continue
-      if (from === 'requirements') {
+      const own = this.requirements.filter(one => one.distribution === distribution && isOwn(one.from))
+      const [first] = own
+      if (first === undefined) {
         if (version === undefined) left.add(distribution)
         continue
       }
-      missing.set(distribution, {
-        ...{ module: distribution, distribution, specifier, extras, source: from, optional: false },
+      const specifier = joined(own)
+      const extras = [...new Set(own.flatMap(one => one.extras))]
+      if (version !== undefined && allows(specifier, version) && extras.length === 0) continue
+      missing.push({
+        ...{ module: distribution, distribution, specifier, extras, source: first.from, optional: false },
         ...{ have: version ?? null, elsewhere: null }
       })
     }
@@ -345,7 +352,7 @@ class Chooser {
       const file = this.requirements.find(({ from }) => from === 'requirements')?.source ?? 'requirements.txt'
       this.notes.push(`${file} also lists ${listed([...left])}, which this code doesn’t import: left out.`)
     }
-    return [...missing.values()]
+    return missing
   }
 
   private isLeftOut(distribution: string): boolean {
@@ -396,6 +403,9 @@ class Chooser {
     return [`${images[0] === image ? 'Smallest one, and has' : 'Smallest one that has'} ${named}.`]
   }
 }
+
+const joined = (requirements: readonly Requirement[]): string =>
+  requirements.flatMap(({ specifier }) => (specifier === '' ? [] : [specifier])).join(',')
 
 /** `3.0` of 3.0.1. */
 const short = (version: string): string => /^\d+(?:\.\d+)?/.exec(version)?.[0] ?? version

@@ -1,4 +1,5 @@
 import { PekkaError } from '../protocol/index.js'
+import { contradict } from './versions.js'
 
 /** A package that somebody named, beside the imports. */
 export interface Requirement {
@@ -79,6 +80,25 @@ export function parseInstall(command: string): Omit<Requirement, 'line' | 'sourc
 }
 
 const INSTALLERS = new Set(['pip', 'setuptools', 'wheel', 'uv', 'conda', 'mamba', 'python'])
+
+/** Without the versions of install lines that a later one contradicts: pip takes that one's. */
+export function inForce(requirements: readonly Requirement[]): Requirement[] {
+  const sameCommand = (one: Requirement, other: Requirement): boolean =>
+    one.source === other.source && one.line === other.line
+  return requirements.map((one, index) => {
+    const replaced = requirements
+      .slice(index + 1)
+      .some(
+        later =>
+          one.from === 'install' &&
+          later.from === 'install' &&
+          later.distribution === one.distribution &&
+          !sameCommand(one, later) &&
+          contradict(one.specifier, later.specifier)
+      )
+    return replaced ? { ...one, specifier: '' } : one
+  })
+}
 
 /** The PEP 723 block of a script: `# /// script … # ///`. Undefined where there is none. */
 export function scriptRequirements(source: string):

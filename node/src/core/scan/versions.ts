@@ -65,6 +65,15 @@ export function allows(specifier: string, version: string): boolean {
   })
 }
 
+/** Whether no version that two specifiers name, nor one beside it, is one that both allow. */
+export function contradict(one: string, other: string): boolean {
+  if (one === '' || other === '') return false
+  const named = [...`${one},${other}`.matchAll(/[=<>]\s*([^\s,=<>]+)/g)].map(([, text = '']) =>
+    text.replace(/\.\*$/, '')
+  )
+  return !['0', ...named.flatMap(text => [text, `${text}.1`])].some(version => allows(`${one},${other}`, version))
+}
+
 /** The part of a version that says whether programs may break: `2` of 2.3.3, `0.12` of 0.12.1. */
 export function breakingPart(version: string): string | undefined {
   const release = parse(version)?.release

@@ -106,9 +106,37 @@ describe('scan: what the code itself asks for', () => {
   })
 
   it('is added where the code and a file ask for other versions', () => {
-    const { requirements } = readRequirements('numpy>=1.20', 'requirements.txt')
-    const found = choice('%pip install "numpy<2"\nimport numpy', { declared: requirements })
-    assert.deepEqual(missingRequirements(found), ['numpy<2,>=1.20'])
+    const ROWS: [source: string, file: string, added: string[]][] = [
+      ['%pip install "numpy<2"\nimport numpy', 'numpy>=1.20', ['numpy<2']],
+      ['%pip install pandas==1.5.3\nimport pandas', 'pandas==2.1.0', ['pandas==1.5.3']],
+      ['%pip install "dask[distributed]"\nimport dask', 'dask==2021.1', ['dask[distributed]']],
+      ['%pip install -U pandas\nimport pandas', 'pandas==1.4', []],
+      // What no image has comes in the way that both allow, else in the code's.
+      ['%pip install "dynesty>=1"\nimport dynesty', 'dynesty==2.0', ['dynesty>=1,==2.0']],
+      ['%pip install dynesty==1.0\nimport dynesty', 'dynesty==2.0', ['dynesty==1.0']]
+    ]
+    for (const [source, file, added] of ROWS) {
+      const { requirements } = readRequirements(file, 'requirements.txt')
+      assert.deepEqual(missingRequirements(choice(source, { declared: requirements })), added, source)
+    }
+  })
+
+  it('is what the last of several install lines asks for, where they contradict each other', () => {
+    const ROWS: [lines: string[], added: string[]][] = [
+      [['pandas==1.5.3', 'pandas==2.0.0'], ['pandas==2.0.0']],
+      [['pandas==1.5.3', `pandas==${inBase('pandas')}`], []],
+      [['"pandas<2"', '"pandas>=2"'], []],
+      [['pandas==1.5.3', 'pandas'], ['pandas==1.5.3']],
+      [['"pandas[excel]==1.5.3"', 'pandas==2.0.0'], ['pandas[excel]==2.0.0']],
+      [['"pandas<2"', '"pandas>1.2"'], ['pandas<2,>1.2']]
+    ]
+    for (const [lines, added] of ROWS) {
+      const cells = lines.map((line, index) => ({ id: `c${String(index)}`, source: `%pip install ${line}` }))
+      const found = (code: string): string[] =>
+        missingRequirements(chooseImage(importScan([...cells, { id: 'last', source: code }]), tables))
+      assert.deepEqual(found('import pandas'), added, lines.join(' '))
+      assert.deepEqual(found('1'), added, `${lines.join(' ')}, not imported`)
+    }
   })
 
   it('is left out where the user says so', () => {
