@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import {
   accountId,
+  compareBytes,
   encodeSigned,
+  equalBytes,
   networkId,
   signTransaction,
   transactionId,
@@ -255,6 +257,36 @@ describe('witness: lanes of a committee', () => {
     await gate.enter(first, isFinal)
     execute(first)
     assert.equal(gate.tryEnter(rest, isFinal), 'ready')
+  })
+
+  it('counts a transaction as the copy of it that entered, whichever copy of it leaves: ids don’t cover signatures', async () => {
+    const signers = [createSigner(seed()), createSigner(seed())]
+    const keys = signers.map(({ publicKey }) => publicKey).sort(compareBytes)
+    const policy = { threshold: 1, keys }
+    const content = contentOf({ account: accountId(policy) }, { body: { kind: 'open-account', policy, deposit: 0n } })
+    const copyBy = async (count: number): Promise<VerifiedTransaction> =>
+      verifyTransaction(encodeSigned(await signTransaction(content, signers.slice(0, count))), createVerifier())
+    const [small, large] = [await copyBy(1), await copyBy(2)]
+    assert.ok(equalBytes(small.id, large.id) && weightOf(small) < weightOf(large))
+    const [first, second] = await chain(network.demo, 2)
+    assert.ok(first && second)
+    for (const [entered, left] of [
+      [large, small],
+      [small, large]
+    ] as const) {
+      const { gate } = world(undefined, weightOf(first) + weightOf(second) - 1)
+      await gate.enter(entered, isFinal)
+      // The other copy neither counts nor takes its place.
+      await gate.enter(left, isFinal)
+      gate.leave(left)
+      // Nothing is under way: one may go on, two are too many.
+      await gate.enter(first, isFinal)
+      await assert.rejects(gate.enter(second, isFinal), { code: 'RATE_LIMITED' })
+      const tight = world(undefined, 1).gate
+      await tight.enter(entered, isFinal)
+      tight.leave(left)
+      await tight.enter(first, isFinal)
+    }
   })
 
   it('lets one go on by itself, however large, and counts the views of the tasks that it opens', async () => {

@@ -88,8 +88,12 @@ export class LaneGate {
   leave(transaction: VerifiedTransaction): void {
     const lane = laneOf(transaction)
     const under = this.#under.get(lane)
-    if (under?.delete(toHex(transaction.id)) !== true) return
-    this.#weight -= weightOf(transaction)
+    const id = toHex(transaction.id)
+    const held = under?.get(id)
+    if (under === undefined || held === undefined) return
+    under.delete(id)
+    // Of the copy that entered: ids don't cover signatures, and the one that was ordered may have more of them, or fewer.
+    this.#weight -= weightOf(held)
     if (under.size === 0) this.#under.delete(lane)
     this.#look([lane])
   }
@@ -161,8 +165,12 @@ export class LaneGate {
   #begin(transaction: VerifiedTransaction): void {
     const lane = laneOf(transaction)
     const under = this.#under.get(lane) ?? new Map<string, VerifiedTransaction>()
-    if (!this.#isUnder(transaction)) this.#weight += weightOf(transaction)
-    this.#under.set(lane, under.set(toHex(transaction.id), transaction))
+    const id = toHex(transaction.id)
+    // Another copy's weight isn't added, so it isn't kept either.
+    if (!under.has(id)) {
+      this.#weight += weightOf(transaction)
+      this.#under.set(lane, under.set(id, transaction))
+    }
     this.#look([lane])
   }
 
