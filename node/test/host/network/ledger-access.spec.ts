@@ -265,6 +265,26 @@ describe('ledger access', () => {
     )
   })
 
+  it('says so, too, where another one can’t be reached for all that time', async () => {
+    const young = await witness(
+      Object.assign(new CountingLedger(), {
+        async *follow(after: number) {
+          throw new PekkaError('HISTORY_PRUNED', { what: `commit ${after + 1}`, first: 90 })
+        }
+      })
+    )
+    const gone = await witness(new CountingLedger())
+    const addresses = [young, young, gone].map(firstAddress)
+    await gone.stop()
+    const lost = await client(addresses, 1_000)
+    await assert.rejects(
+      async () => {
+        for await (const _ of lost.follow(2, new AbortController().signal)) assert.fail()
+      },
+      { code: 'HISTORY_PRUNED' }
+    )
+  })
+
   it('says at once that the next commit is larger than a message, through a relay too, and follows on after it', async () => {
     const large = new CountingLedger()
     large.grow(20)
