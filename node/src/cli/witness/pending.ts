@@ -2,12 +2,21 @@ import { readFile, rm } from 'node:fs/promises'
 import {
   decodeSigned,
   equalBytes,
-  type Body,
+  fromOutcome,
   type LedgerAccess,
   type Transaction,
   type TransactionOutcome
 } from '../../core/protocol/index.js'
 import { replaceFile } from '../../host/files/index.js'
+
+/** Refusals of a witness that takes no more just now: they say nothing of the transaction, which may be under way through another one. */
+const FOR_LATER: ReadonlySet<string> = new Set(['RATE_LIMITED', 'BANDWIDTH_SPENT'])
+
+/** What an earlier command had left, and whether it was carried out. */
+export interface Left {
+  transaction: Transaction
+  applied: boolean
+}
 
 /**
  * What was signed for a witness's account and has no end that is known. A command that was cut off, or got no answer or a refusal, left it; the
@@ -30,19 +39,20 @@ export class PendingTransaction {
 
   /**
    * Sends what was left once more; what is refused then is given up.
-   * @returns it, where it is applied; null: nothing was left, or it came to nothing
-   * @throws PekkaError LEDGER_UNREACHABLE: it stays
+   * @returns null: nothing was left
+   * @throws PekkaError LEDGER_UNREACHABLE, RATE_LIMITED, BANDWIDTH_SPENT: it stays
    */
-  async resend(ledger: Pick<LedgerAccess, 'submit' | 'time'>): Promise<Transaction | null> {
+  async resend(ledger: Pick<LedgerAccess, 'submit' | 'time'>): Promise<Left | null> {
     const bytes = await this.#read()
     if (bytes === null) return null
     const { transaction } = decodeSigned(bytes)
     const { network } = await ledger.time()
     // The folder's genesis is another one by now.
     if (!equalBytes(network, transaction.network)) return null
-    const { status } = await ledger.submit(bytes)
+    const outcome = await ledger.submit(bytes)
+    if (outcome.status === 'refused' && FOR_LATER.has(outcome.code)) throw fromOutcome(outcome)
     await this.#forget()
-    return status === 'applied' ? transaction : null
+    return { transaction, applied: outcome.status === 'applied' }
   }
 
   async #read(): Promise<Uint8Array | null> {
@@ -58,9 +68,3 @@ export class PendingTransaction {
     await rm(this.path, { force: true })
   }
 }
-
-/** Whether what was left is what is asked for now. */
-export const isSame = (left: Transaction | null, kind: 'stake' | 'unstake', amount: bigint): boolean =>
-  left !== null && isOfKind(left.body, kind) && left.body.amount === amount
-
-const isOfKind = <K extends Body['kind']>(body: Body, kind: K): body is Extract<Body, { kind: K }> => body.kind === kind

@@ -1,7 +1,8 @@
-import type { LedgerAccess } from '../../core/protocol/index.js'
+import { credits } from '../../core/client/index.js'
+import { PekkaError, type LedgerAccess } from '../../core/protocol/index.js'
 import { OwnerLane } from '../../agents/witness/network/index.js'
 import { readSigner } from '../../host/crypto/index.js'
-import { isSame, PendingTransaction } from './pending.js'
+import { PendingTransaction, type Left } from './pending.js'
 import type { WitnessPlaces } from './places.js'
 
 type Ledger = Pick<LedgerAccess, 'time' | 'account' | 'submit'>
@@ -24,11 +25,11 @@ async function openLane(places: WitnessPlaces, ledger: Ledger) {
 
 /**
  * Stakes credits on the witness. Where the network has a faucet the account opens itself and draws what is missing.
- * @throws PekkaError FUNDS_MISSING, ACCOUNT_UNKNOWN and the ledger's own
+ * @throws PekkaError FUNDS_MISSING, ACCOUNT_UNKNOWN and the ledger's own; USAGE where an earlier command had left something else
  */
 export async function stakeOn(places: WitnessPlaces, ledger: Ledger, amount: bigint): Promise<Staked> {
   const { lane, left } = await openLane(places, ledger)
-  if (isSame(left, 'stake', amount)) return 'earlier'
+  if (isDone(left, 'stake', amount)) return 'earlier'
   const { parameters } = await ledger.time()
   let view = await ledger.account(lane.account)
   if (view === null && parameters.faucetLimit > 0n) {
@@ -44,10 +45,25 @@ export async function stakeOn(places: WitnessPlaces, ledger: Ledger, amount: big
   return 'signed'
 }
 
-/** Takes stake back; it arrives after the network's time for that. @throws PekkaError FUNDS_MISSING, ACCOUNT_UNKNOWN and the ledger's own */
+/** Takes stake back; it arrives after the network's time for that. @throws PekkaError as {@link stakeOn} */
 export async function unstakeFrom(places: WitnessPlaces, ledger: Ledger, amount: bigint): Promise<Staked> {
   const { lane, left } = await openLane(places, ledger)
-  if (isSame(left, 'unstake', amount)) return 'earlier'
+  if (isDone(left, 'unstake', amount)) return 'earlier'
   await lane.unstake(amount)
   return 'signed'
+}
+
+/**
+ * Whether what is asked for is what an earlier command had left, and is done.
+ * @throws PekkaError USAGE: that had left another stake, whose end the user hasn't been told yet: both together may not be what is wanted
+ */
+function isDone(left: Left | null, kind: 'stake' | 'unstake', amount: bigint): boolean {
+  if (left === null) return false
+  const { body } = left.transaction
+  if (body.kind !== 'stake' && body.kind !== 'unstake') return false
+  if (body.kind === kind && body.amount === amount) return left.applied
+  const end = left.applied ? 'has been carried out now' : 'was refused, and is given up now'
+  throw new PekkaError('USAGE', {
+    issue: `An earlier command had sent "pekka witness ${body.kind} ${credits(body.amount)}" and got no answer that it was done. It ${end}. Nothing else was signed: run this command again if it is still wanted.`
+  })
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import {
   CREDIT,
   decodeSigned,
+  isPekkaError,
   PekkaError,
   sha256,
   toHex,
@@ -25,12 +26,15 @@ class OneLedger {
   readonly applied = new Map<string, string>()
   sent = 0
   answers: 'all' | 'none' | 'refusals' = 'all'
+  #timestamp = 1_000
   #sequence = 0
   #previous: Uint8Array | null = null
 
   async time(): Promise<LedgerTime> {
     const parameters = { ...DEVNET_PARAMETERS, faucetLimit: 0n }
-    return { network: NETWORK, index: 1, timestamp: 1_000, contractTime: 1, parents: [NETWORK], parameters }
+    // What is signed again isn't the same again.
+    this.#timestamp += 1
+    return { network: NETWORK, index: 1, timestamp: this.#timestamp, contractTime: 1, parents: [NETWORK], parameters }
   }
 
   async account(account: Uint8Array): Promise<AccountView> {
@@ -86,13 +90,53 @@ describe('staking on a witness', () => {
       assert.deepEqual([ledger.applied.size, await isLeft()], [2, false])
     })
 
-  it('ends what was left before it does something else', async () => {
+  const issueOf = (error: unknown): string =>
+    isPekkaError(error) && error.code === 'USAGE' ? String(error.data['issue']) : assert.fail(String(error))
+
+  it('ends what was left, says so, and does nothing else until it is asked again', async () => {
     ledger.answers = 'none'
-    await assert.rejects(stakeOn(places, ledger, CREDIT))
+    await assert.rejects(stakeOn(places, ledger, 1_000n * CREDIT))
     ledger.answers = 'all'
+    const other = await stakeOn(places, ledger, 500n * CREDIT).catch(issueOf)
+    assert.match(other, /stake 1,?000.*has been carried out now.*run this command again/s)
+    assert.deepEqual([[...ledger.applied.values()], await isLeft()], [['stake'], false])
     assert.equal(await unstakeFrom(places, ledger, CREDIT), 'signed')
     assert.deepEqual([...ledger.applied.values()], ['stake', 'unstake'])
   })
+
+  it('says that another amount was refused, too, before it signs anything', async () => {
+    const { submit } = ledger
+    ledger.submit = async bytes => {
+      const id = transactionId(decodeSigned(bytes).transaction)
+      return { status: 'refused', id, code: 'FUNDS_MISSING', data: {} }
+    }
+    await assert.rejects(stakeOn(places, ledger, 1_000n * CREDIT), { code: 'FUNDS_MISSING' })
+    assert.match(await unstakeFrom(places, ledger, CREDIT).catch(issueOf), /was refused, and is given up now/)
+    ledger.submit = submit
+    assert.equal(await stakeOn(places, ledger, CREDIT), 'signed')
+    assert.deepEqual([...ledger.applied.values()], ['stake'])
+  })
+
+  for (const code of ['RATE_LIMITED', 'BANDWIDTH_SPENT'])
+    it(`stakes once, though a witness said ${code} of what was under way through another one`, async () => {
+      const { submit } = ledger
+      const underWay: Uint8Array[] = []
+      ledger.submit = async bytes => {
+        underWay.push(bytes)
+        throw new PekkaError('LEDGER_UNREACHABLE')
+      }
+      await assert.rejects(stakeOn(places, ledger, CREDIT))
+      ledger.submit = async bytes => {
+        const id = transactionId(decodeSigned(bytes).transaction)
+        return { status: 'refused', id, code, data: {} }
+      }
+      await assert.rejects(stakeOn(places, ledger, CREDIT), { code })
+      assert.equal(await isLeft(), true)
+      ledger.submit = submit
+      for (const bytes of underWay) await ledger.submit(bytes)
+      assert.equal(await stakeOn(places, ledger, CREDIT), 'earlier')
+      assert.deepEqual([[...ledger.applied.values()], await isLeft()], [['stake'], false])
+    })
 
   it('signs anew where what was left was never carried out and can’t be', async () => {
     const { submit } = ledger
