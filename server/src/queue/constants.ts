@@ -28,6 +28,12 @@ export const JOB_BACKOFF_MS = 200
  */
 export const LANE_PATIENCE_MS = 10_000
 
+/**
+ * How long an offer is sent again that the ledger has no room for just now, ms: a burst is through in seconds, also where a job's tries and the
+ * sweeper's bring it; whose account sends more than it may for longer than this is told so.
+ */
+export const BUSY_PATIENCE_MS = 60_000
+
 /** Refused offers that are remembered, so that those behind them on their lanes are refused at once. */
 export const REFUSED_OFFERS = 1024
 

@@ -16,7 +16,7 @@ import type { ProviderLink } from '../links/index.js'
 import type { Metrics } from '../metrics.js'
 import type { TaskRecord, TaskStore } from '../tasks/index.js'
 import type { Candidates } from './candidates.js'
-import { LANE_PATIENCE_MS, REFUSED_OFFERS } from './constants.js'
+import { BUSY_PATIENCE_MS, LANE_PATIENCE_MS, REFUSED_OFFERS } from './constants.js'
 
 export interface TaskDriverComponents {
   ledger: LedgerAccess
@@ -54,7 +54,8 @@ export class TaskDriver {
 
   /**
    * What a job does: brings the task's offer onto the ledger. Returns when the ledger has answered.
-   * @throws PekkaError LEDGER_UNREACHABLE, LANE_SEQUENCE (the offer before it is still to come): the queue tries again
+   * @throws PekkaError LEDGER_UNREACHABLE, RATE_LIMITED (it takes no more just now), LANE_SEQUENCE (the offer before it is still to come):
+   *   the queue tries again
    */
   drive(task: Uint8Array, signal?: AbortSignal): Promise<void> {
     const name = toHex(task)
@@ -143,6 +144,9 @@ export class TaskDriver {
       return this.see(view)
     if (outcome.code === 'LANE_SEQUENCE' && this.#cameTooEarly(record, transaction, outcome.data))
       throw new PekkaError('LANE_SEQUENCE', outcome.data)
+    // It hasn't entered: the same bytes may, once there is room (R29, R30). A failed one has used up its place.
+    const busy = outcome.status === 'refused' && outcome.code === 'RATE_LIMITED'
+    if (busy && this.#now() - record.submittedAt < BUSY_PATIENCE_MS) throw new PekkaError('RATE_LIMITED')
     await this.#refuse(record, outcome.code)
   }
 

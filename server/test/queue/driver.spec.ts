@@ -12,7 +12,7 @@ import {
 import type { LedgerMirror } from '../../src/ledger/index.js'
 import type { Metrics } from '../../src/metrics.js'
 import type { Candidates } from '../../src/queue/candidates.js'
-import { LANE_PATIENCE_MS } from '../../src/queue/constants.js'
+import { BUSY_PATIENCE_MS, LANE_PATIENCE_MS } from '../../src/queue/constants.js'
 import { TaskDriver } from '../../src/queue/driver.js'
 import type { TaskRecord, TaskStore } from '../../src/tasks/index.js'
 
@@ -40,6 +40,7 @@ class Bench {
   readonly records = new Map<string, TaskRecord>()
   /** Offers in the order in which they reached the ledger. */
   readonly submitted: number[] = []
+  readonly bytes: Uint8Array[] = []
   #answers: PromiseWithResolvers<TransactionOutcome>[] = []
   now = 0
   /** The ledger has none of the tasks. */
@@ -61,6 +62,7 @@ class Bench {
     }
     const ledger = {
       submit: (transaction: Uint8Array) => {
+        this.bytes.push(transaction)
         this.submitted.push(decodeSigned(transaction).transaction.sequence)
         const answer = Promise.withResolvers<TransactionOutcome>()
         this.#answers.push(answer)
@@ -104,9 +106,18 @@ class Bench {
     else answer?.resolve({ status: 'applied', id: id(0), index: 1, timestamp: 0 })
   }
 
-  /** As {@link answer}: the ledger refuses it. */
-  refuse(code: string, data: Record<string, string> = {}): void {
-    this.#answers.shift()?.resolve({ status: 'refused', id: id(0), code, data })
+  /** As {@link answer}: the ledger refuses it, or has ordered it and it failed. */
+  refuse(code: string, data: Record<string, string> = {}, status?: 'failed'): void {
+    const outcome = { id: id(0), code, data }
+    this.#answers
+      .shift()
+      ?.resolve(
+        status === undefined ? { ...outcome, status: 'refused' } : { ...outcome, status, index: 1, timestamp: 0 }
+      )
+  }
+
+  code(n: number): string | null | undefined {
+    return this.records.get(toHex(id(n)))?.code
   }
 
   state(n: number): string | undefined {
@@ -177,6 +188,53 @@ describe('an offer that has just come', () => {
     bench.answer()
     await job
     assert.deepEqual([bench.submitted, bench.state(1)], [[1, 1], 'on-ledger'])
+  })
+})
+
+describe('an offer that the ledger has no room for just now', () => {
+  /** The ledger answers the next try of offer n. */
+  async function refused(bench: Bench, n: number, code: string, status?: 'failed'): Promise<void> {
+    const job = bench.driver.drive(id(n))
+    await turns()
+    bench.refuse(code, {}, status)
+    await job
+  }
+
+  it('is left to the queue, which sends the same bytes again, and what follows it waits', async () => {
+    const bench = new Bench()
+    bench.unknown = true
+    for (const n of [1, 2]) bench.add(n, 7)
+    await assert.rejects(refused(bench, 1, 'RATE_LIMITED'), { code: 'RATE_LIMITED' })
+    assert.equal(bench.state(1), 'queued')
+    bench.now = LANE_PATIENCE_MS
+    const next = bench.driver.drive(id(2))
+    await turns()
+    bench.refuse('LANE_SEQUENCE', { expected: '1' })
+    await assert.rejects(next, { code: 'LANE_SEQUENCE' })
+    const again = bench.driver.drive(id(1))
+    await turns()
+    bench.unknown = false
+    bench.answer()
+    await again
+    assert.deepEqual([bench.submitted, bench.state(1), bench.state(2)], [[1, 2, 1], 'on-ledger', 'queued'])
+    assert.deepEqual(bench.bytes[2], bench.bytes[0])
+  })
+
+  it('is refused once that has lasted too long', async () => {
+    const bench = new Bench()
+    bench.unknown = true
+    bench.add(1, 7)
+    bench.now = BUSY_PATIENCE_MS
+    await refused(bench, 1, 'RATE_LIMITED')
+    assert.deepEqual([bench.state(1), bench.code(1)], ['refused', 'RATE_LIMITED'])
+  })
+
+  it('is refused at once where the ledger has ordered it: its place in the lane is used', async () => {
+    const bench = new Bench()
+    bench.unknown = true
+    bench.add(1, 7)
+    await refused(bench, 1, 'RATE_LIMITED', 'failed')
+    assert.equal(bench.state(1), 'refused')
   })
 })
 

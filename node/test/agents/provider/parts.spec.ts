@@ -129,6 +129,7 @@ describe('LedgerLane', () => {
     sequence = 0
     previous: Uint8Array | null = null
     readonly seen: Body[] = []
+    readonly sent: string[] = []
     refuse: string[] = []
     reads = 0
 
@@ -137,6 +138,7 @@ describe('LedgerLane', () => {
         await new Promise(resolve => setTimeout(resolve, Math.random() * 4))
         const { transaction } = decodeSigned(bytes)
         const id = transactionId(transaction)
+        this.sent.push(toHex(bytes))
         const planned = this.refuse.shift()
         if (planned !== undefined) return { status: 'refused', id, code: planned, data: {} }
         if (transaction.sequence !== this.sequence) {
@@ -173,7 +175,7 @@ describe('LedgerLane', () => {
   const laneOf = (ledger: LaneLedger) =>
     new LedgerLane(
       { ledger: ledger.access, clock: { now: () => 1_000 } },
-      { network, account: provider, signer, lane: 'delegate' }
+      { network, account: provider, signer, lane: 'delegate', busyPauses: [1, 1, 1] }
     )
 
   it('signs many at once as one chain, and none is lost or doubled when they overtake one another', async () => {
@@ -196,6 +198,28 @@ describe('LedgerLane', () => {
     ledger.previous = hash('another')
     assert.equal((await lane.send(body)).status, 'applied')
     assert.equal(ledger.reads, 2)
+  })
+
+  it('sends the same bytes again where the ledger has no room, and says so where it gets none', async () => {
+    const ledger = new LaneLedger()
+    const lane = laneOf(ledger)
+    ledger.refuse = ['RATE_LIMITED', 'RATE_LIMITED']
+    assert.equal((await lane.send(body)).status, 'applied')
+    assert.deepEqual([ledger.sent.length, new Set(ledger.sent).size, ledger.seen.length, ledger.reads], [3, 1, 1, 1])
+    ledger.refuse = Array.from({ length: 4 }, () => 'RATE_LIMITED')
+    await assert.rejects(lane.send(body), code('RATE_LIMITED'))
+    assert.deepEqual([ledger.sent.length, ledger.seen.length], [7, 1])
+    // Whoever stops doesn't wait for it.
+    const stop = new AbortController()
+    ledger.refuse = ['RATE_LIMITED']
+    const patient = new LedgerLane(
+      { ledger: ledger.access, clock: { now: () => 1_000 } },
+      { network, account: provider, signer, lane: 'delegate', busyPauses: [600_000] }
+    )
+    const sent = patient.send(body, stop.signal)
+    while (ledger.sent.length < 8) await new Promise(resolve => setImmediate(resolve))
+    stop.abort()
+    await assert.rejects(sent)
   })
 
   it('gives other refusals to its caller, and does not try for ever', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   compareBytes,
   encodeSigned,
@@ -25,6 +26,8 @@ export interface LedgerLaneInit {
   signer: Signer
   /** Lane 0, signed by the account's own key, or the lane of this signer's delegate (R27). */
   lane: 'account' | 'delegate'
+  /** For tests: the pauses where the ledger has no room. */
+  busyPauses?: readonly number[]
 }
 
 /** What became of a transaction that entered the ledger. */
@@ -40,6 +43,12 @@ const SIGN_AGAIN = new Set(['LANE_SEQUENCE', 'PARENT_UNKNOWN', 'TRANSACTION_EXPI
 
 /** Tries per transaction. Two signers of one lane that keep getting in each other's way are a mistake, not bad luck. */
 const MAX_TRIES = 8
+
+/**
+ * Pauses before the same bytes are sent again that the ledger had no room for, ms. The first are over before a witness gives up what follows
+ * them in the lane (two seconds).
+ */
+const BUSY_PAUSES_MS = [250, 500, 1_000, 2_000, 4_000]
 
 /** Transactions of the lane that aren't final yet. A witness holds 64 of one lane. */
 const MAX_UNDER_WAY = 48
@@ -96,12 +105,23 @@ export class LedgerLane {
     const signed = this.#signing.then(() => this.#sign(body, signal))
     this.#signing = signed.catch(() => {})
     try {
-      return await this.components.ledger.submit(await signed, signal)
+      return await this.#submit(await signed, signal)
     } catch (error) {
       // Whether it arrived isn't known; the next one asks.
       this.#head = null
       throw error
     }
+  }
+
+  /** What finds no room hasn't entered, and may in a moment: an accept that is given up for a burst of others' is a task not run. */
+  async #submit(bytes: Uint8Array, signal?: AbortSignal): Promise<TransactionOutcome> {
+    const { ledger } = this.components
+    for (const ms of this.init.busyPauses ?? BUSY_PAUSES_MS) {
+      const outcome = await ledger.submit(bytes, signal)
+      if (outcome.status !== 'refused' || outcome.code !== 'RATE_LIMITED') return outcome
+      await pause(ms * (0.5 + Math.random() / 2), undefined, { signal })
+    }
+    return await ledger.submit(bytes, signal)
   }
 
   async #sign(body: Body, signal?: AbortSignal): Promise<Uint8Array> {
