@@ -54,11 +54,45 @@ export function parseRequirement(
   }
 }
 
-/** Options of pip and conda that take a value in the next word. */
-const WITH_VALUE =
-  /^(-c|-r|-e|-i|-f|-t|-n|-p|--(constraint|requirement|editable|index-url|extra-index-url|find-links|target|name|prefix|channel|python|index|default-index|upgrade-package|upgrade-strategy|trusted-host|timeout|retries|only-binary|no-binary))$/
+/** Options of pip, uv and conda that take a value in the next word. */
+const WITH_VALUE = new Set([
+  ...['-c', '-r', '-e', '-i', '-f', '-t', '-n', '-p', '-C'],
+  ...(
+    'constraint requirement editable index-url extra-index-url find-links target name prefix channel python index default-index ' +
+    'upgrade-package upgrade-strategy trusted-host timeout retries only-binary no-binary progress-bar root-user-action cache-dir log ' +
+    'src root proxy cert client-cert platform python-version implementation abi report exists-action use-feature use-deprecated ' +
+    'config-settings global-option keyring-provider prerelease resolution index-strategy link-mode exclude-newer extra group file ' +
+    'solver torch-backend'
+  )
+    .split(' ')
+    .map(name => `--${name}`)
+])
 
-/** The packages of `pip install a 'b>=2' -q`. URLs, paths and files that it names are left out: they don't travel. */
+/** Options that name where packages come from. */
+const FROM = /^(?:-i|-f|--(?:index-url|extra-index-url|default-index|index|find-links))(?:=(.*))?$/
+/** Where every package has the name that the public index knows. */
+const PUBLIC = /^(?:[\w-]+=)?["']?https?:\/\/(?:pypi\.org|download\.pytorch\.org)(?:[:/"']|$)/i
+
+/** Whether a command takes packages from elsewhere too: what it names may be another's package, or nobody's, on the public index. */
+const fromElsewhere = (words: readonly string[]): boolean =>
+  words.some((word, index) => {
+    const option = FROM.exec(word)
+    const place = option === null ? '' : (option[1] ?? words[index + 1] ?? '')
+    return /:\/\/|[{$]/.test(place) && !PUBLIC.test(place)
+  })
+
+/** `numpy=1.26` of conda is any 1.26, and `numpy=1.26.4=py311_0` that one. */
+const condaVersion = (word: string): string =>
+  word.replace(/^([\w.-]+)=(?!=)([\w.*]+)(=.*)?$/, (_, name: string, text: string, build: string | undefined) => {
+    const version = text.replace(/[.*]+$/, '')
+    if (version === '') return name
+    return build === undefined && /^[\d.]+$/.test(version) ? `${name}==${version}.*` : `${name}==${version}`
+  })
+
+/**
+ * The packages of `pip install a 'b>=2' -q`. URLs, paths and files that it names are left out: they don't travel. So are names of another
+ * index.
+ */
 export function parseInstall(command: string): Omit<Requirement, 'line' | 'source'>[] {
   const words = [...command.replace(/\s#.*$/, '').matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
     ([, double, single, bare]) => double ?? single ?? bare ?? ''
@@ -67,17 +101,20 @@ export function parseInstall(command: string): Omit<Requirement, 'line' | 'sourc
   const own = end < 0 ? words : [...words.slice(0, end), ...(words[end]?.match(/^[^;&|>]+(?=;$)/) ?? [])]
   const start = own.findIndex(word => word === 'install' || word === 'add') + 1
   const found: Omit<Requirement, 'line' | 'source'>[] = []
+  if (fromElsewhere(own)) return found
   for (let i = start; i < own.length; i += 1) {
     const word = own[i] ?? ''
-    if (WITH_VALUE.test(word)) i += 1
-    else if (!word.startsWith('-') && !/[/\\{}$]|^\.|:/.test(word)) {
-      // conda writes `numpy=1.26`, and pip is not a package that a program needs.
-      const requirement = parseRequirement(word.replace(/^([\w.-]+)=(?!=)([\w.*]+)(=.*)?$/, '$1==$2'))
+    if (WITH_VALUE.has(word)) i += 1
+    else if (!word.startsWith('-') && !/[/\\{}$]|^\.|:/.test(word) && !ARCHIVE.test(word)) {
+      const requirement = parseRequirement(condaVersion(word))
+      // pip is not a package that a program needs.
       if (requirement && !INSTALLERS.has(requirement.distribution)) found.push({ ...requirement, from: 'install' })
     }
   }
   return found
 }
+
+const ARCHIVE = /\.(whl|zip|tar\.gz|tgz)(\[.*\])?$/i
 
 const INSTALLERS = new Set(['pip', 'setuptools', 'wheel', 'uv', 'conda', 'mamba', 'python'])
 

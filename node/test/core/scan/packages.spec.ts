@@ -128,13 +128,50 @@ describe('scan: declared packages', () => {
     )
     assert.equal(
       installs('!{sys.executable} -m pip install f \\\n  g --upgrade\n%conda install -c conda-forge h=1.2'),
-      'f g h==1.2'
+      'f g h==1.2.*'
     )
     assert.equal(installs('!uv pip install i; ls\n%%bash'), 'i')
     assert.equal(installs('%%bash\napt-get update\npip install j\n'), 'j')
     assert.equal(installs('pip install k'), 'k')
     assert.equal(installs('!pip install ./local.whl git+https://x.org/y https://x.org/z.whl {name} .'), '')
+    assert.equal(installs('!pip install a-1.0-py3-none-any.whl "b.whl[x]" c.tar.gz d.zip e.tgz f'), 'f')
     assert.equal(installs('x = "pip install l"\nprint("!pip install m")'), '')
+  })
+
+  it('reads versions as conda means them', () => {
+    const line = '%conda install a=2.4 b=2.* c==2.4 d=2.4.1=py311_0 e=* f=1.0rc1 "g>=2" h=2.4*'
+    assert.equal(installs(line), 'a==2.4.* b==2.* c==2.4 d==2.4.1 e f==1.0rc1 g>=2 h==2.4.*')
+  })
+
+  it('takes no value of an option for a package', () => {
+    for (const option of [
+      ...[
+        'progress-bar off',
+        'root-user-action ignore',
+        'cache-dir cache',
+        'log log',
+        'python-version 3.11',
+        'extra x'
+      ],
+      ...['exists-action w', 'use-feature fast-deps', 'solver libmamba', 'torch-backend auto', 'prerelease allow']
+    ])
+      assert.equal(installs(`!pip install --${option} pandas`), 'pandas', option)
+    assert.equal(installs('!pip install -C setup=x pandas --no-deps rich'), 'pandas rich')
+  })
+
+  it('takes no name of another index for one of the public one', () => {
+    for (const option of [
+      ...['-i https://x.y/simple', '--index-url=https://x.y/simple', '--extra-index-url "https://pypi.org.x.y"'],
+      ...['--find-links https://x.y', '-f {url}', '--default-index $INDEX', '--index own=https://x.y/simple']
+    ]) {
+      assert.equal(installs(`!pip install ${option} inner==1`), '', option)
+      assert.equal(installs(`!pip install inner==1 ${option}`), '', option)
+    }
+    for (const option of [
+      ...['-i https://pypi.org/simple', '--index-url=https://download.pytorch.org/whl/cpu', '-f ./wheels'],
+      ...['--index torch=https://download.pytorch.org/whl/cpu', '-c https://x.y/pins.txt']
+    ])
+      assert.equal(installs(`!pip install ${option} torch==2.1`), 'torch==2.1', option)
   })
 
   it('reads requirements of PEP 508, and nothing else', () => {
