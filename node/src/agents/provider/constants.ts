@@ -86,6 +86,8 @@ export const MAX_INTAKE_BYTES = 512 << 20
 /** What a sandbox that waits is reckoned to hold, bytes: about the most that any image does (docs/images.md has what each was seen to). */
 export const WARM_BYTES = 400 << 20
 
-/** How long output of a closed task waits for a bridge that lacks it, ms, and of how many runs at most: their files may have 64 MiB each and more. */
+/** How long after its run began output of a closed task waits for a bridge that lacks it, ms, and of how many runs at most: 64 MiB each and more. */
 export const LATE_MS = 7 * 86_400_000
 export const MAX_LATE_RUNS = 32
+/** How often it is looked for such as is too old, ms. */
+export const LATE_LOOK_MS = 3_600_000

@@ -33,8 +33,8 @@ describe('output whose bridge was away until its task was closed', () => {
     await rm(directory, { recursive: true })
   })
 
-  const begin = (): Outputs =>
-    new Outputs({ store, signer, clock: { now: () => now }, log: { info: () => {}, warn: () => {} } }, network)
+  const begin = (look?: number): Outputs =>
+    new Outputs({ store, signer, clock: { now: () => now }, log: { info: () => {}, warn: () => {} } }, network, look)
 
   /** A run that is finished, as its attempt leaves it. */
   async function run(number: number, ledger: RunRecord['ledger'] = 'committed'): Promise<RunRecord> {
@@ -100,5 +100,17 @@ describe('output whose bridge was away until its task was closed', () => {
     const last = await run(100)
     await outputs.closed(last)
     assert.deepEqual([outputs.open, await isThere(last)], [1, true])
+  })
+
+  it('goes when it is too old, though nothing else happens', async () => {
+    await outputs.close()
+    outputs = begin(5)
+    const [old, open] = [await run(1), await run(2, 'open')]
+    await outputs.closed(old)
+    assert.equal(await isThere(old), true)
+    now += LATE_MS + 3
+    while (await isThere(old)) await new Promise(resolve => setImmediate(resolve))
+    // Of a task that isn't closed nothing goes.
+    assert.deepEqual([outputs.open, await isThere(open), (await store.list()).length], [1, true, 1])
   })
 })

@@ -1,5 +1,5 @@
 import { chainOf, signHead, type BridgeMessage, type Clock, type Signer } from '@pekka/node/protocol'
-import { LATE_MS, MAX_LATE_RUNS } from '../constants.js'
+import { LATE_LOOK_MS, LATE_MS, MAX_LATE_RUNS } from '../constants.js'
 import type { ResumedRun } from './bridge-link.js'
 import { Delivery, type LinkSender } from './delivery.js'
 import { RunFile } from './run-file.js'
@@ -28,10 +28,18 @@ export class Outputs {
   /** Links that are up, by the bridge's address. */
   readonly #links = new Map<string, LinkSender>()
 
+  readonly #looking: NodeJS.Timeout
+
+  /** @param look how often it is looked for what has waited too long for its bridge, ms; for tests */
   constructor(
     private readonly components: OutputsComponents,
-    private readonly network: Uint8Array
-  ) {}
+    private readonly network: Uint8Array,
+    look = LATE_LOOK_MS
+  ) {
+    this.#looking = setInterval(() => {
+      this.#dropLate().catch((error: unknown) => components.log.warn({ err: error }, 'old output could not be removed'))
+    }, look).unref()
+  }
 
   /** Adds a run; what it writes is sent from now on. */
   register(delivery: Delivery, record: RunRecord): void {
@@ -121,6 +129,11 @@ export class Outputs {
       return await this.remove(record)
     if (!entry.late) this.components.log.info({ run: keyOf(record) }, 'a closed task’s output waits for its bridge')
     entry.late = true
+    await this.#dropLate()
+  }
+
+  /** What waits for its bridge goes when it is too old, or there is too much of it. */
+  async #dropLate(): Promise<void> {
     const late = [...this.#entries.values()]
       .filter(one => one.late)
       .sort((a, b) => b.record.startedAt - a.record.startedAt)
@@ -143,6 +156,7 @@ export class Outputs {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#looking)
     for (const { delivery } of this.#entries.values()) await delivery.file.close()
     this.#entries.clear()
   }

@@ -9,7 +9,7 @@ const MAX_OPENING_BYTES = 64 << 20
 
 /**
  * What a provider keeps of each run until the ledger has closed the task (R8): enough to send the output again, to commit it, and to
- * open it for whoever the ledger draws.
+ * open it for whoever the ledger draws. Committed output that its bridge lacks by then stays longer, in bounds (Outputs.closed).
  */
 const recordSchema = z.strictObject({
   v: z.literal(1),
