@@ -207,16 +207,26 @@ async function close(context: CliContext, prefix: string): Promise<number> {
     const follower = await client.follow(task, {})
     try {
       const ended = await orStopped(context, follower.ended)
-      const receipt = await client.receipt(task, ended.finished)
-      await saveReceipt(context.home, receipt)
-      context.say(describeClosed(task, ended))
-      const missing = missingProof(receipt)
-      if (missing !== null) context.say(missing)
+      await tellClosed(context, client, task, ended)
       return ended.phase.phase === 'settled' ? EXIT.ok : EXIT.noMachine
     } finally {
       follower.stop()
     }
   })
+}
+
+/** What it cost comes first: the receipt may wait for the ledger's proof, and its bridge may be gone by then. */
+export async function tellClosed(
+  context: Pick<CliContext, 'home' | 'say'>,
+  client: Pick<PekkaClient, 'receipt'>,
+  task: Uint8Array,
+  ended: TaskUpdate
+): Promise<void> {
+  context.say(describeClosed(task, ended))
+  const receipt = await client.receipt(task, ended.finished)
+  await saveReceipt(context.home, receipt)
+  const missing = missingProof(receipt)
+  if (missing !== null) context.say(missing)
 }
 
 async function findSession(client: PekkaClient, prefix: string) {
