@@ -40,6 +40,9 @@ const PATH_TYPE = /(^|\.)(Pure)?(Posix|Windows)?Path$/
 /** That, and what joins the parts of one. */
 const PATH_MAKER = /(^|\.)((Pure)?(Posix|Windows)?Path|(os\.)?path\.join)$/
 
+/** Readers whose second argument is no mode: `load_column('in.h5', 'x')`. */
+const READS_ONLY = /^(?:read|load|parse)/i
+
 /** Readers that make what isn't there, or that other libraries call by the same name with an address. */
 const MAKERS: ReadonlySet<string> = new Set(['connect'])
 
@@ -89,10 +92,10 @@ export class FactFinder {
     if (name === 'write_text' || name === 'write_bytes' || name === 'touch') this.write(this.pathOf(owner))
     if (owner !== null && PATH_READ_METHODS.has(name)) this.access(this.pathOf(owner), positional[0], keywords, node)
     if (!READERS.has(name) || MAKERS.has(name)) this.name(name, owner, [...positional, ...keywords.values()])
-    if (!READERS.has(name))
-      return OTHER_READERS.test(name) ? this.mayRead([...positional, ...keywords.values()], node) : undefined
     const keyword = [...keywords].find(([key]) => PATH_KEYWORDS.has(key))
-    this.access(this.pathOf(positional[0] ?? keyword?.[1]), positional[1], keywords, node)
+    const file = positional[0] ?? keyword?.[1]
+    if (READERS.has(name)) this.access(this.pathOf(file), positional[1], keywords, node)
+    else if (OTHER_READERS.test(name)) this.mayRead(name, file, positional, keywords, node)
   }
 
   member(node: SyntaxNode): void {
@@ -154,10 +157,18 @@ export class FactFinder {
   }
 
   /** Of readers that also take other texts: what surely is the name of a file. That it isn't there is no lack (`named`). */
-  private mayRead(given: readonly SyntaxNode[], node: SyntaxNode): void {
-    for (const one of given) {
+  private mayRead(
+    name: string,
+    file: SyntaxNode | undefined,
+    positional: readonly SyntaxNode[],
+    keywords: Map<string, SyntaxNode>,
+    node: SyntaxNode
+  ): void {
+    // `Dataset('out.nc', 'w')` writes its file; what is named beside that is read.
+    const mode = keywords.get('mode') ?? (READS_ONLY.test(name) ? undefined : positional[1])
+    for (const one of [...positional, ...keywords.values()]) {
       const path = this.pathOf(one)
-      if (path !== undefined && isFileName(path)) this.access(path, undefined, new Map(), node)
+      if (path !== undefined && isFileName(path)) this.access(path, one === file ? mode : undefined, new Map(), node)
     }
   }
 

@@ -158,6 +158,9 @@ const READING_COMMANDS = new Set(
   ).split(' ')
 )
 
+/** Those that take code, or a module's name, in place of a file. */
+const INTERPRETERS = /^(?:python3?|bash|sh)$/
+
 /** Notes the files that a command line reads, as far as they are written out. */
 function reading(text: string, line: number, result: PlainPython): void {
   for (const command of text.split(/\|\|?|&&|;/)) {
@@ -166,6 +169,10 @@ function reading(text: string, line: number, result: PlainPython): void {
       .trim()
       .split(/\s+/)
     if (!READING_COMMANDS.has(program)) continue
+    // `python -m http.server` names a module, `python -c 'x.y'` code.
+    const script = words.findIndex(word => PLAIN_FILE.test(word))
+    const option = INTERPRETERS.test(program) ? words.findIndex(word => word === '-m' || word === '-c') : -1
+    const inline = option >= 0 && (script < 0 || option < script)
     for (const [index, word] of words.entries()) {
       if (/^(?:\d?>{1,2}|&>)/.test(word)) {
         const target = word.replace(/^[\d&]?>+/, '') || words[index + 1]
@@ -173,7 +180,8 @@ function reading(text: string, line: number, result: PlainPython): void {
         break
       }
       const path = word.replace(/^(["'])(.*)\1$/, '$2').replace(/^<(?!<)/, '')
-      if (PLAIN_FILE.test(path)) result.files.push({ path, line })
+      const isCode = inline && (index === option + 1 || (index > option && words[option] === '-c'))
+      if (PLAIN_FILE.test(path) && !isCode) result.files.push({ path, line })
     }
   }
 }

@@ -26,13 +26,24 @@ const READS: [what: string, source: string, paths: string[]][] = [
   ['sequences', 'list(SeqIO.parse("x.fa", "fasta"))\nSeqIO.read("y.gb", "genbank")', ['x.fa', 'y.gb']],
   ['molecules', 'ase.io.read("a.xyz")\nmda.Universe("b.psf", "c.dcd")', ['a.xyz', 'b.psf', 'c.dcd']],
   ['reads', 'pysam.AlignmentFile("a.bam", "rb")\npysam.VariantFile("b.vcf")', ['a.bam', 'b.vcf']],
+  [
+    'what is read beside a file that is written',
+    'pysam.AlignmentFile("out.bam", "wb", reference_filename="ref.fa")\nds.load_column("in.h5", "x")\nDataset("in.nc", "r")',
+    ['ref.fa', 'in.h5', 'in.nc']
+  ],
+  [
+    'two files',
+    'mda.Universe("b.psf", "c.dcd", mode="r")\nmda.Universe("d.psf", "e.dcd")',
+    ['b.psf', 'c.dcd', 'd.psf', 'e.dcd']
+  ],
   ['sound', 'rate, x = wavfile.read("a.wav")\nx, r = sf.read("b.flac")', ['a.wav', 'b.flac']],
   ['microwaves and scenes', 'rf.Network("a.s2p")\nmi.load_file("b.xml")', ['a.s2p', 'b.xml']],
   ['single cells', 'sc.read("a.h5ad")\nsc.read_loom("b.loom")\nsc.read_mtx("c.mtx")', ['a.h5ad', 'b.loom', 'c.mtx']],
   ['a structure', 'PDBParser().get_structure("x", "1abc.pdb")', ['1abc.pdb']],
   ['a shell’s', '!cat x.csv\n!head -n 5 "y.tsv" | grep a\nrows = !wc -l z.txt', ['x.csv', 'y.tsv', 'z.txt']],
   ['a shell’s cell', '%%bash\nsort a.txt > b.txt\necho c.txt', ['a.txt']],
-  ['a script by the shell', '!python make.py --out x', ['make.py']]
+  ['a script by the shell', '!python make.py --out x', ['make.py']],
+  ['a script’s options', '!python make.py -c my.yaml\n!python -m json.tool b.json', ['make.py', 'my.yaml', 'b.json']]
 ]
 
 /** Cells that read no file of the user's computer. */
@@ -57,6 +68,14 @@ const NONE: [what: string, source: string][] = [
     '!cat *.csv $HOME/a.csv {name}.csv\n!ls a.csv\n!rm b.csv\n!echo c.csv\n!pip install d.whl'
   ],
   ['what a shell writes', '!cat > a.txt\n!head -1 <<EOF'],
+  [
+    'a file that a reader’s class writes',
+    'netCDF4.Dataset("out.nc", "w")\nnetCDF4.Dataset("b.nc", mode="a")\npysam.AlignmentFile("out.bam", "wb")\nsf.SoundFile("out.wav", "w")'
+  ],
+  [
+    'a module or code for Python',
+    '!python -m http.server\n!python3 -u -m my.tool\n!python -c import a.b x.y\n!bash -c a.sh'
+  ],
   ['another shell’s', '%%html\ncat a.csv']
 ]
 
