@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createPrimitives } from '@pekka/node/host/crypto'
-import { Http, memorySource, packTravel, type Packed, type TravelSource } from '@pekka/node/client'
+import { Http, memorySource, packTravel, type PackComponents, type Packed, type TravelSource } from '@pekka/node/client'
 import {
   INLINE_CONTENT_BYTES,
   PART_BYTES,
@@ -45,23 +45,21 @@ class Bridge {
 
 describe('client: values that travel again', () => {
   const bridge = new Bridge()
+  const components = (viewKey: number): PackComponents => ({
+    http: new Http({ fetch: bridge.fetch }, { base: 'http://127.0.0.1:1' }),
+    token: () => Promise.resolve('token'),
+    aead: createPrimitives().aead,
+    viewKey: viewKeyFrom(new Uint8Array(32).fill(viewKey))
+  })
   const pack = (values: Record<string, Uint8Array | TravelSource>, viewKey = 7): Promise<Packed> =>
-    packTravel(
-      {
-        http: new Http({ fetch: bridge.fetch }, { base: 'http://127.0.0.1:1' }),
-        token: () => Promise.resolve('token'),
-        aead: createPrimitives().aead,
-        viewKey: viewKeyFrom(new Uint8Array(32).fill(viewKey))
-      },
-      {
-        files: [],
-        values: Object.entries(values).map(([name, bytes]) => ({
-          ...{ name, codec: 'npy' as const, python: null, type: 'array' },
-          source: bytes instanceof Uint8Array ? memorySource(bytes) : bytes
-        })),
-        returns: { names: [], maxBytes: 0 }
-      }
-    )
+    packTravel(components(viewKey), {
+      files: [],
+      values: Object.entries(values).map(([name, bytes]) => ({
+        ...{ name, codec: 'npy' as const, python: null, type: 'array' },
+        source: bytes instanceof Uint8Array ? memorySource(bytes) : bytes
+      })),
+      returns: { names: [], maxBytes: 0 }
+    })
   const big = (fill: number, size = 3 * INLINE_CONTENT_BYTES): Uint8Array => new Uint8Array(size).fill(fill)
   beforeEach(() => {
     bridge.kept.clear()
@@ -98,6 +96,20 @@ describe('client: values that travel again', () => {
     bridge.take()
     await pack({ a: big(1) }, 8)
     assert.deepEqual(bridge.take(), { asked: 1, sent: 1 })
+  })
+
+  it('are read before files, for a kernel holds them meanwhile', async () => {
+    const read: string[] = []
+    const source = (name: string): TravelSource => ({
+      size: 3 * INLINE_CONTENT_BYTES,
+      read: async (_offset, length) => (read.push(name), big(1, length))
+    })
+    await packTravel(components(7), {
+      files: [{ path: 'a.csv', executable: false, source: source('file') }],
+      values: [{ name: 'a', codec: 'npy', python: null, type: 'array', source: source('value') }],
+      returns: { names: [], maxBytes: 0 }
+    })
+    assert.deepEqual(read, ['value', 'file'])
   })
 
   it('stand in the bundle where they are small', async () => {

@@ -67,10 +67,11 @@ export async function packTravel(components: PackComponents, travel: Travel, sig
   if (size > MAX_TRAVEL_BYTES) throw new PekkaError('INPUT_FILES_TOO_LARGE', { size, max: MAX_TRAVEL_BYTES })
   const packer = new Packer(components, signal)
   const packed: Packed = { files: [], values: [], returns, parts: packer.parts }
-  for (const { source, ...file } of files)
-    packed.files.push({ ...file, size: source.size, content: await packer.content(source) })
+  // Values first: a kernel holds them until they are read, files stand where they are.
   for (const { source, ...value } of values)
     packed.values.push({ ...value, size: source.size, content: await packer.content(source) })
+  for (const { source, ...file } of files)
+    packed.files.push({ ...file, size: source.size, content: await packer.content(source) })
   await packer.flush()
   const issue = travelIssue(packed.files, packed.values)
   if (issue !== null) throw new PekkaError('INPUT_FILES_TOO_LARGE', { size, max: MAX_TRAVEL_BYTES }, { cause: issue })
