@@ -21,8 +21,11 @@ MEMORY_BYTES = 4 << 20
 MAX_HELD = 4 << 30
 #: Runs at once. A page sends one after the other; of more, the one that nobody has read from for longest goes.
 MAX_EXPORTS = 64
-#: What nobody has read from for so long belongs to a page that is gone, s. A part of 16 MiB takes two minutes at 1 Mbit/s.
-IDLE_SECONDS = 900.0
+#: What nobody has read from for so long belongs to a page that is gone, s. Between two values a page sends what else travels, and
+#: 1 GiB takes two and a half hours at 1 Mbit/s; a laptop sleeps meanwhile.
+IDLE_SECONDS = 6 * 3600.0
+#: Where there is no room, what nobody has read from for so long goes first, s. A part of 16 MiB takes two minutes at 1 Mbit/s.
+STALE_SECONDS = 900.0
 #: Bytes that are written and compared at once.
 _STEP = 4 << 20
 
@@ -47,6 +50,8 @@ class Export:
         :raises CannotTravel: there is no room, or it changes at this moment"""
         size = sum(memoryview(piece).nbytes for piece in pieces)
         with _lock:
+            if sum(export.held for export in _exports.values()) + size > MAX_HELD:
+                _drop(STALE_SECONDS, but=self.token)
             others = sum(export.held for export in _exports.values())
             if others + size > MAX_HELD:
                 raise codecs.CannotTravel(f"What is being sent from here already takes {others / 1e9:.1f} GB. Wait until it is there.")
@@ -54,6 +59,13 @@ class Export:
             self.used = time.monotonic()
         self._values[name] = _kept(pieces, size, alive=codec == "npy")
         return size
+
+    def compare(self, name: str, pieces: list[Any]) -> None:
+        """Compares what is kept with the same value written again.
+
+        :raises CannotTravel: it has changed, so that what is kept may be torn"""
+        if not _same(self._values[name], pieces):
+            raise codecs.CannotTravel("It changed while it was written. Send it when the cell that changes it has ended.")
 
     def read(self, name: str, offset: int, length: int) -> Any:
         """Bytes of one value."""
@@ -109,7 +121,8 @@ def _arm() -> None:
     """Sees to it that what is left behind goes, though nobody calls; with the lock held."""
     global _timer
     if _timer is None:
-        _timer = threading.Timer(IDLE_SECONDS, _sweep)
+        until = min(export.used for export in _exports.values()) + IDLE_SECONDS
+        _timer = threading.Timer(max(1.0, until - time.monotonic()), _sweep)
         _timer.daemon = True
         _timer.start()
 
@@ -118,11 +131,16 @@ def _sweep() -> None:
     global _timer
     with _lock:
         _timer = None
-        until = time.monotonic() - IDLE_SECONDS
-        for token in [token for token, export in _exports.items() if export.used <= until]:
-            del _exports[token]
+        _drop(IDLE_SECONDS)
         if _exports:
             _arm()
+
+
+def _drop(seconds: float, but: str | None = None) -> None:
+    """Lets go of what nobody has read from for so long; with the lock held."""
+    until = time.monotonic() - seconds
+    for token in [token for token, export in _exports.items() if export.used <= until and token != but]:
+        del _exports[token]
 
 
 def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
@@ -132,25 +150,32 @@ def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
     if all(isinstance(piece, mmap.mmap) for piece in pieces):
         return pieces
     try:
-        kept = mapped(lambda file: [file.write(part) for piece in pieces for part in _parts(piece)])
+        return [mapped(lambda file: [file.write(part) for piece in pieces for part in _parts(piece)])]
     except codecs.CannotTravel:
         if alive:
             raise
         return pieces
-    # A subshell writes while a cell runs; on the main thread none does.
-    if alive and threading.current_thread() is not threading.main_thread() and not _same(kept, pieces):
-        raise codecs.CannotTravel("It changed while it was written. Send it when the cell that changes it has ended.")
-    return [kept]
 
 
-def _same(kept: mmap.mmap, pieces: list[Any]) -> bool:
-    at = 0
+def _same(kept: list[Any], pieces: list[Any]) -> bool:
+    """Whether an array's pieces are what is kept of it: the same pieces, or one of all."""
+    if sum(memoryview(piece).nbytes for piece in kept) != sum(memoryview(piece).nbytes for piece in pieces):
+        return False
+    sources = iter(kept)
+    source = memoryview(b"")
+    held: Any = None
     for piece in pieces:
         for part in _parts(piece):
-            if kept[at : at + part.nbytes] != bytes(part):
-                return False
-            give_back(kept)
-            at += part.nbytes
+            while part.nbytes:
+                if not source.nbytes:
+                    held = next(sources)
+                    source = memoryview(held).cast("B")
+                    continue
+                size = min(part.nbytes, source.nbytes)
+                if bytes(source[:size]) != bytes(part[:size]):
+                    return False
+                give_back(held)
+                source, part = source[size:], part[size:]
     return True
 
 

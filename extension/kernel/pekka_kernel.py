@@ -9,6 +9,7 @@ Python ≥ 3.9, standard library and IPython.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import importlib.util
 import inspect
 import io
@@ -17,8 +18,10 @@ import pickle
 import pkgutil
 import re
 import sys
+import threading
+import time
 import types
-from typing import Any
+from typing import Any, Iterator
 
 import _pekka_codecs as codecs
 import _pekka_exports as exports
@@ -31,6 +34,8 @@ MAX_NAMES = 10_000
 EAGER_BYTES = 4 << 20
 #: What a pickle may take.
 MAX_PICKLE = 2 << 30
+#: Between writing arrays and comparing them, s: who is in the midst of changing one has had the processor by then.
+PAUSE_SECONDS = 0.05
 #: Names of things that are nobody else's business. They start unticked.
 SECRET = re.compile(r"(^|_)(token|secret|passwor[dt]|passwd|pwd|api_?key|apikey|credential|private_?key|auth)s?(_|$)", re.I)
 _SECRET_VALUES = re.compile(r"^(sk-[\w-]{16,}|gh[pousr]_\w{20,}|xox[abp]-[\w-]{10,}|AKIA[0-9A-Z]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY)")
@@ -76,6 +81,10 @@ def _namespace() -> dict[str, Any]:
     return get_ipython().user_ns
 
 
+def _is_secret(name: str, value: Any) -> bool:
+    return bool(SECRET.search(name)) or (type(value) is str and _SECRET_VALUES.match(value) is not None)
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith("_") or name in ("In", "Out", "get_ipython", "exit", "quit", "open")
 
@@ -97,6 +106,11 @@ class _Looker:
         self._seen: set[str] = set()
         #: What can't travel.
         self._staying: set[str] = set()
+        #: Names that are being looked at, by whose need is behind.
+        self._open: list[str] = []
+        #: Rows that come right after that of a name, as a class after its base class that names it; and the name, by theirs.
+        self._waiting: dict[str, list[dict[str, Any]]] = {}
+        self._behind: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
 
     def look(self, name: str, by: str | None) -> None:
@@ -106,28 +120,41 @@ class _Looker:
         value = self._namespace[name]
         row: dict[str, Any] = {"name": name, "by": by, "needs": [], "codec": None, "size": 0, "reason": None, "python": None}
         row["kind"] = row["type"] = "object"
-        row["secret"] = bool(SECRET.search(name))
+        first: Any = ()
+        row["secret"] = _is_secret(name, value)
         try:
             row["type"] = codecs.kind_of(value)
             row["kind"] = _describe(value)
-            if type(value) is str and _SECRET_VALUES.match(value):
-                row["secret"] = True
-            codec, _, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
+            codec, pieces, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
             row.update(codec=codec, size=size, needs=needs, python=python)
+            first = sources.first_names(bytes(pieces[0]).decode()) if codec == "source" else needs
         except codecs.CannotTravel as error:
             row["reason"] = _sentence(str(error))
         except Exception as error:  # noqa: BLE001  a value's own code
             row["reason"] = f"{type(error).__name__} when it was looked at."
         # What a function needs must be there before it.
+        self._open.append(name)
         for needed in row["needs"]:
             self.look(needed, name)
+        self._open.pop()
         # A copy is nothing without the classes it is made of; code may never come to what it names.
         lacks = [needed for needed in row["needs"] if needed in self._staying] if row["codec"] == "pickle" else []
         if lacks:
             row.update(codec=None, python=None, reason=f"It is made of {lacks[0]}, which can’t travel.")
         if row["codec"] is None:
             self._staying.add(name)
-        self.rows.append(row)
+        self._place(row, first)
+
+    def _place(self, row: dict[str, Any], first: Any) -> None:
+        """Puts a row behind those of `first`, which must be there when it is made; that of a name still open comes later."""
+        rows = [row, *self._waiting.pop(row["name"], [])]
+        before = {self._behind.get(name, name) for name in first}
+        until = next((name for name in self._open if name in before), None)
+        if until is None:
+            self.rows += rows
+            return
+        self._waiting.setdefault(until, []).extend(rows)
+        self._behind.update((held["name"], until) for held in rows)
 
 
 def _sentence(text: str) -> str:
@@ -229,15 +256,21 @@ def _reference(module: str, attribute: str | None) -> tuple[str, Any, int, list[
     return "module", [text], len(text), [], None
 
 
-def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, Any, int, list[str], str | None]:
+def _is_installed(value: Any) -> bool:
+    """Whether it is a function or a class that a module has by its name."""
     module, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     home = sys.modules.get(module) if isinstance(module, str) else None
-    if home is not None and module != "__main__" and isinstance(qualified, str):
-        found: Any = home
-        for part in qualified.split("."):
-            found = getattr(found, part, None)
-        if found is value:
-            return _reference(module, qualified)
+    if home is None or module == "__main__" or not isinstance(qualified, str):
+        return False
+    found: Any = home
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, Any, int, list[str], str | None]:
+    if _is_installed(value):
+        return _reference(value.__module__, value.__qualname__)
     try:
         source = sources.source_of(name, value, namespace)
     except sources.Unknown as error:
@@ -311,10 +344,18 @@ def _with_code(value: Any) -> tuple[memoryview, list[str]]:
 
     needs: dict[str, None] = {}
 
+    def check(value: Any) -> None:
+        # It would be in the pickle, without a row and a tick of its own.
+        for name, item in sources.taken_along(value):
+            if item is not None and _is_secret(name, item) and type(item) is not types.ModuleType and not _is_installed(item):
+                raise codecs.CannotTravel(f"It reads {name}, which looks like a secret and would go along.")
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
         def reducer_override(self, value: Any) -> Any:
             if sources.is_cached(value):
                 _note(value, needs)
+            elif isinstance(value, (type, types.FunctionType)) and not _is_installed(value):
+                check(value)
             return super().reducer_override(value)
 
     out = _Bounded()
@@ -326,24 +367,45 @@ def export(names: list[str]) -> Answer:
     """Writes values, as they are now, and says what each takes; `chunk` and `chunks` hand them over by the token until `release`."""
     namespace = _namespace()
     rows = []
+    arrays = []
     exported = exports.begin()
+
+    def keep(name: str, row: dict[str, Any]) -> None:
+        if name not in namespace:
+            raise codecs.CannotTravel("It was deleted meanwhile.")
+        value = namespace[name]
+        codec, pieces, _, _, python = write(name, value, namespace, 1 << 62)
+        row.update(codec=codec, python=python, size=exported.keep(name, codec, pieces))
+        if codec == "npy":
+            arrays.append((row, value))
+
     try:
         for name in names:
             row: dict[str, Any] = {"name": name, "codec": None, "python": None, "size": 0, "reason": None}
-            try:
-                if name not in namespace:
-                    raise codecs.CannotTravel("It was deleted meanwhile.")
-                codec, pieces, _, _, python = write(name, namespace[name], namespace, 1 << 62)
-                row.update(codec=codec, python=python, size=exported.keep(name, codec, pieces))
-            except codecs.CannotTravel as error:
-                row["codec"], row["reason"] = None, _sentence(str(error))
-            except Exception as error:  # noqa: BLE001
-                row["codec"], row["reason"] = None, f"{type(error).__name__} when it was written."
+            with _told(row):
+                keep(name, row)
             rows.append(row)
+        # A subshell writes while a cell runs; on the main thread none does.
+        if arrays and threading.current_thread() is not threading.main_thread():
+            time.sleep(PAUSE_SECONDS)
+            for row, value in arrays:
+                with _told(row):
+                    exported.compare(row["name"], write(row["name"], value, namespace, 1 << 62)[1])
     except BaseException:  # an interrupt
         exports.release(exported.token)
         raise
     return Answer({"token": exported.token, "values": rows})
+
+
+@contextlib.contextmanager
+def _told(row: dict[str, Any]) -> Iterator[None]:
+    """Has a row say why its value can't be written."""
+    try:
+        yield
+    except codecs.CannotTravel as error:
+        row["codec"], row["reason"] = None, _sentence(str(error))
+    except Exception as error:  # noqa: BLE001  a value's own code
+        row["codec"], row["reason"] = None, f"{type(error).__name__} when it was written."
 
 
 def chunk(token: str, name: str, offset: int, length: int) -> Answer:

@@ -66,6 +66,11 @@ def names_in(source: str, own: str, namespace: dict[str, Any]) -> list[str]:
     return [name for name in _names_used(source).all if name != own and name in namespace and not _is_there(name, namespace[name])]
 
 
+def first_names(source: str) -> set[str]:
+    """Names that must be there when a definition is made, not only when it is called."""
+    return _names_used(source).first
+
+
 def _is_there(name: str, value: Any) -> bool:
     """Whether the machine has it as well: a builtin that isn't redefined, or IPython's own."""
     if value is getattr(builtins, name, _MISSING) or name in _EVERYWHERE or _HISTORY.fullmatch(name):
@@ -107,6 +112,31 @@ def _reads(code: types.CodeType) -> Iterator[str]:
             bound.add(step.argval)
         elif step.opname in ("LOAD_NAME", "DELETE_NAME") and step.argval not in bound:
             yield step.argval
+
+
+def taken_along(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a copy of a function or a class takes along besides its code: globals that it reads or sets, what it closes over, default
+    values and attributes, by their names. Runs no code of the value."""
+    if isinstance(value, type):
+        # Methods are functions of their own, and what else has `__get__` holds no data under this name.
+        yield from ((name, item) for name, item in vars(value).items() if not hasattr(type(item), "__get__"))
+        return
+    code = value.__code__
+    parameters = code.co_varnames[: code.co_argcount]
+    yield from zip(reversed(parameters), reversed(value.__defaults__ or ()))
+    yield from (value.__kwdefaults__ or {}).items()
+    yield from vars(value).items()
+    for name, cell in zip(code.co_freevars, value.__closure__ or ()):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # nothing in it yet
+            continue
+    waiting = [code]
+    while waiting:
+        code = waiting.pop()
+        stored = (step.argval for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL")
+        yield from ((name, value.__globals__[name]) for name in (*_reads(code), *stored) if name in value.__globals__)
+        waiting += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
 
 
 # ---- functions

@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = 'df7f712456c4b876'
+export const HELPER_VERSION = '7a057cca6a63fac9'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -725,6 +725,11 @@ def names_in(source: str, own: str, namespace: dict[str, Any]) -> list[str]:
     return [name for name in _names_used(source).all if name != own and name in namespace and not _is_there(name, namespace[name])]
 
 
+def first_names(source: str) -> set[str]:
+    """Names that must be there when a definition is made, not only when it is called."""
+    return _names_used(source).first
+
+
 def _is_there(name: str, value: Any) -> bool:
     """Whether the machine has it as well: a builtin that isn't redefined, or IPython's own."""
     if value is getattr(builtins, name, _MISSING) or name in _EVERYWHERE or _HISTORY.fullmatch(name):
@@ -766,6 +771,31 @@ def _reads(code: types.CodeType) -> Iterator[str]:
             bound.add(step.argval)
         elif step.opname in ("LOAD_NAME", "DELETE_NAME") and step.argval not in bound:
             yield step.argval
+
+
+def taken_along(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a copy of a function or a class takes along besides its code: globals that it reads or sets, what it closes over, default
+    values and attributes, by their names. Runs no code of the value."""
+    if isinstance(value, type):
+        # Methods are functions of their own, and what else has \`__get__\` holds no data under this name.
+        yield from ((name, item) for name, item in vars(value).items() if not hasattr(type(item), "__get__"))
+        return
+    code = value.__code__
+    parameters = code.co_varnames[: code.co_argcount]
+    yield from zip(reversed(parameters), reversed(value.__defaults__ or ()))
+    yield from (value.__kwdefaults__ or {}).items()
+    yield from vars(value).items()
+    for name, cell in zip(code.co_freevars, value.__closure__ or ()):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # nothing in it yet
+            continue
+    waiting = [code]
+    while waiting:
+        code = waiting.pop()
+        stored = (step.argval for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL")
+        yield from ((name, value.__globals__[name]) for name in (*_reads(code), *stored) if name in value.__globals__)
+        waiting += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
 
 
 # ---- functions
@@ -891,8 +921,11 @@ MEMORY_BYTES = 4 << 20
 MAX_HELD = 4 << 30
 #: Runs at once. A page sends one after the other; of more, the one that nobody has read from for longest goes.
 MAX_EXPORTS = 64
-#: What nobody has read from for so long belongs to a page that is gone, s. A part of 16 MiB takes two minutes at 1 Mbit/s.
-IDLE_SECONDS = 900.0
+#: What nobody has read from for so long belongs to a page that is gone, s. Between two values a page sends what else travels, and
+#: 1 GiB takes two and a half hours at 1 Mbit/s; a laptop sleeps meanwhile.
+IDLE_SECONDS = 6 * 3600.0
+#: Where there is no room, what nobody has read from for so long goes first, s. A part of 16 MiB takes two minutes at 1 Mbit/s.
+STALE_SECONDS = 900.0
 #: Bytes that are written and compared at once.
 _STEP = 4 << 20
 
@@ -917,6 +950,8 @@ class Export:
         :raises CannotTravel: there is no room, or it changes at this moment"""
         size = sum(memoryview(piece).nbytes for piece in pieces)
         with _lock:
+            if sum(export.held for export in _exports.values()) + size > MAX_HELD:
+                _drop(STALE_SECONDS, but=self.token)
             others = sum(export.held for export in _exports.values())
             if others + size > MAX_HELD:
                 raise codecs.CannotTravel(f"What is being sent from here already takes {others / 1e9:.1f} GB. Wait until it is there.")
@@ -924,6 +959,13 @@ class Export:
             self.used = time.monotonic()
         self._values[name] = _kept(pieces, size, alive=codec == "npy")
         return size
+
+    def compare(self, name: str, pieces: list[Any]) -> None:
+        """Compares what is kept with the same value written again.
+
+        :raises CannotTravel: it has changed, so that what is kept may be torn"""
+        if not _same(self._values[name], pieces):
+            raise codecs.CannotTravel("It changed while it was written. Send it when the cell that changes it has ended.")
 
     def read(self, name: str, offset: int, length: int) -> Any:
         """Bytes of one value."""
@@ -979,7 +1021,8 @@ def _arm() -> None:
     """Sees to it that what is left behind goes, though nobody calls; with the lock held."""
     global _timer
     if _timer is None:
-        _timer = threading.Timer(IDLE_SECONDS, _sweep)
+        until = min(export.used for export in _exports.values()) + IDLE_SECONDS
+        _timer = threading.Timer(max(1.0, until - time.monotonic()), _sweep)
         _timer.daemon = True
         _timer.start()
 
@@ -988,11 +1031,16 @@ def _sweep() -> None:
     global _timer
     with _lock:
         _timer = None
-        until = time.monotonic() - IDLE_SECONDS
-        for token in [token for token, export in _exports.items() if export.used <= until]:
-            del _exports[token]
+        _drop(IDLE_SECONDS)
         if _exports:
             _arm()
+
+
+def _drop(seconds: float, but: str | None = None) -> None:
+    """Lets go of what nobody has read from for so long; with the lock held."""
+    until = time.monotonic() - seconds
+    for token in [token for token, export in _exports.items() if export.used <= until and token != but]:
+        del _exports[token]
 
 
 def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
@@ -1002,25 +1050,32 @@ def _kept(pieces: list[Any], size: int, alive: bool) -> list[Any]:
     if all(isinstance(piece, mmap.mmap) for piece in pieces):
         return pieces
     try:
-        kept = mapped(lambda file: [file.write(part) for piece in pieces for part in _parts(piece)])
+        return [mapped(lambda file: [file.write(part) for piece in pieces for part in _parts(piece)])]
     except codecs.CannotTravel:
         if alive:
             raise
         return pieces
-    # A subshell writes while a cell runs; on the main thread none does.
-    if alive and threading.current_thread() is not threading.main_thread() and not _same(kept, pieces):
-        raise codecs.CannotTravel("It changed while it was written. Send it when the cell that changes it has ended.")
-    return [kept]
 
 
-def _same(kept: mmap.mmap, pieces: list[Any]) -> bool:
-    at = 0
+def _same(kept: list[Any], pieces: list[Any]) -> bool:
+    """Whether an array's pieces are what is kept of it: the same pieces, or one of all."""
+    if sum(memoryview(piece).nbytes for piece in kept) != sum(memoryview(piece).nbytes for piece in pieces):
+        return False
+    sources = iter(kept)
+    source = memoryview(b"")
+    held: Any = None
     for piece in pieces:
         for part in _parts(piece):
-            if kept[at : at + part.nbytes] != bytes(part):
-                return False
-            give_back(kept)
-            at += part.nbytes
+            while part.nbytes:
+                if not source.nbytes:
+                    held = next(sources)
+                    source = memoryview(held).cast("B")
+                    continue
+                size = min(part.nbytes, source.nbytes)
+                if bytes(source[:size]) != bytes(part[:size]):
+                    return False
+                give_back(held)
+                source, part = source[size:], part[size:]
     return True
 
 
@@ -1062,6 +1117,7 @@ Python ≥ 3.9, standard library and IPython.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import importlib.util
 import inspect
 import io
@@ -1070,8 +1126,10 @@ import pickle
 import pkgutil
 import re
 import sys
+import threading
+import time
 import types
-from typing import Any
+from typing import Any, Iterator
 
 import _pekka_codecs as codecs
 import _pekka_exports as exports
@@ -1084,6 +1142,8 @@ MAX_NAMES = 10_000
 EAGER_BYTES = 4 << 20
 #: What a pickle may take.
 MAX_PICKLE = 2 << 30
+#: Between writing arrays and comparing them, s: who is in the midst of changing one has had the processor by then.
+PAUSE_SECONDS = 0.05
 #: Names of things that are nobody else's business. They start unticked.
 SECRET = re.compile(r"(^|_)(token|secret|passwor[dt]|passwd|pwd|api_?key|apikey|credential|private_?key|auth)s?(_|$)", re.I)
 _SECRET_VALUES = re.compile(r"^(sk-[\\w-]{16,}|gh[pousr]_\\w{20,}|xox[abp]-[\\w-]{10,}|AKIA[0-9A-Z]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY)")
@@ -1129,6 +1189,10 @@ def _namespace() -> dict[str, Any]:
     return get_ipython().user_ns
 
 
+def _is_secret(name: str, value: Any) -> bool:
+    return bool(SECRET.search(name)) or (type(value) is str and _SECRET_VALUES.match(value) is not None)
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith("_") or name in ("In", "Out", "get_ipython", "exit", "quit", "open")
 
@@ -1150,6 +1214,11 @@ class _Looker:
         self._seen: set[str] = set()
         #: What can't travel.
         self._staying: set[str] = set()
+        #: Names that are being looked at, by whose need is behind.
+        self._open: list[str] = []
+        #: Rows that come right after that of a name, as a class after its base class that names it; and the name, by theirs.
+        self._waiting: dict[str, list[dict[str, Any]]] = {}
+        self._behind: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
 
     def look(self, name: str, by: str | None) -> None:
@@ -1159,28 +1228,41 @@ class _Looker:
         value = self._namespace[name]
         row: dict[str, Any] = {"name": name, "by": by, "needs": [], "codec": None, "size": 0, "reason": None, "python": None}
         row["kind"] = row["type"] = "object"
-        row["secret"] = bool(SECRET.search(name))
+        first: Any = ()
+        row["secret"] = _is_secret(name, value)
         try:
             row["type"] = codecs.kind_of(value)
             row["kind"] = _describe(value)
-            if type(value) is str and _SECRET_VALUES.match(value):
-                row["secret"] = True
-            codec, _, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
+            codec, pieces, size, needs, python = write(name, value, self._namespace, EAGER_BYTES)
             row.update(codec=codec, size=size, needs=needs, python=python)
+            first = sources.first_names(bytes(pieces[0]).decode()) if codec == "source" else needs
         except codecs.CannotTravel as error:
             row["reason"] = _sentence(str(error))
         except Exception as error:  # noqa: BLE001  a value's own code
             row["reason"] = f"{type(error).__name__} when it was looked at."
         # What a function needs must be there before it.
+        self._open.append(name)
         for needed in row["needs"]:
             self.look(needed, name)
+        self._open.pop()
         # A copy is nothing without the classes it is made of; code may never come to what it names.
         lacks = [needed for needed in row["needs"] if needed in self._staying] if row["codec"] == "pickle" else []
         if lacks:
             row.update(codec=None, python=None, reason=f"It is made of {lacks[0]}, which can’t travel.")
         if row["codec"] is None:
             self._staying.add(name)
-        self.rows.append(row)
+        self._place(row, first)
+
+    def _place(self, row: dict[str, Any], first: Any) -> None:
+        """Puts a row behind those of \`first\`, which must be there when it is made; that of a name still open comes later."""
+        rows = [row, *self._waiting.pop(row["name"], [])]
+        before = {self._behind.get(name, name) for name in first}
+        until = next((name for name in self._open if name in before), None)
+        if until is None:
+            self.rows += rows
+            return
+        self._waiting.setdefault(until, []).extend(rows)
+        self._behind.update((held["name"], until) for held in rows)
 
 
 def _sentence(text: str) -> str:
@@ -1282,15 +1364,21 @@ def _reference(module: str, attribute: str | None) -> tuple[str, Any, int, list[
     return "module", [text], len(text), [], None
 
 
-def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, Any, int, list[str], str | None]:
+def _is_installed(value: Any) -> bool:
+    """Whether it is a function or a class that a module has by its name."""
     module, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     home = sys.modules.get(module) if isinstance(module, str) else None
-    if home is not None and module != "__main__" and isinstance(qualified, str):
-        found: Any = home
-        for part in qualified.split("."):
-            found = getattr(found, part, None)
-        if found is value:
-            return _reference(module, qualified)
+    if home is None or module == "__main__" or not isinstance(qualified, str):
+        return False
+    found: Any = home
+    for part in qualified.split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+def _definition(name: str, value: Any, namespace: dict[str, Any]) -> tuple[str, Any, int, list[str], str | None]:
+    if _is_installed(value):
+        return _reference(value.__module__, value.__qualname__)
     try:
         source = sources.source_of(name, value, namespace)
     except sources.Unknown as error:
@@ -1364,10 +1452,18 @@ def _with_code(value: Any) -> tuple[memoryview, list[str]]:
 
     needs: dict[str, None] = {}
 
+    def check(value: Any) -> None:
+        # It would be in the pickle, without a row and a tick of its own.
+        for name, item in sources.taken_along(value):
+            if item is not None and _is_secret(name, item) and type(item) is not types.ModuleType and not _is_installed(item):
+                raise codecs.CannotTravel(f"It reads {name}, which looks like a secret and would go along.")
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
         def reducer_override(self, value: Any) -> Any:
             if sources.is_cached(value):
                 _note(value, needs)
+            elif isinstance(value, (type, types.FunctionType)) and not _is_installed(value):
+                check(value)
             return super().reducer_override(value)
 
     out = _Bounded()
@@ -1379,24 +1475,45 @@ def export(names: list[str]) -> Answer:
     """Writes values, as they are now, and says what each takes; \`chunk\` and \`chunks\` hand them over by the token until \`release\`."""
     namespace = _namespace()
     rows = []
+    arrays = []
     exported = exports.begin()
+
+    def keep(name: str, row: dict[str, Any]) -> None:
+        if name not in namespace:
+            raise codecs.CannotTravel("It was deleted meanwhile.")
+        value = namespace[name]
+        codec, pieces, _, _, python = write(name, value, namespace, 1 << 62)
+        row.update(codec=codec, python=python, size=exported.keep(name, codec, pieces))
+        if codec == "npy":
+            arrays.append((row, value))
+
     try:
         for name in names:
             row: dict[str, Any] = {"name": name, "codec": None, "python": None, "size": 0, "reason": None}
-            try:
-                if name not in namespace:
-                    raise codecs.CannotTravel("It was deleted meanwhile.")
-                codec, pieces, _, _, python = write(name, namespace[name], namespace, 1 << 62)
-                row.update(codec=codec, python=python, size=exported.keep(name, codec, pieces))
-            except codecs.CannotTravel as error:
-                row["codec"], row["reason"] = None, _sentence(str(error))
-            except Exception as error:  # noqa: BLE001
-                row["codec"], row["reason"] = None, f"{type(error).__name__} when it was written."
+            with _told(row):
+                keep(name, row)
             rows.append(row)
+        # A subshell writes while a cell runs; on the main thread none does.
+        if arrays and threading.current_thread() is not threading.main_thread():
+            time.sleep(PAUSE_SECONDS)
+            for row, value in arrays:
+                with _told(row):
+                    exported.compare(row["name"], write(row["name"], value, namespace, 1 << 62)[1])
     except BaseException:  # an interrupt
         exports.release(exported.token)
         raise
     return Answer({"token": exported.token, "values": rows})
+
+
+@contextlib.contextmanager
+def _told(row: dict[str, Any]) -> Iterator[None]:
+    """Has a row say why its value can't be written."""
+    try:
+        yield
+    except codecs.CannotTravel as error:
+        row["codec"], row["reason"] = None, _sentence(str(error))
+    except Exception as error:  # noqa: BLE001  a value's own code
+        row["codec"], row["reason"] = None, f"{type(error).__name__} when it was written."
 
 
 def chunk(token: str, name: str, offset: int, length: int) -> Answer:

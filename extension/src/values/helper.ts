@@ -59,7 +59,7 @@ export interface ExportedValue {
 /** Values as they were when they were written, whatever cells and other runs do meanwhile. */
 export interface Exported {
   values: ExportedValue[]
-  /** Has the kernel let them go. Never throws: it does so by itself when nobody comes for a quarter of an hour. */
+  /** Has the kernel let them go. Never throws: it does so by itself when nobody comes for some hours. */
   release(): Promise<void>
 }
 

@@ -196,6 +196,23 @@ del Tree`
     ]
   },
   {
+    title: 'a class comes before those made of it, though it names them, and so do they before theirs',
+    cells: [
+      `class Base:
+    def make(self): return Grandchild(), child, marked
+class Child(Base): pass
+class Grandchild(Child): pass
+child = Child()
+def mark(kind): return kind
+@mark
+def marked(x: Grandchild): return x`
+    ],
+    ask: ['Base'],
+    then: '[type(x).__name__ for x in Base().make()]',
+    result: ['Grandchild', 'Child', 'function'],
+    travels: ['mark', 'Base', 'Child', 'Grandchild', 'child', 'marked']
+  },
+  {
     title: 'a copy travels only with the classes that it is made of',
     cells: [
       'import enum\nColor = enum.Enum("Color", "RED")\nclass Node:\n    def __init__(self): self.value = 4\nnode, red = Node(), Color.RED'
