@@ -141,17 +141,22 @@ class Chooser {
   /** A module, and those of its imported parts that come with another distribution, as the reviewed table says. */
   private parts(use: ModuleUse): Use[] {
     const parts = new Map<string, Use>()
+    const packages = new Set(use.modules.map(module => longest(this.tables.reviewed, module)))
     const rest = use.modules.filter(module => {
       const name = longestKey(this.tables.reviewed, module)
       const part = name === undefined ? undefined : normalName(this.tables.reviewed.get(name) ?? '')
       if (name?.includes('.') !== true || part === undefined || this.isOwnModule(use.name)) return true
       const others = this.tables.images.flatMap(image => longest(image.modules, module)?.[0] ?? [])
-      if (others.length === 0 || others.some(distribution => normalName(distribution) === part)) return true
+      // A module of one package that nothing else has goes by its own name.
+      if (others.length === 0 ? packages.size === 1 : others.some(other => normalName(other) === part)) return true
       parts.set(name, { ...use, name, modules: [name], part })
       return false
     })
-    const whole = parts.size === 0 ? use : { ...use, modules: rest.length === 0 ? [use.name] : rest }
-    return [whole, ...parts.values()]
+    if (parts.size === 0) return [use]
+    const whole = { ...use, modules: rest.length === 0 ? [use.name] : rest }
+    // Of a namespace alone nobody has a package.
+    const isPackage = rest.length > 0 || this.tables.images.some(image => inImage(image, whole) !== undefined)
+    return [...(isPackage ? [whole] : []), ...parts.values()]
   }
 
   /** Beside the code, or left out. */

@@ -80,6 +80,25 @@ const ASKED: [what: string, source: string, added: string[], words: string[]][] 
   ['a part, from the whole', 'from dask import array, distributed', ['distributed'], []],
   ['a part that may be missing', 'try:\n  import dask.distributed\nexcept ImportError:\n  pass', [], []],
   ['the whole without that part', 'import dask.array, dask', [], []],
+  [
+    'parts of a namespace, one of which the environment has',
+    'from mpl_toolkits import mplot3d, basemap',
+    ['basemap'],
+    []
+  ],
+  [
+    'parts of a namespace that no environment has',
+    'from google.cloud import storage, bigquery',
+    ['google-cloud-storage', 'google-cloud-bigquery'],
+    []
+  ],
+  [
+    'parts of a namespace in several imports',
+    'import google.protobuf\nfrom google.cloud.storage import Client, Blob\nimport google.cloud.bigquery',
+    ['google-cloud-storage', 'google-cloud-bigquery'],
+    []
+  ],
+  ['names of one part of a namespace', 'from google.cloud.storage import Client, Blob', ['google-cloud-storage'], []],
   ['a part of a namespace that the environment has', 'import google.protobuf', [], []]
 ]
 
@@ -94,6 +113,11 @@ describe('scan: what the code itself asks for', () => {
       )
     })
   }
+
+  it('is asked about where a part of a namespace is unknown', () => {
+    const found = choice('from google.cloud import storage, nothing')
+    assert.deepEqual([found.questions.length, missingRequirements(found)], [1, ['google-cloud-storage']])
+  })
 
   it('is a note where a file beside it asks for another version', () => {
     const { requirements } = readRequirements('numpy<2\ndask[distributed]', 'requirements.txt')
