@@ -169,10 +169,11 @@ function reading(text: string, line: number, result: PlainPython): void {
       .trim()
       .split(/\s+/)
     if (!READING_COMMANDS.has(program)) continue
-    // `python -m http.server` names a module, `python -c 'x.y'` code.
+    // `python -m http.server` names a module, `python -m pip install x.y` packages, `python -c 'x.y'` is code.
     const script = words.findIndex(word => PLAIN_FILE.test(word))
     const option = INTERPRETERS.test(program) ? words.findIndex(word => word === '-m' || word === '-c') : -1
     const inline = option >= 0 && (script < 0 || option < script)
+    const noFiles = words[option] === '-c' || words[option + 1] === 'pip'
     for (const [index, word] of words.entries()) {
       if (/^(?:\d?>{1,2}|&>)/.test(word)) {
         const target = word.replace(/^[\d&]?>+/, '') || words[index + 1]
@@ -180,7 +181,7 @@ function reading(text: string, line: number, result: PlainPython): void {
         break
       }
       const path = word.replace(/^(["'])(.*)\1$/, '$2').replace(/^<(?!<)/, '')
-      const isCode = inline && (index === option + 1 || (index > option && words[option] === '-c'))
+      const isCode = inline && (index === option + 1 || (index > option && noFiles))
       if (PLAIN_FILE.test(path) && !isCode) result.files.push({ path, line })
     }
   }

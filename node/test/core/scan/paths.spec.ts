@@ -74,7 +74,7 @@ const NONE: [what: string, source: string][] = [
   ],
   [
     'a module or code for Python',
-    '!python -m http.server\n!python3 -u -m my.tool\n!python -c import a.b x.y\n!bash -c a.sh'
+    '!python -m http.server\n!python3 -u -m my.tool\n!python -m pip install ruamel.yaml\n!python -c import a.b x.y\n!bash -c a.sh'
   ],
   ['another shell’s', '%%html\ncat a.csv']
 ]
