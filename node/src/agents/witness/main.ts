@@ -202,7 +202,11 @@ process.send?.({ ready: true, ...ready })
 log.info({ addresses: ready.addresses }, 'witness ready')
 sequencer?.staysCaughtUp(starting.signal).catch((error: unknown) => {
   if (stopping) return
-  log.error({ error: String(error) }, 'this witness has fallen behind for good; its next start begins with a snapshot')
+  // Under a supervisor somebody does; "pekka witness start" ends with this one, and says so.
+  log.error(
+    { error: String(error) },
+    'this witness has fallen behind for good, and ends; started again, it begins with a snapshot'
+  )
   const { code, data } = asPekkaError(error).toProblem()
   tell({ failed: { code, data } })
   init.onFailure()

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { fromProblem } from '@pekka/node/protocol'
+import { exitCodeOf } from '../../../src/cli/exit-codes.js'
 import { multiaddrOf, readEndpoint, readWitnessAddress } from '../../../src/cli/witness/places.js'
 import { StartNews, troubleWords } from '../../../src/cli/witness/start-news.js'
 
@@ -72,6 +74,18 @@ describe('what a witness says while it starts', () => {
     news.hear('nonsense')
     news.hear({ failed: { code: 'STATE_LOCKED', data: { path: '/w' } } })
     assert.equal(news.failure?.code, 'STATE_LOCKED')
+  })
+
+  it('is, where it has fallen behind for good while it ran, that somebody must start it again', () => {
+    const { news } = started()
+    news.hear({ ready: true, pid: 1, addresses: [], seat: true })
+    news.hear({ failed: { code: 'LEDGER_BEHIND', data: { last: 640, told: 812 } } })
+    assert.ok(news.failure !== null)
+    const error = fromProblem(news.failure)
+    assert.match(error.message, /at commit 812, this one is at 640/)
+    assert.match(error.advice, /^Start it again/)
+    // A supervisor that looks for failures does.
+    assert.notEqual(exitCodeOf(error.code), 0)
   })
 
   it('names what to do for each trouble', () => {
