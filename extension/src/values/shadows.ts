@@ -5,12 +5,12 @@ const ASK_MS = 1_000
 
 /**
  * Python that lists, of some names, those by which the kernel has something else than Python and IPython put there. One expression:
- * it binds nothing. Names are identifiers.
+ * it binds nothing, and calls nothing that may be among the names. Names are identifiers.
  */
 export const shadowsExpression = (names: readonly string[]): string =>
-  `(lambda shell, own: [n for n in (${names.map(name => `"${name}",`).join('')}) if n in shell.user_ns and all(` +
-  'shell.user_ns[n] is not known for known in (own.get(n, own), shell.user_ns_hidden.get(n, own)))])' +
-  '(get_ipython(), vars(__import__("builtins")))'
+  `(lambda shell, own: [n for n in (${names.map(name => `"${name}",`).join('')}) if n in shell.user_ns ` +
+  'and shell.user_ns[n] is not own.get(n, own) and shell.user_ns[n] is not shell.user_ns_hidden.get(n, own)])' +
+  '(get_ipython(), __import__("builtins").__dict__)'
 
 /** What {@link shadowsExpression} gave, by its repr. */
 export const readShadows = (text: unknown): string[] =>

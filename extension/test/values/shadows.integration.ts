@@ -14,18 +14,18 @@ describe('values: Python’s own names in a kernel', function () {
       if (process.env['CI'] !== undefined) throw new Error('PEKKA_TEST_PYTHON is not set: run the tests by "npm test"')
       return this.skip()
     }
-    const names = ['input', 'max', 'sum', 'len', 'open', 'exit', 'quit', 'print', 'list', 'nothing']
+    const names = ['input', 'max', 'sum', 'len', 'open', 'exit', 'quit', 'print', 'list', 'nothing', 'vars', 'all']
     const program = `
 import json, sys
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
-shell.run_cell("input = [1]\\nsum = 0\\nfrom builtins import len\\ndef max(x): return x\\nlist = list")
+shell.run_cell("input = [1]\\nsum = 0\\nfrom builtins import len\\ndef max(x): return x\\nlist = list\\nvars = [2]\\nall = 0")
 before = set(shell.user_ns)
 answer = eval(${JSON.stringify(shadowsExpression(names))}, shell.user_global_ns, shell.user_ns)
 assert set(shell.user_ns) == before
 sys.stdout.write(repr(answer))`
     const { stdout } = await run(python, ['-c', program])
-    assert.deepEqual(readShadows(stdout), ['input', 'max', 'sum'])
+    assert.deepEqual(readShadows(stdout), ['input', 'max', 'sum', 'vars', 'all'])
   })
 
   it('are asked of an idle kernel alone, and its refusal is no answer', async () => {
