@@ -6,7 +6,6 @@ import { analyse, neededCells, needsSentence, type Needed } from '../scan/index.
 import { addressRows } from './addresses.js'
 import { codeCells, languageOf, modelOf, type CodeSource } from './cells.js'
 import { AUTOMATIC, WAIT_MS, WAIT_STEP_MS } from './constants.js'
-import { isThere } from './covered.js'
 import type { EnvironmentOptions, Environments } from './environment.js'
 import { returnsOf, type TravelPlan, type Travels } from '../values/index.js'
 import { notesOf } from './notes.js'
@@ -298,6 +297,9 @@ const BUSY = {
 /** Whether it may go where a machine is kept: what asks for a machine of another kind gets one of its own. */
 const isPlain = ({ settings = {}, wait, add, ask, twice }: RunOptions): boolean =>
   Object.keys(settings).length === 0 && add === undefined && ![wait, ask, twice].includes(true)
+
+/** Whether the kernel has the name. What can't travel is told by the sheet, with a way out. */
+const isThere = (plan: TravelPlan, name: string): boolean => plan.values.some(value => value.name === name)
 
 /** Where a cell keeps what the user ticked or unticked by hand. */
 const TICKS_KEY = 'pekka-travel'
