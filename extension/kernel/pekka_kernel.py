@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import types
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import _pekka_codecs as codecs
 import _pekka_exports as exports
@@ -92,9 +92,11 @@ def _is_hidden(name: str) -> bool:
 # ---- what travels
 
 
-def survey(names: list[str]) -> Answer:
-    """Describes the values of `names` and of what they need in turn, those needed first."""
-    looker = _Looker(_namespace())
+def survey(names: list[str], builtin: Sequence[str] = ()) -> Answer:
+    """Describes the values of `names`, of those of `builtin` that the notebook has redefined, and of what they need in turn, those needed first."""
+    namespace = _namespace()
+    looker = _Looker(namespace)
+    names = [*names, *sources.redefined(builtin, namespace)]
     for name in names[:MAX_NAMES]:
         looker.look(name, None)
     return Answer({"values": looker.rows, "python": f"{sys.version_info.major}.{sys.version_info.minor}", "more": max(0, len(names) - MAX_NAMES)})

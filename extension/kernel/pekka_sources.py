@@ -15,7 +15,7 @@ import linecache
 import re
 import textwrap
 import types
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 #: Wrappers around one function. More is a chain that leads into itself.
 MAX_LAYERS = 32
@@ -63,12 +63,17 @@ def source_of(name: str, value: Any, namespace: dict[str, Any]) -> str:
 
 def names_in(source: str, own: str, namespace: dict[str, Any]) -> list[str]:
     """Names of the notebook that a definition reads, when it is made and when it is called; without its own."""
-    return [name for name in _names_used(source).all if name != own and name in namespace and not _is_there(name, namespace[name])]
+    return redefined([name for name in _names_used(source).all if name != own], namespace)
 
 
 def first_names(source: str) -> set[str]:
     """Names that must be there when a definition is made, not only when it is called."""
     return _names_used(source).first
+
+
+def redefined(names: Sequence[str], namespace: dict[str, Any]) -> list[str]:
+    """Of some names those that the notebook has, and the machine doesn't have by itself."""
+    return [name for name in names if name in namespace and not _is_there(name, namespace[name])]
 
 
 def _is_there(name: str, value: Any) -> bool:

@@ -1,5 +1,5 @@
 // Made by scripts/docs/kernel-helper.ts from sandbox-images/runner/pekka_runner/codecs.py and extension/kernel/. Not edited by hand.
-export const HELPER_VERSION = '7a057cca6a63fac9'
+export const HELPER_VERSION = '29c313212869348a'
 /** Python modules in the order in which they are executed. */
 export const HELPER_MODULES: readonly (readonly [name: string, source: string])[] = [
   [
@@ -674,7 +674,7 @@ import linecache
 import re
 import textwrap
 import types
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 #: Wrappers around one function. More is a chain that leads into itself.
 MAX_LAYERS = 32
@@ -722,12 +722,17 @@ def source_of(name: str, value: Any, namespace: dict[str, Any]) -> str:
 
 def names_in(source: str, own: str, namespace: dict[str, Any]) -> list[str]:
     """Names of the notebook that a definition reads, when it is made and when it is called; without its own."""
-    return [name for name in _names_used(source).all if name != own and name in namespace and not _is_there(name, namespace[name])]
+    return redefined([name for name in _names_used(source).all if name != own], namespace)
 
 
 def first_names(source: str) -> set[str]:
     """Names that must be there when a definition is made, not only when it is called."""
     return _names_used(source).first
+
+
+def redefined(names: Sequence[str], namespace: dict[str, Any]) -> list[str]:
+    """Of some names those that the notebook has, and the machine doesn't have by itself."""
+    return [name for name in names if name in namespace and not _is_there(name, namespace[name])]
 
 
 def _is_there(name: str, value: Any) -> bool:
@@ -1129,7 +1134,7 @@ import sys
 import threading
 import time
 import types
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import _pekka_codecs as codecs
 import _pekka_exports as exports
@@ -1200,9 +1205,11 @@ def _is_hidden(name: str) -> bool:
 # ---- what travels
 
 
-def survey(names: list[str]) -> Answer:
-    """Describes the values of \`names\` and of what they need in turn, those needed first."""
-    looker = _Looker(_namespace())
+def survey(names: list[str], builtin: Sequence[str] = ()) -> Answer:
+    """Describes the values of \`names\`, of those of \`builtin\` that the notebook has redefined, and of what they need in turn, those needed first."""
+    namespace = _namespace()
+    looker = _Looker(namespace)
+    names = [*names, *sources.redefined(builtin, namespace)]
     for name in names[:MAX_NAMES]:
         looker.look(name, None)
     return Answer({"values": looker.rows, "python": f"{sys.version_info.major}.{sys.version_info.minor}", "more": max(0, len(names) - MAX_NAMES)})

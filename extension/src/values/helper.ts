@@ -42,9 +42,14 @@ const exportedSchema = z.object({
 /** Bytes of one answer of the kernel. Its websocket carries them as base64 in JSON; 4 MiB are 20 ms of a page's time. */
 const ANSWER_BYTES = 4 << 20
 
-/** Describes values, those that others need first. */
-export async function survey(door: KernelDoor, names: readonly string[], signal?: AbortSignal): Promise<Survey> {
-  const answer = await door.call('survey', [names], signal)
+/** Describes values, those that others need first: those of `names`, and those of `builtins` that the kernel has otherwise than Python. */
+export async function survey(
+  door: KernelDoor,
+  names: readonly string[],
+  builtins: readonly string[],
+  signal?: AbortSignal
+): Promise<Survey> {
+  const answer = await door.call('survey', [names, builtins], signal)
   return surveySchema.parse('json' in answer ? answer.json : null)
 }
 

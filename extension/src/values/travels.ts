@@ -87,13 +87,12 @@ export class Travels {
   async #values({ kernel, needed, numberOf }: TravelQuestion): Promise<TravelPlan> {
     if (kernel === null) return EMPTY_PLAN
     const { missing, builtins } = needed
-    const others = await shadowing(
-      kernel,
-      builtins.map(({ name }) => name)
-    )
-    const names = [...missing.map(({ name }) => name), ...others]
-    if (names.length === 0) return EMPTY_PLAN
-    const found = await ask(kernel, names)
+    const own = builtins.map(({ name }) => name)
+    // While a cell runs, the helper looks through a subshell; without one, Python's own names aren't worth a wait.
+    const beside = kernel.status === 'busy' && kernel.supportsSubshells ? own : []
+    const names = [...missing.map(({ name }) => name), ...(await shadowing(kernel, own))]
+    if (names.length === 0 && beside.length === 0) return EMPTY_PLAN
+    const found = await ask(kernel, names, beside)
     if (found === null) return { ...EMPTY_PLAN, busy: true }
     const readings = new Map<string, Reading>([
       ...builtins.map(({ name, line }) => [name, { name, line }] as const),
@@ -139,12 +138,16 @@ export class Travels {
   }
 }
 
-async function ask(kernel: Parameters<typeof openKernel>[0], names: readonly string[]): Promise<Survey | null> {
+async function ask(
+  kernel: Parameters<typeof openKernel>[0],
+  names: readonly string[],
+  builtins: readonly string[]
+): Promise<Survey | null> {
   const signal = AbortSignal.timeout(KERNEL_MS)
   let door: KernelDoor | null = null
   try {
     door = await openKernel(kernel)
-    return await survey(door, names, signal)
+    return await survey(door, names, builtins, signal)
   } catch (error) {
     // A kernel that can't be asked (another language, busy without subshells) leaves the code to go alone.
     if (!signal.aborted) console.warn('The kernel could not be asked for values', error)

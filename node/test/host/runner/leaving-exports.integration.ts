@@ -69,6 +69,10 @@ describe('values on their way out of the user’s kernel', function () {
     assert.equal(found['no_secret'], null)
   })
 
+  it('are looked at under Python’s own names where a cell has redefined these', () => {
+    assert.deepEqual(found['redefined'], ['k', 'vars', 'all'])
+  })
+
   it('are for one version of Python only where they hold code of it', () => {
     assert.deepEqual(found['python'], ['3.11', null, null])
     assert.deepEqual(found['needs'], ['cached'])

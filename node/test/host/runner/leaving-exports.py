@@ -192,6 +192,11 @@ token, rows = export(*secret)
 found["secret"] = [survey[name] for name in secret] + [rows[name]["reason"] for name in secret]
 found["no_secret"] = survey["fine"]
 
+# Of Python's own names those are looked at that a cell has redefined.
+shell.run_cell("vars, all = [2], 3")
+own = ["print", "vars", "all", "open", "exit", "get_ipython"]
+found["redefined"] = [row["name"] for row in said(kernel.survey(["k"], own))["values"]]
+
 # A class of the standard library that has moved is named where all versions have it.
 moved = type("PurePath", (), {"__module__": "pathlib._local"})
 codec, pieces, _, _, python = kernel.write("moved", [moved, functools.partial(moved)], {}, 1 << 62)
