@@ -26,16 +26,21 @@ describe('extension: environments and packages', function () {
     await lab.line(0, 'Your code stopped: ModuleNotFoundError', /Run again/)
   })
 
-  it('chooses by the imports; where no machine has it, says what to do, and waits if it is told to', async () => {
+  it('chooses by the imports; where no machine has it, adds it or says what to do, and waits if it is told to', async () => {
     // An environment that no test home has built.
     const lab = await suite.open(['import mitsuba as mi\nimport pandas as pd'])
     await lab.forget()
     const quote = await quoted(0)
-    await quote.getByText('No machine offers rendering now').waitFor()
+    // Nobody offers the one that has it, so that it would be added to base.
+    await quote.getByText('No machine offers rendering now: mitsuba is added to base for this run.').waitFor()
+    await quote.locator('.pk-Questions', { hasText: 'mitsuba isn’t in base. It is added' }).waitFor()
+    await quote.locator('button[type=submit]:enabled').waitFor()
+    await quote.getByRole('button', { name: 'Use rendering' }).click()
+    await quote.getByText('No machine offers rendering now', { exact: true }).waitFor()
     // Why each machine doesn't serve is asked for after the price.
     await quote.filter({ hasText: '2 of 2 machines don’t have it' }).waitFor()
     const text = (await quote.innerText()).replace(/\s+/g, ' ')
-    assert.match(text, /rendering ?imports mitsuba Smallest one that has mitsuba\. Change/)
+    assert.match(text, /rendering ?imports mitsuba Chosen by you\. Change/)
     assert.match(text, /npx pekka image build rendering/)
     assert.match(text, /2 of 2 machines don’t have it/)
     await quote.getByRole('button', { name: 'Wait for one' }).click()
