@@ -30,6 +30,10 @@ export class BridgeProcess {
     return this.lines.output
   }
 
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
   /** @param built the built program at its usual log level, for benches; else the sources, which log everything */
   static async start(settingsPath: string, settings: object, built = false): Promise<BridgeProcess> {
     await writeFile(settingsPath, JSON.stringify(settings))
@@ -58,7 +62,7 @@ export class BridgeProcess {
 
   /** @returns its exit status */
   async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return this.child.exitCode
+    if (this.hasEnded) return this.child.exitCode
     const exit = once(this.child, 'exit')
     this.child.kill(signal)
     await exit

@@ -117,7 +117,16 @@ for (const { name, reserve } of [
       assert.ok(acknowledged < run.sealed.length, 'what is not on the disk is not acknowledged')
 
       await free()
-      await until('the bridge asks for the rest', async () => (await client.health()).providers === 0, 20_000)
+      const asks = async (): Promise<boolean> => {
+        // Unseen, the full disk may have met its table: it ends then, and whoever runs it starts it again.
+        if (reserve === 0 && world.process.hasEnded) await world.killAndRestart()
+        const health = await client.health().catch((error: unknown) => {
+          if (reserve > 0) throw error
+          return null
+        })
+        return health?.providers === 0
+      }
+      await until('the bridge asks for the rest', asks, 20_000)
       const { attempt, run: number } = run.header
       await provider().connect(world.address, [{ task, attempt, run: number, count: acknowledged }])
       await provider().tell({ kind: 'run', header: run.header })
