@@ -189,15 +189,16 @@ export class LedgerClient implements LedgerAccess {
     let failingSince: number | null = null
     /** Witnesses in a row that can't give the next commit: it isn't kept any more, or is larger than a message. */
     let without = 0
-    /** What one said that can't give the next commit, since the last one came. */
-    let missing: PekkaError | null = null
+    /** What was said by those who can't give the next commit, since the last one came, by their places in the list. */
+    const missing = new Map<number, PekkaError>()
     while (!signal.aborted) {
+      const place = this.#next % this.#addresses.length
       try {
         for await (const { commit, address } of this.#followOnce(last, signal)) {
           failingSince = null
           failures = 0
           without = 0
-          missing = null
+          missing.clear()
           if (commit.header.index !== last + 1) throw new PekkaError('LINK_PROTOCOL', { issue: 'a commit is missing' })
           last = commit.header.index
           this.#seen.tell(address, last)
@@ -207,12 +208,14 @@ export class LedgerClient implements LedgerAccess {
         if (signal.aborted) return
         // Another one may keep more; where none does, trying on brings nothing.
         without = isCommitMissing(error) ? without + 1 : 0
-        if (isCommitMissing(error)) missing = error
+        if (isCommitMissing(error)) missing.set(place, error)
         if (without >= this.#addresses.length) throw error
         failingSince ??= performance.now()
         if (performance.now() - failingSince > this.#patience) {
-          // Who can be reached lacks it: one that can't be is no reason to wait for ever.
-          throw missing ?? new PekkaError('LEDGER_UNREACHABLE', {}, { cause: error })
+          // Who can be reached lacks it: one that can't be is no reason to wait for ever. Less than a third may lie.
+          const [said] = missing.values()
+          if (said !== undefined && 3 * missing.size >= this.#addresses.length) throw said
+          throw new PekkaError('LEDGER_UNREACHABLE', {}, { cause: error })
         }
         this.#next += 1
       }

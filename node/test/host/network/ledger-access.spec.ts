@@ -285,6 +285,26 @@ describe('ledger access', () => {
     )
   })
 
+  it('doesn’t believe that of one in four alone', async () => {
+    const liar = await witness(
+      Object.assign(new CountingLedger(), {
+        async *follow(after: number) {
+          throw new PekkaError('HISTORY_PRUNED', { what: `commit ${after + 1}`, first: 90 })
+        }
+      })
+    )
+    const gone = await witness(new CountingLedger())
+    const addresses = [liar, gone, gone, gone].map(firstAddress)
+    await gone.stop()
+    const lost = await client(addresses, 1_000)
+    await assert.rejects(
+      async () => {
+        for await (const _ of lost.follow(2, new AbortController().signal)) assert.fail()
+      },
+      { code: 'LEDGER_UNREACHABLE' }
+    )
+  })
+
   it('says at once that the next commit is larger than a message, through a relay too, and follows on after it', async () => {
     const large = new CountingLedger()
     large.grow(20)
