@@ -80,14 +80,7 @@ export function PackageQuestions({
                 Use {suggestion}
               </button>
             )}
-            <button
-              type="button"
-              className="pk-Button pk-mod-small"
-              aria-label={`Leave out ${module}`}
-              onClick={() => answer(module, null)}
-            >
-              Leave out
-            </button>
+            <LeaveOut module={module} leave={() => answer(module, null)} />
           </span>
         </li>
       ))}
@@ -106,16 +99,7 @@ export function PackageQuestions({
                   Use {elsewhere}
                 </button>
               )}
-              {!differs(one) && (
-                <button
-                  type="button"
-                  className="pk-Button pk-mod-small"
-                  aria-label={`Leave out ${module}`}
-                  onClick={() => answer(module, null)}
-                >
-                  Leave out
-                </button>
-              )}
+              {!differs(one) && <LeaveOut module={module} leave={() => answer(module, null)} />}
             </span>
           </li>
         )
@@ -123,3 +107,9 @@ export function PackageQuestions({
     </ul>
   )
 }
+
+const LeaveOut = ({ module, leave }: { module: string; leave: () => void }): React.ReactElement => (
+  <button type="button" className="pk-Button pk-mod-small" aria-label={`Leave out ${module}`} onClick={leave}>
+    Leave out
+  </button>
+)

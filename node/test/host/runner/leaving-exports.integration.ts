@@ -1,27 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
-import { imageRoot, needPackages } from './sandboxed-runner.js'
-
-const ROOT = resolve(import.meta.dirname, '../../../..')
+import { inUserKernel } from './user-kernel.js'
 
 describe('values on their way out of the user’s kernel', function () {
   this.timeout(120_000)
   let found: Record<string, unknown>
 
   before(async function () {
-    needPackages(this, ['numpy', 'pandas', 'pyarrow', 'cloudpickle'])
-    const root = imageRoot()
-    assert.ok(root)
-    const sandbox = ['--ro-bind', root, '/', '--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp', '--tmpfs', '/home']
-    const codecs = ['--ro-bind', join(ROOT, 'sandbox-images/runner/pekka_runner'), '/home/codecs']
-    const files = ['--ro-bind', join(ROOT, 'extension/kernel'), '/home/kernel']
-    const test = ['--ro-bind', import.meta.dirname, '/home/test', '--unshare-net', '--die-with-parent']
-    const command = ['/opt/pekka/env/bin/python', '/home/test/leaving-exports.py', '/home/codecs/codecs.py']
-    const args = [...sandbox, ...codecs, ...files, ...test, ...command, '/home/kernel']
-    const { stdout } = await promisify(execFile)('bwrap', args)
-    found = JSON.parse(stdout) as Record<string, unknown> // our own script's
+    found = await inUserKernel(this, 'leaving-exports.py', ['numpy', 'pandas', 'pyarrow', 'cloudpickle'])
   })
 
   it('are nothing to what another run looks at, sends or has let go', () => {
